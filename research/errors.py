@@ -1,0 +1,35 @@
+"""Errors that speak to the person at the command line.
+
+A `UserError` is one line that names the thing, the value and the way out; `launch.py` prints it and
+leaves with its exit code, without a traceback.
+"""
+
+
+class UserError(Exception):
+  """Bad input or a state of the machine that the user can mend. Exit code 2."""
+
+  exit_code = 2
+
+
+class DataUnavailableError(UserError):
+  """A data set could not be had from any of its sources."""
+
+
+class DivergedError(UserError):
+  """The training loss stopped being finite. Exit code 3; the last good checkpoint is kept."""
+
+  exit_code = 3
+
+
+class DiskFullError(UserError):
+  """The disk filled up while a run was writing. Exit code 4; the last whole checkpoint is kept."""
+
+  exit_code = 4
+
+
+class InterruptedRun(Exception):  # noqa: N818 - an order that was followed, not an error
+  """A signal asked the run to stop; everything is saved. The exit code is 128 + the signal."""
+
+  def __init__(self, signal_number: int, message: str):
+    super().__init__(message)
+    self.exit_code = 128 + signal_number

@@ -1,0 +1,33 @@
+"""What a layer must know about a batch that is spread over devices: almost nothing.
+
+Under `jit` with `NamedSharding` a step sees the whole batch and needs nothing from here. Under `pmap` each
+device runs the step on its own part, and the mapped axis is called `BATCH_AXIS`. The functions below
+answer for the whole batch in both cases, so that a layer is written once.
+"""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+BATCH_AXIS = "batch"
+
+Tree = TypeVar("Tree")
+
+
+def batch_sum(tree: Tree) -> Tree:
+  """Sums per-device partial sums over all devices; outside of `pmap` there is nothing to add."""
+  try:
+    return jax.lax.psum(tree, BATCH_AXIS)
+  except NameError:  # jax's word for "no axis of that name here"
+    return tree
+
+
+def batch_positions(size: int) -> Int[Array, " {size}"]:
+  """Positions in the whole batch of the `size` examples that this program sees."""
+  positions = jnp.arange(size)
+  try:
+    return positions + size * jax.lax.axis_index(BATCH_AXIS)
+  except NameError:
+    return positions

@@ -1,0 +1,48 @@
+"""Inverted dropout whose rate may be a JAX tracer, so that a sweep over rates compiles once."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen
+from jaxtyping import Array, Float, Key
+
+from research.layers.batch_axis import batch_positions
+
+
+def dropout(
+  key: Key[Array, ""], x: Float[Array, " batch *features"], rate: float | Float[Array, ""]
+) -> Float[Array, " batch *features"]:
+  """Drops each unit with probability `rate` and divides the others by 1 - rate.
+
+  Srivastava et al. 2014, section 10 (the form that scales in training, not at test time). The mask
+  of an example depends on the key and on the example's position in the whole batch only: sharding
+  or padding the batch does not change it. Rate 0 is an exact identity, rate 1 gives zeros with zero
+  gradients.
+  """
+  keep_probability = 1.0 - jnp.asarray(rate, x.dtype)
+
+  def keep(position: Array) -> Array:
+    return jax.random.bernoulli(jax.random.fold_in(key, position), keep_probability, x.shape[1:])
+
+  kept = jax.vmap(keep)(batch_positions(x.shape[0]))
+  scale = 1.0 / jnp.where(keep_probability > 0, keep_probability, 1.0)
+  return jnp.where(kept, x * scale, 0.0)
+
+
+class Dropout(linen.Module):
+  """`dropout` as a layer that draws from the random stream `dropout` while training.
+
+  Attributes:
+    rate: probability of dropping a unit; a number or a tracer.
+  """
+
+  rate: float | Float[Array, ""]
+
+  @linen.compact
+  def __call__(
+    self, x: Float[Array, " batch *features"], train: bool = False
+  ) -> Float[Array, " batch *features"]:
+    """The input itself unless `train`."""
+    never_drops = isinstance(self.rate, (int, float)) and self.rate == 0
+    if not train or never_drops:
+      return x
+    return dropout(self.make_rng("dropout"), x, self.rate)

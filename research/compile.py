@@ -1,0 +1,167 @@
+"""Transformations of a learner's step, written once for all systems.
+
+`run_steps` and `run_evaluation` are pure functions; `Program` compiles them for one device (`jit`), for a
+mesh of devices (`shard`: `jit` with `NamedSharding`) or with `pmap`. All give the plain step's numbers:
+bit for bit where the backend runs the same kernels, else up to the order of sums.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int, Key
+
+from research.data.sampling import Batch, Sampler, batch_at, count, evaluation_batch
+from research.flops import flops
+from research.layers.batch_axis import BATCH_AXIS, batch_positions
+from research.learner import Config, Learner, Metrics, State
+from research.metrics import Mean
+
+PARALLEL = ("jit", "shard", "pmap")
+# Work worth one dispatch: about a quarter of a second, so that a signal is answered soon, capped because
+# longer loops gain nothing. Found with benchmarks/dispatch.py.
+FLOPS_PER_DISPATCH = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
+MOST_STEPS_PER_DISPATCH = 512
+
+
+class Layout(NamedTuple):
+  """Which positions of a batch one program computes, and how they are laid out over devices."""
+
+  positions: Callable[[int], Int[Array, " batch"]]
+  place: Callable[[Batch], Batch]
+  devices: int
+
+
+def run_steps(
+  learner: Learner,
+  sampler: Sampler,
+  layout: Layout,
+  steps: int,
+  config: Config,
+  state: State,
+  data: Batch,
+  key: Key[Array, ""],
+  first: Int[Array, ""],
+) -> tuple[State, Metrics]:
+  """`steps` updates from step `first` on; metrics are stacked along a leading axis [steps]."""
+  positions = layout.positions(sampler.batch_size)
+  padded = sampler.batch_size % layout.devices != 0
+
+  def one(state: State, step: Int[Array, ""]) -> tuple[State, Metrics]:
+    batch = batch_at(sampler, data, key, step, positions, padded=padded)
+    return learner.step(config, state, layout.place(batch))
+
+  if steps == 1:  # outside of any loop, where XLA's CPU convolutions are fast
+    state, metrics = one(state, first)
+    return state, jax.tree.map(lambda metric: metric[None], metrics)
+  return jax.lax.scan(one, state, first + jnp.arange(steps))
+
+
+def run_evaluation(
+  learner: Learner, batch_size: int, layout: Layout, config: Config, state: State, data: Batch
+) -> dict[str, Mean]:
+  """`learner.evaluate` over a whole data set; every example counts once, whatever the batch size."""
+  batch_size = min(batch_size, count(data))
+  positions = layout.positions(batch_size)
+
+  def one(number: Int[Array, ""]) -> dict[str, Mean]:
+    return learner.evaluate(
+      config, state, layout.place(evaluation_batch(data, number, positions, batch_size))
+    )
+
+  parts = jax.lax.map(one, jnp.arange(math.ceil(count(data) / batch_size)))
+  return jax.tree.map(lambda part: part.sum(axis=0), parts)
+
+
+class Program(NamedTuple):
+  """A learner compiled for some devices.
+
+  Attributes:
+    steps: (count, config, state, data, key, first) -> (state, metrics [count]); donates the state.
+    evaluate: (config, state, data) -> means.
+    place: puts a tree of host arrays where the program wants it.
+    devices: how many devices take part.
+  """
+
+  steps: Callable[..., tuple[State, Metrics]]
+  evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
+  place: Callable[[Any], Any]
+  devices: int
+
+
+def compile_learner(
+  learner: Learner, sampler: Sampler, evaluation_batch_size: int, parallel: str = "jit"
+) -> Program:
+  """Compiles the learner's step and evaluation for `parallel`, one of `PARALLEL`."""
+  devices = jax.devices()
+  if parallel == "jit":
+    layout = Layout(jnp.arange, lambda batch: batch, 1)
+    steps = functools.partial(run_steps, learner, sampler, layout)
+    evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
+    return Program(
+      jax.jit(steps, static_argnums=0, donate_argnums=2), jax.jit(evaluate), jax.device_put, 1
+    )
+  if parallel == "shard":
+    mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    split = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+    layout = Layout(
+      lambda size: jnp.arange(_padded(size, len(devices))),
+      lambda batch: jax.lax.with_sharding_constraint(batch, split),
+      len(devices),
+    )
+    steps = functools.partial(run_steps, learner, sampler, layout)
+    evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
+    return Program(
+      jax.jit(steps, static_argnums=0, donate_argnums=2, out_shardings=everywhere),
+      jax.jit(evaluate, out_shardings=everywhere),
+      lambda tree: jax.device_put(tree, everywhere),
+      len(devices),
+    )
+  layout = Layout(
+    lambda size: batch_positions(_padded(size, len(devices)) // len(devices)),
+    lambda batch: batch,
+    len(devices),
+  )
+
+  def on_each(function: Callable[..., Any], arguments: int, **options: Any) -> Callable[..., Any]:
+    # pmap wants something to map over: the device numbers; all else is the same on every device.
+    mapped = jax.pmap(
+      lambda device, *args: function(*args),
+      axis_name=BATCH_AXIS,
+      in_axes=(0, *(None,) * arguments),  # type: ignore[arg-type]
+      out_axes=None,  # type: ignore[arg-type]
+      **options,
+    )
+    return functools.partial(mapped, jnp.arange(len(devices)))
+
+  steps = functools.partial(run_steps, learner, sampler, layout)
+  evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
+  return Program(
+    on_each(steps, 6, static_broadcasted_argnums=1), on_each(evaluate, 3), jax.device_put, len(devices)
+  )
+
+
+def _padded(size: int, devices: int) -> int:
+  return math.ceil(size / devices) * devices
+
+
+def steps_per_dispatch(
+  learner: Learner, sampler: Sampler, config: Config, state: State, data: Batch, interval: int
+) -> int:
+  """How many steps to put into one dispatch: a divisor of `interval`, by a rule and never by timing.
+
+  The rule counts the operations of a step, so that equal runs on equal backends dispatch equally.
+  """
+  batch = {
+    name: jax.ShapeDtypeStruct((sampler.batch_size, *array.shape[1:]), array.dtype)
+    for name, array in data.items()
+  }
+  work = flops(jax.make_jaxpr(learner.step)(config, state, batch).jaxpr)
+  most = FLOPS_PER_DISPATCH.get(jax.default_backend(), 5e12) / max(work, 1)
+  most = max(1, min(int(most), MOST_STEPS_PER_DISPATCH))
+  return max(size for size in range(1, interval + 1) if interval % size == 0 and size <= most)

@@ -1,0 +1,235 @@
+"""Configs that are pytrees: numeric knobs are leaves, what fixes a program is static.
+
+    @config
+    class Config:
+      \"\"\"Settings of the experiment.\"\"\"
+      hidden: int = static(50, "hidden units", at_least=1)
+      dropout: float = traced(0.5, "share of units dropped", at_least=0, below=1)
+      optimizer: Optimizer = part(Optimizer(name="adam"))
+
+A change of a traced field never recompiles, and a sweep over traced fields is one program over a stacked
+config. A static field is part of the program: its values must be hashable.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, dataclass_transform
+
+import jax
+
+from research.errors import UserError
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+  """What one field of a config means and which values it takes."""
+
+  help: str
+  is_traced: bool
+  at_least: float | None = None
+  above: float | None = None
+  at_most: float | None = None
+  below: float | None = None
+  choices: tuple[str, ...] = ()
+
+  def allowed(self, kind: type) -> str:
+    """The admissible values in words, for help texts and errors."""
+    if self.choices:
+      return "one of " + ", ".join(self.choices)
+    noun = {int: "a whole number", float: "a finite number", bool: "true or false"}.get(kind, "")
+    noun = noun or ("a comma-separated list of whole numbers" if kind is tuple else "a text")
+    bounds = [
+      f"{word} {bound:g}"
+      for word, bound in (
+        ("of at least", self.at_least),
+        ("above", self.above),
+        ("of at most", self.at_most),
+        ("below", self.below),
+      )
+      if bound is not None
+    ]
+    return " ".join([noun, " and ".join(bounds)]).strip()
+
+  def problem(self, value: Any) -> str | None:
+    """Says what is wrong with a value of the right type; None when nothing is."""
+    if self.choices:
+      return None if value in self.choices else "is not among the choices"
+    for number in value if isinstance(value, tuple) else (value,):
+      if isinstance(number, str):
+        continue
+      if not math.isfinite(number):
+        return "is not finite"
+      too_small = (self.at_least is not None and number < self.at_least) or (
+        self.above is not None and number <= self.above
+      )
+      too_large = (self.at_most is not None and number > self.at_most) or (
+        self.below is not None and number >= self.below
+      )
+      if too_small or too_large:
+        return "is too small" if too_small else "is too large"
+    return None
+
+
+def static(default: T, help: str, **bounds: Any) -> T:
+  """A field that fixes a shape or a program: changing it compiles anew."""
+  return typing.cast(
+    T, dataclasses.field(default=default, metadata={"rule": Rule(help, False, **bounds)})
+  )
+
+
+def traced(default: float, help: str, **bounds: Any) -> float:
+  """A numeric knob: a leaf of the pytree, an argument of the compiled program."""
+  return typing.cast(
+    float, dataclasses.field(default=default, metadata={"rule": Rule(help, True, **bounds)})
+  )
+
+
+def part(default: T) -> T:
+  """A config within the config; its fields are named `part.field`."""
+  return typing.cast(T, dataclasses.field(default=default, metadata={"part": True}))
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(static, traced, part))
+def config(cls: type[T]) -> type[T]:
+  """Makes the class a frozen dataclass and a JAX pytree.
+
+  Raises:
+    TypeError: for a field that is not declared with `static`, `traced` or `part`.
+  """
+  # A part's default is an instance, hashable because it is frozen; dataclasses accept it as such.
+  cls = dataclasses.dataclass(frozen=True)(cls)
+  data, meta = [], []
+  for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    if "part" in field.metadata or (
+      "rule" in field.metadata and field.metadata["rule"].is_traced
+    ):
+      data.append(field.name)
+    elif "rule" in field.metadata:
+      meta.append(field.name)
+    else:
+      raise TypeError(f"{cls.__name__}.{field.name}: declare it with static, traced or part")
+  return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+  """A leaf field under its dotted name, with the value it has in some config."""
+
+  name: str
+  kind: type
+  rule: Rule
+  value: Any
+
+  def parse(self, text: str) -> Any:
+    """Reads a value from the command line.
+
+    Raises:
+      ValueError: naming the value and what is allowed.
+    """
+    problem = None
+    value: Any = text
+    try:
+      if self.kind is bool:
+        value = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+      elif self.kind is tuple:
+        value = tuple(int(item) for item in text.split(",") if item.strip())
+      elif self.kind is not str:
+        value = self.kind(text)
+    except (ValueError, KeyError):
+      problem = "is not a number" if self.kind in (int, float) else "cannot be read"
+      if self.kind is int and _is_number(text):
+        problem = "is not a whole number"
+    problem = problem or self.rule.problem(value)
+    if problem:
+      raise ValueError(
+        f"{text!r} {problem}; give {self.rule.allowed(self.kind)} (default {show(self.value)})"
+      )
+    return value
+
+
+def _is_number(text: str) -> bool:
+  try:
+    float(text)
+  except ValueError:
+    return False
+  return True
+
+
+def show(value: Any) -> str:
+  """A field's value as it is written on the command line."""
+  if isinstance(value, tuple):
+    return ",".join(str(item) for item in value)
+  if isinstance(value, bool):
+    return str(value).lower()
+  return str(value)
+
+
+def fields(value: Any, prefix: str = "") -> Iterator[Field]:
+  """All leaf fields of a config instance, parts expanded, in the order of their declaration."""
+  for field in dataclasses.fields(value):
+    held = getattr(value, field.name)
+    if "part" in field.metadata:
+      yield from fields(held, f"{prefix}{field.name}.")
+    else:
+      kind = tuple if typing.get_origin(field.type) is tuple else field.type
+      yield Field(prefix + field.name, typing.cast(type, kind), field.metadata["rule"], held)
+
+
+def flatten(value: Any) -> dict[str, Any]:
+  """The config as a flat dictionary from dotted names to plain values."""
+  return {field.name: field.value for field in fields(value)}
+
+
+def replace(value: T, changes: Mapping[str, Any]) -> T:
+  """A copy with the fields under the given dotted names changed.
+
+  Raises:
+    UserError: for an unknown name (with the nearest one) or a value outside of the field's rule.
+  """
+  known = {field.name: field for field in fields(value)}
+  for name, new in changes.items():
+    if name not in known:
+      raise UserError(unknown_name(name, known, "field"))
+    problem = known[name].rule.problem(new)
+    if problem:
+      allowed = known[name].rule.allowed(known[name].kind)
+      raise UserError(f"{name}={show(new)} {problem}; give {allowed}")
+
+  def rebuild(node: Any, prefix: str) -> Any:
+    new = {}
+    for field in dataclasses.fields(node):
+      held, name = getattr(node, field.name), prefix + field.name
+      if "part" in field.metadata:
+        new[field.name] = rebuild(held, name + ".")
+      else:
+        new[field.name] = changes.get(name, held)
+    return type(node)(**new)
+
+  return rebuild(value, "")
+
+
+def unknown_name(name: str, known: Mapping[str, Any] | list[str], what: str) -> str:
+  """One line for a name that does not exist, with the nearest ones that do."""
+  near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+  hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+  return f"unknown {what} {name!r}; {hint}"
+
+
+def from_json(default: T, flat: Mapping[str, Any]) -> T:
+  """The inverse of `flatten` after a trip through JSON (which turns tuples into lists)."""
+  return replace(default, {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+
+
+def digest(*parts: Any) -> str:
+  """A short name for any JSON-like value, equal for equal values."""
+  text = json.dumps(parts, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+

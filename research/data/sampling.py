@@ -1,0 +1,130 @@
+"""Batches as a function of (key, step): nothing is carried, so to resume is to seek.
+
+A sampler says which examples the batch at a given step holds. It is asked for `positions` in the batch,
+so that a device can ask for its own share only, and a position at or beyond the batch size is padding: it
+repeats an example with weight 0.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Key, UInt32
+
+Batch = dict[str, Array]
+
+
+class Sampler(NamedTuple):
+  """How a training run draws its batches.
+
+  `indices(key, examples, numbers)` gives the example for each running number, where the batch at step s
+  holds the numbers from s * batch_size on.
+  """
+
+  batch_size: int
+  indices: Callable[[Key[Array, ""], int, Int[Array, " batch"]], Int[Array, " batch"]]
+
+
+def by_epoch(batch_size: int) -> Sampler:
+  """Every example once per epoch, in a new order each epoch; a batch may span two epochs."""
+  return Sampler(batch_size, _by_epoch)
+
+
+def with_replacement(batch_size: int) -> Sampler:
+  """Every batch drawn independently, as the book does (Saito 2016, section 4.5)."""
+  return Sampler(batch_size, _with_replacement)
+
+
+def batch_at(
+  sampler: Sampler,
+  data: Batch,
+  key: Key[Array, ""],
+  step: Int[Array, ""],
+  positions: Int[Array, " batch"],
+  *,
+  padded: bool,
+) -> Batch:
+  """The examples at `positions` of the batch at `step`; `padded` adds the field "weight"."""
+  examples = jax.tree.leaves(data)[0].shape[0]
+  numbers = step * sampler.batch_size + positions % sampler.batch_size
+  batch = take(data, sampler.indices(key, examples, numbers))
+  if padded:
+    batch["weight"] = (positions < sampler.batch_size).astype(float)
+  return batch
+
+
+def take(data: Batch, indices: Int[Array, " batch"]) -> Batch:
+  """Rows of every array of a data set."""
+  return {name: jnp.take(array, indices, axis=0) for name, array in data.items()}
+
+
+def _with_replacement(
+  key: Key[Array, ""], examples: int, numbers: Int[Array, " batch"]
+) -> Int[Array, " batch"]:
+  draw = lambda number: jax.random.randint(jax.random.fold_in(key, number), (), 0, examples)
+  return jax.vmap(draw)(numbers)
+
+
+def _by_epoch(
+  key: Key[Array, ""], examples: int, numbers: Int[Array, " batch"]
+) -> Int[Array, " batch"]:
+  epochs, places = numbers // examples, numbers % examples
+  in_order = lambda epoch: shuffled(jax.random.fold_in(key, epoch), places, examples)
+  # A batch touches at most two epochs unless it is larger than the data set.
+  touched = 2 + (numbers.shape[0] - 1) // examples
+  orders = jnp.stack([in_order(epochs.min() + ahead) for ahead in range(touched)])
+  return jnp.take_along_axis(orders, (epochs - epochs.min())[None], axis=0)[0]
+
+
+ROUNDS = 6
+
+
+def shuffled(
+  key: Key[Array, ""], places: Int[Array, " batch"], size: int
+) -> Int[Array, " batch"]:
+  """What stands at the given places of a random permutation of range(size), without building it.
+
+  A generalised Feistel network permutes the smallest near-square rectangle that covers the range, and a
+  value that lands outside of the range walks on until it is inside (Black and Rogaway 2002, "Ciphers with
+  arbitrary finite domains"): O(batch) work for a batch from any epoch.
+  """
+  rows = math.isqrt(size - 1) + 1 if size > 1 else 1
+  columns = -(-size // rows)
+  round_keys = jax.random.bits(key, (ROUNDS, 2), jnp.uint32)
+
+  def network(value: UInt32[Array, " batch"]) -> UInt32[Array, " batch"]:
+    left, right = value // columns, value % columns
+    for left_key, right_key in round_keys:
+      left = (left + _scramble(right ^ left_key)) % rows
+      right = (right + _scramble(left ^ right_key)) % columns
+    return left * columns + right
+
+  outside = lambda value: jnp.any(value >= size)
+  walk = lambda value: jnp.where(value >= size, network(value), value)
+  start = network(places.astype(jnp.uint32))
+  return jax.lax.while_loop(outside, walk, start).astype(jnp.int32)
+
+
+def _scramble(x: UInt32[Array, " batch"]) -> UInt32[Array, " batch"]:
+  """The finalising mix of MurmurHash3, reduced so that the sums above cannot overflow."""
+  x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+  x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+  return (x ^ (x >> 16)) >> 1
+
+
+def evaluation_batch(
+  data: Batch, number: Int[Array, ""] | int, positions: Int[Array, " batch"], size: int
+) -> Batch:
+  """The `number`-th batch of `size` in order, padded at the end with weight 0."""
+  examples = jax.tree.leaves(data)[0].shape[0]
+  places = number * size + positions
+  batch = take(data, jnp.minimum(places, examples - 1))
+  inside = (positions < size) & (places < examples)
+  return batch | {"weight": inside.astype(float)}
+
+
+def count(data: dict[str, Any]) -> int:
+  """Number of examples in a data set."""
+  return len(next(iter(data.values())))

@@ -1,0 +1,25 @@
+"""What a data set is (`Spec`) and what loading one gives (`Splits`)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+class Spec(NamedTuple):
+  """The facts of a data set that a network's shape depends on; known without loading it."""
+
+  name: str
+  image_shape: tuple[int, ...]  # (height, width, channels) in pixels; () when there are no images
+  classes: int  # labels are 0 .. classes - 1; 0 when there are no labels
+  train_size: int  # examples, before a validation set is taken from them
+  test_size: int
+
+
+class Splits(NamedTuple):
+  """Three dicts of arrays: {"image": uint8 [n, h, w, c], "label": int32 [n]}."""
+
+  train: Arrays
+  validation: Arrays  # n = 0 unless asked for
+  test: Arrays

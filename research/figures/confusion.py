@@ -1,0 +1,63 @@
+"""Which classes a classifier takes for which."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import ArrayLike
+
+from research.figures.style import INK, label_axes, new_figure
+
+MOST_CLASSES_WITH_NUMBERS = 20
+
+
+def confusion_matrix(
+  counts: ArrayLike, *, title: str, class_names: Sequence[str] | None = None
+) -> Figure:
+  """Counts [k, k], rows by label and columns by prediction; the shade is the share of the label.
+
+  Shades follow the square root of the share, so that the few mistakes of a good classifier are
+  seen. Counts are printed up to 20 classes, zeros left out.
+
+  Raises ValueError where `counts` is not square or the names are not as many.
+  """
+  table = np.asarray(counts)
+  if table.ndim != 2 or table.shape[0] != table.shape[1]:
+    raise ValueError(f"a confusion matrix is square, not {table.shape}")
+  names = list(class_names) if class_names is not None else [str(k) for k in range(len(table))]
+  if len(names) != len(table):
+    raise ValueError(f"{len(names)} class names for {len(table)} classes")
+
+  totals = table.sum(1, keepdims=True)
+  shares = table / np.where(totals == 0, 1, totals)
+  side = max(4.0, 0.42 * min(len(table), MOST_CLASSES_WITH_NUMBERS) + 1.4)
+  figure, grid = new_figure(title, panel_inches=(side + 0.6, side))
+  axes = grid[0, 0]
+  shades = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0.0, vmax=1.0))
+  bar = figure.colorbar(shades, ax=axes, shrink=0.75, pad=0.02, ticks=[0, 0.01, 0.1, 0.25, 0.5, 1])
+  bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=""))
+  bar.ax.tick_params(labelsize=9, colors=INK)
+  bar.set_label("share of the label's examples (%)", fontsize=10, color=INK)
+  accuracy = np.trace(table) / max(1, table.sum())
+  label_axes(axes, "prediction", "label", f"{100 * accuracy:.2f} % of {int(table.sum()):,} right")
+  axes.grid(False)
+  if len(table) <= MOST_CLASSES_WITH_NUMBERS:
+    turned = max(len(name) for name in names) > 3
+    axes.set_xticks(
+      range(len(table)), names, rotation=45 if turned else 0, ha="right" if turned else "center"
+    )
+    axes.set_yticks(range(len(table)), names)
+    for row, column in zip(*np.nonzero(table), strict=True):
+      colour = "white" if shares[row, column] > 0.36 else INK
+      axes.text(
+        column, row, f"{table[row, column]}", ha="center", va="center", fontsize=8, color=colour
+      )
+  return figure
+
+
+def confusion_counts(labels: ArrayLike, predictions: ArrayLike, classes: int) -> np.ndarray:
+  """Counts [classes, classes] of (label, prediction) from class numbers [n] and [n]."""
+  pairs = np.asarray(labels) * classes + np.asarray(predictions)
+  return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

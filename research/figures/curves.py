@@ -1,0 +1,179 @@
+"""Learning curves of one run, and of several runs side by side."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from research.figures.style import Stroke, label_axes, legend_below, new_figure, stroke
+
+Row = Mapping[str, Any]
+MARKERS_PER_CURVE = 10
+
+
+def learning_curves(
+  rows: Sequence[Row],
+  *,
+  title: str,
+  steps_per_epoch: float | None = None,
+  window: int = 1,
+  log_loss: bool = False,
+  accuracy_floor: float | None = None,
+) -> Figure:
+  """Loss and accuracy of a run, one panel each; a panel without numbers is left out.
+
+  A row is such as {"fit": "train", "step": 600, "train/loss": 0.3, "test/accuracy": 0.9}. Each key
+  ending in "/loss" or "/accuracy" becomes a curve, named by what precedes (and by the fit, where
+  there are several). Accuracies are fractions. The horizontal axis counts steps, or epochs where
+  `steps_per_epoch` is given. Curves of the split "train" are smoothed by a running mean over
+  `window` rows. `accuracy_floor` cuts the accuracy panel's lower part off, to show the last per cents.
+
+  Raises ValueError where no row holds a loss or an accuracy.
+  """
+  panels = [kind for kind in ("loss", "accuracy") if _splits(rows, kind)]
+  if not panels:
+    raise ValueError("no row has a key that ends in '/loss' or '/accuracy'")
+  names = [name for kind in panels for name in _splits(rows, kind)]
+  strokes = {name: stroke(index) for index, name in enumerate(dict.fromkeys(names))}
+
+  figure, grid = new_figure(title, columns=len(panels))
+  for axes, kind in zip(grid[0], panels, strict=True):
+    for fit, split in _splits(rows, kind):
+      steps, values = series([row for row in rows if row.get("fit") == fit], f"{split}/{kind}")
+      width = window if split == "train" else 1
+      name = _smoothed(_name(fit, split, names), width)
+      x, y = steps / (steps_per_epoch or 1), running_mean(values, width)
+      draw_curve(axes, x, y, name=name, look=strokes[fit, split])
+    unit = "accuracy (%)" if kind == "accuracy" else "loss (nats)"
+    label_axes(axes, "epoch" if steps_per_epoch else "step", unit, kind)
+    _scale(axes, kind, log=log_loss and kind == "loss")
+    axes.sharex(grid[0, 0])
+    if kind == "accuracy":
+      axes.set_ylim(bottom=accuracy_floor)
+  legend_below(figure)
+  return figure
+
+
+def compare_curves(
+  histories: Mapping[str, Sequence[Sequence[Row]]],
+  metric: str,
+  *,
+  title: str,
+  y: str | None = None,
+  steps_per_epoch: float | None = None,
+  window: int = 1,
+  log: bool = False,
+) -> Figure:
+  """One metric of several named histories; a history is a list of seeds, each a list of rows.
+
+  The curve is the mean over seeds, at the steps that all of them have; the band reaches one sample
+  standard deviation to both sides. `y` names the vertical axis (the metric's key by default).
+
+  Raises ValueError naming a history whose seeds have no step with this metric in common.
+  """
+  figure, grid = new_figure(title, panel_inches=(6.4, 3.9))
+  axes = grid[0, 0]
+  seeds = {len(runs) for runs in histories.values()}
+  for index, (name, runs) in enumerate(histories.items()):
+    steps, values_SxT = _aligned(runs, metric, name)
+    values_SxT = np.stack([running_mean(values, window) for values in values_SxT])
+    x, mean = steps / (steps_per_epoch or 1), values_SxT.mean(0)
+    draw_curve(axes, x, mean, name=name, look=stroke(index), offset=index / len(histories))
+    if len(runs) > 1:
+      spread = values_SxT.std(0, ddof=1)
+      colour = stroke(index).colour
+      axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+  kind = metric.rpartition("/")[2]
+  if y is None:
+    y = metric.replace("/", " ") + (" (%)" if kind == "accuracy" else "")
+  note = f"mean ± 1 std over {_range(seeds)} seeds" if max(seeds, default=1) > 1 else ""
+  label_axes(axes, "epoch" if steps_per_epoch else "step", y, _smoothed(note, window))
+  _scale(axes, kind, log=log)
+  legend_below(figure)
+  return figure
+
+
+def series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
+  """Steps [t] and values [t] of the rows that hold `key`; null stands for not-a-number."""
+  held = [(row["step"], row[key]) for row in rows if key in row]
+  steps, values = zip(*held, strict=True) if held else ((), ())
+  return np.asarray(steps, float), np.asarray(values, float)
+
+
+def running_mean(values: np.ndarray, window: int) -> np.ndarray:
+  """Mean of each of the values [t] and of the up to `window - 1` before it; [t] again."""
+  if window <= 1 or not len(values):
+    return values
+  # Windows are summed one by one, not by differences of one long sum: a single infinity must not
+  # spoil everything after it.
+  padded = np.concatenate([np.full(window - 1, np.nan), values])
+  windows = np.lib.stride_tricks.sliding_window_view(padded, window)
+  counts = np.minimum(np.arange(1, len(values) + 1), window)
+  unset = np.arange(window) < (window - counts)[:, None]
+  return np.where(unset, 0.0, windows).sum(1) / counts
+
+
+def draw_curve(
+  axes: Axes, x: np.ndarray, y: np.ndarray, *, name: str, look: Stroke, offset: float = 0.0
+) -> None:
+  """Draws y [t] over x [t], with about ten markers; `offset` in [0, 1) shifts the first of them."""
+  every = max(1, len(x) // MARKERS_PER_CURVE)
+  axes.plot(
+    x,
+    y,
+    label=name,
+    color=look.colour,
+    linestyle=look.dashes,
+    linewidth=1.6,
+    marker=look.marker,
+    markersize=4.5,
+    markevery=(int(offset * every), every),
+  )
+
+
+def _splits(rows: Sequence[Row], kind: str) -> list[tuple[str | None, str]]:
+  """(fit, split) of every curve of this kind, in the order of appearance."""
+  found = [
+    (row.get("fit"), key.removesuffix(f"/{kind}"))
+    for row in rows
+    for key in row
+    if key.endswith(f"/{kind}")
+  ]
+  return list(dict.fromkeys(found))
+
+
+def _name(fit: str | None, split: str, names: Sequence[tuple[str | None, str]]) -> str:
+  return split if len({fit for fit, _ in names}) == 1 else f"{fit}: {split}"
+
+
+def _smoothed(text: str, window: int) -> str:
+  if window <= 1:
+    return text
+  return f"{text}, running mean over {window} rows".removeprefix(", ")
+
+
+def _range(counts: set[int]) -> str:
+  low, high = min(counts), max(counts)
+  return str(low) if low == high else f"{low} to {high}"
+
+
+def _scale(axes: Axes, kind: str, log: bool) -> None:
+  axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+  if log:
+    axes.set_yscale("log")
+  if kind == "accuracy":
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+
+
+def _aligned(
+  runs: Sequence[Sequence[Row]], metric: str, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """The steps [t] that all seeds have, and the metric there, [seeds, t]."""
+  tables = [dict(zip(*series(rows, metric), strict=True)) for rows in runs]
+  common = sorted(set.intersection(*(set(table) for table in tables))) if tables else []
+  if not common:
+    raise ValueError(f"{name!r}: its seeds have no step with {metric!r} in common")
+  return np.asarray(common), np.asarray([[table[step] for step in common] for table in tables])

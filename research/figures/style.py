@@ -1,0 +1,92 @@
+"""One look for every figure: readable in grey, with colour-blind eyes, and without its caption.
+
+Figures are plain `matplotlib.figure.Figure` objects. Nothing here touches pyplot or rcParams, so
+figures may be made anywhere, in threads too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+DPI = 120
+PANEL_INCHES = (4.6, 3.4)
+INK = "#222222"
+FAINT = "#d9d9d9"
+
+
+@dataclass(frozen=True)
+class Stroke:
+  """How one curve is drawn. Colour, dashes and marker all differ, so any one of them suffices."""
+
+  colour: str
+  dashes: str | tuple[float, tuple[float, ...]]
+  marker: str
+
+
+# Okabe and Ito's colours, ordered so that neighbours also differ in grey.
+STROKES = (
+  Stroke("#0072B2", "-", "o"),
+  Stroke("#E69F00", (0, (5, 1.5)), "s"),
+  Stroke("#000000", (0, (1, 1.2)), "^"),
+  Stroke("#009E73", (0, (5, 1.2, 1, 1.2)), "D"),
+  Stroke("#D55E00", (0, (2.5, 1)), "v"),
+  Stroke("#56B4E9", (0, (8, 1.5)), "P"),
+  Stroke("#CC79A7", (0, (4, 1, 1, 1, 1, 1)), "X"),
+)
+
+
+def stroke(index: int) -> Stroke:
+  """The stroke of curve number `index`; after seven, colours meet other dashes and markers."""
+  lap = index // len(STROKES)
+  shape = STROKES[(index + lap) % len(STROKES)]
+  return Stroke(STROKES[index % len(STROKES)].colour, shape.dashes, shape.marker)
+
+
+def new_figure(
+  title: str, rows: int = 1, columns: int = 1, panel_inches: tuple[float, float] = PANEL_INCHES
+) -> tuple[Figure, np.ndarray]:
+  """A titled figure and its axes, an object array [rows, columns]; a panel is (width, height)."""
+  width, height = panel_inches
+  figure = Figure(
+    figsize=(columns * width, rows * height + 0.4),
+    dpi=DPI,
+    layout="constrained",
+    facecolor="white",
+  )
+  figure.suptitle(title, fontsize=12, color=INK, fontweight="bold")
+  return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
+  """Names both axes (with units) and the panel, and quietens the frame."""
+  axes.set_xlabel(x, fontsize=10, color=INK)
+  axes.set_ylabel(y, fontsize=10, color=INK)
+  axes.set_title(title, fontsize=10.5, color=INK)
+  axes.tick_params(labelsize=9, colors=INK)
+  axes.grid(True, color=FAINT, linewidth=0.6)
+  axes.set_axisbelow(True)
+  for side in ("top", "right"):
+    axes.spines[side].set_visible(False)
+
+
+def legend_below(figure: Figure) -> None:
+  """One legend of all panels' curves, each name once, under the panels where it covers no data."""
+  curves = {}
+  for axes in figure.axes:
+    handles, labels = axes.get_legend_handles_labels()
+    curves |= dict(zip(labels, handles, strict=True))
+  if not curves:
+    return
+  most_in_a_row = max(1, int(figure.get_figwidth() * 13 / (max(map(len, curves)) + 7)))
+  rows = -(-len(curves) // most_in_a_row)
+  figure.legend(
+    list(curves.values()),
+    list(curves),
+    loc="outside lower center",
+    ncols=-(-len(curves) // rows),
+    fontsize=9,
+    frameon=False,
+    handlelength=3.2,
+  )

@@ -1,0 +1,73 @@
+"""What a process needs before JAX starts, and what a run records about where it ran."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+# Large temporaries would otherwise go back to the system after every call, and the page faults cost up to
+# 40 % of a training step on a CPU (benchmarks/README.md).
+MALLOC = (
+  "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592"
+  ":glibc.malloc.trim_threshold=8589934592"
+)
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+
+
+def cache_folder() -> Path:
+  """Where prepared data sets and compiled programs are kept between runs."""
+  default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
+  return Path(os.environ.get("LINEAGE_CACHE") or default)
+
+
+def prepare_jax(*, reexecute: bool = True) -> None:
+  """Sets the environment that JAX and the allocator read when they start.
+
+  The allocator's settings are read at the start of a process, so the process replaces itself once.
+  """
+  os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "xla"))
+  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+  os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+  os.environ.setdefault("NPROC", "16")  # see the deadlock of virtual devices in ARCHITECTURE.md
+  on_linux = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+  if reexecute and on_linux and "GLIBC_TUNABLES" not in os.environ:
+    os.environ["GLIBC_TUNABLES"] = MALLOC
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, sys.orig_argv[:1] + sys.orig_argv[1:])
+
+
+def describe() -> dict[str, Any]:
+  """Versions, devices, commit and command line of this process."""
+  import jax
+
+  versions = {}
+  for package in PACKAGES:
+    try:
+      versions[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+      versions[package] = "not installed"
+  return {
+    "python": platform.python_version(),
+    "packages": versions,
+    "system": f"{platform.system()} {platform.machine()}",
+    "cores": os.cpu_count(),
+    "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
+    "commit": _commit(),
+    "command": " ".join(["python", *sys.argv]),
+  }
+
+
+def _commit() -> str:
+  root = Path(__file__).parent.parent.parent
+  ask = lambda *words: subprocess.run(
+    ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+  ).stdout.strip()
+  try:
+    commit = ask("rev-parse", "HEAD")
+    return commit + (" with changes" if commit and ask("status", "--porcelain") else "")
+  except FileNotFoundError:
+    return ""

@@ -1,0 +1,177 @@
+"""The contract: everything that learns here is three pure functions.
+
+`jit`, many steps per dispatch, many devices, many trials at once: each is a transformation of `step`,
+written once in `research.compile` for all systems.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from research import optimizers
+from research.data.sampling import Batch
+from research.layers.batch_axis import batch_sum
+from research.layers.batch_norm import BatchNorm
+from research.metrics import Mean, accuracy
+
+Config = Any
+State = Any
+Metrics = dict[str, Float[Array, ""]]
+PerExample = Callable[[Any, Batch], Float[Array, " batch"]]
+
+
+class Learner(NamedTuple):
+  """A learning system as pure functions; `config` is a pytree and may hold tracers.
+
+  Attributes:
+    init: the first state, from a config and a key.
+    step: one update; a batch may carry "weight" [batch], and examples of weight 0 count for nothing.
+    evaluate: metrics of a batch as `Mean`s, which add up over batches.
+  """
+
+  init: Callable[[Config, Key[Array, ""]], State]
+  step: Callable[[Config, State, Batch], tuple[State, Metrics]]
+  evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
+
+
+class TrainState(NamedTuple):
+  """State of a supervised learner.
+
+  Attributes:
+    step: number of updates made.
+    key: the run's key; the randomness of a step is `fold_in(key, step)`.
+    params: what the optimizer moves.
+    variables: the model's other collections, such as running statistics.
+    opt_state: the optimizer's state.
+  """
+
+  step: Int[Array, ""]
+  key: Key[Array, ""]
+  params: Any
+  variables: Any
+  opt_state: Any
+
+
+class Supervised(NamedTuple):
+  """What a supervised learner is made of; every function may read any field of the config."""
+
+  model: Callable[[Config], nn.Module]
+  loss: PerExample
+  input_shape: Callable[[Config], tuple[int, ...]]
+  optimizer: Callable[[Config], optax.GradientTransformation]
+  metrics: Mapping[str, PerExample]
+
+
+def supervised(
+  model: Callable[[Config], nn.Module],
+  loss: PerExample,
+  input_shape: Callable[[Config], tuple[int, ...]],
+  *,
+  optimizer: Callable[[Config], optax.GradientTransformation] | None = None,
+  metrics: Mapping[str, PerExample] | None = None,
+) -> Learner:
+  """A learner from a model, a loss and an optimizer.
+
+  Args:
+    model: gives the Linen module, called as `module(inputs, train=...)`.
+    loss: of (outputs, batch), one value per example.
+    input_shape: of one example.
+    optimizer: by default that of `config.optimizer`.
+    metrics: further values per example, reported beside the loss; by default the accuracy.
+  """
+  parts = Supervised(
+    model,
+    loss,
+    input_shape,
+    optimizer or (lambda config: optimizers.make(config.optimizer)),
+    {"accuracy": accuracy} if metrics is None else metrics,
+  )
+  return Learner(
+    functools.partial(_init, parts),
+    functools.partial(_step, parts),
+    functools.partial(_evaluate, parts),
+  )
+
+
+def inputs_of(batch: Batch) -> Array:
+  """The model's inputs: bytes are pixel intensities and become floats in [0, 1]."""
+  image = batch["image"]
+  return image.astype(float) / 255 if image.dtype == jnp.uint8 else image
+
+
+def predict(model: nn.Module, state: TrainState, batch: Batch) -> Any:
+  """The model's outputs in evaluation mode."""
+  return model.apply({"params": state.params, **state.variables}, inputs_of(batch), train=False)
+
+
+def _init(parts: Supervised, config: Config, key: Key[Array, ""]) -> TrainState:
+  params_key, run_key = jax.random.split(key)
+  example = jnp.zeros((1, *parts.input_shape(config)))
+  variables = dict(parts.model(config).init(params_key, example, train=False))
+  params = variables.pop("params")
+  opt_state = parts.optimizer(config).init(params)
+  return TrainState(jnp.int32(0), run_key, params, variables, opt_state)
+
+
+def _step(
+  parts: Supervised, config: Config, state: TrainState, batch: Batch
+) -> tuple[TrainState, Metrics]:
+  dropout_key = jax.random.fold_in(state.key, state.step)
+  weight, mask = _weights(batch)
+  total_weight = batch_sum(weight.sum())
+
+  def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Array]]]:
+    with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
+      outputs, variables = parts.model(config).apply(
+        {"params": params, **state.variables},
+        inputs_of(batch),
+        train=True,
+        rngs={"dropout": dropout_key},
+        mutable=list(state.variables),
+      )
+    values = _per_example(parts, outputs, batch)
+    shares = {name: jnp.sum(weight * value) / total_weight for name, value in values.items()}
+    return shares["loss"], (dict(variables), shares)
+
+  # Under pmap each device differentiates its own share of the mean loss, and the shares add up.
+  gradients, (variables, shares) = jax.grad(objective, has_aux=True)(state.params)
+  gradients, metrics = batch_sum((gradients, shares))
+  updates, opt_state = parts.optimizer(config).update(gradients, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  return TrainState(state.step + 1, state.key, params, variables, opt_state), metrics
+
+
+def _evaluate(
+  parts: Supervised, config: Config, state: TrainState, batch: Batch
+) -> dict[str, Mean]:
+  weight, _ = _weights(batch)
+  values = _per_example(parts, predict(parts.model(config), state, batch), batch)
+  return batch_sum(
+    {name: Mean(jnp.sum(weight * value), weight.sum()) for name, value in values.items()}
+  )
+
+
+def _per_example(parts: Supervised, outputs: Any, batch: Batch) -> dict[str, Array]:
+  values = {"loss": parts.loss(outputs, batch)}
+  return values | {name: metric(outputs, batch) for name, metric in parts.metrics.items()}
+
+
+def _weights(batch: Batch) -> tuple[Float[Array, " batch"], Float[Array, " batch"] | None]:
+  """The examples' weights, and the mask for batch statistics: None where nothing is padded."""
+  mask = batch.get("weight")
+  return (jnp.ones(batch["image"].shape[0]) if mask is None else mask), mask
+
+
+def _mask_statistics(
+  mask: Float[Array, " batch"] | None, next_method: Any, args: Any, kwargs: Any, context: Any
+) -> Any:
+  """Linen interceptor: padded examples must not count in batch statistics, in any model."""
+  if isinstance(context.module, BatchNorm) and context.method_name == "__call__":
+    kwargs = kwargs | {"mask": mask}
+  return next_method(*args, **kwargs)

@@ -1,0 +1,20 @@
+"""Metrics: pure functions like the losses, and means that add up over batches and devices."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from research.data.sampling import Batch
+
+
+class Mean(NamedTuple):
+  """A weighted mean in two parts, so that means of parts add to the mean of the whole."""
+
+  total: Float[Array, ""]
+  weight: Float[Array, ""]
+
+
+def accuracy(logits: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
+  """1.0 where the largest logit is the label's, else 0.0."""
+  return (jnp.argmax(logits, axis=-1) == batch["label"]).astype(float)

@@ -1,0 +1,61 @@
+"""Optimizers by name, built inside of the step, so that every knob may be traced.
+
+All come from optax. `weight_decay` is the coefficient of an L2 penalty 0.5 * c * |W|^2 on the weights
+(not on biases or gains), except in adamw, where it is decoupled (Loshchilov and Hutter 2019).
+"""
+
+import jax
+import optax
+
+from research.config import config, static, traced
+
+BUILDERS = {
+  "sgd": lambda o: optax.sgd(o.learning_rate),
+  "momentum": lambda o: optax.sgd(o.learning_rate, momentum=o.momentum),
+  "nesterov": lambda o: optax.sgd(o.learning_rate, momentum=o.momentum, nesterov=True),
+  "adagrad": lambda o: optax.adagrad(
+    o.learning_rate, initial_accumulator_value=0.0, eps=o.epsilon
+  ),
+  "rmsprop": lambda o: optax.rmsprop(o.learning_rate, decay=o.beta2, eps=o.epsilon),
+  "adam": lambda o: optax.adam(o.learning_rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
+  "adamw": lambda o: optax.adamw(
+    o.learning_rate,
+    b1=o.beta1,
+    b2=o.beta2,
+    eps=o.epsilon,
+    weight_decay=o.weight_decay,
+    mask=is_weight,
+  ),
+}
+
+
+@config
+class Optimizer:
+  """Which optimizer, and its knobs."""
+
+  name: str = static("adam", "the update rule", choices=tuple(BUILDERS))
+  learning_rate: float = traced(1e-3, "step size", at_least=0)
+  momentum: float = traced(
+    0.9, "decay of the velocity (momentum, nesterov)", at_least=0, below=1
+  )
+  beta1: float = traced(0.9, "decay of the gradient's mean (adam, adamw)", at_least=0, below=1)
+  beta2: float = traced(
+    0.999, "decay of the gradient's mean square (rmsprop, adam, adamw)", at_least=0, below=1
+  )
+  epsilon: float = traced(
+    1e-8, "keeps the divisor from zero (adagrad, rmsprop, adam, adamw)", above=0
+  )
+  weight_decay: float = traced(0.0, "L2 penalty on the weights; decoupled in adamw", at_least=0)
+
+
+def is_weight(params: optax.Params) -> optax.Params:
+  """True for matrices and kernels, False for biases, gains and other vectors."""
+  return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def make(optimizer: Optimizer) -> optax.GradientTransformation:
+  """The optax optimizer; its hyper-parameters may be tracers."""
+  update = BUILDERS[optimizer.name](optimizer)
+  if optimizer.name == "adamw":
+    return update
+  return optax.chain(optax.add_decayed_weights(optimizer.weight_decay, mask=is_weight), update)

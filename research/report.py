@@ -1,0 +1,297 @@
+"""What an experiment hands back: claims, each measured against a published number, and pictures.
+
+An experiment ends with a `Report`. Each `Claim` sets our number beside the source's and says, with
+a `Bar`, what it takes to have reproduced it:
+
+  Claim("C06", "test accuracy after 20 epochs", "98.96 % (book)", accuracy, at_least(0.987), "%")
+
+Nothing here draws, writes or imports anything heavy.
+"""
+
+import math
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+Relation = Literal["at least", "at most", "equals", "within", "within ratio"]
+Verdict = Literal["pass", "fail"]
+
+PERCENT = "%"
+_DISPLAY_DIGITS = 6
+_ALL_DIGITS = 17
+
+
+@dataclass(frozen=True)
+class Bar:
+  """What a number must satisfy; made by `at_least` and its neighbours, never by hand.
+
+  `slack` is absolute for "within" and a fraction of `target` for "within ratio". Both ends belong
+  to the bar. The comparison is done in decimal, on the digits that are printed, so that 0.4 is
+  within 0.1 of 0.3 although binary floats say otherwise.
+  """
+
+  relation: Relation
+  target: float
+  slack: float = 0.0
+
+  def __post_init__(self):
+    if not (math.isfinite(self.target) and math.isfinite(self.slack)):
+      raise ValueError(f"a bar needs finite numbers, not {self.target} and {self.slack}")
+    if self.slack < 0:
+      raise ValueError(f"a bar's tolerance must not be negative: {self.slack}")
+
+  def holds(self, value: float) -> bool:
+    """Whether `value` satisfies the bar. NaN and infinities measure nothing and never do."""
+    if not math.isfinite(value):
+      return False
+    number, target, slack = _decimal(value), _decimal(self.target), _decimal(self.slack)
+    match self.relation:
+      case "at least":
+        return number >= target
+      case "at most":
+        return number <= target
+      case "equals":
+        return number == target
+      case "within":
+        return abs(number - target) <= slack
+      case "within ratio":
+        return abs(number - target) <= slack * abs(target)
+
+  def text(self, unit: str = "") -> str:
+    """The bar in words, all digits kept: "≥ 0.989", or "≥ 98.9 %" when the unit is "%"."""
+    target, suffix = exact_number(self.target, unit), f" {unit}" if unit else ""
+    match self.relation:
+      case "at least":
+        return f"≥ {target}{suffix}"
+      case "at most":
+        return f"≤ {target}{suffix}"
+      case "equals":
+        return f"= {target}{suffix}"
+      case "within":
+        return f"{target} ± {exact_number(self.slack, unit)}{suffix}"
+      case "within ratio":
+        return f"within {exact_number(self.slack, PERCENT)} % of {target}{suffix}"
+
+  def __str__(self):
+    return self.text()
+
+
+def at_least(bound: float) -> Bar:
+  """Holds for `value >= bound`."""
+  return Bar("at least", float(bound))
+
+
+def at_most(bound: float) -> Bar:
+  """Holds for `value <= bound`."""
+  return Bar("at most", float(bound))
+
+
+def equals(target: float) -> Bar:
+  """Holds for exactly `target`: counts, truth tables and other numbers without rounding."""
+  return Bar("equals", float(target))
+
+
+def within(target: float, tolerance: float) -> Bar:
+  """Holds for `|value - target| <= tolerance`."""
+  return Bar("within", float(target), float(tolerance))
+
+
+def within_ratio(target: float, fraction: float) -> Bar:
+  """Holds for `|value - target| <= fraction * |target|`."""
+  return Bar("within ratio", float(target), float(fraction))
+
+
+@dataclass(frozen=True)
+class Claim:
+  """One number of ours beside one number of the source.
+
+  `id` is the inventory's ("C06"); `what` is one short line; `source` is the published number as its
+  source gives it ("98.96 % (book)"); `ours` is the measured number, and `bar` speaks of the same
+  number. `unit` only changes how both are shown: "%" shows the fraction 0.9893 as "98.93 %", and
+  any other unit is set behind the number.
+
+  Raises ValueError for an id of another form and for a `what` or `source` of several lines.
+  """
+
+  id: str
+  what: str
+  source: str
+  ours: float
+  bar: Bar
+  unit: str = ""
+
+  def __post_init__(self):
+    if not re.fullmatch(r"[A-Z]\d{2}", self.id):
+      raise ValueError(f"a claim's id is a letter and two digits of the inventory, not {self.id!r}")
+    for field in ("what", "source"):
+      if "\n" in getattr(self, field):
+        raise ValueError(f"{self.id}: `{field}` must be one line: {getattr(self, field)!r}")
+    object.__setattr__(self, "ours", float(self.ours))
+
+  @property
+  def verdict(self) -> Verdict:
+    """ "pass" where the bar holds for our number, else "fail"."""
+    return "pass" if self.bar.holds(self.ours) else "fail"
+
+
+@dataclass(frozen=True)
+class Picture:
+  """A figure with the sentence that says what to see in it; `name` becomes its file name.
+
+  Raises ValueError where `name` is more than small letters, digits, "_" and "-".
+  """
+
+  name: str
+  figure: "Figure"
+  caption: str
+
+  def __post_init__(self):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
+      raise ValueError(f"a picture's name is made of a-z, 0-9, '_' and '-', not {self.name!r}")
+
+
+@dataclass(frozen=True)
+class Report:
+  """All that an experiment found. Raises ValueError where two pictures share a name."""
+
+  claims: Sequence[Claim]
+  pictures: Sequence[Picture] = ()
+
+  def __post_init__(self):
+    names = [picture.name for picture in self.pictures]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+      raise ValueError(f"two pictures would be written to the same file: {', '.join(twice)}")
+
+
+def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+  """What `claims.json` holds: id, what, source, ours, bar and verdict of each claim.
+
+  `ours` is a JSON number, or null where it is not finite. `bar` is a text on the same scale; with a
+  unit "%" it also says the bar in percent ("≥ 0.989 (≥ 98.9 %)"), and `parse_bar` reads it back.
+  """
+  return [
+    {
+      "id": claim.id,
+      "what": claim.what,
+      "source": claim.source,
+      "ours": claim.ours if math.isfinite(claim.ours) else None,
+      "bar": stored_bar(claim.bar, claim.unit),
+      "verdict": claim.verdict,
+    }
+    for claim in claims
+  ]
+
+
+def stored_bar(bar: Bar, unit: str = "") -> str:
+  """The text of a bar in `claims.json`, on the scale of the number it speaks of."""
+  if unit != PERCENT:
+    return bar.text(unit)
+  return f"{bar.text()} ({bar.text(PERCENT)})"
+
+
+def parse_bar(text: str) -> tuple[Bar, str]:
+  """Reads the text of `stored_bar`: the bar and its unit. Raises ValueError for any other text."""
+  percent = re.fullmatch(r"(.*\S) \((?:.*\S) %\)", text)
+  body = percent[1] if percent else text
+  for relation, pattern in _BAR_PATTERNS.items():
+    if found := re.fullmatch(pattern, body):
+      target, slack = found["target"], found.groupdict().get("slack") or "0"
+      scale = Decimal(100) if relation == "within ratio" else Decimal(1)
+      bar = Bar(relation, float(target), float(Decimal(slack) / scale))
+      return bar, PERCENT if percent else (found["unit"] or "")
+  raise ValueError(f"not the text of a bar: {text!r}")
+
+
+_NUMBER = r"[-+.\deE]+"
+_UNIT = r"(?: (?P<unit>\S.*))?"
+_BAR_PATTERNS: dict[Relation, str] = {
+  "at least": rf"≥ (?P<target>{_NUMBER}){_UNIT}",
+  "at most": rf"≤ (?P<target>{_NUMBER}){_UNIT}",
+  "equals": rf"= (?P<target>{_NUMBER}){_UNIT}",
+  "within": rf"(?P<target>{_NUMBER}) ± (?P<slack>{_NUMBER}){_UNIT}",
+  "within ratio": rf"within (?P<slack>{_NUMBER}) % of (?P<target>{_NUMBER}){_UNIT}",
+}
+
+
+def shown_number(value: float, bar: Bar, unit: str = "") -> str:
+  """`value` for readers, without its unit: few digits, but never so few that they contradict `bar`.
+
+  0.98896 rounds to 98.90 %, which would seem to reach "≥ 98.9 %"; it is shown as 98.896.
+  """
+  if not math.isfinite(value):
+    return str(value)
+  if unit == PERCENT:
+    candidates = [f"{100 * value:.{digits}f}" for digits in range(2, _ALL_DIGITS)]
+  elif value == round(value) and abs(value) < 1e15:
+    return f"{value:.0f}"
+  else:
+    candidates = [f"{value:.{digits}g}" for digits in range(_DISPLAY_DIGITS, _ALL_DIGITS)]
+  scale = Decimal(100) if unit == PERCENT else Decimal(1)
+  for text in candidates:
+    if bar.holds(float(Decimal(text) / scale)) == bar.holds(value):
+      return text
+  return exact_number(value, unit)
+
+
+def shown_value(value: float, bar: Bar, unit: str = "") -> str:
+  """`value` for readers, with its unit: "98.93 %", "433890", "0.316827"."""
+  number = shown_number(value, bar, unit)
+  return f"{number} {unit}" if unit and math.isfinite(value) else number
+
+
+def exact_number(value: float, unit: str = "") -> str:
+  """The shortest text that reads back as `value`; a hundred times that where the unit is "%"."""
+  number = _decimal(value) * (100 if unit == PERCENT else 1)
+  if number == number.to_integral_value() and abs(number) < Decimal("1e15"):
+    return f"{number:.0f}"
+  return f"{number.normalize():g}"
+
+
+def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
+  """The claims as a plain-text table for the terminal.
+
+  `what` and `source` are wrapped so that no line is longer than `width` characters; where that
+  would leave them less than 16 characters each, or break a word, the lines are longer.
+  """
+  head = ("id", "what", "source", "ours", "bar", "verdict")
+  cells = [
+    (
+      claim.id,
+      claim.what,
+      claim.source,
+      shown_value(claim.ours, claim.bar, claim.unit),
+      claim.bar.text(claim.unit),
+      claim.verdict,
+    )
+    for claim in claims
+  ]
+  widths = [max(len(row[column]) for row in (head, *cells)) for column in range(len(head))]
+  room = width - 2 * (len(head) - 1) - sum(widths) + widths[1] + widths[2]
+  for column, share in ((2, max(room - widths[1], room * 2 // 5)), (1, room)):
+    longest_word = max(len(word) for row in (head, *cells) for word in row[column].split())
+    widths[column] = min(widths[column], max(16, longest_word, share))
+    room -= widths[column]
+
+  lines = ["  ".join(name.ljust(size) for name, size in zip(head, widths, strict=True)).rstrip()]
+  lines.append("  ".join("-" * size for size in widths))
+  for row in cells:
+    wrapped = [textwrap.wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
+    for line in range(max(len(cell) for cell in wrapped)):
+      parts = [cell[line] if line < len(cell) else "" for cell in wrapped]
+      parts = [
+        part.rjust(size) if name == "ours" else part.ljust(size)
+        for name, part, size in zip(head, parts, widths, strict=True)
+      ]
+      lines.append("  ".join(parts).rstrip())
+  return "\n".join(lines)
+
+
+def _decimal(value: float) -> Decimal:
+  return Decimal(repr(float(value)))

@@ -1,0 +1,19 @@
+"""Settings of the whole suite; they must stand before JAX starts."""
+
+import os
+
+os.environ["XLA_FLAGS"] = (
+  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+)
+os.environ["NPROC"] = "16"  # virtual CPU devices with collectives hang beyond 32 steps in flight
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from research.lab import environment
+
+environment.prepare_jax(reexecute=False)

@@ -40,7 +40,7 @@ class Bar:
   target: float
   slack: float = 0.0
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not (math.isfinite(self.target) and math.isfinite(self.slack)):
       raise ValueError(f"a bar needs finite numbers, not {self.target} and {self.slack}")
     if self.slack < 0:
@@ -78,7 +78,7 @@ class Bar:
       case "within ratio":
         return f"within {exact_number(self.slack, PERCENT)} % of {target}{suffix}"
 
-  def __str__(self):
+  def __str__(self) -> str:
     return self.text()
 
 
@@ -126,7 +126,7 @@ class Claim:
   bar: Bar
   unit: str = ""
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not re.fullmatch(r"[A-Z]\d{2}", self.id):
       raise ValueError(f"a claim's id is a letter and two digits of the inventory, not {self.id!r}")
     for field in ("what", "source"):
@@ -151,7 +151,7 @@ class Picture:
   figure: "Figure"
   caption: str
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
       raise ValueError(f"a picture's name is made of a-z, 0-9, '_' and '-', not {self.name!r}")
 
@@ -163,7 +163,7 @@ class Report:
   claims: Sequence[Claim]
   pictures: Sequence[Picture] = ()
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     names = [picture.name for picture in self.pictures]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -274,10 +274,11 @@ def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
   ]
   widths = [max(len(row[column]) for row in (head, *cells)) for column in range(len(head))]
   room = width - 2 * (len(head) - 1) - sum(widths) + widths[1] + widths[2]
-  for column, share in ((2, max(room - widths[1], room * 2 // 5)), (1, room)):
-    longest_word = max(len(word) for row in (head, *cells) for word in row[column].split())
-    widths[column] = min(widths[column], max(16, longest_word, share))
-    room -= widths[column]
+  longest_words = [
+    max(len(word) for row in (head, *cells) for word in row[column].split()) for column in (1, 2)
+  ]
+  widths[2] = min(widths[2], max(16, longest_words[1], room - widths[1], room * 2 // 5))
+  widths[1] = min(widths[1], max(16, longest_words[0], room - widths[2]))
 
   lines = ["  ".join(name.ljust(size) for name, size in zip(head, widths, strict=True)).rstrip()]
   lines.append("  ".join("-" * size for size in widths))

@@ -29,7 +29,7 @@ def learning_curves(
   ending in "/loss" or "/accuracy" becomes a curve, named by what precedes (and by the fit, where
   there are several). Accuracies are fractions. The horizontal axis counts steps, or epochs where
   `steps_per_epoch` is given. Curves of the split "train" are smoothed by a running mean over
-  `window` rows. `accuracy_floor` cuts the accuracy panel's lower part off, to show the last per cents.
+  `window` rows. `accuracy_floor` cuts off the lower part of the accuracy panel.
 
   Raises ValueError where no row holds a loss or an accuracy.
   """

@@ -7,6 +7,7 @@ figures may be made anywhere, in threads too.
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -73,7 +74,7 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 def legend_below(figure: Figure) -> None:
   """One legend of all panels' curves, each name once, under the panels where it covers no data."""
-  curves = {}
+  curves: dict[str, Artist] = {}
   for axes in figure.axes:
     handles, labels = axes.get_legend_handles_labels()
     curves |= dict(zip(labels, handles, strict=True))

@@ -1,0 +1,83 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from research.figures.curves import compare_curves, learning_curves, running_mean, series
+
+ROWS = [
+  {"fit": "train", "step": 600 * epoch, "train/loss": 1 / (1 + epoch), "test/accuracy": epoch / 10}
+  for epoch in range(8)
+]
+
+
+def legend(figure):
+  return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_learning_curves_draw_the_rows_in_epochs():
+  loss, accuracy = learning_curves(ROWS, title="net", steps_per_epoch=600).axes
+  np.testing.assert_allclose(loss.get_lines()[0].get_xdata(), range(8))
+  np.testing.assert_allclose(
+    accuracy.get_lines()[0].get_ydata(), [row["test/accuracy"] for row in ROWS]
+  )
+  assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "loss (nats)")
+  assert accuracy.get_ylabel() == "accuracy (%)"
+
+
+def test_every_curve_of_every_panel_is_in_the_legend_once():
+  rows = [*ROWS, {"fit": "train", "step": 1, "train/accuracy": 0.2}]
+  assert sorted(legend(learning_curves(rows, title="net"))) == ["test", "train"]
+  two_fits = ROWS + [{**row, "fit": "fine-tune"} for row in ROWS]
+  assert "fine-tune: train" in legend(learning_curves(two_fits, title="net"))
+
+
+def test_only_batches_of_training_are_smoothed():
+  loss, accuracy = learning_curves(ROWS, title="net", window=4).axes
+  smooth = running_mean(np.array([row["train/loss"] for row in ROWS]), 4)
+  np.testing.assert_allclose(loss.get_lines()[0].get_ydata(), smooth)
+  np.testing.assert_allclose(
+    accuracy.get_lines()[0].get_ydata(), [row["test/accuracy"] for row in ROWS]
+  )
+
+
+def test_panels_without_numbers_are_left_out():
+  rows = [{"fit": "train", "step": 1, "train/loss": 2.0}, {"fit": "train", "step": 2}]
+  assert [axes.get_title() for axes in learning_curves(rows, title="net").axes] == ["loss"]
+  with pytest.raises(ValueError, match="loss"):
+    learning_curves([{"step": 1}], title="net")
+
+
+def test_neighbouring_curves_differ_in_more_than_colour():
+  histories = {str(index): [ROWS] for index in range(12)}
+  lines = compare_curves(histories, "train/loss", title="many").axes[0].get_lines()
+  shapes = [(line.get_marker(), str(line._dash_pattern)) for line in lines]
+  assert all(a != b for a, b in itertools.pairwise(shapes))
+  assert len({(line.get_color(), *shape) for line, shape in zip(lines, shapes, strict=True)}) == 12
+
+
+def test_the_band_is_one_standard_deviation_over_seeds():
+  seeds = [[{"step": step, "loss": float(value)} for step in (1, 2)] for value in (1, 3)]
+  seeds[1].append({"step": 3, "loss": 9.0})
+  axes = compare_curves({"sgd": seeds}, "loss", title="race").axes[0]
+  np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), [[1, 2], [2, 2]])
+  heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+  assert (heights.min(), heights.max()) == pytest.approx((2 - 2**0.5, 2 + 2**0.5))
+
+
+def test_histories_without_the_metric_are_named():
+  with pytest.raises(ValueError, match=r"'adam'.*'test/loss'"):
+    compare_curves({"adam": [ROWS]}, "test/loss", title="race")
+
+
+def test_running_mean_is_over_the_last_values_only():
+  values = np.array([1.0, np.inf, 3.0, 5.0, 7.0])
+  np.testing.assert_allclose(running_mean(values, 2), [1, np.inf, np.inf, 4, 6])
+  np.testing.assert_allclose(running_mean(np.arange(5.0), 3), [0, 0.5, 1, 2, 3])
+  assert len(running_mean(np.array([]), 3)) == 0
+
+
+def test_null_is_a_gap():
+  steps, values = series([{"step": 1, "loss": None}, {"step": 2}, {"step": 3, "loss": 1.0}], "loss")
+  np.testing.assert_array_equal(steps, [1, 3])
+  np.testing.assert_array_equal(values, [np.nan, 1.0])

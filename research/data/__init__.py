@@ -1,0 +1,1 @@
+"""Data sets as NumPy arrays, and how batches are drawn from them."""

@@ -17,4 +17,7 @@ def load() -> tuple[Arrays, Arrays]:
   image = np.round(bunch.images[..., None] * (255 / BRIGHTEST)).astype(np.uint8)
   label = bunch.target.astype(np.int32)
   test = stratify.draw(label, SPEC.test_size, seed=0)
-  return {"image": image[~test], "label": label[~test]}, {"image": image[test], "label": label[test]}
+  return {"image": image[~test], "label": label[~test]}, {
+    "image": image[test],
+    "label": label[test],
+  }

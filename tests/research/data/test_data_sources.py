@@ -211,7 +211,7 @@ with log.open("a") as file:
 lists_are_ours = any(word.startswith("Dir::State::lists=") for word in sys.argv)
 if "download" in sys.argv:
   if {fault!r} and not (lists_are_ours and {cured}):
-    sys.exit("E: " + {fault!r})
+    sys.exit("W: unsandboxed\\nE: " + {fault!r})
   pathlib.Path("some-digits_1_all.deb").write_bytes(b"deb")
 """
 DPKG_DEB = """
@@ -239,7 +239,7 @@ def test_debian_updates_only_where_that_may_help(fault, calls, tmp_path, monkeyp
   log = tmp_path / "log"
   apt = APT.format(log=str(log), fault=fault, cured=False)
   put_program(tmp_path / "bin", "apt-get", apt, monkeypatch)
-  with pytest.raises(sources.SourceError, match=fault):
+  with pytest.raises(sources.SourceError, match=f"^E: {fault}"):
     collect(sources.debian_package("some-digits"), tmp_path)
   assert len(log.read_text().splitlines()) == calls
 

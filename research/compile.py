@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Key
 
-from research.data.sampling import Batch, Sampler, batch_at, count, evaluation_batch
+from research.batch import Batch, count
+from research.data.sampling import Sampler, batch_at, evaluation_batch
 from research.flops import flops
 from research.layers.batch_axis import BATCH_AXIS, batch_positions
 from research.learner import Config, Learner, Metrics, State

@@ -12,7 +12,6 @@ config. A static field is part of the program: its values must be hashable.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -22,7 +21,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
-from research.errors import UserError
+from research.errors import UserError, unknown_name
 
 T = TypeVar("T")
 
@@ -213,13 +212,6 @@ def replace(value: T, changes: Mapping[str, Any]) -> T:
     return type(node)(**new)
 
   return rebuild(value, "")
-
-
-def unknown_name(name: str, known: Mapping[str, Any] | list[str], what: str) -> str:
-  """One line for a name that does not exist, with the nearest ones that do."""
-  near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
-  hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-  return f"unknown {what} {name!r}; {hint}"
 
 
 def from_json(default: T, flat: Mapping[str, Any]) -> T:

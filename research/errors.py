@@ -4,6 +4,9 @@ A `UserError` is one line that names the thing, the value and the way out; `laun
 leaves with its exit code, without a traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(Exception):
   """Bad input or a state of the machine that the user can mend. Exit code 2."""
@@ -33,3 +36,11 @@ class InterruptedRun(Exception):  # noqa: N818 - an order that was followed, not
   def __init__(self, signal_number: int, message: str):
     super().__init__(message)
     self.exit_code = 128 + signal_number
+
+
+def unknown_name(name: str, known: Iterable[str], what: str) -> str:
+  """One line for a name that does not exist, with the nearest ones that do."""
+  known = list(known)
+  near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+  hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+  return f"unknown {what} {name!r}; {hint}"

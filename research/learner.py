@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research import optimizers
-from research.data.sampling import Batch
+from research.batch import Batch, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
 from research.metrics import Mean, accuracy
@@ -99,15 +100,19 @@ def supervised(
   )
 
 
-def inputs_of(batch: Batch) -> Array:
-  """The model's inputs: bytes are pixel intensities and become floats in [0, 1]."""
-  image = batch["image"]
-  return image.astype(float) / 255 if image.dtype == jnp.uint8 else image
-
-
 def predict(model: nn.Module, state: TrainState, batch: Batch) -> Any:
   """The model's outputs in evaluation mode."""
   return model.apply({"params": state.params, **state.variables}, inputs_of(batch), train=False)
+
+
+def predict_classes(
+  model: nn.Module, state: TrainState, data: Mapping[str, np.ndarray], batch_size: int = 1000
+) -> np.ndarray:
+  """The class with the largest output for every example of a data set; [examples]."""
+  classes = jax.jit(lambda images: jnp.argmax(predict(model, state, {"image": images}), axis=-1))
+  images = data["image"]
+  parts = [classes(images[first : first + batch_size]) for first in range(0, len(images), batch_size)]
+  return np.concatenate([np.asarray(part) for part in parts])
 
 
 def _init(parts: Supervised, config: Config, key: Key[Array, ""]) -> TrainState:

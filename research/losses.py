@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from research.data.sampling import Batch
+from research.batch import Batch
 
 
 def softmax_cross_entropy(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from research.data.sampling import Batch
+from research.batch import Batch
 
 
 class Mean(NamedTuple):

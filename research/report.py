@@ -11,7 +11,7 @@ Nothing here draws, writes or imports anything heavy.
 import math
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
@@ -53,7 +53,7 @@ class Bar:
     number, target, slack = _decimal(value), _decimal(self.target), _decimal(self.slack)
     match self.relation:
       case "at least":
-        return number >= target
+        return number > target
       case "at most":
         return number <= target
       case "equals":
@@ -185,6 +185,20 @@ def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
       "bar": stored_bar(claim.bar, claim.unit),
       "verdict": claim.verdict,
     }
+    for claim in claims
+  ]
+
+
+def claims_from_json(claims: Sequence[Mapping[str, Any]]) -> list[Claim]:
+  """The inverse of `claims_json`; a number that was not finite is NaN."""
+  return [
+    Claim(
+      claim["id"],
+      claim["what"],
+      claim["source"],
+      math.nan if claim["ours"] is None else claim["ours"],
+      *parse_bar(claim["bar"]),
+    )
     for claim in claims
   ]
 

@@ -7,14 +7,13 @@ repeats an example with weight 0.
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, UInt32
 
-Batch = dict[str, Array]
-
+from research.batch import Batch, take
 
 class Sampler(NamedTuple):
   """How a training run draws its batches.
@@ -53,11 +52,6 @@ def batch_at(
   if padded:
     batch["weight"] = (positions < sampler.batch_size).astype(float)
   return batch
-
-
-def take(data: Batch, indices: Int[Array, " batch"]) -> Batch:
-  """Rows of every array of a data set."""
-  return {name: jnp.take(array, indices, axis=0) for name, array in data.items()}
 
 
 def _with_replacement(
@@ -123,8 +117,3 @@ def evaluation_batch(
   batch = take(data, jnp.minimum(places, examples - 1))
   inside = (positions < size) & (places < examples)
   return batch | {"weight": inside.astype(float)}
-
-
-def count(data: dict[str, Any]) -> int:
-  """Number of examples in a data set."""
-  return len(next(iter(data.values())))

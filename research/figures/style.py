@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 DPI = 120
 PANEL_INCHES = (4.6, 3.4)
@@ -53,7 +54,7 @@ def new_figure(
   figure = Figure(
     figsize=(columns * width, rows * height + 0.4),
     dpi=DPI,
-    layout="constrained",
+    layout=ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06),
     facecolor="white",
   )
   figure.suptitle(title, fontsize=12, color=INK, fontweight="bold")

@@ -10,11 +10,13 @@ import inspect
 import json
 import math
 import os
+import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
+from research.lab.files import write_atomically
 from research.report import parse_bar, shown_value
 
 Claim = Mapping[str, Any]
@@ -53,13 +55,7 @@ def write_report(
     _section("Environment", _key_value_table(environment)),
   ]
   page = _PAGE.format(title=escape(title), style=_STYLE, body="\n".join(filter(None, sections)))
-  path = Path(path)
-  unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    unfinished.write_text(page, encoding="utf-8")
-    unfinished.replace(path)
-  finally:
-    unfinished.unlink(missing_ok=True)
+  write_atomically(Path(path), page)
 
 
 def _introduction(title: str, docstring: str, claims: Sequence[Claim]) -> str:
@@ -76,7 +72,7 @@ def _prose(text: str) -> str:
     if not block.strip():
       continue
     verbatim = any(line.startswith("  ") for line in block.splitlines())
-    parts.append(_pre(block) if verbatim else f"<p>{escape(block)}</p>")
+    parts.append(_pre(textwrap.dedent(block)) if verbatim else f"<p>{escape(block)}</p>")
   return "\n".join(parts)
 
 
@@ -91,7 +87,8 @@ def _claims_table(claims: Sequence[Claim]) -> str:
     verdict = escape(claim["verdict"])
     lines.append(
       f'<tr><td><span class="verdict {verdict}">{verdict}</span></td>'
-      + "".join(f"<td>{escape(claim[key])}</td>" for key in ("id", "what", "source"))
+      + f"<td>{escape(claim['id'])}</td>"
+      + "".join(f'<td class="words">{escape(claim[key])}</td>' for key in ("what", "source"))
       + "".join(f'<td class="number">{escape(number)}</td>' for number in numbers)
       + "</tr>"
     )
@@ -215,17 +212,18 @@ header p { max-width: 46rem; }
   font-size: .85rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .93rem; }
-th { text-align: left; font-weight: 600; color: var(--quiet); }
+th { text-align: left; font-weight: 600; color: var(--quiet); white-space: nowrap; }
 th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
-td:first-child { overflow-wrap: normal; }
+  vertical-align: top; }
+td.words { min-width: 9rem; }
+td code { overflow-wrap: anywhere; }
 .number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
   font-size: .88em; }
 pre { background: var(--faint); border-radius: .3rem; padding: .75rem 1rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
 figure { margin: 1.25rem 0 2rem; }
-img { display: block; max-width: 100%; background: #fff; border-radius: .3rem; }
+img { display: block; max-width: 100%; background: #fff; border-radius: .3rem; padding: .4rem; }
 figcaption { color: var(--quiet); font-size: .93rem; margin-top: .4rem; max-width: 46rem; }
 @media print { section { break-inside: avoid; } }
 """

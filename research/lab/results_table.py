@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
+from research.lab.files import write_atomically
 from research.report import PERCENT, Verdict, parse_bar, shown_number
 
 # The order in which the inventory lists its families.
@@ -105,12 +106,7 @@ def merge(path: str | os.PathLike, rows: Sequence[Verified]) -> None:
 
   claim_rows.sort(key=lambda row: (_inventory_position(row[0]), row[-1]))
   text = _PREAMBLE + _table(_HEAD, claim_rows) + _RUNS + _table(_RUN_HEAD, sorted(run_rows))
-  unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-  try:
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-  finally:
-    unfinished.unlink(missing_ok=True)
+  write_atomically(path, text)
 
 
 def read(path: str | os.PathLike) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from research import compile as compiling
+from research.batch import take
 from research.config import config, part, static, traced
 from research.data import sampling
 from research.layers.batch_norm import BatchNorm
@@ -63,7 +64,7 @@ def plain(batch_size, settings=Config()):
   history = []
   for number in range(STEPS):
     numbers = number * batch_size + jnp.arange(batch_size)
-    batch = sampling.take(data, sampler.indices(key, 50, numbers))
+    batch = take(data, sampler.indices(key, 50, numbers))
     state, metrics = step(settings, state, batch)
     history.append(metrics)
   return state, jax.tree.map(lambda *values: jnp.stack(values), *history)

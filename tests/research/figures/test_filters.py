@@ -15,6 +15,10 @@ def test_every_weight_is_in_the_montage_once_and_upright(channels):
   assert sorted(montage[~np.isnan(montage)]) == sorted(kernels.ravel())
   gap = 1 if channels == 1 else 2
   np.testing.assert_array_equal(montage[gap : gap + 2, gap : gap + 3], kernels[:, :, 0, 0])
+  second_row = 2 * gap + 2
+  np.testing.assert_array_equal(
+    montage[second_row : second_row + 2, gap : gap + 3], kernels[:, :, 0, 4]
+  )
 
 
 def test_filters_share_one_symmetric_scale_with_black_for_large_weights():

@@ -116,6 +116,13 @@ def test_a_failure_leaves_the_old_report_and_no_rubbish(tmp_path):
   assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "report.html"]
 
 
+def test_a_page_that_cannot_take_its_place_leaves_no_rubbish(tmp_path):
+  (tmp_path / "report.html").mkdir()
+  with pytest.raises(OSError):
+    written(tmp_path)
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "report.html"]
+
+
 def test_equal_runs_give_equal_pages(tmp_path):
   written(tmp_path)
   first = (tmp_path / "report.html").read_bytes()

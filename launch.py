@@ -1,0 +1,178 @@
+"""The one door: lists, runs, resumes and verifies experiments.
+
+    python launch.py                                     the quick start, on embedded data
+    python launch.py --list                              all experiments
+    python launch.py --experiment=NAME                   runs one; the same command again resumes it
+    python launch.py --experiment=NAME --help            its own flags
+    python launch.py --verify --experiment=NAME|FAMILY|all
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from research.errors import InterruptedRun, UserError, unknown_name
+from research.lab import catalogue, environment
+
+QUICK_START = "digits_convnet"
+
+
+def define_flags() -> flags.FlagValues:
+  """The flags that every experiment has."""
+  values = flags.FlagValues()
+  text = lambda name, default, help: flags.DEFINE_string(name, default, help, flag_values=values)
+  switch = lambda name, help: flags.DEFINE_bool(name, False, help, flag_values=values)
+  text("experiment", QUICK_START, "which experiment; with --verify also a family, or all")
+  text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
+  text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
+  text("data_dir", None, "folder with raw files of the data set, or prepared TFDS sets")
+  flags.DEFINE_integer("seed", 0, "of all randomness", lower_bound=0, flag_values=values)
+  flags.DEFINE_integer(
+    "seeds", 3, "with --verify: how many seeds, from --seed on", lower_bound=1, flag_values=values
+  )
+  flags.DEFINE_enum(
+    "parallel", "jit", ("jit", "shard", "pmap"), "how devices share a step", flag_values=values
+  )
+  flags.DEFINE_enum(
+    "on_nan", "stop", ("stop", "continue"), "when the loss is not finite", flag_values=values
+  )
+  flags.DEFINE_float(
+    "save_seconds", 30.0, "time between checkpoints", lower_bound=0, flag_values=values
+  )
+  flags.DEFINE_integer(
+    "dispatch", 0, "steps per dispatch; 0 leaves it to a rule", lower_bound=0, flag_values=values
+  )
+  switch("list", "list the experiments")
+  switch("help", "show the flags of --experiment")
+  switch("verify", "measure the claims of --experiment over --seeds, and renew RESULTS.md")
+  switch("evaluate", "measure the best checkpoint of the run, finished or not")
+  switch("fresh", "start the run over; the old one is kept aside")
+  return values
+
+
+def main(argv: list[str]) -> int:
+  """Does what the command line says; returns the exit code."""
+  try:
+    return dispatch(argv)
+  except InterruptedRun as stop:
+    print(stop, file=sys.stderr)
+    return stop.exit_code
+  except UserError as error:
+    print(f"launch.py: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def dispatch(argv: list[str]) -> int:
+  """Reads the flags and calls what they ask for.
+
+  Raises:
+    UserError: for bad input, before anything is compiled, fetched or written.
+  """
+  values = define_flags()
+  parse(values, argv, known_only=True)
+  if values.list:
+    print(catalogue.listing(list(catalogue.catalogue().values())))
+    return 0
+  entries = catalogue.select(values.experiment)
+  if values.help and not _given(argv, "experiment"):
+    print(f"{__doc__}\nFlags of every experiment:\n\n{_help(values)}")
+    return 0
+  if values.verify:
+    return verify(values, entries, argv)
+  if len(entries) > 1 or entries[0].name != values.experiment:
+    raise UserError(
+      f"--experiment={values.experiment} names a family ({', '.join(e.name for e in entries)}); "
+      "choose one of them, or add --verify"
+    )
+  return launch(values, entries[0], argv)
+
+
+def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) -> int:
+  """Runs one experiment, or shows its flags, or measures its best checkpoint."""
+  from research.lab import flags as config_flags
+
+  module = catalogue.load(entry)
+  config_flags.define(module.Config(), values)
+  parse(values, argv)
+  if values.help:
+    print(f"{entry.docstring}\n\n{_help(values)}")
+    return 0
+  config = config_flags.read(module.Config(), values)
+
+  from research.lab import reading, running
+
+  folder = Path(values.workdir) if values.workdir else None
+  if values.evaluate:
+    identity = running.identify(entry, config, values.seed)
+    run = reading.open_run(folder or running.default_folder(identity))
+    for split, metrics in run.evaluate().items():
+      print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))
+    return 0
+  running.run(
+    entry,
+    config,
+    seed=values.seed,
+    folder=folder,
+    options=_options(values),
+    fresh=values.fresh,
+    fork=Path(values.fork) if values.fork else None,
+  )
+  return 0
+
+
+def verify(values: flags.FlagValues, entries: list[catalogue.Entry], argv: list[str]) -> int:
+  """Measures the claims of several experiments; exit code 1 when one does not hold."""
+  parse(values, argv)
+  from research.lab.verify import verify as measure
+
+  rows = measure(
+    entries,
+    seed=values.seed,
+    seeds=values.seeds,
+    options=_options(values),
+    results=Path(__file__).parent / "RESULTS.md",
+  )
+  failed = [row.id for row in rows if row.verdict == "fail"]
+  print(f"RESULTS.md: {len(rows)} claims, " + (f"failed: {', '.join(failed)}" if failed else "all hold"))
+  return 1 if failed else 0
+
+
+def parse(values: flags.FlagValues, argv: list[str], *, known_only: bool = False) -> None:
+  """Parses the command line; a complaint is one line.
+
+  Raises:
+    UserError: for an unknown flag, with the nearest ones, and for a value that is not allowed.
+  """
+  try:
+    rest = values(argv, known_only=known_only)
+  except flags.UnrecognizedFlagError as error:
+    raise UserError(unknown_name(f"--{error.flagname}", [f"--{name}" for name in values], "flag")) from error
+  except flags.Error as error:
+    raise UserError(" ".join(str(error).split())) from error
+  stray = [word for word in rest[1:] if not word.startswith("-")]
+  if stray:
+    raise UserError(f"unexpected argument {stray[0]!r}; flags are written --name=value")
+
+
+def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
+  from research.lab.fit import Options
+
+  if values.data_dir:
+    os.environ["LINEAGE_DATA_DIR"] = values.data_dir
+  return Options(values.parallel, values.on_nan == "stop", values.save_seconds, values.dispatch)
+
+
+def _given(argv: list[str], name: str) -> bool:
+  return any(word.lstrip("-").split("=")[0] == name for word in argv[1:])
+
+
+def _help(values: flags.FlagValues) -> str:
+  return values.get_help(include_special_flags=False)
+
+
+if __name__ == "__main__":
+  if not any(word.lstrip("-").startswith(("list", "help")) for word in sys.argv[1:]):
+    environment.prepare_jax()
+  sys.exit(main(sys.argv))

@@ -1,0 +1,25 @@
+"""A batch, or a whole data set: arrays by name, with the examples along the first axis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Int
+
+Batch = dict[str, Array]
+
+
+def take(data: Batch, indices: Int[Array, " batch"]) -> Batch:
+  """Rows of every array of a data set."""
+  return {name: jnp.take(array, indices, axis=0) for name, array in data.items()}
+
+
+def count(data: Mapping[str, Any]) -> int:
+  """Number of examples in a data set."""
+  return len(next(iter(data.values())))
+
+
+def inputs_of(batch: Batch) -> Array:
+  """The model's inputs: bytes are pixel intensities and become floats in [0, 1]."""
+  image = batch["image"]
+  return image.astype(float) / 255 if image.dtype == jnp.uint8 else image

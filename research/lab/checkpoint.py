@@ -1,0 +1,205 @@
+"""Checkpoints: the one module that knows Orbax.
+
+A checkpoint is a flat dictionary of host arrays by name plus a small JSON value. Host arrays make it
+independent of the number of devices, and a checksum per array makes damage visible: Orbax itself accepts
+flipped bytes silently and tries nothing older when a file is torn.
+"""
+
+import logging
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.lab.files import disk_full_is_a_user_error
+
+State = Any
+
+
+class Snapshot(NamedTuple):
+  """A state on the host at some step.
+
+  Attributes:
+    step: number of updates that were made.
+    arrays: name to array; keys as their raw data.
+    about: whatever JSON value belongs to it.
+  """
+
+  step: int
+  arrays: dict[str, np.ndarray]
+  about: dict[str, Any]
+
+
+def to_host(state: State) -> dict[str, np.ndarray]:
+  """A copy of every leaf of a state on the host, by name; typed keys become their data."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  device_arrays = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for _, leaf in leaves]
+  # np.array copies: on a CPU the fetched array may share the buffer that the next step overwrites.
+  host_arrays = [np.array(array) for array in jax.device_get(device_arrays)]
+  names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+  return dict(zip(names, host_arrays, strict=True))
+
+
+def from_host(arrays: dict[str, np.ndarray], template: State) -> State:
+  """The state in the template's form (of `jax.eval_shape`), leaves on the host.
+
+  Raises:
+    ValueError: when names or shapes differ from the template's, naming the first difference.
+  """
+  leaves = []
+  paths, structure = jax.tree_util.tree_flatten_with_path(template)
+  for path, wanted in paths:
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    shape = jax.eval_shape(jax.random.key_data, wanted).shape if _is_key(wanted) else wanted.shape
+    if 0 in shape:  # Orbax does not keep arrays without elements
+      leaves.append(np.zeros(shape, wanted.dtype))
+      continue
+    if name not in arrays:
+      raise ValueError(f"the checkpoint has no {name!r}")
+    if arrays[name].shape != shape:
+      raise ValueError(f"{name!r} has shape {arrays[name].shape}, and {shape} is needed")
+    leaf = arrays[name]
+    leaves.append(jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(wanted) else leaf)
+  return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _is_key(leaf: Any) -> bool:
+  return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def exists(folder: Path) -> bool:
+  """Whether there is anything to restore; asked before Orbax is imported, which takes its time."""
+  return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
+
+
+class Checkpoints:
+  """The checkpoints in one folder: the latest two, and the best one by a score."""
+
+  def __init__(self, folder: Path, *, warn: Callable[[str], None]):
+    """Opens the folder, or creates it.
+
+    Args:
+      folder: where the checkpoints live.
+      warn: told in one line about each damaged checkpoint.
+    """
+    import orbax.checkpoint as ocp
+    from orbax.checkpoint import checkpoint_managers as policies
+
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every step of a save
+    self._ocp = ocp
+    self._folder = folder.absolute()
+    self._warn = warn
+    keep = policies.AnyPreservationPolicy(
+      [
+        policies.LatestN(2),
+        policies.BestN(
+          get_metric_fn=lambda metrics: metrics["score"], n=1, keep_checkpoints_without_metrics=False
+        ),
+      ]
+    )
+    self._manager = ocp.CheckpointManager(
+      self._folder,
+      options=ocp.CheckpointManagerOptions(preservation_policy=keep),
+      item_names=("state", "about"),
+    )
+
+  def save(self, snapshot: Snapshot, *, score: float | None = None) -> None:
+    """Starts a save in the background; it is whole or absent whenever the process dies.
+
+    Raises:
+      DiskFullError: when this save, or the one before it, found no space.
+    """
+    with disk_full_is_a_user_error(self._folder):
+      if snapshot.step in self._manager.all_steps():
+        return  # made before a crash, from the same numbers
+      arrays = {name: array for name, array in snapshot.arrays.items() if array.size}
+      about = {"checksums": _checksums(arrays), "about": snapshot.about}
+      self._manager.save(
+        snapshot.step,
+        args=self._ocp.args.Composite(
+          state=self._ocp.args.StandardSave(arrays), about=self._ocp.args.JsonSave(about)
+        ),
+        metrics=None if score is None else {"score": score},
+      )
+
+  def is_saving(self) -> bool:
+    """Whether a save is still under way."""
+    return self._manager.is_saving_in_progress()
+
+  def latest(self) -> Snapshot | None:
+    """The last whole checkpoint; damaged ones are named, set aside, and the one before is tried."""
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      snapshot = self._restore(step)
+      if snapshot is not None:
+        return snapshot
+    return None
+
+  def best(self) -> Snapshot | None:
+    """The checkpoint with the highest score; the latest where none was scored."""
+    scored = {
+      step: metrics["score"]
+      for step in self._manager.all_steps()
+      if (metrics := self._manager.metrics(step)) and "score" in metrics
+    }
+    for step in sorted(scored, key=lambda step: (scored[step], step), reverse=True):
+      snapshot = self._restore(step)
+      if snapshot is not None:
+        return snapshot
+    return self.latest()
+
+  def _restore(self, step: int) -> Snapshot | None:
+    try:
+      restored = self._manager.restore(
+        step,
+        args=self._ocp.args.Composite(
+          state=self._ocp.args.StandardRestore(), about=self._ocp.args.JsonRestore()
+        ),
+      )
+      arrays, about = dict(restored["state"]), restored["about"]
+      wrong = [
+        name
+        for name, checksum in about["checksums"].items()
+        if name not in arrays or _checksum(arrays[name]) != checksum
+      ]
+      if wrong:
+        raise ValueError(f"checksum of {wrong[0]!r} does not match")
+      return Snapshot(step, arrays, about["about"])
+    except Exception as error:
+      reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
+      self._warn(
+        f"checkpoint at step {step} in {self._folder} is damaged ({reason}): set aside, using the "
+        "one before it"
+      )
+      number = 1
+      while (aside := self._folder / f"damaged-{step}.{number}").exists():
+        number += 1
+      os.rename(self._folder / str(step), aside)
+      self._manager.reload()
+      return None
+
+  def wait(self) -> None:
+    """Returns once every save is on disk.
+
+    Raises:
+      DiskFullError: when a save found no space.
+    """
+    with disk_full_is_a_user_error(self._folder):
+      self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits for saves and stops the threads."""
+    with disk_full_is_a_user_error(self._folder):
+      self._manager.close()
+
+
+def _checksum(array: np.ndarray) -> int:
+  return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+
+
+def _checksums(arrays: dict[str, np.ndarray]) -> dict[str, int]:
+  return {name: _checksum(array) for name, array in arrays.items()}

@@ -1,0 +1,59 @@
+"""Files that are whole or absent."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from research.errors import DiskFullError
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+  """Writes to a temporary name beside the file and renames it, so that no reader sees a part of it."""
+  temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+  try:
+    with open(temporary, "wb") as file:
+      file.write(content.encode() if isinstance(content, str) else content)
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(temporary, path)
+  except BaseException:
+    temporary.unlink(missing_ok=True)
+    raise
+
+
+def write_json(path: Path, value: Any) -> None:
+  """`write_atomically` of a value as indented JSON."""
+  write_atomically(path, json.dumps(value, indent=2) + "\n")
+
+
+@contextmanager
+def disk_full_is_a_user_error(folder: Path) -> Iterator[None]:
+  """Turns "no space left" into one line, wherever in the libraries below it comes up.
+
+  Raises:
+    DiskFullError: naming the folder; what was whole before still is.
+  """
+  try:
+    yield
+  except Exception as error:
+    if not _is_disk_full(error):
+      raise
+    raise DiskFullError(
+      f"the disk is full: {folder} cannot be written; the last whole checkpoint is kept, "
+      "so free some space and give the same command again"
+    ) from error
+
+
+def _is_disk_full(error: BaseException | None) -> bool:
+  words = ("No space left on device", "RESOURCE_EXHAUSTED: Disk", "Disk quota exceeded")
+  while error is not None:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+      return True
+    if any(word in str(error) for word in words):
+      return True
+    error = error.__cause__ or error.__context__
+  return False

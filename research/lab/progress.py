@@ -1,0 +1,56 @@
+"""How a fit is getting on: one live line in a terminal, a plain line now and then elsewhere."""
+
+import sys
+import time
+from typing import TextIO
+
+SECONDS_BETWEEN_PLAIN_LINES = 10.0
+
+
+class Progress:
+  """Shows steps done, steps per second, loss and time left."""
+
+  def __init__(self, name: str, first: int, steps: int, stream: TextIO | None = None):
+    """Starts the clock.
+
+    Args:
+      name: of the fit.
+      first: step from which this process goes on.
+      steps: where the fit ends.
+      stream: by default stderr.
+    """
+    self._name, self._first, self._steps = name, first, steps
+    self._stream = stream or sys.stderr
+    self._is_terminal = self._stream.isatty()
+    self._started = self._shown = time.monotonic()
+    self._warmed: tuple[int, float] | None = None
+
+  def update(self, step: int, loss: float) -> None:
+    """Tells that `step` updates are done and what the loss was."""
+    now = time.monotonic()
+    if self._warmed is None:  # the first dispatch held the compilation: time from here on
+      self._warmed = (step, now)
+    interval = 0.1 if self._is_terminal else SECONDS_BETWEEN_PLAIN_LINES
+    if now - self._shown < interval and step < self._steps:
+      return
+    self._shown = now
+    since, at = self._warmed if step > self._warmed[0] else (self._first, self._started)
+    rate = (step - since) / max(now - at, 1e-9)
+    left = (self._steps - step) / max(rate, 1e-9)
+    line = (
+      f"{self._name}: step {step:,} of {self._steps:,}  {rate:,.1f} steps/s  loss {loss:.4g}  "
+      f"{_clock(left)} left"
+    )
+    self._stream.write(f"\r\033[K{line}" if self._is_terminal else line + "\n")
+    self._stream.flush()
+
+  def finish(self) -> None:
+    """Ends the live line."""
+    if self._is_terminal:
+      self._stream.write("\n")
+
+
+def _clock(seconds: float) -> str:
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,104 @@
+"""Runs as values, for `--evaluate` and for notebooks.
+
+    from research.lab.reading import open_run
+    run = open_run("runs/digits_convnet/0123456789")
+    run.history, run.claims, run.best_state(), run.evaluate()
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+
+from research.compile import compile_learner
+from research.config import from_json
+from research.errors import UserError
+from research.lab import catalogue, checkpoint, running
+from research.lab.checkpoint import Checkpoints, Snapshot
+from research.lab.fit import Training, on_device
+from research.lab.lab import warn
+from research.lab.metrics_log import Row, read_rows
+from research.lab.run_folder import is_finished, read_identity
+
+
+class Run:
+  """A finished or running run, read only."""
+
+  def __init__(self, folder: Path):
+    """Reads the run's identity.
+
+    Raises:
+      UserError: when there is no run in the folder.
+    """
+    self.folder = folder
+    self.identity = read_identity(folder)
+    self.module: ModuleType = catalogue.load(catalogue.select(self.identity.experiment)[0])
+    self.config: Any = from_json(self.module.Config(), self.identity.config)
+
+  @property
+  def history(self) -> list[Row]:
+    """All rows of metrics so far."""
+    return read_rows(self.folder)
+
+  @property
+  def claims(self) -> list[dict[str, Any]]:
+    """The claims; none before the run is finished."""
+    return running.read_claims(self.folder) if is_finished(self.folder) else []
+
+  @cached_property
+  def training(self) -> Training:
+    """The run's only fit, with its data.
+
+    Raises:
+      UserError: for an experiment of several stages.
+    """
+    if not hasattr(self.module, "training"):
+      raise UserError(f"{self.identity.experiment} has several fits; open its checkpoints by name")
+    return self.module.training(self.config)
+
+  def snapshot(self, fit: str = "train", *, best: bool = True) -> Snapshot:
+    """The best or the latest checkpoint of a fit.
+
+    Raises:
+      UserError: when there is none yet.
+    """
+    folder = self.folder / "checkpoints" / fit
+    found = None
+    if checkpoint.exists(folder):
+      checkpoints = Checkpoints(folder, warn=warn)
+      found = checkpoints.best() if best else checkpoints.latest()
+      checkpoints.close()
+    if found is None:
+      raise UserError(f"{self.folder} has no checkpoint of fit {fit!r} yet; run it for a while first")
+    return found
+
+  def best_state(self) -> Any:
+    """The state in the best checkpoint (the latest where none is ranked), leaves on the host."""
+    init = self.training.learner.init
+    template = jax.eval_shape(init, on_device(self.config), jax.random.key(0))
+    return checkpoint.from_host(self.snapshot().arrays, template)
+
+  def evaluate(self) -> dict[str, dict[str, float]]:
+    """The best checkpoint's metrics on every held-out data set."""
+    training = self.training
+    program = compile_learner(
+      training.learner, training.sampler, training.evaluation_batch_size
+    )
+    state = program.place(self.best_state())
+    return {
+      split: {
+        name: float(mean.total / mean.weight)
+        for name, mean in program.evaluate(
+          on_device(self.config), state, program.place(dict(arrays))
+        ).items()
+      }
+      for split, arrays in training.evaluate.items()
+    }
+
+
+def open_run(folder: str | os.PathLike) -> Run:
+  """Opens the run in a folder; see `Run`."""
+  return Run(Path(folder))

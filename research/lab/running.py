@@ -1,0 +1,133 @@
+"""One experiment from its identity to its report."""
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from research import report as reporting
+from research.config import digest, flatten
+from research.lab import environment, html_report, run_folder
+from research.lab.catalogue import Entry, load
+from research.lab.files import disk_full_is_a_user_error, write_atomically, write_json
+from research.lab.fit import Options
+from research.lab.interruption import Interruption
+from research.lab.lab import Lab
+from research.lab.metrics_log import read_rows
+
+
+def default_folder(identity: run_folder.Identity) -> Path:
+  """`runs/<experiment>/<digest of config and seed>`: the same command is the same run."""
+  return Path("runs") / identity.experiment / digest(identity.seed, identity.config)
+
+
+def identify(entry: Entry, config: Any, seed: int) -> run_folder.Identity:
+  """The identity of a run."""
+  return run_folder.Identity(entry.name, seed, flatten(config))
+
+
+def run(
+  entry: Entry,
+  config: Any,
+  *,
+  seed: int,
+  folder: Path | None = None,
+  options: Options = Options(),
+  fresh: bool = False,
+  fork: Path | None = None,
+  say: Callable[[str], None] = print,
+) -> Path:
+  """Runs, resumes, or finds an experiment finished; returns its folder.
+
+  Raises:
+    UserError and its kin, before anything is compiled, fetched or written where the input is bad.
+    InterruptedRun: after a signal, once everything is saved.
+  """
+  identity = identify(entry, config, seed)
+  folder = folder or default_folder(identity)
+  if fresh:
+    run_folder.Lock(folder).release()  # a run that is still going must not lose its folder
+    aside = run_folder.set_aside(folder)
+    if aside:
+      say(f"the old run is kept in {aside}")
+  run_folder.check(folder, identity)
+  if run_folder.is_finished(folder):
+    say(f"{folder} is finished already; --fresh starts it over")
+    _conclude(folder, say)
+    return folder
+  module = load(entry)
+  if fork is not None:
+    run_folder.check_fork(fork, folder)
+  lock = run_folder.Lock(folder)
+  interruption = Interruption()
+  try:
+    with disk_full_is_a_user_error(folder):
+      if fork is not None:
+        run_folder.fork(fork, folder)
+      run_folder.write_identity(folder, identity)
+      surroundings = environment.describe() | {"options": options._asdict()}
+      write_json(folder / "environment.json", surroundings)
+      say(f"{entry.name}: {folder}")
+      lab = Lab(folder, seed=seed, options=options, interruption=interruption)
+      report = conduct(module, config, lab)
+      _write_report(folder, entry, identity, surroundings, report)
+    _conclude(folder, say)
+  finally:
+    interruption.release()
+    lock.release()
+  return folder
+
+
+def conduct(module: ModuleType, config: Any, lab: Lab) -> reporting.Report:
+  """The experiment itself: its own `run`, or one fit and its report."""
+  if hasattr(module, "run"):
+    return module.run(config, lab)
+  return module.report(config, lab.fit("train", config, module.training(config)))
+
+
+def _write_report(
+  folder: Path,
+  entry: Entry,
+  identity: run_folder.Identity,
+  surroundings: dict[str, Any],
+  report: reporting.Report,
+) -> None:
+  (folder / "figures").mkdir(exist_ok=True)
+  pictures = []
+  for picture in report.pictures:
+    path = folder / "figures" / f"{picture.name}.png"
+    image = io.BytesIO()
+    picture.figure.savefig(image, format="png")
+    write_atomically(path, image.getvalue())
+    pictures.append((path, picture.caption))
+  claims = reporting.claims_json(report.claims)
+  rows = {row["fit"]: row for row in read_rows(folder)}
+  html_report.write_report(
+    folder / "report.html",
+    title=entry.name,
+    docstring=entry.docstring,
+    command=surroundings["command"],
+    config={"seed": identity.seed, **identity.config},
+    environment=surroundings,
+    claims=claims,
+    pictures=pictures,
+    rows=list(rows.values()),
+  )
+  write_json(folder / "claims.json", claims)  # last: it says that the run is finished
+
+
+def read_claims(folder: Path) -> list[dict[str, Any]]:
+  """What claims.json holds."""
+  return json.loads((folder / "claims.json").read_text())
+
+
+def _conclude(folder: Path, say: Callable[[str], None]) -> None:
+  say("\n" + reporting.claims_table(reporting.claims_from_json(read_claims(folder))))
+  figures = sorted(str(path) for path in (folder / "figures").glob("*.png"))
+  if figures:
+    say("figures: " + " ".join(figures))
+  say(f"report:  {folder / 'report.html'}")
+  sys.stdout.flush()

@@ -1,0 +1,40 @@
+"""Claims measured over seeds, collected into RESULTS.md."""
+
+import datetime
+from collections.abc import Callable
+from pathlib import Path
+
+from research.lab import results_table, running
+from research.lab.catalogue import Entry, load
+from research.lab.fit import Options
+
+
+def verify(
+  entries: list[Entry],
+  *,
+  seed: int,
+  seeds: int,
+  options: Options,
+  results: Path,
+  say: Callable[[str], None] = print,
+) -> list[results_table.Verified]:
+  """Runs each experiment at its defaults with `seeds` seeds from `seed` on, and renews its rows.
+
+  The runs live in their own folders, so an interrupted verification resumes like any run.
+  """
+  verified = []
+  for entry in entries:
+    config = load(entry).Config()
+    folders = [
+      running.run(entry, config, seed=number, options=options, say=say)
+      for number in range(seed, seed + seeds)
+    ]
+    rows = results_table.over_seeds(
+      [running.read_claims(folder) for folder in folders],
+      experiment=entry.name,
+      command=f"python launch.py --verify --experiment={entry.name} --seeds={seeds}",
+      date=datetime.date.today().isoformat(),
+    )
+    results_table.merge(results, rows)
+    verified += rows
+  return verified

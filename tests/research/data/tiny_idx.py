@@ -91,6 +91,8 @@ def main(counter: str, raw: str, kill_at: str) -> None:
 
   train, test = prepared.load(tiny_set(sources.Source("a counter", fetch)), None)
   print(train["image"].sum() + test["image"].sum())
+  if "tensorflow_datasets" in sys.modules:
+    print("it prepared", file=sys.stderr)
 
 
 if __name__ == "__main__":

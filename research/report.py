@@ -53,7 +53,7 @@ class Bar:
     number, target, slack = _decimal(value), _decimal(self.target), _decimal(self.slack)
     match self.relation:
       case "at least":
-        return number > target
+        return number >= target
       case "at most":
         return number <= target
       case "equals":

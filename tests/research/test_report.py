@@ -13,6 +13,7 @@ from research.report import (
   Report,
   at_least,
   at_most,
+  claims_from_json,
   claims_json,
   claims_table,
   equals,
@@ -119,6 +120,14 @@ def test_claims_json_has_the_six_keys_and_strict_json():
     "verdict": "pass",
   }
   assert (stored[1]["ours"], stored[1]["verdict"]) == (None, "fail")
+
+
+def test_claims_come_back_from_json():
+  claims = [claim(), claim(what="parameters", ours=433890, bar=equals(433890), unit="")]
+  assert claims_from_json(json.loads(json.dumps(claims_json(claims)))) == claims
+  (diverged,) = claims_from_json(claims_json([claim(ours=math.inf)]))
+  assert math.isnan(diverged.ours)
+  assert diverged.verdict == "fail"
 
 
 def test_a_claim_takes_scalars_of_numpy():

@@ -99,6 +99,7 @@ def test_every_text_is_escaped(tmp_path):
   times = {"title": 2, "docstring": 2, "command": 1, "config": 3, "environment": 2, "claims": 4}
   times |= {"pictures": 1, "rows": 3, "notes": 1}
   assert page.text.count("alert") == sum(times.values())
+  assert ("alt", EVIL) in page.attributes
 
 
 def test_what_is_missing_leaves_no_empty_section(tmp_path):
@@ -121,6 +122,13 @@ def test_a_page_that_cannot_take_its_place_leaves_no_rubbish(tmp_path):
   with pytest.raises(OSError):
     written(tmp_path)
   assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "report.html"]
+
+
+def test_a_reader_of_the_old_page_keeps_it_whole(tmp_path):
+  written(tmp_path)
+  with open(tmp_path / "report.html", encoding="utf-8") as old:
+    written(tmp_path, title="new")
+    assert "<title>simple_convnet</title>" in old.read()
 
 
 def test_equal_runs_give_equal_pages(tmp_path):

@@ -1,10 +1,10 @@
 """The one door: lists, runs, resumes and verifies experiments.
 
-    python launch.py                                     the quick start, on embedded data
-    python launch.py --list                              all experiments
-    python launch.py --experiment=NAME                   runs one; the same command again resumes it
-    python launch.py --experiment=NAME --help            its own flags
-    python launch.py --verify --experiment=NAME|FAMILY|all
+python launch.py                                     the quick start, on embedded data
+python launch.py --list                              all experiments
+python launch.py --experiment=NAME                   runs one; the same command again resumes it
+python launch.py --experiment=NAME --help            its own flags
+python launch.py --verify --experiment=NAME|FAMILY|all
 """
 
 import os
@@ -135,7 +135,9 @@ def verify(values: flags.FlagValues, entries: list[catalogue.Entry], argv: list[
     results=Path(__file__).parent / "RESULTS.md",
   )
   failed = [row.id for row in rows if row.verdict == "fail"]
-  print(f"RESULTS.md: {len(rows)} claims, " + (f"failed: {', '.join(failed)}" if failed else "all hold"))
+  print(
+    f"RESULTS.md: {len(rows)} claims, " + (f"failed: {', '.join(failed)}" if failed else "all hold")
+  )
   return 1 if failed else 0
 
 
@@ -148,7 +150,9 @@ def parse(values: flags.FlagValues, argv: list[str], *, known_only: bool = False
   try:
     rest = values(argv, known_only=known_only)
   except flags.UnrecognizedFlagError as error:
-    raise UserError(unknown_name(f"--{error.flagname}", [f"--{name}" for name in values], "flag")) from error
+    raise UserError(
+      unknown_name(f"--{error.flagname}", [f"--{name}" for name in values], "flag")
+    ) from error
   except flags.Error as error:
     raise UserError(" ".join(str(error).split())) from error
   stray = [word for word in rest[1:] if not word.startswith("-")]

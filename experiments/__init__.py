@@ -1,0 +1,1 @@
+"""Experiments, one module each, in families that follow the inventory."""

@@ -1,0 +1,1 @@
+"""The library: what learns, what transforms it, and what remembers it."""

@@ -1,8 +1,9 @@
 """Transformations of a learner's step, written once for all systems.
 
-`run_steps` and `run_evaluation` are pure functions; `Program` compiles them for one device (`jit`), for a
-mesh of devices (`shard`: `jit` with `NamedSharding`) or with `pmap`. All give the plain step's numbers:
-bit for bit where the backend runs the same kernels, else up to the order of sums.
+`run_steps` and `run_evaluation` are pure functions; `Program` compiles them for one device
+(`jit`), for a mesh of devices (`shard`: `jit` with `NamedSharding`) or with `pmap`. All give the
+plain step's numbers: bit for bit where the backend runs the same kernels, else up to the order of
+sums.
 """
 
 import functools
@@ -23,8 +24,8 @@ from research.learner import Config, Learner, Metrics, State
 from research.metrics import Mean
 
 PARALLEL = ("jit", "shard", "pmap")
-# Work worth one dispatch: about a quarter of a second, so that a signal is answered soon, capped because
-# longer loops gain nothing. Found with benchmarks/dispatch.py.
+# Work worth one dispatch: about a quarter of a second, so that a signal is answered soon, capped
+# because longer loops gain nothing. Found with benchmarks/dispatch.py.
 FLOPS_PER_DISPATCH = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
 MOST_STEPS_PER_DISPATCH = 512
 
@@ -134,8 +135,8 @@ def compile_learner(
     mapped = jax.pmap(
       lambda device, *args: function(*args),
       axis_name=BATCH_AXIS,
-      in_axes=(0, *(None,) * arguments),  # type: ignore[arg-type]
-      out_axes=None,  # type: ignore[arg-type]
+      in_axes=(0, *(None,) * arguments),
+      out_axes=None,
       **options,
     )
     return functools.partial(mapped, jnp.arange(len(devices)))
@@ -143,7 +144,10 @@ def compile_learner(
   steps = functools.partial(run_steps, learner, sampler, layout)
   evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
   return Program(
-    on_each(steps, 6, static_broadcasted_argnums=1), on_each(evaluate, 3), jax.device_put, len(devices)
+    on_each(steps, 6, static_broadcasted_argnums=1),
+    on_each(evaluate, 3),
+    jax.device_put,
+    len(devices),
   )
 
 
@@ -154,7 +158,8 @@ def _padded(size: int, devices: int) -> int:
 def steps_per_dispatch(
   learner: Learner, sampler: Sampler, config: Config, state: State, data: Batch, interval: int
 ) -> int:
-  """How many steps to put into one dispatch: a divisor of `interval`, by a rule and never by timing.
+  """How many steps to put into one dispatch: a divisor of `interval`, by a rule and never by
+  timing.
 
   The rule counts the operations of a step, so that equal runs on equal backends dispatch equally.
   """

@@ -7,8 +7,8 @@
       dropout: float = traced(0.5, "share of units dropped", at_least=0, below=1)
       optimizer: Optimizer = part(Optimizer(name="adam"))
 
-A change of a traced field never recompiles, and a sweep over traced fields is one program over a stacked
-config. A static field is part of the program: its values must be hashable.
+A change of a traced field never recompiles, and a sweep over traced fields is one program over a
+stacked config. A static field is part of the program: its values must be hashable.
 """
 
 import dataclasses
@@ -78,24 +78,20 @@ class Rule:
 
 def static(default: T, help: str, **bounds: Any) -> T:
   """A field that fixes a shape or a program: changing it compiles anew."""
-  return typing.cast(
-    T, dataclasses.field(default=default, metadata={"rule": Rule(help, False, **bounds)})
-  )
+  return dataclasses.field(default=default, metadata={"rule": Rule(help, False, **bounds)})
 
 
 def traced(default: float, help: str, **bounds: Any) -> float:
   """A numeric knob: a leaf of the pytree, an argument of the compiled program."""
-  return typing.cast(
-    float, dataclasses.field(default=default, metadata={"rule": Rule(help, True, **bounds)})
-  )
+  return dataclasses.field(default=default, metadata={"rule": Rule(help, True, **bounds)})
 
 
 def part(default: T) -> T:
   """A config within the config; its fields are named `part.field`."""
-  return typing.cast(T, dataclasses.field(default=default, metadata={"part": True}))
+  return dataclasses.field(default=default, metadata={"part": True})
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(static, traced, part))
+@dataclass_transform(frozen_default=True)
 def config(cls: type[T]) -> type[T]:
   """Makes the class a frozen dataclass and a JAX pytree.
 
@@ -106,9 +102,7 @@ def config(cls: type[T]) -> type[T]:
   cls = dataclasses.dataclass(frozen=True)(cls)
   data, meta = [], []
   for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-    if "part" in field.metadata or (
-      "rule" in field.metadata and field.metadata["rule"].is_traced
-    ):
+    if "part" in field.metadata or ("rule" in field.metadata and field.metadata["rule"].is_traced):
       data.append(field.name)
     elif "rule" in field.metadata:
       meta.append(field.name)
@@ -223,5 +217,3 @@ def digest(*parts: Any) -> str:
   """A short name for any JSON-like value, equal for equal values."""
   text = json.dumps(parts, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-

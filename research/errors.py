@@ -30,7 +30,7 @@ class DiskFullError(UserError):
   exit_code = 4
 
 
-class InterruptedRun(Exception):  # noqa: N818 - an order that was followed, not an error
+class InterruptedRun(Exception):
   """A signal asked the run to stop; everything is saved. The exit code is 128 + the signal."""
 
   def __init__(self, signal_number: int, message: str):

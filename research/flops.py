@@ -7,11 +7,11 @@ from typing import Any
 import jax.extend.core as jex
 
 
-def flops(jaxpr: jex.Jaxpr) -> int:
+def flops(jaxpr: Any) -> int:
   """Multiplications and additions in matrix products and convolutions, loops multiplied out.
 
-  A `while` counts once, since its length is not known; element-wise work is left out, as it is small
-  beside the products in a network worth counting.
+  A `while` counts once, since its length is not known; element-wise work is left out, as it is
+  small beside the products in a network worth counting.
   """
   total = 0
   for equation in jaxpr.eqns:
@@ -30,7 +30,7 @@ def flops(jaxpr: jex.Jaxpr) -> int:
   return total
 
 
-def _inner(params: dict[str, Any]) -> Iterator[jex.Jaxpr]:
+def _inner(params: dict[str, Any]) -> Iterator[Any]:
   for value in params.values():
     for item in value if isinstance(value, tuple | list) else (value,):
       if isinstance(item, jex.ClosedJaxpr):

@@ -1,7 +1,7 @@
 """The contract: everything that learns here is three pure functions.
 
-`jit`, many steps per dispatch, many devices, many trials at once: each is a transformation of `step`,
-written once in `research.compile` for all systems.
+`jit`, many steps per dispatch, many devices, many trials at once: each is a transformation of
+`step`, written once in `research.compile` for all systems.
 """
 
 import functools
@@ -32,7 +32,8 @@ class Learner(NamedTuple):
 
   Attributes:
     init: the first state, from a config and a key.
-    step: one update; a batch may carry "weight" [batch], and examples of weight 0 count for nothing.
+    step: one update; a batch may carry "weight" [batch], and examples of weight 0 count for
+      nothing.
     evaluate: metrics of a batch as `Mean`s, which add up over batches.
   """
 
@@ -111,7 +112,9 @@ def predict_classes(
   """The class with the largest output for every example of a data set; [examples]."""
   classes = jax.jit(lambda images: jnp.argmax(predict(model, state, {"image": images}), axis=-1))
   images = data["image"]
-  parts = [classes(images[first : first + batch_size]) for first in range(0, len(images), batch_size)]
+  parts = [
+    classes(images[first : first + batch_size]) for first in range(0, len(images), batch_size)
+  ]
   return np.concatenate([np.asarray(part) for part in parts])
 
 

@@ -1,7 +1,8 @@
 """Optimizers by name, built inside of the step, so that every knob may be traced.
 
-All come from optax. `weight_decay` is the coefficient of an L2 penalty 0.5 * c * |W|^2 on the weights
-(not on biases or gains), except in adamw, where it is decoupled (Loshchilov and Hutter 2019).
+All come from optax. `weight_decay` is the coefficient of an L2 penalty 0.5 * c * |W|^2 on the
+weights (not on biases or gains), except in adamw, where it is decoupled (Loshchilov and Hutter
+2019).
 """
 
 import jax
@@ -13,9 +14,7 @@ BUILDERS = {
   "sgd": lambda o: optax.sgd(o.learning_rate),
   "momentum": lambda o: optax.sgd(o.learning_rate, momentum=o.momentum),
   "nesterov": lambda o: optax.sgd(o.learning_rate, momentum=o.momentum, nesterov=True),
-  "adagrad": lambda o: optax.adagrad(
-    o.learning_rate, initial_accumulator_value=0.0, eps=o.epsilon
-  ),
+  "adagrad": lambda o: optax.adagrad(o.learning_rate, initial_accumulator_value=0.0, eps=o.epsilon),
   "rmsprop": lambda o: optax.rmsprop(o.learning_rate, decay=o.beta2, eps=o.epsilon),
   "adam": lambda o: optax.adam(o.learning_rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
   "adamw": lambda o: optax.adamw(
@@ -35,9 +34,7 @@ class Optimizer:
 
   name: str = static("adam", "the update rule", choices=tuple(BUILDERS))
   learning_rate: float = traced(1e-3, "step size", at_least=0)
-  momentum: float = traced(
-    0.9, "decay of the velocity (momentum, nesterov)", at_least=0, below=1
-  )
+  momentum: float = traced(0.9, "decay of the velocity (momentum, nesterov)", at_least=0, below=1)
   beta1: float = traced(0.9, "decay of the gradient's mean (adam, adamw)", at_least=0, below=1)
   beta2: float = traced(
     0.999, "decay of the gradient's mean square (rmsprop, adam, adamw)", at_least=0, below=1

@@ -1,0 +1,1 @@
+"""Back-propagation (inventory family B)."""

@@ -1,0 +1,1 @@
+"""Convolution (inventory family C)."""

@@ -1,8 +1,8 @@
 """Batches as a function of (key, step): nothing is carried, so to resume is to seek.
 
-A sampler says which examples the batch at a given step holds. It is asked for `positions` in the batch,
-so that a device can ask for its own share only, and a position at or beyond the batch size is padding: it
-repeats an example with weight 0.
+A sampler says which examples the batch at a given step holds. It is asked for `positions` in the
+batch, so that a device can ask for its own share only, and a position at or beyond the batch size
+is padding: it repeats an example with weight 0.
 """
 
 import math
@@ -15,11 +15,12 @@ from jaxtyping import Array, Int, Key, UInt32
 
 from research.batch import Batch, take
 
+
 class Sampler(NamedTuple):
   """How a training run draws its batches.
 
-  `indices(key, examples, numbers)` gives the example for each running number, where the batch at step s
-  holds the numbers from s * batch_size on.
+  `indices(key, examples, numbers)` gives the example for each running number, where the batch at
+  step s holds the numbers from s * batch_size on.
   """
 
   batch_size: int
@@ -75,14 +76,12 @@ def _by_epoch(
 ROUNDS = 6
 
 
-def shuffled(
-  key: Key[Array, ""], places: Int[Array, " batch"], size: int
-) -> Int[Array, " batch"]:
+def shuffled(key: Key[Array, ""], places: Int[Array, " batch"], size: int) -> Int[Array, " batch"]:
   """What stands at the given places of a random permutation of range(size), without building it.
 
-  A generalised Feistel network permutes the smallest near-square rectangle that covers the range, and a
-  value that lands outside of the range walks on until it is inside (Black and Rogaway 2002, "Ciphers with
-  arbitrary finite domains"): O(batch) work for a batch from any epoch.
+  A generalised Feistel network permutes the smallest near-square rectangle that covers the range,
+  and a value that lands outside of the range walks on until it is inside (Black and Rogaway 2002,
+  "Ciphers with arbitrary finite domains"): O(batch) work for a batch from any epoch.
   """
   rows = math.isqrt(size - 1) + 1 if size > 1 else 1
   columns = -(-size // rows)

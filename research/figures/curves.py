@@ -52,7 +52,7 @@ def learning_curves(
     _scale(axes, kind, log=log_loss and kind == "loss")
     axes.sharex(grid[0, 0])
     if kind == "accuracy":
-      axes.set_ylim(bottom=accuracy_floor)
+      axes.set_ylim(bottom=accuracy_floor, top=min(1.005, axes.get_ylim()[1]))
   legend_below(figure)
   return figure
 

@@ -1,0 +1,1 @@
+"""Run folders, checkpoints, resume, and the running of experiments."""

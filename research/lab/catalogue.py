@@ -1,7 +1,8 @@
 """The experiments that there are, read from their files without importing them.
 
-An experiment is one module under `experiments/<family>/`. Its docstring's first line is its summary, and
-it holds `Config` and either `training(config)` and `report(config, fit)`, or `run(config, lab)`.
+An experiment is one module under `experiments/<family>/`. Its docstring's first line is its
+summary, and it holds `Config` and either `training(config)` and `report(config, fit)`, or
+`run(config, lab)`.
 """
 
 import ast

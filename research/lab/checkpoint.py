@@ -1,8 +1,8 @@
 """Checkpoints: the one module that knows Orbax.
 
-A checkpoint is a flat dictionary of host arrays by name plus a small JSON value. Host arrays make it
-independent of the number of devices, and a checksum per array makes damage visible: Orbax itself accepts
-flipped bytes silently and tries nothing older when a file is torn.
+A checkpoint is a flat dictionary of host arrays by name plus a small JSON value. Host arrays make
+it independent of the number of devices, and a checksum per array makes damage visible: Orbax
+itself accepts flipped bytes silently and tries nothing older when a file is torn.
 """
 
 import logging
@@ -98,7 +98,9 @@ class Checkpoints:
       [
         policies.LatestN(2),
         policies.BestN(
-          get_metric_fn=lambda metrics: metrics["score"], n=1, keep_checkpoints_without_metrics=False
+          get_metric_fn=lambda metrics: metrics["score"],
+          n=1,
+          keep_checkpoints_without_metrics=False,
         ),
       ]
     )

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Large temporaries would otherwise go back to the system after every call, and the page faults cost up to
-# 40 % of a training step on a CPU (benchmarks/README.md).
+# Large temporaries would otherwise go back to the system after every call, and the page faults
+# cost up to 40 % of a training step on a CPU (benchmarks/README.md).
 MALLOC = (
   "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592"
   ":glibc.malloc.trim_threshold=8589934592"

@@ -1,8 +1,8 @@
 """The one training loop: from a state at some step to the state at the last step.
 
-The order of operations in the loop is fixed: dispatch, read the metrics of the dispatch before, and at
-the edges of an interval write the row, evaluate, save, and answer a signal. A fresh start and a resume are
-the same code.
+The order of operations in the loop is fixed: dispatch, read the metrics of the dispatch before,
+and at the edges of an interval write the row, evaluate, save, and answer a signal. A fresh start
+and a resume are the same code.
 """
 
 import math
@@ -37,10 +37,11 @@ class Training(NamedTuple):
     sampler: how batches are drawn.
     steps: updates in all.
     evaluate: data sets by name that are evaluated as a whole.
-    evaluate_every: steps between evaluations; they also happen before the first and after the last step.
+    evaluate_every: steps between evaluations; they also happen before the first and after the last
+      step.
     log_every: steps per row of training metrics, a divisor of `evaluate_every`.
-    best: metric by which the best checkpoint is kept, such as "validation/accuracy"; higher is better
-      unless it is a loss.
+    best: metric by which the best checkpoint is kept, such as "validation/accuracy"; higher is
+      better unless it is a loss.
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
   """
 
@@ -72,12 +73,21 @@ class Options(NamedTuple):
 
 
 class Fit(NamedTuple):
-  """A finished fit: its config, its last state on the host, and its rows of metrics."""
+  """A finished fit.
+
+  Attributes:
+    name: of the fit in its run.
+    config: its settings.
+    state: its last state, on the host.
+    history: its rows of metrics.
+    initial: gives its first state again.
+  """
 
   name: str
   config: Config
   state: State
   history: list[Row]
+  initial: Callable[[], State]
 
   def last(self, metric: str) -> float:
     """The metric in the last row that has it, such as "test/accuracy"."""
@@ -98,6 +108,96 @@ def on_device(config: Config) -> Config:
   """The config with its leaves as arrays, so that equal configs trace equally."""
   as_array = lambda leaf: jnp.asarray(leaf, dtype=float if isinstance(leaf, float) else int)
   return jax.tree.map(as_array, config)
+
+
+class Record:
+  """What a fit leaves behind: rows, checkpoints, and a line on the terminal."""
+
+  def __init__(
+    self,
+    name: str,
+    config: Config,
+    training: Training,
+    start: Start,
+    *,
+    options: Options,
+    checkpoints: Callable[[], Checkpoints],
+    log: MetricsLog,
+  ):
+    self._name, self._config, self._training = name, config, training
+    self._options, self._checkpoints, self._log = options, checkpoints, log
+    self._pending, self._best_score = start.pending, start.best_score
+    self._score: float | None = None
+    self._has_new_best = False
+    self._progress = Progress(name, start.step, training.steps)
+    self._row_at = self._saved_at = time.monotonic()
+    self._saved_step = start.step
+
+  def read(self, step: int, metrics: Any) -> None:
+    """Waits for the dispatch that ended at `step` and adds its metrics to the interval's."""
+    self._score = None
+    metrics = jax.device_get(metrics)
+    for metric, values in metrics.items():
+      self._pending.setdefault(metric, []).extend(float(value) for value in values)
+    losses = metrics["loss"]
+    is_finite = np.isfinite(losses)
+    if self._options.stop_on_nan and not is_finite.all():
+      first = int(np.argmin(is_finite))
+      raise self._diverged(f"the loss became {losses[first]}", step - len(losses) + 1 + first)
+    self._progress.update(step, float(losses[-1]))
+
+  def write_row(self, step: int, evaluation: Mapping[str, float]) -> None:
+    """Ends an interval: the means of its training metrics, and an evaluation if there was one."""
+    row: Row = {"fit": self._name, "step": step}
+    row |= {f"train/{metric}": float(np.mean(values)) for metric, values in self._pending.items()}
+    self._pending.clear()
+    row |= evaluation
+    now = time.monotonic()
+    self._log.append(row, now - self._row_at)
+    self._row_at = now
+    score = row.get(self._training.best or "")
+    if score is not None and math.isfinite(score):
+      self._score = -score if str(self._training.best).endswith("loss") else score
+      if self._best_score is None or self._score > self._best_score:
+        self._best_score, self._has_new_best = self._score, True
+
+  def is_save_due(self) -> bool:
+    """Whether time has passed since the last checkpoint, or the best so far was just seen."""
+    is_old = time.monotonic() - self._saved_at >= self._options.save_seconds
+    return is_old or self._has_new_best
+
+  def save(self, step: int, state: State, *, finished: bool) -> None:
+    """Starts to save; nothing that is not finite is ever saved, unless it is wanted."""
+    arrays = to_host(state)
+    if self._options.stop_on_nan and not all(_is_finite(array) for array in arrays.values()):
+      raise self._diverged("a parameter is not finite", step)
+    about = {
+      "finished": finished,
+      "offset": self._log.sync(),
+      "pending": self._pending,
+      "best_score": self._best_score,
+    }
+    self._checkpoints().save(Snapshot(step, arrays, about), score=self._score)
+    self._has_new_best, self._saved_at, self._saved_step = False, time.monotonic(), step
+
+  def close(self) -> None:
+    """Waits for what is still being saved."""
+    self._progress.finish()
+    if self._saved_step:
+      self._checkpoints().wait()
+
+  def _diverged(self, what: str, step: int) -> DivergedError:
+    rates = [field for field in fields(self._config) if field.name.endswith("learning_rate")]
+    advice = "step size"
+    if rates:
+      advice = f"--{rates[0].name} (now {show(rates[0].value)})"
+    kept = (
+      f"the checkpoint of step {self._saved_step} is kept" if self._saved_step else "none saved"
+    )
+    return DivergedError(
+      f"{what} at step {step} of fit {self._name!r} ({kept}); try a smaller {advice}, "
+      "or --on_nan=continue to go on regardless"
+    )
 
 
 def run_fit(
@@ -128,86 +228,39 @@ def run_fit(
   dispatch = options.dispatch or steps_per_dispatch(
     training.learner, training.sampler, settings, state, data, training.log_every
   )
-  step, pending, best_score = start.step, start.pending, start.best_score
-  progress = Progress(name, step, training.steps)
-  saved_at = row_at = time.monotonic()
-  saved_step = step
+  record = Record(name, config, training, start, options=options, checkpoints=checkpoints, log=log)
+  step = start.step
   in_flight: tuple[int, Any] | None = None
-
-  def read(flight: tuple[int, Any] | None) -> None:
-    """Waits for a dispatch and adds its metrics to the interval's."""
-    if flight is None:
-      return
-    last_step, metrics = flight[0], jax.device_get(flight[1])
-    for metric, values in metrics.items():
-      pending.setdefault(metric, []).extend(float(value) for value in values)
-    losses = metrics["loss"]
-    if options.stop_on_nan and not np.all(np.isfinite(losses)):
-      first_bad = last_step - len(losses) + 1 + int(np.argmin(np.isfinite(losses)))
-      raise _diverged(name, config, f"the loss became {losses[~np.isfinite(losses)][0]}", first_bad)
-    progress.update(last_step, float(losses[-1]))
-
-  def save(score: float | None = None, *, finished: bool = False) -> None:
-    arrays = to_host(state)
-    if options.stop_on_nan and not all(_is_finite(array) for array in arrays.values()):
-      raise _diverged(name, config, "a parameter is not finite", step)
-    about = {
-      "finished": finished,
-      "offset": log.sync(),
-      "pending": pending,
-      "best_score": best_score,
-    }
-    checkpoints().save(Snapshot(step, arrays, about), score=score)
-
   try:
     if step == 0:
-      row: Row = {"fit": name, "step": 0}
-      log.append(row | _evaluation(program, settings, state, held_out), 0.0)
+      record.write_row(0, _evaluation(program, settings, state, held_out))
     while step < training.steps:
       count = min(dispatch - step % dispatch, training.steps - step)
       state, metrics = program.steps(count, settings, state, data, order_key, np.int32(step))
       step += count
-      read(in_flight)
+      if in_flight:
+        record.read(*in_flight)
       in_flight = (step, metrics)
       is_last = step == training.steps
-      wants_row = step % training.log_every == 0 or is_last
-      wants_evaluation = step % training.evaluate_every == 0 or is_last
-      now = time.monotonic()
-      wants_save = now - saved_at >= options.save_seconds or interruption.signal_number is not None
-      if not (wants_row or wants_save):
+      is_row_due = step % training.log_every == 0 or is_last
+      is_stopped = interruption.signal_number is not None
+      if not (is_row_due or is_stopped or record.is_save_due()):
         continue
-      read(in_flight)
+      record.read(*in_flight)
       in_flight = None
-      score = None
-      if wants_row:
-        row = {"fit": name, "step": step}
-        row |= {f"train/{metric}": float(np.mean(values)) for metric, values in pending.items()}
-        pending.clear()
-        if wants_evaluation:
-          row |= _evaluation(program, settings, state, held_out)
-          score = _score(row, training.best)
-        log.append(row, now - row_at)
-        row_at = now
-      is_best = score is not None and (best_score is None or score > best_score)
-      if is_best:
-        best_score = score
-      if is_best or is_last or wants_save:
-        save(score, finished=is_last)
-        saved_at, saved_step = time.monotonic(), step
-      if interruption.signal_number is not None and not is_last:
-        checkpoints().wait()
+      if is_row_due:
+        is_evaluated = step % training.evaluate_every == 0 or is_last
+        evaluation = _evaluation(program, settings, state, held_out) if is_evaluated else {}
+        record.write_row(step, evaluation)
+      if is_last or is_stopped or record.is_save_due():
+        record.save(step, state, finished=is_last)
+      if interruption.signal_number is not None and is_stopped and not is_last:
         raise InterruptedRun(
           interruption.signal_number,
           f"interrupted and saved at step {step} of fit {name!r}; give the same command to resume",
         )
-    checkpoints().wait()
-  except DivergedError as error:
-    if saved_step:
-      checkpoints().wait()
-    kept = f"the last good checkpoint, step {saved_step}, is kept" if saved_step else "nothing good was saved yet"
-    raise DivergedError(f"{error}; {kept}") from None
   finally:
-    progress.finish()
+    record.close()
   return state
 
 
@@ -223,23 +276,5 @@ def _evaluation(
   }
 
 
-def _score(row: Row, best: str | None) -> float | None:
-  if best is None or not math.isfinite(row[best]):
-    return None
-  return -row[best] if best.endswith("loss") else row[best]
-
-
 def _is_finite(array: np.ndarray) -> bool:
   return not jnp.issubdtype(array.dtype, jnp.floating) or bool(np.isfinite(array).all())
-
-
-def _diverged(name: str, config: Config, what: str, step: int) -> DivergedError:
-  rates = [
-    f"--{field.name} (now {show(field.value)})"
-    for field in fields(config)
-    if field.name.endswith("learning_rate")
-  ]
-  advice = f"try a smaller {rates[0]}" if rates else "try a smaller step size"
-  return DivergedError(
-    f"{what} at step {step} of fit {name!r}: {advice}, or --on_nan=continue to go on regardless"
-  )

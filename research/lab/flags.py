@@ -38,9 +38,7 @@ def define(config: Any, flag_values: flags.FlagValues) -> None:
     help_text = f"{field.rule.help} ({field.rule.allowed(field.kind)}{kind})"
     flag_class = _BooleanField if field.kind is bool else flags.Flag
     flags.DEFINE_flag(
-      flag_class(
-        _FieldParser(field), _FieldSerializer(), field.name, field.value, help_text
-      ),
+      flag_class(_FieldParser(field), _FieldSerializer(), field.name, field.value, help_text),
       flag_values,
       module_name="the experiment",
     )

@@ -1,5 +1,6 @@
 """The lab: where an experiment's fits are made once and remembered on disk."""
 
+import functools
 import sys
 import zlib
 from pathlib import Path
@@ -61,15 +62,14 @@ class Lab:
         opened.append(Checkpoints(folder, warn=warn))
       return opened[0]
 
-    init = jax.jit(training.learner.init)
-    settings = on_device(config)
+    initial = functools.partial(jax.jit(training.learner.init), on_device(config), init_key)
     try:
       snapshot = checkpoints().latest() if checkpoint.exists(folder) else None
       if snapshot is None:
-        start = Start(0, init(settings, init_key), {}, None)
+        start = Start(0, initial(), {}, None)
         self._log.seek(self._offset)
       else:
-        state = _restored(name, snapshot, jax.eval_shape(init, settings, init_key))
+        state = _restored(name, snapshot, jax.eval_shape(initial))
         about = snapshot.about
         start = Start(snapshot.step, state, about["pending"], about["best_score"])
         if snapshot.step < training.steps or not about["finished"]:
@@ -95,7 +95,7 @@ class Lab:
       self._log.close()
       for manager in opened:
         manager.close()
-    return Fit(name, config, jax.device_get(state), read_rows(self.folder, name))
+    return Fit(name, config, jax.device_get(state), read_rows(self.folder, name), initial)
 
 
 def _restored(name: str, snapshot: Snapshot, template: Any) -> Any:

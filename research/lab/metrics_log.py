@@ -31,8 +31,8 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
 class MetricsLog:
   """Appends rows to metrics.jsonl, timing.jsonl and TensorBoard event files.
 
-  The bytes up to `offset` belong to the last checkpoint; what a killed run wrote behind them is cut off
-  and written again.
+  The bytes up to `offset` belong to the last checkpoint; what a killed run wrote behind them is
+  cut off and written again.
   """
 
   def __init__(self, folder: Path):

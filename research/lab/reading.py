@@ -1,8 +1,8 @@
 """Runs as values, for `--evaluate` and for notebooks.
 
-    from research.lab.reading import open_run
-    run = open_run("runs/digits_convnet/0123456789")
-    run.history, run.claims, run.best_state(), run.evaluate()
+from research.lab.reading import open_run
+run = open_run("runs/digits_convnet/0123456789")
+run.history, run.claims, run.best_state(), run.evaluate()
 """
 
 import os
@@ -72,7 +72,9 @@ class Run:
       found = checkpoints.best() if best else checkpoints.latest()
       checkpoints.close()
     if found is None:
-      raise UserError(f"{self.folder} has no checkpoint of fit {fit!r} yet; run it for a while first")
+      raise UserError(
+        f"{self.folder} has no checkpoint of fit {fit!r} yet; run it for a while first"
+      )
     return found
 
   def best_state(self) -> Any:
@@ -84,9 +86,7 @@ class Run:
   def evaluate(self) -> dict[str, dict[str, float]]:
     """The best checkpoint's metrics on every held-out data set."""
     training = self.training
-    program = compile_learner(
-      training.learner, training.sampler, training.evaluation_batch_size
-    )
+    program = compile_learner(training.learner, training.sampler, training.evaluation_batch_size)
     state = program.place(self.best_state())
     return {
       split: {

@@ -35,7 +35,7 @@ def run(
   *,
   seed: int,
   folder: Path | None = None,
-  options: Options = Options(),
+  options: Options,
   fresh: bool = False,
   fork: Path | None = None,
   say: Callable[[str], None] = print,

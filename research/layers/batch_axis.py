@@ -1,8 +1,8 @@
 """What a layer must know about a batch that is spread over devices: almost nothing.
 
-Under `jit` with `NamedSharding` a step sees the whole batch and needs nothing from here. Under `pmap` each
-device runs the step on its own part, and the mapped axis is called `BATCH_AXIS`. The functions below
-answer for the whole batch in both cases, so that a layer is written once.
+Under `jit` with `NamedSharding` a step sees the whole batch and needs nothing from here. Under
+`pmap` each device runs the step on its own part, and the mapped axis is called `BATCH_AXIS`. The
+functions below answer for the whole batch in both cases, so that a layer is written once.
 """
 
 from typing import TypeVar

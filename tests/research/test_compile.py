@@ -56,9 +56,10 @@ def data_set(examples=50):
   }
 
 
-def plain(batch_size, settings=Config()):
+def plain(batch_size):
   """The plain step, called once per batch on batches taken by hand."""
   sampler, key, data = sampling.by_epoch(batch_size), jax.random.key(1), data_set()
+  settings = Config()
   state = jax.jit(LEARNER.init)(settings, jax.random.key(0))
   step = jax.jit(LEARNER.step)
   history = []

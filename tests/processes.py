@@ -1,0 +1,88 @@
+"""Runs of launch.py in processes of their own, and all that they leave behind."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from research.lab.checkpoint import Checkpoints, exists
+
+ROOT = Path(__file__).parent.parent
+TINY_CONVNET = ("--experiment=digits_convnet", "--filters=4", "--hidden=16", "--epochs=50")
+TINY_TWO_LAYER = (
+  "--experiment=two_layer_net",
+  "--dataset=digits",
+  "--hidden=8",
+  "--batch_size=25",
+  "--steps=1200",
+)
+
+
+def environment(**changes):
+  """This process's environment without the suite's eight devices."""
+  inherited = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUMPY_RANK_PROMOTION")}
+  return inherited | changes
+
+
+def start(*arguments, **options):
+  return subprocess.Popen(
+    [sys.executable, str(ROOT / "launch.py"), *arguments],
+    env=environment(**options.pop("env", {})),
+    cwd=options.pop("cwd", ROOT),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    **options,
+  )
+
+
+def launch(*arguments, **options):
+  """Runs to the end; returns (exit code, stdout, stderr)."""
+  process = start(*arguments, **options)
+  stdout, stderr = process.communicate(timeout=300)
+  return process.returncode, stdout, stderr
+
+
+def wait_for(condition, process, seconds=120):
+  """Waits until the condition holds; False when the process ended first."""
+  deadline = time.monotonic() + seconds
+  while process.poll() is None:
+    if condition():
+      return True
+    assert time.monotonic() < deadline, "nothing happened"
+    time.sleep(0.002)
+  return False
+
+
+def steps_saved(folder):
+  """Checkpoints there are, whole ones, by fit and step."""
+  return {str(path.relative_to(folder)) for path in folder.glob("checkpoints/*/[0-9]*") if path.name.isdigit()}
+
+
+def saves_under_way(folder):
+  return list(folder.glob("checkpoints/*/*.orbax-checkpoint-tmp*"))
+
+
+def final_arrays(folder):
+  """The arrays of the last checkpoint of every fit."""
+  arrays = {}
+  for fit in sorted((folder / "checkpoints").iterdir()):
+    assert exists(fit)
+    checkpoints = Checkpoints(fit, warn=lambda line: None)
+    snapshot = checkpoints.latest()
+    checkpoints.close()
+    arrays |= {f"{fit.name}/{snapshot.step}/{name}": array for name, array in snapshot.arrays.items()}
+    arrays[f"{fit.name}/offset"] = np.asarray(snapshot.about["offset"])
+  return arrays
+
+
+def outcome(folder):
+  """Every byte that equal runs must have in common."""
+  files = ["metrics.jsonl", "claims.json", *(f"figures/{p.name}" for p in (folder / "figures").iterdir())]
+  contents = {name: (folder / name).read_bytes() for name in sorted(files)}
+  return contents | {
+    name: (array.dtype.str, array.shape, array.tobytes()) for name, array in final_arrays(folder).items()
+  }

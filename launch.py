@@ -8,6 +8,7 @@ python launch.py --verify --experiment=NAME|FAMILY|all
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -154,7 +155,13 @@ def parse(values: flags.FlagValues, argv: list[str], *, known_only: bool = False
       unknown_name(f"--{error.flagname}", [f"--{name}" for name in values], "flag")
     ) from error
   except flags.Error as error:
-    raise UserError(" ".join(str(error).split())) from error
+    complaint = " ".join(str(error).split())
+    for words, plain in (
+      (r"invalid literal for int\(\) with base 10: (.*)", r"\1 is not a whole number"),
+      (r"could not convert string to float: (.*)", r"\1 is not a number"),
+    ):
+      complaint = re.sub(words, plain, complaint)
+    raise UserError(complaint) from error
   stray = [word for word in rest[1:] if not word.startswith("-")]
   if stray:
     raise UserError(f"unexpected argument {stray[0]!r}; flags are written --name=value")
@@ -164,6 +171,8 @@ def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
   from research.lab.fit import Options
 
   if values.data_dir:
+    if not Path(values.data_dir).is_dir():
+      raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
     os.environ["LINEAGE_DATA_DIR"] = values.data_dir
   return Options(values.parallel, values.on_nan == "stop", values.save_seconds, values.dispatch)
 

@@ -15,7 +15,6 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research import optimizers
 from research.batch import Batch, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
@@ -74,8 +73,8 @@ def supervised(
   model: Callable[[Config], nn.Module],
   loss: PerExample,
   input_shape: Callable[[Config], tuple[int, ...]],
+  optimizer: Callable[[Config], optax.GradientTransformation],
   *,
-  optimizer: Callable[[Config], optax.GradientTransformation] | None = None,
   metrics: Mapping[str, PerExample] | None = None,
 ) -> Learner:
   """A learner from a model, a loss and an optimizer.
@@ -84,14 +83,14 @@ def supervised(
     model: gives the Linen module, called as `module(inputs, train=...)`.
     loss: of (outputs, batch), one value per example.
     input_shape: of one example.
-    optimizer: by default that of `config.optimizer`.
+    optimizer: gives the optax optimizer, usually by `research.optimizers.make`.
     metrics: further values per example, reported beside the loss; by default the accuracy.
   """
   parts = Supervised(
     model,
     loss,
     input_shape,
-    optimizer or (lambda config: optimizers.make(config.optimizer)),
+    optimizer,
     {"accuracy": accuracy} if metrics is None else metrics,
   )
   return Learner(

@@ -9,16 +9,17 @@ import jax
 import optax
 
 from research.config import config, static, traced
+from research.schedules import UNIT_SCHEDULES
 
 BUILDERS = {
-  "sgd": lambda o: optax.sgd(o.learning_rate),
-  "momentum": lambda o: optax.sgd(o.learning_rate, momentum=o.momentum),
-  "nesterov": lambda o: optax.sgd(o.learning_rate, momentum=o.momentum, nesterov=True),
-  "adagrad": lambda o: optax.adagrad(o.learning_rate, initial_accumulator_value=0.0, eps=o.epsilon),
-  "rmsprop": lambda o: optax.rmsprop(o.learning_rate, decay=o.beta2, eps=o.epsilon),
-  "adam": lambda o: optax.adam(o.learning_rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
-  "adamw": lambda o: optax.adamw(
-    o.learning_rate,
+  "sgd": lambda o, rate: optax.sgd(rate),
+  "momentum": lambda o, rate: optax.sgd(rate, momentum=o.momentum),
+  "nesterov": lambda o, rate: optax.sgd(rate, momentum=o.momentum, nesterov=True),
+  "adagrad": lambda o, rate: optax.adagrad(rate, initial_accumulator_value=0.0, eps=o.epsilon),
+  "rmsprop": lambda o, rate: optax.rmsprop(rate, decay=o.beta2, eps=o.epsilon),
+  "adam": lambda o, rate: optax.adam(rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
+  "adamw": lambda o, rate: optax.adamw(
+    rate,
     b1=o.beta1,
     b2=o.beta2,
     eps=o.epsilon,
@@ -34,6 +35,9 @@ class Optimizer:
 
   name: str = static("adam", "the update rule", choices=tuple(BUILDERS))
   learning_rate: float = traced(1e-3, "step size", at_least=0)
+  schedule: str = static(
+    "constant", "how the step size falls to zero over the run", choices=tuple(UNIT_SCHEDULES)
+  )
   momentum: float = traced(0.9, "decay of the velocity (momentum, nesterov)", at_least=0, below=1)
   beta1: float = traced(0.9, "decay of the gradient's mean (adam, adamw)", at_least=0, below=1)
   beta2: float = traced(
@@ -50,9 +54,13 @@ def is_weight(params: optax.Params) -> optax.Params:
   return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-def make(optimizer: Optimizer) -> optax.GradientTransformation:
-  """The optax optimizer; its hyper-parameters may be tracers."""
-  update = BUILDERS[optimizer.name](optimizer)
+def make(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
+  """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers."""
+  rate: optax.ScalarOrSchedule = optimizer.learning_rate
+  if optimizer.schedule != "constant":
+    factor = UNIT_SCHEDULES[optimizer.schedule]
+    rate = lambda step: optimizer.learning_rate * factor(step / steps)
+  update = BUILDERS[optimizer.name](optimizer, rate)
   if optimizer.name == "adamw":
     return update
   return optax.chain(optax.add_decayed_weights(optimizer.weight_decay, mask=is_weight), update)

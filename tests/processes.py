@@ -23,7 +23,9 @@ TINY_TWO_LAYER = (
 
 def environment(**changes):
   """This process's environment without the suite's eight devices."""
-  inherited = {k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUMPY_RANK_PROMOTION")}
+  inherited = {
+    k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_NUMPY_RANK_PROMOTION")
+  }
   return inherited | changes
 
 
@@ -59,7 +61,11 @@ def wait_for(condition, process, seconds=120):
 
 def steps_saved(folder):
   """Checkpoints there are, whole ones, by fit and step."""
-  return {str(path.relative_to(folder)) for path in folder.glob("checkpoints/*/[0-9]*") if path.name.isdigit()}
+  return {
+    str(path.relative_to(folder))
+    for path in folder.glob("checkpoints/*/[0-9]*")
+    if path.name.isdigit()
+  }
 
 
 def saves_under_way(folder):
@@ -74,15 +80,22 @@ def final_arrays(folder):
     checkpoints = Checkpoints(fit, warn=lambda line: None)
     snapshot = checkpoints.latest()
     checkpoints.close()
-    arrays |= {f"{fit.name}/{snapshot.step}/{name}": array for name, array in snapshot.arrays.items()}
+    arrays |= {
+      f"{fit.name}/{snapshot.step}/{name}": array for name, array in snapshot.arrays.items()
+    }
     arrays[f"{fit.name}/offset"] = np.asarray(snapshot.about["offset"])
   return arrays
 
 
 def outcome(folder):
   """Every byte that equal runs must have in common."""
-  files = ["metrics.jsonl", "claims.json", *(f"figures/{p.name}" for p in (folder / "figures").iterdir())]
+  files = [
+    "metrics.jsonl",
+    "claims.json",
+    *(f"figures/{p.name}" for p in (folder / "figures").iterdir()),
+  ]
   contents = {name: (folder / name).read_bytes() for name in sorted(files)}
   return contents | {
-    name: (array.dtype.str, array.shape, array.tobytes()) for name, array in final_arrays(folder).items()
+    name: (array.dtype.str, array.shape, array.tobytes())
+    for name, array in final_arrays(folder).items()
   }

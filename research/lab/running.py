@@ -53,14 +53,14 @@ def run(
     aside = run_folder.set_aside(folder)
     if aside:
       say(f"the old run is kept in {aside}")
+  if fork is not None:
+    run_folder.check_fork(fork, folder)
   run_folder.check(folder, identity)
   if run_folder.is_finished(folder):
     say(f"{folder} is finished already; --fresh starts it over")
     _conclude(folder, say)
     return folder
   module = load(entry)
-  if fork is not None:
-    run_folder.check_fork(fork, folder)
   lock = run_folder.Lock(folder)
   interruption = Interruption()
   try:

@@ -14,7 +14,7 @@ from research.layers.batch_norm import BatchNorm
 from research.layers.dropout import Dropout
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
-from research.optimizers import Optimizer
+from research.optimizers import Optimizer, make
 
 STEPS = 7
 TOLERANCE = 2e-6  # sums over eight devices run in another order
@@ -45,6 +45,7 @@ LEARNER = supervised(
   lambda config: Network(config.width, config.dropout),
   softmax_cross_entropy,
   lambda config: (4, 4, 1),
+  lambda config: make(config.optimizer, STEPS),
 )
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, count
 from research.data.sampling import Sampler, batch_at, evaluation_batch
@@ -48,8 +48,8 @@ def run_steps(
   data: Batch,
   key: Key[Array, ""],
   first: Int[Array, ""],
-) -> tuple[State, Metrics]:
-  """`steps` updates from step `first` on; metrics are stacked along a leading axis [steps]."""
+) -> tuple[State, dict[str, Float[Array, " steps"]]]:
+  """`steps` updates from step `first` on, and the metrics of each."""
   positions = layout.positions(sampler.batch_size)
   padded = sampler.batch_size % layout.devices != 0
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
 from research.errors import UserError
@@ -19,7 +20,7 @@ Initializer = Callable[..., Float[Array, "..."]]
 
 
 def _symmetric_uniform(
-  key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32
+  key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
 ) -> Float[Array, "..."]:
   return jax.random.uniform(key, shape, dtype, minval=-1.0, maxval=1.0)
 
@@ -54,7 +55,7 @@ def initializer(name: str, scale: Scale = 1.0) -> Initializer:
     ) from None
 
   def init(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32
+    key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
   ) -> Float[Array, "..."]:
     return draw(key, shape, dtype) * jnp.asarray(scale, dtype)
 

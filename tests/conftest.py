@@ -14,6 +14,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from jaxtyping import install_import_hook
+
 from research.lab import environment
 
 environment.prepare_jax(reexecute=False)
+# Shapes stand in the annotations; the suite checks every call of these modules against them.
+install_import_hook(
+  [
+    "research.initializers",
+    "research.losses",
+    "research.metrics",
+    "research.batch",
+    "research.data.sampling",
+    "research.learner",
+    "research.compile",
+  ],
+  "beartype.beartype",
+)

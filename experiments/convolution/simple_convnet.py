@@ -38,6 +38,9 @@ class Config:
   dataset: str = static(
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
+  validation: int = static(
+    0, "training images set aside to choose settings by", at_least=0, at_most=10_000
+  )
   filters: int = static(30, "convolution filters", at_least=1)
   filter_size: int = static(5, "their height and width in pixels", at_least=1, at_most=7)
   hidden: int = static(100, "units of the hidden dense layer", at_least=1)
@@ -55,7 +58,8 @@ def model(config: Config) -> SimpleConvNet:
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  return math.ceil(sets.spec(config.dataset).train_size / config.batch_size)
+  examples = sets.spec(config.dataset).train_size - config.validation
+  return math.ceil(examples / config.batch_size)
 
 
 learner = supervised(
@@ -68,15 +72,17 @@ learner = supervised(
 
 def training(config: Config) -> Training:
   """All training images; the test set is looked at after every epoch, as in the book."""
-  splits = sets.load(config.dataset)
+  splits = sets.load(config.dataset, validation=config.validation)
+  held_out = {"validation": splits.validation} if config.validation else {}
   return Training(
     learner,
     splits.train,
     sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
-    evaluate={"test": splits.test},
+    evaluate={**held_out, "test": splits.test},
     evaluate_every=steps_per_epoch(config),
     log_every=steps_per_epoch(config),
+    best="validation/accuracy" if config.validation else None,
   )
 
 

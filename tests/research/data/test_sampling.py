@@ -1,0 +1,84 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.batch import take
+from research.data import sampling
+
+KEY = jax.random.key(3)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 10, 64, 100, 1009])
+def test_shuffled_is_a_permutation(size):
+  order = jax.jit(sampling.shuffled, static_argnums=2)(KEY, jnp.arange(size), size)
+  assert sorted(np.asarray(order).tolist()) == list(range(size))
+
+
+def test_shuffled_depends_on_the_key_and_on_nothing_else():
+  whole = sampling.shuffled(KEY, jnp.arange(500), 500)
+  part = sampling.shuffled(KEY, jnp.arange(100, 120), 500)
+  np.testing.assert_array_equal(whole[100:120], part)
+  other = sampling.shuffled(jax.random.key(4), jnp.arange(500), 500)
+  assert np.mean(np.asarray(whole) == np.asarray(other)) < 0.02
+
+
+def test_shuffled_looks_like_a_fair_shuffle():
+  """Over many keys each place holds each value equally often, and neighbours are independent."""
+  size, keys = 12, jax.random.split(jax.random.key(0), 6000)
+  orders = np.asarray(jax.vmap(lambda key: sampling.shuffled(key, jnp.arange(size), size))(keys))
+  expected = len(keys) / size
+  counts = np.stack([np.bincount(orders[:, place], minlength=size) for place in range(size)])
+  chi_square = np.sum(np.square(counts - expected) / expected)
+  freedom = (size - 1) ** 2
+  assert abs(chi_square - freedom) < 5 * np.sqrt(2 * freedom)
+  ascents = np.mean(orders[:, 1:] > orders[:, :-1])
+  assert abs(ascents - 0.5) < 0.01
+
+
+@pytest.mark.parametrize("batch_size, examples", [(10, 30), (7, 30), (40, 30), (90, 30)])
+def test_every_epoch_holds_every_example_once(batch_size, examples):
+  sampler, epochs = sampling.by_epoch(batch_size), 6
+  data = {"number": jnp.arange(examples)}
+  steps = -(-epochs * examples // batch_size)
+  batch_at = jax.jit(
+    lambda step: sampling.batch_at(
+      sampler, data, KEY, step, jnp.arange(batch_size), padded=False
+    )["number"]
+  )
+  seen = np.concatenate([np.asarray(batch_at(jnp.int32(step))) for step in range(steps)])
+  orders = seen[: epochs * examples].reshape(epochs, examples)
+  assert (np.sort(orders, axis=1) == np.arange(examples)).all()
+  assert len({order.tobytes() for order in orders}) == epochs
+
+
+@pytest.mark.parametrize("sampler", [sampling.by_epoch(10), sampling.with_replacement(10)])
+def test_a_share_of_a_batch_is_that_share_and_padding_weighs_nothing(sampler):
+  data = {"number": jnp.arange(33)}
+  ask = lambda positions, padded: sampling.batch_at(
+    sampler, data, KEY, jnp.int32(5), positions, padded=padded
+  )
+  whole = ask(jnp.arange(10), False)
+  padded = ask(jnp.arange(12), True)
+  share = ask(jnp.arange(6, 12), True)
+  np.testing.assert_array_equal(padded["number"][:10], whole["number"])
+  np.testing.assert_array_equal(padded["weight"], [1] * 10 + [0] * 2)
+  np.testing.assert_array_equal(share["number"], padded["number"][6:])
+  np.testing.assert_array_equal(share["weight"], padded["weight"][6:])
+
+
+def test_with_replacement_repeats_examples_and_is_fair():
+  sampler = sampling.with_replacement(100)
+  draws = np.asarray(sampler.indices(KEY, 50, jnp.arange(50_000)))
+  counts = np.bincount(draws, minlength=50)
+  assert draws.min() == 0 and draws.max() == 49
+  assert np.sum(np.square(counts - 1000) / 1000) < 49 + 5 * np.sqrt(98)
+  assert len(set(draws[:100].tolist())) < 100
+
+
+def test_an_evaluation_batch_is_in_order_and_padded_at_the_end():
+  data = {"number": jnp.arange(10)}
+  last = sampling.evaluation_batch(data, 2, jnp.arange(4), 4)
+  np.testing.assert_array_equal(last["number"], [8, 9, 9, 9])
+  np.testing.assert_array_equal(last["weight"], [1, 1, 0, 0])
+  np.testing.assert_array_equal(take(data, jnp.array([3, 3]))["number"], [3, 3])

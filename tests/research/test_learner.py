@@ -1,0 +1,79 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.batch import inputs_of
+from research.learner import predict_classes
+from research.losses import softmax_cross_entropy, squared_error
+from research.metrics import accuracy
+from tests.research.test_compile import LEARNER, Config, Network, data_set, raw
+
+SETTINGS = Config()
+
+
+@functools.cache
+def fresh():
+  return jax.jit(LEARNER.init)(SETTINGS, jax.random.key(0))
+
+
+STEP = jax.jit(LEARNER.step)
+
+
+def test_padding_counts_for_nothing_neither_in_gradients_nor_in_batch_statistics():
+  batch = jax.tree.map(lambda array: array[:6], data_set())
+  padding = jax.tree.map(lambda array: array[20:22], data_set())
+  padded = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), batch, padding)
+  ours = STEP(SETTINGS, fresh(), padded | {"weight": jnp.array([1.0] * 6 + [0.0] * 2)})
+  expected = STEP(SETTINGS, fresh(), batch)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), raw(ours), raw(expected))
+  whole = STEP(SETTINGS, fresh(), padded)
+  assert not np.allclose(
+    raw(whole[0].variables)["batch_stats"]["BatchNorm_0"]["mean"],
+    raw(expected[0].variables)["batch_stats"]["BatchNorm_0"]["mean"],
+  )
+
+
+def test_a_step_follows_the_gradient_of_the_reported_loss():
+  batch = jax.tree.map(lambda array: array[:8], data_set())
+  state = fresh()
+  moved, metrics = STEP(SETTINGS, state, batch)
+  assert int(moved.step) == 1
+  assert set(metrics) == {"loss", "accuracy"}
+  for _ in range(20):
+    moved, later = STEP(SETTINGS, moved, batch)
+  assert float(later["loss"]) < float(metrics["loss"])
+
+
+def test_dropout_is_a_function_of_the_key_and_the_step():
+  batch = jax.tree.map(lambda array: array[:8], data_set())
+  first, again = (STEP(SETTINGS, fresh(), batch)[1]["loss"] for _ in range(2))
+  later = STEP(SETTINGS, fresh()._replace(step=jnp.int32(1)), batch)[1]["loss"]
+  other = STEP(SETTINGS, fresh()._replace(key=jax.random.key(9)), batch)[1]["loss"]
+  assert first == again and len({float(first), float(later), float(other)}) == 3
+
+
+def test_bytes_become_intensities_and_floats_stay():
+  image = jnp.array([[0, 51, 255]], jnp.uint8)
+  np.testing.assert_allclose(inputs_of({"image": image}), [[0, 0.2, 1]], rtol=1e-6)
+  np.testing.assert_array_equal(inputs_of({"image": jnp.array([3.5])}), [3.5])
+
+
+def test_losses_and_metrics_are_per_example():
+  logits = jnp.array([[2.0, 0.0], [0.0, 1.0]])
+  batch = {"label": jnp.array([0, 0]), "target": jnp.array([[1.0, 0.0], [0.0, 0.0]])}
+  log_likelihood = np.log(np.exp([2.0, 0.0]) / (np.exp([2.0, 0.0]) + np.exp([0.0, 1.0])))
+  np.testing.assert_allclose(softmax_cross_entropy(logits, batch), -log_likelihood, rtol=1e-6)
+  np.testing.assert_allclose(squared_error(logits, batch), [0.5, 0.5])
+  np.testing.assert_array_equal(accuracy(logits, batch), [1, 0])
+
+
+@pytest.mark.parametrize("batch_size", [7, 50, 100])
+def test_predicted_classes_do_not_depend_on_the_batch(batch_size):
+  model, data = Network(8, 0.3), {k: np.asarray(v) for k, v in data_set().items()}
+  guesses = predict_classes(model, fresh(), data, batch_size)
+  np.testing.assert_array_equal(guesses, predict_classes(model, fresh(), data))
+  means = LEARNER.evaluate(SETTINGS, fresh(), data_set())
+  assert float(means["accuracy"].total) == np.sum(guesses == data["label"])

@@ -61,9 +61,10 @@ class BatchNorm(linen.Module):
     multiplier = jax.lax.rsqrt(var + self.epsilon)
     if self.use_scale:
       multiplier *= self.param("scale", self.scale_init, channels)
-    y = (x - mean) * multiplier
+    per_channel = (1,) * (x.ndim - 1) + (-1,)
+    y = (x - mean.reshape(per_channel)) * multiplier.reshape(per_channel)
     if self.use_bias:
-      y += self.param("bias", self.bias_init, channels)
+      y += self.param("bias", self.bias_init, channels).reshape(per_channel)
     return y
 
 
@@ -81,5 +82,5 @@ def batch_statistics(
   mean_numerator, count = batch_sum((weights @ rows, weights.sum()))
   count = jnp.maximum(count, 1)
   mean = mean_numerator / count
-  var = batch_sum(weights @ jnp.square(rows - mean)) / count
+  var = batch_sum(weights @ jnp.square(rows - mean[None])) / count
   return mean, var

@@ -33,7 +33,7 @@ class SimpleConvNet(linen.Module):
     del train
     window = (self.filter_size, self.filter_size)
     x = Conv(self.filters, window, padding="VALID", kernel_init=self.kernel_init)(x)
-    x = max_pool(linen.relu(x))
+    x = linen.relu(max_pool(x))  # equal to pooling after the ReLU, at a quarter of its work
     x = x.reshape(x.shape[0], -1)
     x = linen.relu(linen.Dense(self.hidden, kernel_init=self.kernel_init)(x))
     return linen.Dense(self.classes, kernel_init=self.kernel_init)(x)

@@ -1,0 +1,43 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen
+
+from research.layers.pooling import avg_pool, max_pool
+
+WINDOWS = [
+  ((2, 2), (2, 2), "VALID"),
+  ((3, 2), (3, 2), "VALID"),
+  ((2, 2), (2, 2), "SAME"),
+  ((3, 3), (2, 2), "VALID"),
+  ((3, 3), (1, 1), ((1, 1), (0, 2))),
+]
+
+
+@pytest.mark.parametrize("window, strides, padding", WINDOWS)
+@pytest.mark.parametrize("ours, theirs", [(max_pool, linen.max_pool), (avg_pool, linen.avg_pool)])
+def test_equals_linen_with_gradients(ours, theirs, window, strides, padding):
+  x = jax.random.normal(jax.random.key(0), (2, 7, 8, 3))
+  y, gradient = jax.vjp(lambda x: ours(x, window, strides, padding), x)
+  expected, expected_gradient = jax.vjp(lambda x: theirs(x, window, strides, padding), x)
+  np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-6)
+  cotangent = jax.random.normal(jax.random.key(1), y.shape)
+  np.testing.assert_allclose(
+    gradient(cotangent)[0], expected_gradient(cotangent)[0], rtol=1e-5, atol=1e-6
+  )
+
+
+def test_strides_default_to_the_window():
+  x = jnp.arange(16.0).reshape(1, 4, 4, 1)
+  np.testing.assert_array_equal(max_pool(x).ravel(), [5, 7, 13, 15])
+  np.testing.assert_array_equal(avg_pool(x).ravel(), [2.5, 4.5, 10.5, 12.5])
+  assert max_pool(x, (3, 3)).shape == (1, 1, 1, 1)
+
+
+def test_equal_maxima_share_the_gradient_of_a_tiling_window():
+  x = jnp.array([[3.0, 1.0], [3.0, 3.0]]).reshape(1, 2, 2, 1)
+  gradient = jax.grad(lambda x: max_pool(x).sum())(x)
+  np.testing.assert_allclose(gradient.ravel(), [1 / 3, 0, 1 / 3, 1 / 3], rtol=1e-6)
+  overlapping = jax.grad(lambda x: max_pool(x, (2, 2), (1, 1)).sum())(x)
+  np.testing.assert_array_equal(overlapping.ravel(), [1, 0, 0, 0])

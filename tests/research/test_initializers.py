@@ -1,0 +1,53 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.initializers import UNIT_INITIALIZERS, initializer
+
+SHAPE = (400, 300)
+
+
+def draw(name, scale=1.0):
+  return initializer(name, scale)(jax.random.key(0), SHAPE)
+
+
+@pytest.mark.parametrize(
+  "name, deviation",
+  [
+    ("zeros", 0),
+    ("normal", 2),
+    ("uniform", 2 / np.sqrt(3)),
+    ("lecun_normal", 2 / np.sqrt(400)),
+    ("lecun_uniform", 2 / np.sqrt(400)),
+    ("xavier_normal", 2 * np.sqrt(2 / 700)),
+    ("xavier_uniform", 2 * np.sqrt(2 / 700)),
+    ("he_normal", 2 * np.sqrt(2 / 400)),
+    ("he_uniform", 2 * np.sqrt(2 / 400)),
+    ("orthogonal", 2 / np.sqrt(400)),
+  ],
+)
+def test_standard_deviation_at_scale_two(name, deviation):
+  np.testing.assert_allclose(draw(name, 2.0).std(), deviation, rtol=0.01)
+
+
+def test_the_plain_normal_and_xavier_are_not_truncated():
+  assert jnp.abs(draw("normal")).max() > 3.5
+  assert jnp.abs(draw("xavier_normal")).max() > 3.5 * np.sqrt(2 / 700)
+
+
+def test_orthogonal_columns():
+  w = draw("orthogonal")
+  np.testing.assert_allclose(w.T @ w, np.eye(300), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", UNIT_INITIALIZERS)
+def test_a_traced_scale_multiplies(name):
+  traced = jax.jit(lambda scale: draw(name, scale))(0.5)
+  np.testing.assert_allclose(traced, 0.5 * draw(name), rtol=1e-6)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+  with pytest.raises(UserError, match=r"'hee'.*he_normal"):
+    initializer("hee")

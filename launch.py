@@ -77,10 +77,10 @@ def dispatch(argv: list[str]) -> int:
     print(catalogue.listing(list(catalogue.catalogue().values())))
     return 0
   entries = catalogue.select(values.experiment)
-  if values.help and not _given(argv, "experiment"):
+  if values.help and (len(entries) > 1 or not _given(argv, "experiment")):
     print(f"{__doc__}\nFlags of every experiment:\n\n{_help(values)}")
     return 0
-  if values.verify:
+  if values.verify and not values.help:
     return verify(values, entries, argv)
   if len(entries) > 1 or entries[0].name != values.experiment:
     raise UserError(

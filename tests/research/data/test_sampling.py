@@ -42,9 +42,9 @@ def test_every_epoch_holds_every_example_once(batch_size, examples):
   data = {"number": jnp.arange(examples)}
   steps = -(-epochs * examples // batch_size)
   batch_at = jax.jit(
-    lambda step: sampling.batch_at(
-      sampler, data, KEY, step, jnp.arange(batch_size), padded=False
-    )["number"]
+    lambda step: sampling.batch_at(sampler, data, KEY, step, jnp.arange(batch_size), padded=False)[
+      "number"
+    ]
   )
   seen = np.concatenate([np.asarray(batch_at(jnp.int32(step))) for step in range(steps)])
   orders = seen[: epochs * examples].reshape(epochs, examples)

@@ -1,0 +1,60 @@
+"""What the documents show is run here."""
+
+import ast
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import launch
+from research.config import replace
+from research.lab import running
+from research.lab.fit import Options
+from research.lab.lab import Lab
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = [
+  line.split("#")[0].strip()
+  for document in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
+  for line in (ROOT / document).read_text().splitlines()
+  if line.startswith("python launch.py")
+]
+COMMANDS += [
+  line.strip()
+  for path in ROOT.glob("experiments/*/*.py")
+  for line in (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
+  if line.strip().startswith("python launch.py")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_documented_command_is_understood(command, capsys):
+  _, door, *arguments = shlex.split(command)
+  assert launch.main([door, *arguments, "--help"]) == 0, capsys.readouterr().err
+  assert "--seed" in capsys.readouterr().out or "--list" in command
+
+
+def test_the_experiment_that_contributing_shows_is_a_whole_one(tmp_path):
+  text = (ROOT / "CONTRIBUTING.md").read_text()
+  path = tmp_path / "lenet_digits.py"
+  path.write_text(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1])
+  spec = importlib.util.spec_from_file_location("lenet_digits", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  (tmp_path / "run").mkdir()
+  lab = Lab(tmp_path / "run", seed=0, options=Options())
+  report = running.conduct(module, replace(module.Config(), {"epochs": 1}), lab)
+  assert [claim.id for claim in report.claims] == ["A01"]
+  assert (tmp_path / "run" / "metrics.jsonl").exists()
+
+
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md"])
+def test_links_lead_somewhere(document):
+  for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / document).read_text()):
+    assert (ROOT / target).exists(), f"{document} links to {target}"
+  for target in re.findall(
+    r"`((?:research|tests|experiments|benchmarks)/[\w/]+\.py)`", (ROOT / document).read_text()
+  ):
+    assert (ROOT / target).exists(), f"{document} speaks of {target}"

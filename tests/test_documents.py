@@ -55,6 +55,6 @@ def test_links_lead_somewhere(document):
   for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / document).read_text()):
     assert (ROOT / target).exists(), f"{document} links to {target}"
   for target in re.findall(
-    r"`((?:research|tests|experiments|benchmarks)/[\w/]+\.py)`", (ROOT / document).read_text()
+    r"`((?:research|tests|benchmarks)/[\w/]+\.py)`", (ROOT / document).read_text()
   ):
     assert (ROOT / target).exists(), f"{document} speaks of {target}"

@@ -1,0 +1,109 @@
+# ruff: noqa: E402 - the environment must be set before JAX starts
+"""Trains one network with the project's own step; a child of `training.py`.
+
+python benchmarks/jax_side.py NETWORK TURN_SECONDS FILE_FOR_WEIGHTS_AND_BATCHES
+"""
+
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from child import seconds_since_process_start, serve
+from networks import CLASSES, COMPARED_STEPS, EXAMPLES, LEARNING_RATE, MOMENTUM, NETWORKS
+
+from research.lab import environment
+
+environment.prepare_jax()  # before JAX is imported
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen
+
+from research.compile import compile_learner, steps_per_dispatch
+from research.data import sampling
+from research.learner import supervised
+from research.losses import softmax_cross_entropy
+from research.models.lenet import LeNet
+from research.models.mlp import MLP
+from research.models.resnet import CifarResNet
+from research.models.simple_convnet import SimpleConvNet
+from research.optimizers import Optimizer, make
+
+MODELS = {
+  "two_layer": lambda: MLP((50, CLASSES), activation=linen.sigmoid),
+  "mlp": lambda: MLP((100, 100, 100, 100, CLASSES)),
+  "simple_convnet": SimpleConvNet,
+  "lenet": LeNet,
+  "resnet20": CifarResNet,
+}
+
+
+def order(path: tuple) -> list[tuple[int, int, bool]]:
+  """Sorts a network's layers as they are applied: normalised convolutions, blocks, dense layers."""
+  layers = [key.key.rsplit("_", 1) for key in path[:-1]]
+  return [
+    (kind == "BasicBlock" or 2 * (kind == "Dense"), int(number), kind == "BatchNorm")
+    for kind, number in layers
+  ]
+
+
+def main() -> None:
+  name, turn_seconds, file = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+  network = NETWORKS[name]
+  learner = supervised(
+    lambda _: MODELS[name](),
+    softmax_cross_entropy,
+    lambda _: network.image_shape,
+    lambda config: make(config, 1),
+    metrics={},
+  )
+  config = Optimizer(name="momentum", learning_rate=LEARNING_RATE, momentum=MOMENTUM)
+  draw = np.random.default_rng(0)
+  images = draw.integers(0, 256, (EXAMPLES, *network.image_shape), np.uint8)
+  labels = draw.integers(0, CLASSES, EXAMPLES)
+  sampler = sampling.by_epoch(network.batch_size)
+  program = compile_learner(learner, sampler, network.batch_size)
+  config, data = program.place((config, {"image": images, "label": labels}))
+  key = jax.random.key(1)
+  state = jax.jit(learner.init)(config, jax.random.key(0))
+
+  leaves = jax.tree_util.tree_flatten_with_path(state.params)[0]
+  leaves.sort(key=lambda leaf: order(leaf[0]))
+  weights = {
+    f"{number:03d} {path[-1].key}": np.asarray(leaf) for number, (path, leaf) in enumerate(leaves)
+  }
+  positions = jnp.arange(network.batch_size)
+  batches = [
+    sampler.indices(key, EXAMPLES, step * network.batch_size + positions)
+    for step in range(COMPARED_STEPS)
+  ]
+  np.savez(file, images=images, labels=labels, batches=np.stack(batches), **weights)
+
+  steps = steps_per_dispatch(learner, sampler, config, state, data, 512)
+  compiling = time.perf_counter()
+  lowered = program.steps.lower(steps, config, state, data, key, jnp.int32(0))
+  run = lowered.compile()
+  compiled = time.perf_counter() - compiling
+  state, metrics = run(config, state, data, key, jnp.int32(0))
+  losses = [float(loss) for loss in metrics["loss"]]
+  first = {"first_step_seconds": seconds_since_process_start(), "compile_seconds": compiled}
+  made = steps
+
+  def train() -> int:
+    nonlocal state, made
+    state, metrics = run(config, state, data, key, jnp.int32(made))
+    losses.extend(map(float, metrics["loss"]))
+    made += steps
+    return steps
+
+  while len(losses) < COMPARED_STEPS:
+    train()
+  serve(
+    first | {"losses": losses[:COMPARED_STEPS], "steps_per_dispatch": steps}, train, turn_seconds
+  )
+
+
+main()

@@ -1,0 +1,26 @@
+"""What both sides train: names, batches and inputs. Imports neither JAX nor PyTorch."""
+
+from typing import NamedTuple
+
+
+class Network(NamedTuple):
+  """A network to compare; the inputs are bytes, so both sides make floats of them in the step."""
+
+  title: str
+  batch_size: int
+  image_shape: tuple[int, int, int]
+
+
+NETWORKS = {
+  "two_layer": Network("two-layer net 784-50-10", 100, (28, 28, 1)),
+  "mlp": Network("MLP 784-100x4-10", 100, (28, 28, 1)),
+  "simple_convnet": Network("SimpleConvNet", 100, (28, 28, 1)),
+  "lenet": Network("LeNet", 256, (28, 28, 1)),
+  "resnet20": Network("ResNet-20", 128, (32, 32, 3)),
+}
+EXAMPLES = 4096
+CLASSES = 10
+LEARNING_RATE = 0.01
+MOMENTUM = 0.9
+# Steps whose losses are compared at equal initial weights and equal batches.
+COMPARED_STEPS = 8

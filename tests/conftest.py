@@ -22,6 +22,8 @@ environment.prepare_jax(reexecute=False)
 # Shapes stand in the annotations; the suite checks every call of these modules against them.
 install_import_hook(
   [
+    "research.layers",
+    "research.models",
     "research.initializers",
     "research.losses",
     "research.metrics",

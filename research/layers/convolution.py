@@ -27,8 +27,8 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def convolve(
-  lhs: Images,
-  rhs: Kernel,
+  lhs: Float[Array, " batch *positions channel"],
+  rhs: Float[Array, " *kernel_positions group_channel feature"],
   window_strides: Sequence[int],
   padding: str | Sequence[Pair],
   lhs_dilation: Sequence[int] | None = None,
@@ -36,7 +36,7 @@ def convolve(
   dimension_numbers: Any = None,
   feature_group_count: int = 1,
   precision: Any = None,
-) -> Outputs:
+) -> Float[Array, " batch *out_positions feature"]:
   """A drop-in for `lax.conv_general_dilated`; give it to `linen.Conv(conv_general_dilated=...)`.
 
   Dilated, grouped, one- and three-dimensional convolutions are always lax's. On the CPU the others

@@ -17,7 +17,9 @@ _Conv3x3 = functools.partial(
 )
 
 
-def padded_identity(x: Images, features: int, stride: int) -> Images:
+def padded_identity(
+  x: Images, features: int, stride: int
+) -> Float[Array, "batch out_height out_width {features}"]:
   """Shortcut of option A (section 3.3): subsampled, with zeros for the new channels."""
   new_channels = features - x.shape[-1]
   return jnp.pad(
@@ -38,7 +40,9 @@ class BasicBlock(linen.Module):
   stride: int = 1
 
   @linen.compact
-  def __call__(self, x: Images, train: bool = False) -> Images:
+  def __call__(
+    self, x: Images, train: bool = False
+  ) -> Float[Array, "batch out_height out_width {self.features}"]:
     """relu(F(x) + shortcut(x))."""
     y = _Conv3x3(self.features, strides=self.stride)(x)
     y = linen.relu(BatchNorm()(y, train))

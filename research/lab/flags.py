@@ -28,7 +28,9 @@ class _FieldSerializer(flags.ArgumentSerializer):
 class _BooleanField(flags.Flag):
   """A switch, so that `--name`, `--noname` and `--name=false` all work."""
 
-  boolean = True
+  def __init__(self, *arguments: Any):
+    super().__init__(*arguments)
+    self.boolean = True  # absl's own class sets it to False
 
 
 def define(config: Any, flag_values: flags.FlagValues) -> None:

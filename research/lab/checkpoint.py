@@ -5,10 +5,14 @@ it independent of the number of devices, and a checksum per array makes damage v
 itself accepts flipped bytes silently and tries nothing older when a file is torn.
 """
 
+import gc
+import json
 import logging
 import os
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,27 +53,34 @@ def from_host(arrays: dict[str, np.ndarray], template: State) -> State:
   """The state in the template's form (of `jax.eval_shape`), leaves on the host.
 
   Raises:
-    ValueError: when names or shapes differ from the template's, naming the first difference.
+    ValueError: when names, shapes or types differ from the template's, naming the first difference.
   """
   leaves = []
   paths, structure = jax.tree_util.tree_flatten_with_path(template)
   for path, wanted in paths:
     name = jax.tree_util.keystr(path, simple=True, separator="/")
-    shape = jax.eval_shape(jax.random.key_data, wanted).shape if _is_key(wanted) else wanted.shape
-    if 0 in shape:  # Orbax does not keep arrays without elements
-      leaves.append(np.zeros(shape, wanted.dtype))
-      continue
-    if name not in arrays:
+    data = jax.eval_shape(jax.random.key_data, wanted) if _is_key(wanted) else wanted
+    if 0 in data.shape:  # Orbax does not keep arrays without elements
+      leaf = np.zeros(data.shape, data.dtype)
+    elif name not in arrays:
       raise ValueError(f"the checkpoint has no {name!r}")
-    if arrays[name].shape != shape:
-      raise ValueError(f"{name!r} has shape {arrays[name].shape}, and {shape} is needed")
-    leaf = arrays[name]
-    leaves.append(jax.random.wrap_key_data(jnp.asarray(leaf)) if _is_key(wanted) else leaf)
+    else:
+      leaf = arrays[name]
+    if leaf.shape != data.shape:
+      raise ValueError(f"{name!r} has shape {leaf.shape}, and {data.shape} is needed")
+    if leaf.dtype != data.dtype:
+      raise ValueError(f"{name!r} is of type {leaf.dtype}, and {data.dtype} is needed")
+    leaves.append(_as_key(leaf, wanted) if _is_key(wanted) else leaf)
   return jax.tree_util.tree_unflatten(structure, leaves)
 
 
 def _is_key(leaf: Any) -> bool:
   return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _as_key(data: np.ndarray, wanted: Any) -> jax.Array:
+  implementation = jax.random.key_impl(jnp.empty((), wanted.dtype))
+  return jax.random.wrap_key_data(jnp.asarray(data), impl=implementation)
 
 
 def exists(folder: Path) -> bool:
@@ -80,20 +91,23 @@ def exists(folder: Path) -> bool:
 class Checkpoints:
   """The checkpoints in one folder: the latest two, and the best one by a score."""
 
-  def __init__(self, folder: Path, *, warn: Callable[[str], None]):
-    """Opens the folder, or creates it.
+  def __init__(self, folder: Path, *, warn: Callable[[str], None], read_only: bool = False):
+    """Opens the folder, or creates it where it is to be written.
 
     Args:
       folder: where the checkpoints live.
       warn: told in one line about each damaged checkpoint.
+      read_only: whether to leave damaged checkpoints where they are; the folder may be in use.
     """
     import orbax.checkpoint as ocp
     from orbax.checkpoint import checkpoint_managers as policies
 
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax reports every step of a save
+    # Orbax reports every step of a save, and a failure in hundreds of lines; here it becomes one.
+    for chatty in ("absl", "asyncio"):
+      logging.getLogger(chatty).setLevel(logging.CRITICAL)
     self._ocp = ocp
     self._folder = folder.absolute()
-    self._warn = warn
+    self._warn, self._read_only = warn, read_only
     keep = policies.AnyPreservationPolicy(
       [
         policies.LatestN(2),
@@ -106,7 +120,13 @@ class Checkpoints:
     )
     self._manager = ocp.CheckpointManager(
       self._folder,
-      options=ocp.CheckpointManagerOptions(preservation_policy=keep),
+      # Without best_fn the scores are forgotten with the process, and the best is deleted later.
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=keep,
+        best_fn=lambda metrics: metrics["score"],
+        create=not read_only,
+        read_only=read_only,
+      ),
       item_names=("state", "about"),
     )
 
@@ -120,7 +140,12 @@ class Checkpoints:
       if snapshot.step in self._manager.all_steps():
         return  # made before a crash, from the same numbers
       arrays = {name: array for name, array in snapshot.arrays.items() if array.size}
-      about = {"checksums": _checksums(arrays), "about": snapshot.about}
+      about = {
+        "checksums": _checksums(arrays),
+        # A copy, for it is written in the background while the caller's goes on to change.
+        "about": json.loads(json.dumps(snapshot.about)),
+        "checksum": _text_checksum(snapshot.about),
+      }
       self._manager.save(
         snapshot.step,
         args=self._ocp.args.Composite(
@@ -156,12 +181,13 @@ class Checkpoints:
 
   def _restore(self, step: int) -> Snapshot | None:
     try:
-      restored = self._manager.restore(
-        step,
-        args=self._ocp.args.Composite(
-          state=self._ocp.args.StandardRestore(), about=self._ocp.args.JsonRestore()
-        ),
-      )
+      with _quiet():
+        restored = self._manager.restore(
+          step,
+          args=self._ocp.args.Composite(
+            state=self._ocp.args.StandardRestore(), about=self._ocp.args.JsonRestore()
+          ),
+        )
       arrays, about = dict(restored["state"]), restored["about"]
       wrong = [
         name
@@ -170,17 +196,21 @@ class Checkpoints:
       ]
       if wrong:
         raise ValueError(f"checksum of {wrong[0]!r} does not match")
+      if set(arrays) != set(about["checksums"]):
+        raise ValueError("there are arrays without a checksum")
+      if _text_checksum(about["about"]) != about["checksum"]:
+        raise ValueError("checksum of what belongs to the state does not match")
       return Snapshot(step, arrays, about["about"])
+    except MemoryError:
+      raise
     except Exception as error:
-      reason = str(error.__cause__ or error).strip().splitlines()[0][:200]
-      self._warn(
-        f"checkpoint at step {step} in {self._folder} is damaged ({reason}): set aside, using the "
-        "one before it"
-      )
-      number = 1
-      while (aside := self._folder / f"damaged-{step}.{number}").exists():
-        number += 1
-      os.rename(self._folder / str(step), aside)
+      reason = " ".join(str(error.__cause__ or error).split())[:200]
+      complaint = f"checkpoint at step {step} in {self._folder} is damaged ({reason})"
+      if self._read_only:
+        self._warn(f"{complaint}: left out")
+        return None
+      aside = set_aside(self._folder, step, "damaged")
+      self._warn(f"{complaint}: set aside as {aside.name}")
       self._manager.reload()
       return None
 
@@ -199,8 +229,43 @@ class Checkpoints:
       self._manager.close()
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps the hundreds of lines to itself that Orbax's abandoned tasks print of a damaged file."""
+  hook = sys.unraisablehook
+  sys.unraisablehook = lambda unraisable: None
+  try:
+    yield
+  except Exception:
+    gc.collect()
+    raise
+  finally:
+    sys.unraisablehook = hook
+
+
+def set_aside(folder: Path, step: int, why: str) -> Path:
+  """Renames a checkpoint so that it is never looked at again; returns its new name."""
+  number = 1
+  while (aside := folder / f"{why}-{step}.{number}").exists():
+    number += 1
+  os.rename(folder / str(step), aside)
+  return aside
+
+
+def set_all_aside(folder: Path, why: str) -> None:
+  """`set_aside` for every checkpoint in the folder."""
+  for path in list(folder.iterdir()) if folder.is_dir() else []:
+    if path.name.isdigit():
+      set_aside(folder, int(path.name), why)
+
+
 def _checksum(array: np.ndarray) -> int:
-  return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data)
+  form = f"{array.dtype} {array.shape}".encode()
+  return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, zlib.crc32(form))
+
+
+def _text_checksum(value: Any) -> int:
+  return zlib.crc32(json.dumps(value, sort_keys=True).encode())
 
 
 def _checksums(arrays: dict[str, np.ndarray]) -> dict[str, int]:

@@ -68,7 +68,7 @@ class Run:
     folder = self.folder / "checkpoints" / fit
     found = None
     if checkpoint.exists(folder):
-      checkpoints = Checkpoints(folder, warn=warn)
+      checkpoints = Checkpoints(folder, warn=warn, read_only=True)
       found = checkpoints.best() if best else checkpoints.latest()
       checkpoints.close()
     if found is None:

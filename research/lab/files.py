@@ -12,7 +12,7 @@ from research.errors import DiskFullError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-  """Writes to a temporary name beside the file and renames it, so that no reader sees a part of it."""
+  """Writes to a temporary name beside the file and renames it: no reader sees a part of it."""
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
   try:
     with open(temporary, "wb") as file:

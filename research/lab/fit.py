@@ -129,7 +129,7 @@ class Record:
     self._pending, self._best_score = start.pending, start.best_score
     self._score: float | None = None
     self._has_new_best = False
-    self._progress = Progress(name, start.step, training.steps)
+    self._progress = Progress(name, training.steps)
     self._row_at = self._saved_at = time.monotonic()
     self._saved_step = start.step
 
@@ -156,7 +156,7 @@ class Record:
     self._log.append(row, now - self._row_at)
     self._row_at = now
     score = row.get(self._training.best or "")
-    if score is not None and math.isfinite(score):
+    if step and score is not None and math.isfinite(score):  # nothing is ever saved at step 0
       self._score = -score if str(self._training.best).endswith("loss") else score
       if self._best_score is None or self._score > self._best_score:
         self._best_score, self._has_new_best = self._score, True
@@ -174,6 +174,7 @@ class Record:
     about = {
       "finished": finished,
       "offset": self._log.sync(),
+      "log_checksum": self._log.checksum,
       "pending": self._pending,
       "best_score": self._best_score,
     }
@@ -235,7 +236,8 @@ def run_fit(
     if step == 0:
       record.write_row(0, _evaluation(program, settings, state, held_out))
     while step < training.steps:
-      count = min(dispatch - step % dispatch, training.steps - step)
+      inside = step % training.log_every  # chunks start anew with every row, so that none is missed
+      count = min(dispatch - inside % dispatch, training.log_every - inside, training.steps - step)
       state, metrics = program.steps(count, settings, state, data, order_key, np.int32(step))
       step += count
       if in_flight:

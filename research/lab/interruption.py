@@ -2,18 +2,16 @@
 
 import os
 import signal
-import sys
+from collections.abc import Sequence
 from types import FrameType
 
 
 class Interruption:
   """Catches the first SIGTERM or SIGINT; a second one ends the process at once."""
 
-  def __init__(self) -> None:
+  def __init__(self, signals: Sequence[int] = (signal.SIGTERM, signal.SIGINT)) -> None:
     self.signal_number: int | None = None
-    self._before = {
-      number: signal.signal(number, self._catch) for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    self._before = {number: signal.signal(number, self._catch) for number in signals}
 
   def _catch(self, number: int, frame: FrameType | None) -> None:
     del frame
@@ -21,7 +19,8 @@ class Interruption:
       os._exit(128 + number)
     self.signal_number = number
     name = signal.Signals(number).name
-    sys.stderr.write(f"\n{name}: saving, then leaving (once more to leave at once)\n")
+    # Not sys.stderr: the signal may have come in the middle of a write to it, which is an error.
+    os.write(2, f"\n{name}: saving, then leaving (once more to leave at once)\n".encode())
 
   def release(self) -> None:
     """Puts back the handlers that were there before."""

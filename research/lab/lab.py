@@ -1,13 +1,16 @@
 """The lab: where an experiment's fits are made once and remembered on disk."""
 
 import functools
+import re
 import sys
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from research.config import flatten
 from research.errors import UserError
 from research.lab import checkpoint
 from research.lab.checkpoint import Checkpoints, Snapshot
@@ -22,7 +25,10 @@ def warn(line: str) -> None:
 
 
 class Lab:
-  """Hands out durable fits inside one run folder, whose lock the caller holds."""
+  """Hands out durable fits inside one run folder, whose lock the caller holds.
+
+  `has_trained` tells whether anything was added to the folder.
+  """
 
   def __init__(
     self, folder: Path, *, seed: int, options: Options, interruption: Interruption | None = None
@@ -38,9 +44,11 @@ class Lab:
     self.folder = folder
     self.seed = seed
     self._options = options
-    self._interruption = interruption or Interruption()
+    self._interruption = interruption or Interruption(())
     self._log = MetricsLog(folder)
-    self._offset = 0
+    self._end = (0, 0)  # offset and checksum of metrics.jsonl behind the fits so far
+    self._asked: dict[str, dict[str, Any]] = {}
+    self.has_trained = False
 
   def key(self, name: str) -> jax.Array:
     """A key of its own for every name, from the run's seed."""
@@ -50,9 +58,15 @@ class Lab:
     """Trains once; asked again, also by a later process, it returns what was stored or continues.
 
     Raises:
+      ValueError: when the name is no file name, or was used for a fit with other settings.
       UserError: when a checkpoint of that name is of another network.
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
+    if not re.fullmatch(r"\w[-\w .=+]*", name):
+      raise ValueError(f"the name of a fit becomes a folder's, so not {name!r}")
+    settings = flatten(config) | {"steps of training": training.steps}
+    if self._asked.setdefault(name, settings) != settings:
+      raise ValueError(f"two fits with different settings are named {name!r}: one would be lost")
     init_key, order_key = jax.random.split(self.key(name))
     folder = self.folder / "checkpoints" / name
     opened: list[Checkpoints] = []
@@ -63,20 +77,38 @@ class Lab:
       return opened[0]
 
     initial = functools.partial(jax.jit(training.learner.init), on_device(config), init_key)
-    try:
-      snapshot = checkpoints().latest() if checkpoint.exists(folder) else None
+    with ExitStack() as stack:
+      stack.callback(self._log.close)
+      stack.push(lambda *raised: opened[0].close() if opened else None)
+      there_was = checkpoint.exists(folder)
+      snapshot = checkpoints().latest() if there_was else None
+      end, is_finished = self._end, False
       if snapshot is None:
+        if there_was:
+          warn(f"{name}: no checkpoint is whole: starting from the beginning")
         start = Start(0, initial(), {}, None)
-        self._log.seek(self._offset)
       else:
         state = _restored(name, snapshot, jax.eval_shape(initial))
         about = snapshot.about
         start = Start(snapshot.step, state, about["pending"], about["best_score"])
-        if snapshot.step < training.steps or not about["finished"]:
-          print(f"{name}: resuming at step {snapshot.step:,}", file=sys.stderr, flush=True)
-          self._log.seek(about["offset"])
+        end = about["offset"], about["log_checksum"]
+        is_finished = about["finished"] and snapshot.step == training.steps
+        if snapshot.step >= training.steps and not is_finished:
+          raise UserError(
+            f"the checkpoint of fit {name!r} is at step {snapshot.step:,} already, and with these "
+            f"settings it ends at {training.steps:,}; ask for more steps, or start without --fork"
+          )
       state = start.state
-      if snapshot is None or not (snapshot.about["finished"] and snapshot.step >= training.steps):
+      if is_finished:
+        self._end = max(self._end, end)  # asked twice, it must not lead back before later fits
+      else:
+        # Rows behind this fit's are written again, so the fits that they belong to are made again.
+        for later in self._log.fits_behind(end[0]) - {name}:
+          checkpoint.set_all_aside(self.folder / "checkpoints" / later, "behind")
+        self._log.seek(*end)
+        self.has_trained = True
+        if snapshot is not None:
+          print(f"{name}: resuming at step {snapshot.step:,}", file=sys.stderr, flush=True)
         state = run_fit(
           name,
           config,
@@ -88,13 +120,7 @@ class Lab:
           log=self._log,
           interruption=self._interruption,
         )
-        self._offset = self._log.offset
-      else:
-        self._offset = snapshot.about["offset"]
-    finally:
-      self._log.close()
-      for manager in opened:
-        manager.close()
+        self._end = self._log.offset, self._log.checksum
     return Fit(name, config, jax.device_get(state), read_rows(self.folder, name), initial)
 
 
@@ -104,5 +130,5 @@ def _restored(name: str, snapshot: Snapshot, template: Any) -> Any:
   except ValueError as error:
     raise UserError(
       f"the checkpoint of fit {name!r} does not fit this config: {error}; change only settings "
-      "that keep the network's shape, or start without --fork"
+      "that keep the network's shape and the optimizer, or start without --fork"
     ) from error

@@ -1,9 +1,11 @@
-"""The metrics of a run: JSON lines that two equal runs have in common to the byte, and TensorBoard."""
+"""The metrics of a run: JSON lines, in equal runs equal to the byte, and TensorBoard."""
 
 import json
 import math
 import os
 import time
+import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,10 +20,9 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
   if not path.exists():
     return []
   rows = []
-  for line in path.read_text().splitlines():
-    try:
-      row = json.loads(line)
-    except ValueError:
+  for line in path.read_bytes().splitlines():
+    row = _row_or_none(line)
+    if row is None:
       break
     if fit is None or row["fit"] == fit:
       rows.append(row)
@@ -31,8 +32,8 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
 class MetricsLog:
   """Appends rows to metrics.jsonl, timing.jsonl and TensorBoard event files.
 
-  The bytes up to `offset` belong to the last checkpoint; what a killed run wrote behind them is
-  cut off and written again.
+  The bytes up to `offset`, whose checksum is `checksum`, belong to the last checkpoint; what a
+  killed run wrote behind them is cut off and written again.
   """
 
   def __init__(self, folder: Path):
@@ -40,36 +41,43 @@ class MetricsLog:
     self._file: TextIO | None = None
     self._timing: TextIO | None = None
     self._tensorboard: Any = None
-    self.offset = 0
+    self.offset = self.checksum = 0
 
-  def seek(self, offset: int) -> None:
+  def fits_behind(self, offset: int) -> set[str]:
+    """The fits whose rows `seek(offset)` would cut off, wholly or in part."""
+    path = self._folder / "metrics.jsonl"
+    lines = path.read_bytes()[offset:].splitlines() if path.exists() else []
+    return {row["fit"] for row in map(_row_or_none, lines) if row}
+
+  def seek(self, offset: int, checksum: int) -> None:
     """Cuts metrics.jsonl at `offset` bytes and goes on from there.
 
     Raises:
-      UserError: when the file is shorter than the checkpoint says.
+      UserError: when the bytes before are not those of the checkpoint.
     """
     path = self._folder / "metrics.jsonl"
-    size = path.stat().st_size if path.exists() else 0
-    if size < offset:
+    kept = path.read_bytes()[:offset] if path.exists() else b""
+    if len(kept) < offset or zlib.crc32(kept) != checksum:
       raise UserError(
-        f"{path} has {size} bytes, and the checkpoint was made at {offset}: lines are missing; "
-        "put the file back, or start over with --fresh"
+        f"{path} was {'shortened' if len(kept) < offset else 'changed'} since the checkpoint was "
+        "made; put the file back, or start over with --fresh"
       )
     self.close()
     self._file = open(path, "a")
     self._file.truncate(offset)
-    self._timing = open(self._folder / "timing.jsonl", "a")
-    self.offset = offset
+    self._timing = _opened_after_last_whole_line(self._folder / "timing.jsonl")
+    self.offset, self.checksum = offset, checksum
     self._replay_in_tensorboard()
 
   def append(self, row: Row, seconds: float) -> None:
-    """Adds a row; `seconds` of work behind it go to timing.jsonl, since equal runs differ in them."""
+    """Adds a row; `seconds` of work behind it go to timing.jsonl, for equal runs differ in them."""
     assert self._file and self._timing, "seek first"
     clean = {name: _finite_or_none(value) for name, value in row.items()}
     line = json.dumps(clean) + "\n"
     self._file.write(line)
     self._file.flush()
     self.offset += len(line.encode())
+    self.checksum = zlib.crc32(line.encode(), self.checksum)
     timing = {"fit": row["fit"], "step": row["step"], "seconds": seconds, "at": time.time()}
     self._timing.write(json.dumps(timing) + "\n")
     self._timing.flush()
@@ -83,10 +91,11 @@ class MetricsLog:
 
   def close(self) -> None:
     """Closes all files."""
-    for file in (self._file, self._timing, self._tensorboard):
-      if file is not None:
-        file.close()
-    self._file = self._timing = self._tensorboard = None
+    with ExitStack() as stack:  # closes all, even where one has no space for its last bytes
+      for file in (self._file, self._timing, self._tensorboard):
+        if file is not None:
+          stack.callback(file.close)
+      self._file = self._timing = self._tensorboard = None
 
   def _replay_in_tensorboard(self) -> None:
     for old in self._folder.glob("events.out.tfevents.*"):
@@ -95,13 +104,35 @@ class MetricsLog:
       self._show_in_tensorboard(row)
 
   def _show_in_tensorboard(self, row: Row) -> None:
-    if self._tensorboard is None:
-      from tensorboardX import SummaryWriter
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.summary import scalar
 
-      self._tensorboard = SummaryWriter(str(self._folder), write_to_disk=True)
+    # Not a SummaryWriter: its thread dies silently of a full disk, and the run hangs behind it.
+    if self._tensorboard is None:
+      self._tensorboard = EventsWriter(str(self._folder / "events"))
     for name, value in row.items():
       if name not in ("fit", "step") and value is not None:
-        self._tensorboard.add_scalar(f"{row['fit']}/{name}", value, row["step"])
+        summary = scalar(f"{row['fit']}/{name}", value)
+        event = Event(wall_time=time.time(), step=row["step"], summary=summary)
+        self._tensorboard.write_event(event)
+    self._tensorboard.flush()
+
+
+def _row_or_none(line: bytes) -> Row | None:
+  try:
+    row = json.loads(line)
+  except ValueError:
+    return None
+  return row if isinstance(row, dict) and "fit" in row else None
+
+
+def _opened_after_last_whole_line(path: Path) -> TextIO:
+  """Opens a file of lines to append to; a line that a killed process left torn is cut off."""
+  whole = path.read_bytes().rfind(b"\n") + 1 if path.exists() else 0
+  file = open(path, "a")
+  file.truncate(whole)
+  return file
 
 
 def _finite_or_none(value: Any) -> Any:

@@ -10,19 +10,19 @@ SECONDS_BETWEEN_PLAIN_LINES = 10.0
 class Progress:
   """Shows steps done, steps per second, loss and time left."""
 
-  def __init__(self, name: str, first: int, steps: int, stream: TextIO | None = None):
+  def __init__(self, name: str, steps: int, stream: TextIO | None = None):
     """Starts the clock.
 
     Args:
       name: of the fit.
-      first: step from which this process goes on.
       steps: where the fit ends.
       stream: by default stderr.
     """
-    self._name, self._first, self._steps = name, first, steps
+    self._name, self._steps = name, steps
     self._stream = stream or sys.stderr
     self._is_terminal = self._stream.isatty()
-    self._started = self._shown = time.monotonic()
+    self._shown = time.monotonic()
+    self._has_shown = False
     self._warmed: tuple[int, float] | None = None
 
   def update(self, step: int, loss: float) -> None:
@@ -34,19 +34,18 @@ class Progress:
     if now - self._shown < interval and step < self._steps:
       return
     self._shown = now
-    since, at = self._warmed if step > self._warmed[0] else (self._first, self._started)
-    rate = (step - since) / max(now - at, 1e-9)
-    left = (self._steps - step) / max(rate, 1e-9)
-    line = (
-      f"{self._name}: step {step:,} of {self._steps:,}  {rate:,.1f} steps/s  loss {loss:.4g}  "
-      f"{_clock(left)} left"
-    )
+    line = f"{self._name}: step {step:,} of {self._steps:,}  loss {loss:.4g}"
+    since, at = self._warmed
+    if step > since:
+      rate = (step - since) / max(now - at, 1e-9)
+      line += f"  {rate:,.1f} steps/s  {_clock((self._steps - step) / rate)} left"
+    self._has_shown = True
     self._stream.write(f"\r\033[K{line}" if self._is_terminal else line + "\n")
     self._stream.flush()
 
   def finish(self) -> None:
     """Ends the live line."""
-    if self._is_terminal:
+    if self._is_terminal and self._has_shown:
       self._stream.write("\n")
 
 

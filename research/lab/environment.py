@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -57,7 +58,7 @@ def describe() -> dict[str, Any]:
     "cores": os.cpu_count(),
     "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
     "commit": _commit(),
-    "command": " ".join(["python", *sys.argv]),
+    "command": shlex.join(["python", *sys.argv]),
   }
 
 

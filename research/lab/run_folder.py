@@ -1,5 +1,6 @@
 """The folder of one run: who it belongs to, and who may write in it."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -11,6 +12,11 @@ from typing import Any, NamedTuple
 from research.config import show
 from research.errors import UserError
 from research.lab.files import write_json
+
+LOCK = ".lock"
+FORK = "fork.json"
+UNFINISHED_FORK = ".fork"
+FORKED = ("checkpoints", "metrics.jsonl", FORK)
 
 
 class Identity(NamedTuple):
@@ -25,21 +31,36 @@ class Identity(NamedTuple):
     return json.loads(json.dumps(self._asdict()))
 
 
-def read_identity(folder: Path) -> Identity:
-  """The identity of the run in a folder.
+def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
+  """The identity of the run in a folder, which the user named by `flag`.
 
   Raises:
     UserError: when there is no run in the folder or its config.json cannot be read.
   """
   try:
-    return Identity(**json.loads((folder / "config.json").read_text()))
-  except (OSError, ValueError, TypeError) as error:
-    raise UserError(f"--workdir={folder} holds no run: config.json: {error}") from error
+    identity = Identity(**json.loads((folder / "config.json").read_text()))
+    if not isinstance(identity.experiment, str) or not isinstance(identity.config, dict):
+      raise TypeError("not a run's config")
+    return identity
+  except (FileNotFoundError, NotADirectoryError) as error:
+    raise UserError(f"{flag}={folder} holds no run (no config.json is there)") from error
+  except OSError as error:
+    raise UserError(f"{flag}={folder}: config.json cannot be read: {error.strerror}") from error
+  except (ValueError, TypeError) as error:
+    raise UserError(
+      f"{flag}={folder}: config.json is damaged; put it back, give another folder, or start over "
+      "with --fresh (the old run is kept aside)"
+    ) from error
 
 
 def is_finished(folder: Path) -> bool:
-  """A run is finished once its claims stand; they are written last."""
-  return (folder / "claims.json").exists()
+  """A run is finished once its claims stand, which are written last, and nothing was taken away."""
+  try:
+    claims = json.loads((folder / "claims.json").read_text())
+  except (OSError, ValueError):
+    return False
+  complete = (folder / "report.html").exists() and (folder / "figures").is_dir()
+  return isinstance(claims, list) and complete
 
 
 def check(folder: Path, identity: Identity) -> None:
@@ -48,19 +69,8 @@ def check(folder: Path, identity: Identity) -> None:
   Raises:
     UserError: for a file in the way, a folder of something else, or a run with another config.
   """
-  try:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-      return
-    if not folder.is_dir():
-      raise UserError(f"--workdir={folder} is a file; give a folder or a name that is free")
-  except OSError as error:
-    raise UserError(f"--workdir={folder} cannot be read: {error.strerror}") from error
-  if not (folder / "config.json").exists():
-    if all(path.name.startswith(".") for path in folder.iterdir()):
-      return  # a run that was killed before it wrote its config
-    raise UserError(
-      f"--workdir={folder} holds other files and no run; give an empty or a new folder"
-    )
+  if not _holds_run(folder):
+    return
   found = read_identity(folder).as_json()
   wanted = identity.as_json()
   if found != wanted:
@@ -71,16 +81,61 @@ def check(folder: Path, identity: Identity) -> None:
     )
 
 
+def _contents(folder: Path) -> set[str]:
+  """The names in a folder that may be there or not.
+
+  Raises:
+    UserError: when there is something else under that name, or it cannot be read.
+  """
+  try:
+    return {path.name for path in folder.iterdir()}
+  except FileNotFoundError:
+    return set()
+  except NotADirectoryError as error:
+    raise UserError(
+      f"--workdir={folder} is a file or lies under one; give a folder or a name that is free"
+    ) from error
+  except OSError as error:
+    raise UserError(
+      f"--workdir={folder} cannot be read: {error.strerror}; give another folder"
+    ) from error
+
+
+def _holds_run(folder: Path) -> bool:
+  """Whether there is a run in the folder; if not, there is room for one.
+
+  Raises:
+    UserError: when the folder holds something else.
+  """
+  contents = _contents(folder)
+  if "config.json" in contents:
+    return True
+  # What a process leaves that was killed before it wrote its config.
+  remains = {name for name in contents if name == LOCK or name.startswith(".config.json.")}
+  if UNFINISHED_FORK in contents:
+    remains |= {UNFINISHED_FORK, *FORKED}
+    remains |= {name for name in contents if name.startswith(f".{FORK}.")}
+  if contents - remains:
+    raise UserError(
+      f"--workdir={folder} holds other files and no run; give an empty or a new folder"
+    )
+  return False
+
+
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
   if found["experiment"] != wanted["experiment"]:
     return f"experiment {found['experiment']}, not {wanted['experiment']}"
   before = {"seed": found["seed"], **found["config"]}
   now = {"seed": wanted["seed"], **wanted["config"]}
   return ", ".join(
-    f"{name}: there {show(before.get(name))}, here {show(now.get(name))}"
+    f"{name}: there {_show(before.get(name))}, here {_show(now.get(name))}"
     for name in dict.fromkeys([*before, *now])
     if before.get(name) != now.get(name)
   )
+
+
+def _show(value: Any) -> str:
+  return show(tuple(value) if isinstance(value, list) else value)
 
 
 class Lock:
@@ -94,57 +149,133 @@ class Lock:
     """
     try:
       folder.mkdir(parents=True, exist_ok=True)
-      self._file = open(folder / ".lock", "a+")
+      self._file = open(folder / LOCK, "a+")
     except OSError as error:
       raise UserError(
         f"--workdir={folder} cannot be written: {error.strerror}; give another folder"
       ) from error
     try:
       fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+      self._file.truncate(0)
+      self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
+      self._file.flush()
+    except BlockingIOError as error:
       self._file.seek(0)
       owner = self._file.read().strip() or "another process"
+      self._file.close()
       raise UserError(
         f"--workdir={folder} is in use by {owner}; wait for it, or give another --workdir"
       ) from error
-    self._file.truncate(0)
-    self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
-    self._file.flush()
+    except OSError as error:
+      with contextlib.suppress(OSError):  # what could not be written is tried once more
+        self._file.close()
+      raise UserError(
+        f"--workdir={folder} cannot be locked: {error.strerror}; give another folder"
+      ) from error
 
   def release(self) -> None:
     """Lets others have the folder."""
     self._file.close()
 
 
+def check_fresh(folder: Path) -> None:
+  """Looks, without writing anything, whether what is in the folder may be put aside.
+
+  Raises:
+    UserError: when it is not a run, which is none of ours to move, or this shell is inside.
+  """
+  _holds_run(folder)
+  here = Path.cwd()
+  if folder.resolve() in (here, *here.parents):
+    raise UserError(
+      f"--fresh cannot put --workdir={folder} aside while you are in it; go elsewhere first"
+    )
+
+
 def set_aside(folder: Path) -> Path | None:
-  """Renames a folder that exists to the first free `<name>.old-N`; for `--fresh`."""
-  if not folder.exists():
+  """Renames the folder of a run to the first free `<name>.old-N`; for `--fresh`.
+
+  Raises:
+    UserError: when another process owns the folder, or it cannot be renamed.
+  """
+  if not _holds_run(folder):
     return None
+  lock = Lock(folder)  # a run that is still going must not lose its folder
   number = 1
   while (aside := folder.with_name(f"{folder.name}.old-{number}")).exists():
     number += 1
-  os.rename(folder, aside)
+  try:
+    os.rename(folder, aside)
+  except OSError as error:
+    raise UserError(
+      f"--fresh cannot rename --workdir={folder}: {error.strerror}; give another folder"
+    ) from error
+  finally:
+    lock.release()
   return aside
 
 
-def check_fork(source: Path, folder: Path) -> None:
-  """Looks, without writing anything, whether a new run may go on from another one's checkpoints.
+def needs_fork(source: Path, folder: Path) -> bool:
+  """Whether the checkpoints are still to be copied; looks only, and writes nothing.
+
+  Not when the folder holds a run that was forked from there: the same command again resumes it.
 
   Raises:
     UserError: when the source holds no checkpoints or the new folder is in use.
   """
-  read_identity(source)
-  if not (source / "checkpoints").is_dir():
-    raise UserError(f"--fork={source} has no checkpoint yet")
-  if folder.exists() and any(path.name != ".lock" for path in folder.iterdir()):
-    raise UserError(f"--fork needs a new --workdir, and {folder} holds a run already")
+  if _holds_run(folder):
+    if _forked_from(folder) == os.path.abspath(source):
+      return False
+    raise UserError(
+      f"--fork={source} needs a --workdir that is free, and {folder} holds a run already"
+    )
+  check_source(source)
+  return True
 
 
-def fork(source: Path, folder: Path) -> None:
-  """Copies what a run needs to go on from another one's checkpoints."""
-  shutil.copytree(source / "checkpoints", folder / "checkpoints", dirs_exist_ok=True)
+def check_source(source: Path) -> None:
+  """Looks whether there is something to fork.
+
+  Raises:
+    UserError: when the source holds no run or no checkpoints.
+  """
+  read_identity(source, "--fork")
+  if not any(path.name.isdigit() for path in source.glob("checkpoints/*/*")):
+    raise UserError(f"--fork={source} has no checkpoint yet; let that run go on for a while first")
+
+
+def _forked_from(folder: Path) -> str | None:
+  try:
+    return json.loads((folder / FORK).read_text())["source"]
+  except (OSError, ValueError, TypeError, KeyError):
+    return None
+
+
+def fork(source: Path, folder: Path, identity: Identity) -> None:
+  """Makes the folder a run that goes on from another one's checkpoints.
+
+  Killed in between, it leaves a folder that is marked as unfinished and holds no run.
+
+  Raises:
+    UserError: when the source changes meanwhile.
+  """
+  mark = folder / UNFINISHED_FORK
+  mark.touch()
+  shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+  unfinished = shutil.ignore_patterns("*.orbax-checkpoint-tmp*", "damaged-*", "behind-*")
+  try:
+    shutil.copytree(source / "checkpoints", folder / "checkpoints", ignore=unfinished)
+  except shutil.Error as error:
+    raise UserError(
+      f"--fork={source} could not be copied, perhaps since it is running; interrupt that run, or "
+      "give the same command again"
+    ) from error
   if (source / "metrics.jsonl").exists():
     shutil.copy(source / "metrics.jsonl", folder / "metrics.jsonl")
+  origin = {"source": os.path.abspath(source), **read_identity(source, "--fork").as_json()}
+  write_json(folder / FORK, origin)
+  write_identity(folder, identity)
+  mark.unlink()
 
 
 def write_identity(folder: Path, identity: Identity) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from research import report as reporting
 from research.config import digest, flatten
+from research.errors import UserError
 from research.lab import environment, html_report, run_folder
 from research.lab.catalogue import Entry, load
 from research.lab.files import disk_full_is_a_user_error, write_atomically, write_json
@@ -49,30 +51,40 @@ def run(
   identity = identify(entry, config, seed)
   folder = folder or default_folder(identity)
   if fresh:
-    run_folder.Lock(folder).release()  # a run that is still going must not lose its folder
+    run_folder.check_fresh(folder)
+    if fork is not None:
+      run_folder.check_source(fork)
+      if fork.resolve() == folder.resolve():
+        raise UserError(f"--fresh would put --fork={fork} itself aside; give another --workdir")
     aside = run_folder.set_aside(folder)
     if aside:
       say(f"the old run is kept in {aside}")
-  if fork is not None:
-    run_folder.check_fork(fork, folder)
+  is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
   run_folder.check(folder, identity)
   if run_folder.is_finished(folder):
     say(f"{folder} is finished already; --fresh starts it over")
     _conclude(folder, say)
     return folder
   module = load(entry)
-  lock = run_folder.Lock(folder)
+  with disk_full_is_a_user_error(folder):
+    lock = run_folder.Lock(folder)
   interruption = Interruption()
   try:
+    run_folder.check(folder, identity)  # again: another process may have been quicker
     with disk_full_is_a_user_error(folder):
-      if fork is not None:
-        run_folder.fork(fork, folder)
+      if fork is not None and is_to_fork:
+        run_folder.fork(fork, folder, identity)
       run_folder.write_identity(folder, identity)
       surroundings = environment.describe() | {"options": options._asdict()}
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(folder, seed=seed, options=options, interruption=interruption)
-      report = conduct(module, config, lab)
+      try:
+        report = conduct(module, config, lab)
+      except UserError:
+        if is_to_fork and not lab.has_trained:  # it does not fit: leave no copy in the user's way
+          shutil.rmtree(folder)
+        raise
       _write_report(folder, entry, identity, surroundings, report)
     _conclude(folder, say)
   finally:

@@ -7,8 +7,10 @@ python launch.py --experiment=NAME --help            its own flags
 python launch.py --verify --experiment=NAME|FAMILY|all
 """
 
+import math
 import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from research.errors import InterruptedRun, UserError, unknown_name
 from research.lab import catalogue, environment
 
 QUICK_START = "digits_convnet"
+RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
 def define_flags() -> flags.FlagValues:
@@ -29,7 +32,14 @@ def define_flags() -> flags.FlagValues:
   text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
   text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
   text("data_dir", None, "folder with raw files of the data set, or prepared TFDS sets")
-  flags.DEFINE_integer("seed", 0, "of all randomness", lower_bound=0, flag_values=values)
+  flags.DEFINE_integer(
+    "seed",
+    0,
+    "of all randomness",
+    lower_bound=0,
+    upper_bound=2**32 - 1,  # JAX would use these bits of a larger one, and say nothing
+    flag_values=values,
+  )
   flags.DEFINE_integer(
     "seeds", 3, "with --verify: how many seeds, from --seed on", lower_bound=1, flag_values=values
   )
@@ -41,6 +51,9 @@ def define_flags() -> flags.FlagValues:
   )
   flags.DEFINE_float(
     "save_seconds", 30.0, "time between checkpoints", lower_bound=0, flag_values=values
+  )
+  flags.register_validator(
+    "save_seconds", math.isfinite, "give a finite number of at least 0", flag_values=values
   )
   flags.DEFINE_integer(
     "dispatch", 0, "steps per dispatch; 0 leaves it to a rule", lower_bound=0, flag_values=values
@@ -61,8 +74,11 @@ def main(argv: list[str]) -> int:
     print(stop, file=sys.stderr)
     return stop.exit_code
   except UserError as error:
-    print(f"launch.py: {error}", file=sys.stderr)
+    print(f"launch.py: {' '.join(str(error).split())}", file=sys.stderr)
     return error.exit_code
+  except KeyboardInterrupt:  # a run catches it itself, and saves
+    print("\nlaunch.py: interrupted before anything was run", file=sys.stderr)
+    return 128 + signal.SIGINT
 
 
 def dispatch(argv: list[str]) -> int:
@@ -73,11 +89,12 @@ def dispatch(argv: list[str]) -> int:
   """
   values = define_flags()
   parse(values, argv, known_only=True)
+  refuse_contradictions(values)
   if values.list:
     print(catalogue.listing(list(catalogue.catalogue().values())))
     return 0
   entries = catalogue.select(values.experiment)
-  if values.help and (len(entries) > 1 or not _given(argv, "experiment")):
+  if values.help and (len(entries) > 1 or not values["experiment"].present):
     print(f"{__doc__}\nFlags of every experiment:\n\n{_help(values)}")
     return 0
   if values.verify and not values.help:
@@ -101,13 +118,18 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
     print(f"{entry.docstring}\n\n{_help(values)}")
     return 0
   config = config_flags.read(module.Config(), values)
+  options = _options(values)
 
   from research.lab import reading, running
 
-  folder = Path(values.workdir) if values.workdir else None
+  folder = _path(values.workdir) if values.workdir else None
   if values.evaluate:
     identity = running.identify(entry, config, values.seed)
     run = reading.open_run(folder or running.default_folder(identity))
+    if values["experiment"].present and run.identity.experiment != entry.name:
+      raise UserError(
+        f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
+      )
     for split, metrics in run.evaluate().items():
       print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))
     return 0
@@ -116,16 +138,16 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
     config,
     seed=values.seed,
     folder=folder,
-    options=_options(values),
+    options=options,
     fresh=values.fresh,
-    fork=Path(values.fork) if values.fork else None,
+    fork=_path(values.fork) if values.fork else None,
   )
   return 0
 
 
 def verify(values: flags.FlagValues, entries: list[catalogue.Entry], argv: list[str]) -> int:
   """Measures the claims of several experiments; exit code 1 when one does not hold."""
-  parse(values, argv)
+  parse(values, argv, hint="; --verify measures experiments at their default settings")
   from research.lab.verify import verify as measure
 
   rows = measure(
@@ -133,17 +155,36 @@ def verify(values: flags.FlagValues, entries: list[catalogue.Entry], argv: list[
     seed=values.seed,
     seeds=values.seeds,
     options=_options(values),
-    results=Path(__file__).parent / "RESULTS.md",
+    results=RESULTS,
+    fresh=values.fresh,
   )
   failed = [row.id for row in rows if row.verdict == "fail"]
   print(
-    f"RESULTS.md: {len(rows)} claims, " + (f"failed: {', '.join(failed)}" if failed else "all hold")
+    f"{RESULTS.name}: {len(rows)} claims, "
+    + (f"failed: {', '.join(failed)}" if failed else "all hold")
   )
   return 1 if failed else 0
 
 
-def parse(values: flags.FlagValues, argv: list[str], *, known_only: bool = False) -> None:
-  """Parses the command line; a complaint is one line.
+def refuse_contradictions(values: flags.FlagValues) -> None:
+  """Some flags have no meaning beside others.
+
+  Raises:
+    UserError: naming the two.
+  """
+  for flag, others in (
+    ("verify", ("workdir", "fork", "evaluate")),
+    ("evaluate", ("fresh", "fork")),
+  ):
+    for other in others:
+      if values[flag].value and values[other].value:
+        raise UserError(f"--{other} has no meaning beside --{flag}; leave one of them out")
+
+
+def parse(
+  values: flags.FlagValues, argv: list[str], *, known_only: bool = False, hint: str = ""
+) -> None:
+  """Parses the command line; a complaint is one line, and `hint` ends one about an unknown flag.
 
   Raises:
     UserError: for an unknown flag, with the nearest ones, and for a value that is not allowed.
@@ -153,32 +194,35 @@ def parse(values: flags.FlagValues, argv: list[str], *, known_only: bool = False
   except flags.UnrecognizedFlagError as error:
     raise UserError(
       unknown_name(f"--{error.flagname}", [f"--{name}" for name in values], "flag")
+      + (hint or " (--help shows them all)")
     ) from error
   except flags.Error as error:
     complaint = " ".join(str(error).split())
     for words, plain in (
       (r"invalid literal for int\(\) with base 10: (.*)", r"\1 is not a whole number"),
       (r"could not convert string to float: (.*)", r"\1 is not a number"),
+      (r"\('Non-boolean argument to boolean flag', (.*)\)", r"\1 is neither true nor false"),
+      (r"ERROR:: Unable to open flagfile: \[Errno \d+\] (.*): '(.*)'", r"--flagfile=\2: \1"),
     ):
       complaint = re.sub(words, plain, complaint)
     raise UserError(complaint) from error
-  stray = [word for word in rest[1:] if not word.startswith("-")]
-  if stray:
-    raise UserError(f"unexpected argument {stray[0]!r}; flags are written --name=value")
+  if rest[1:] and not known_only:
+    raise UserError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
 
 
 def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
   from research.lab.fit import Options
 
   if values.data_dir:
-    if not Path(values.data_dir).is_dir():
+    folder = _path(values.data_dir)
+    if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
       raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
-    os.environ["LINEAGE_DATA_DIR"] = values.data_dir
+    os.environ["LINEAGE_DATA_DIR"] = str(folder)
   return Options(values.parallel, values.on_nan == "stop", values.save_seconds, values.dispatch)
 
 
-def _given(argv: list[str], name: str) -> bool:
-  return any(word.lstrip("-").split("=")[0] == name for word in argv[1:])
+def _path(text: str) -> Path:
+  return Path(text).expanduser()  # the shell leaves the ~ in --name=~/folder alone
 
 
 def _help(values: flags.FlagValues) -> str:

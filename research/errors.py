@@ -7,6 +7,8 @@ leaves with its exit code, without a traceback.
 import difflib
 from collections.abc import Iterable
 
+MOST_NAMES = 12  # that are listed in one line
+
 
 class UserError(Exception):
   """Bad input or a state of the machine that the user can mend. Exit code 2."""
@@ -42,5 +44,7 @@ def unknown_name(name: str, known: Iterable[str], what: str) -> str:
   """One line for a name that does not exist, with the nearest ones that do."""
   known = list(known)
   near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-  hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-  return f"unknown {what} {name!r}; {hint}"
+  if near:
+    return f"unknown {what} {name!r}; did you mean {' or '.join(near)}?"
+  listed = ", ".join(known) if len(known) <= MOST_NAMES else f"{len(known)} others, none like it"
+  return f"unknown {what} {name!r}; known: {listed}"

@@ -34,7 +34,10 @@ def catalogue(root: Path = ROOT) -> dict[str, Entry]:
   entries = {}
   for path in sorted(root.glob("*/*.py")):
     if path.stem != "__init__":
-      docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+      try:
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+      except (SyntaxError, ValueError) as error:  # somebody is editing it; the others still run
+        docstring = f"(cannot be read: {error})"
       entries[path.stem] = Entry(path.stem, path.parent.name, docstring)
   return entries
 

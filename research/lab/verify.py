@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable
 from pathlib import Path
 
+from research.errors import UserError
 from research.lab import results_table, running
 from research.lab.catalogue import Entry, load
 from research.lab.fit import Options
@@ -16,25 +17,37 @@ def verify(
   seeds: int,
   options: Options,
   results: Path,
+  fresh: bool = False,
   say: Callable[[str], None] = print,
 ) -> list[results_table.Verified]:
   """Runs each experiment at its defaults with `seeds` seeds from `seed` on, and renews its rows.
 
   The runs live in their own folders, so an interrupted verification resumes like any run.
+
+  Raises:
+    UserError: where the results file cannot be read, before anything is run; or where a finished
+      run makes other claims than its experiment makes now.
   """
+  results_table.read(results)
   verified = []
   for entry in entries:
     config = load(entry).Config()
     folders = [
-      running.run(entry, config, seed=number, options=options, say=say)
+      running.run(entry, config, seed=number, options=options, fresh=fresh, say=say)
       for number in range(seed, seed + seeds)
     ]
-    rows = results_table.over_seeds(
-      [running.read_claims(folder) for folder in folders],
-      experiment=entry.name,
-      command=f"python launch.py --verify --experiment={entry.name} --seeds={seeds}",
-      date=datetime.date.today().isoformat(),
-    )
+    try:
+      rows = results_table.over_seeds(
+        [running.read_claims(folder) for folder in folders],
+        experiment=entry.name,
+        command=f"python launch.py --verify --experiment={entry.name} --seeds={seeds}",
+        date=datetime.date.today().isoformat(),
+      )
+    except ValueError as error:
+      raise UserError(
+        f"{error}; some of {', '.join(map(str, folders))} are of an older version of the "
+        "experiment: measure them anew with --verify --fresh"
+      ) from error
     results_table.merge(results, rows)
     verified += rows
   return verified

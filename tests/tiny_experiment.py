@@ -1,0 +1,145 @@
+"""Experiments that compile in a blink, and the door as a function, for tests of launcher and lab."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+import launch
+from research.batch import Batch
+from research.config import config, static, traced
+from research.data import sampling
+from research.lab import catalogue
+from research.lab.fit import Training
+from research.learner import Learner
+from research.metrics import Mean
+from research.report import Claim, Picture, Report, at_least
+
+FEATURES, CLASSES, EXAMPLES = 4, 3, 30
+
+
+@config
+class Config:
+  """The settings of a linear net with noise."""
+
+  width: int = static(5, "hidden units", at_least=1)
+  kind: str = static("plain", "whatever", choices=("plain", "fancy"))
+  steps: int = static(40, "updates", at_least=1)
+  noise: float = traced(0.1, "of the gradient", at_least=0, at_most=1)
+  fatal_step: float = traced(-1.0, "the step whose loss is not a number")
+  learning_rate: float = traced(0.5, "step size", at_least=0)
+
+
+class State(NamedTuple):
+  step: jax.Array
+  key: jax.Array
+  params: dict[str, jax.Array]
+
+
+def _init(config, key):
+  first, second, own = jax.random.split(key, 3)
+  params = {
+    "W": jax.random.normal(first, (FEATURES, config.width)),
+    "V": jax.random.normal(second, (config.width, CLASSES)),
+  }
+  return State(jnp.int32(0), own, params)
+
+
+def _losses(params, batch):
+  logits = batch["image"] @ params["W"] @ params["V"]
+  return jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(
+    logits, batch["label"][:, None], axis=-1
+  ).squeeze(-1), jnp.argmax(logits, axis=-1) == batch["label"]
+
+
+def _step(config, state, batch):
+  is_fatal = state.step == config.fatal_step
+  mean = lambda params: jnp.where(is_fatal, jnp.nan, 1.0) * _losses(params, batch)[0].mean()
+  loss, gradients = jax.value_and_grad(mean)(state.params)
+  noise = config.noise * jax.random.normal(jax.random.fold_in(state.key, state.step))
+  move = lambda w, g: w - config.learning_rate * (1 + noise) * g
+  return State(state.step + 1, state.key, jax.tree.map(move, state.params, gradients)), {
+    "loss": loss
+  }
+
+
+def _evaluate(config, state, batch: Batch):
+  losses, hits = _losses(state.params, batch)
+  weight = batch.get("weight", jnp.ones(len(losses)))
+  mean = lambda values: Mean(jnp.sum(weight * values), weight.sum())
+  return {"loss": mean(losses), "accuracy": mean(hits)}
+
+
+LEARNER = Learner(_init, _step, _evaluate)
+
+
+def data(seed=0):
+  rng = np.random.default_rng(seed)
+  image = rng.normal(size=(EXAMPLES, FEATURES)).astype(np.float32)
+  return {"image": image, "label": (np.abs(image[:, :CLASSES]).argmax(axis=1)).astype(np.int32)}
+
+
+def training(config, **changes):
+  made = Training(
+    LEARNER,
+    data(),
+    sampling.by_epoch(5),
+    steps=config.steps,
+    evaluate={"test": data(1)},
+    evaluate_every=10,
+    log_every=5,
+    best="test/accuracy",
+  )
+  return made._replace(**changes)
+
+
+def report(config, fit):
+  return Report(
+    [Claim("C06", "test accuracy", "1 %", fit.last("test/accuracy"), at_least(0.01), "%")],
+    [Picture("curve", Figure(figsize=(1, 1)), "Nothing.")],
+  )
+
+
+def two_fits(config, lab):
+  first = lab.fit("first", config, training(config))
+  second = lab.fit("second", config, training(config, best="test/loss"))
+  again = lab.fit("first", config, training(config))
+  third = lab.fit("third", config, training(config))
+  assert again.history == first.history
+  return report(config, third if second.history else first)
+
+
+ONE = SimpleNamespace(Config=Config, training=training, report=report)
+SEVERAL = SimpleNamespace(Config=Config, run=two_fits)
+DOCUMENTATION = "A tiny net.\n\nIt takes no time.\n"
+
+
+def install(monkeypatch, tmp_path, **modules):
+  """Makes experiments of the modules, in a family "tiny", and works in `tmp_path`."""
+  real = catalogue.catalogue()
+  entries = {name: catalogue.Entry(name, "tiny", DOCUMENTATION) for name in modules}
+  monkeypatch.setattr(catalogue, "catalogue", lambda root=None: real | entries)
+  for name, module in modules.items():
+    monkeypatch.setitem(sys.modules, f"experiments.tiny.{name}", module)
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.delenv("LINEAGE_DATA_DIR", raising=False)
+
+
+def launched(capfd, *arguments, experiment="tiny_net"):
+  """Goes through the door; returns (exit code, stdout, stderr)."""
+  capfd.readouterr()
+  named = [] if experiment is None else [f"--experiment={experiment}"]
+  code = launch.main(["launch.py", *named, *map(str, arguments)])
+  return code, *capfd.readouterr()
+
+
+def everything_under(folder: Path):
+  """All that is there, to see that nothing was written."""
+  return {
+    path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in [folder, *folder.rglob("*")]
+  }

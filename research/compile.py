@@ -66,7 +66,7 @@ def run_steps(
 def run_evaluation(
   learner: Learner, batch_size: int, layout: Layout, config: Config, state: State, data: Batch
 ) -> dict[str, Mean]:
-  """`learner.evaluate` over a whole data set; every example counts once, whatever the batch size."""
+  """`learner.evaluate` over a whole data set; every example counts once, whatever the batch."""
   batch_size = min(batch_size, count(data))
   positions = layout.positions(batch_size)
 

@@ -1,5 +1,6 @@
 """A run that is killed, at any moment and as often as you like, ends as if nothing had happened."""
 
+import functools
 import json
 import random
 import signal
@@ -44,7 +45,7 @@ def test_kill_9_at_random_moments_changes_no_byte(uninterrupted, tmp_path):
     process = start(*command)
     before = steps_saved(folder)
     if kill % 3 == 0:  # inside of a save
-      is_alive = wait_for(lambda: saves_under_way(folder), process)
+      is_alive = wait_for(functools.partial(saves_under_way, folder), process)
       time.sleep(rng.uniform(0, 0.01))
     elif kill % 3 == 1:  # some time after progress was made
       is_alive = wait_for(lambda before=before: steps_saved(folder) - before, process)
@@ -69,7 +70,7 @@ def test_a_signal_saves_and_leaves_within_seconds(uninterrupted, tmp_path, sent)
   folder = tmp_path / "run"
   command = (*arguments, f"--workdir={folder}")
   process = start(*command)
-  assert wait_for(lambda: (folder / "metrics.jsonl").exists(), process)
+  assert wait_for((folder / "metrics.jsonl").exists, process)
   process.send_signal(sent)
   sent_at = time.monotonic()
   _, stderr = process.communicate(timeout=60)

@@ -1,5 +1,6 @@
 """What a process needs before JAX starts, and what a run records about where it ran."""
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -15,6 +16,7 @@ MALLOC = (
   "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592"
   ":glibc.malloc.trim_threshold=8589934592"
 )
+ROOT = Path(__file__).parent.parent.parent
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 
@@ -41,7 +43,7 @@ def prepare_jax(*, reexecute: bool = True) -> None:
     os.execv(sys.executable, sys.orig_argv[:1] + sys.orig_argv[1:])
 
 
-def describe() -> dict[str, Any]:
+def describe(experiment: str) -> dict[str, Any]:
   """Versions, devices, commit and command line of this process."""
   import jax
 
@@ -58,14 +60,24 @@ def describe() -> dict[str, Any]:
     "cores": os.cpu_count(),
     "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
     "commit": _commit(),
+    "code": code_digest(experiment),
     "command": shlex.join(["python", *sys.argv]),
   }
 
 
+def code_digest(experiment: str) -> str:
+  """A short name for the source text of the library and one experiment, equal for equal text."""
+  digest = hashlib.sha256()
+  for path in sorted(
+    [*ROOT.glob("research/**/*.py"), *ROOT.glob(f"experiments/*/{experiment}.py")]
+  ):
+    digest.update(path.read_bytes())
+  return digest.hexdigest()[:10]
+
+
 def _commit() -> str:
-  root = Path(__file__).parent.parent.parent
   ask = lambda *words: subprocess.run(
-    ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+    ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
   ).stdout.strip()
   try:
     commit = ask("rev-parse", "HEAD")

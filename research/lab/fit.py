@@ -120,12 +120,14 @@ class Record:
     training: Training,
     start: Start,
     *,
+    dispatch: int,
     options: Options,
     checkpoints: Callable[[], Checkpoints],
     log: MetricsLog,
   ):
     self._name, self._config, self._training = name, config, training
     self._options, self._checkpoints, self._log = options, checkpoints, log
+    self._dispatch = dispatch
     self._pending, self._best_score = start.pending, start.best_score
     self._score: float | None = None
     self._has_new_best = False
@@ -153,7 +155,8 @@ class Record:
     self._pending.clear()
     row |= evaluation
     now = time.monotonic()
-    self._log.append(row, now - self._row_at)
+    timing = {"seconds": now - self._row_at, "steps_per_dispatch": self._dispatch}
+    self._log.append(row, timing)
     self._row_at = now
     score = row.get(self._training.best or "")
     if step and score is not None and math.isfinite(score):  # nothing is ever saved at step 0
@@ -229,7 +232,16 @@ def run_fit(
   dispatch = options.dispatch or steps_per_dispatch(
     training.learner, training.sampler, settings, state, data, training.log_every
   )
-  record = Record(name, config, training, start, options=options, checkpoints=checkpoints, log=log)
+  record = Record(
+    name,
+    config,
+    training,
+    start,
+    dispatch=dispatch,
+    options=options,
+    checkpoints=checkpoints,
+    log=log,
+  )
   step = start.step
   in_flight: tuple[int, Any] | None = None
   try:
@@ -245,8 +257,8 @@ def run_fit(
       in_flight = (step, metrics)
       is_last = step == training.steps
       is_row_due = step % training.log_every == 0 or is_last
-      is_stopped = interruption.signal_number is not None
-      if not (is_row_due or is_stopped or record.is_save_due()):
+      stop = interruption.signal_number
+      if not (is_row_due or stop or record.is_save_due()):
         continue
       record.read(*in_flight)
       in_flight = None
@@ -254,11 +266,11 @@ def run_fit(
         is_evaluated = step % training.evaluate_every == 0 or is_last
         evaluation = _evaluation(program, settings, state, held_out) if is_evaluated else {}
         record.write_row(step, evaluation)
-      if is_last or is_stopped or record.is_save_due():
+      if is_last or stop or record.is_save_due():
         record.save(step, state, finished=is_last)
-      if interruption.signal_number is not None and is_stopped and not is_last:
+      if stop and not is_last:
         raise InterruptedRun(
-          interruption.signal_number,
+          stop,
           f"interrupted and saved at step {step} of fit {name!r}; give the same command to resume",
         )
   finally:

@@ -69,8 +69,8 @@ class MetricsLog:
     self.offset, self.checksum = offset, checksum
     self._replay_in_tensorboard()
 
-  def append(self, row: Row, seconds: float) -> None:
-    """Adds a row; `seconds` of work behind it go to timing.jsonl, for equal runs differ in them."""
+  def append(self, row: Row, timing: dict[str, Any]) -> None:
+    """Adds a row; what equal runs differ in, its `timing`, goes to timing.jsonl."""
     assert self._file and self._timing, "seek first"
     clean = {name: _finite_or_none(value) for name, value in row.items()}
     line = json.dumps(clean) + "\n"
@@ -78,7 +78,7 @@ class MetricsLog:
     self._file.flush()
     self.offset += len(line.encode())
     self.checksum = zlib.crc32(line.encode(), self.checksum)
-    timing = {"fit": row["fit"], "step": row["step"], "seconds": seconds, "at": time.time()}
+    timing = {"fit": row["fit"], "step": row["step"], **timing, "at": time.time()}
     self._timing.write(json.dumps(timing) + "\n")
     self._timing.flush()
     self._show_in_tensorboard(clean)

@@ -62,7 +62,8 @@ def run(
   is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
   run_folder.check(folder, identity)
   if run_folder.is_finished(folder):
-    say(f"{folder} is finished already; --fresh starts it over")
+    changed = ", by another version of the code" if is_stale(folder, entry) else ""
+    say(f"{folder} is finished already{changed}; --fresh starts it over")
     _conclude(folder, say)
     return folder
   module = load(entry)
@@ -75,7 +76,7 @@ def run(
       if fork is not None and is_to_fork:
         run_folder.fork(fork, folder, identity)
       run_folder.write_identity(folder, identity)
-      surroundings = environment.describe() | {"options": options._asdict()}
+      surroundings = environment.describe(entry.name) | {"options": options._asdict()}
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(folder, seed=seed, options=options, interruption=interruption)
@@ -129,6 +130,13 @@ def _write_report(
     rows=list(rows.values()),
   )
   write_json(folder / "claims.json", claims)  # last: it says that the run is finished
+
+
+def is_stale(folder: Path, entry: Entry) -> bool:
+  """Whether the run in a folder was made by another version of the code than this one."""
+  path = folder / "environment.json"
+  made_by = json.loads(path.read_text()).get("code") if path.exists() else None
+  return made_by != environment.code_digest(entry.name)
 
 
 def read_claims(folder: Path) -> list[dict[str, Any]]:

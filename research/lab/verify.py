@@ -3,11 +3,13 @@
 import datetime
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from research.errors import UserError
 from research.lab import results_table, running
 from research.lab.catalogue import Entry, load
 from research.lab.fit import Options
+from research.lab.run_folder import is_finished
 
 
 def verify(
@@ -22,7 +24,8 @@ def verify(
 ) -> list[results_table.Verified]:
   """Runs each experiment at its defaults with `seeds` seeds from `seed` on, and renews its rows.
 
-  The runs live in their own folders, so an interrupted verification resumes like any run.
+  The runs live in their own folders, so an interrupted verification resumes like any run. A run
+  that another version of the code finished is made again.
 
   Raises:
     UserError: where the results file cannot be read, before anything is run; or where a finished
@@ -33,8 +36,7 @@ def verify(
   for entry in entries:
     config = load(entry).Config()
     folders = [
-      running.run(entry, config, seed=number, options=options, fresh=fresh, say=say)
-      for number in range(seed, seed + seeds)
+      _measure(entry, config, number, options, fresh, say) for number in range(seed, seed + seeds)
     ]
     try:
       rows = results_table.over_seeds(
@@ -51,3 +53,16 @@ def verify(
     results_table.merge(results, rows)
     verified += rows
   return verified
+
+
+def _measure(
+  entry: Entry,
+  config: Any,
+  seed: int,
+  options: Options,
+  fresh: bool,
+  say: Callable[[str], None],
+) -> Path:
+  folder = running.default_folder(running.identify(entry, config, seed))
+  fresh = fresh or (is_finished(folder) and running.is_stale(folder, entry))
+  return running.run(entry, config, seed=seed, options=options, fresh=fresh, say=say)

@@ -161,7 +161,7 @@ def test_a_run_saved_on_one_device_goes_on_on_eight(tmp_path, parallel):
 
   whole = run(tmp_path / "whole", "jit")
   with pytest.raises(InterruptedRun):
-    run(tmp_path / "moved", "jit", StopAfter(8))
+    run(tmp_path / "moved", "jit", StopAfter(3))
   moved = run(tmp_path / "moved", parallel)
   assert [row["step"] for row in moved.history] == list(range(test_compile.STEPS + 1))
   for ours, theirs in zip(

@@ -19,7 +19,7 @@ def written(folder, rows):
   log = MetricsLog(folder)
   log.seek(0, 0)
   for each in rows:
-    log.append(each, 0.5)
+    log.append(each, {"seconds": 0.5})
   log.sync()
   log.close()
   return log
@@ -84,7 +84,7 @@ def test_seek_cuts_what_the_checkpoint_does_not_know_and_equal_runs_have_equal_f
   assert half.fits_behind(offset) == {"train"} and half.fits_behind(10**6) == set()
   half.seek(offset, checksum)
   for each in rows[3:]:
-    half.append(each, 0.5)
+    half.append(each, {"seconds": 0.5})
   half.close()
   assert (other / "metrics.jsonl").read_bytes() == whole
   assert all(json.loads(line) for line in (other / "timing.jsonl").read_text().splitlines())
@@ -117,7 +117,7 @@ def test_reading_stops_at_what_is_no_row(tmp_path, last):
 def test_all_files_are_closed_even_where_one_has_no_space(tmp_path):
   log = MetricsLog(tmp_path)
   log.seek(0, 0)
-  log.append(row(0), 0.1)
+  log.append(row(0), {})
   file, timing = log._file, log._timing
 
   class Full:

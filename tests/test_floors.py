@@ -13,7 +13,7 @@ FLOORS = [
   ["research.lab"],
   ["research.compile"],
   ["research.learner"],
-  ["research.models", "research.data", "research.figures"],
+  ["research.models", "research.data", "research.figures", "research.analysis"],
   [
     "research.layers",
     "research.optimizers",

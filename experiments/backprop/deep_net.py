@@ -1,0 +1,269 @@
+"""A net of any depth, vectorised over examples and checked shape by shape (B07).
+
+Ng, Neural Networks and Deep Learning, week 4: examples are columns, W[l] is (n[l], n[l-1]), every
+forward step leaves what the backward step needs in a cache, and dW[l] has the shape of W[l]. There
+is a loop over layers and none over examples. Here both are written: the loop over examples gives
+the same gradient, many times slower.
+
+    python launch.py --experiment=deep_net
+
+Expected: equal to 1e-6, and to `jax.grad`; at least ten times as fast as the loop; 15 seconds.
+"""
+
+import itertools
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, static
+from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.lab import Lab
+from research.report import Claim, Picture, Report, at_least, at_most, equals
+
+
+@config
+class Config:
+  """The net, and the numbers of examples over which it is timed."""
+
+  sizes: tuple[int, ...] = static((64, 20, 20, 20, 10), "units of every layer", at_least=1)
+  examples: tuple[int, ...] = static((1, 4, 16, 64, 256), "numbers of examples", at_least=1)
+  deepest: int = static(8, "layers of the deepest net compared with jax.grad", at_least=1)
+
+
+class Layer(NamedTuple):
+  """W[l] of shape (n[l], n[l-1]) and b[l] of shape (n[l], 1); or their gradients."""
+
+  w: Float[Array, "n m"]
+  b: Float[Array, "n 1"]
+
+
+Net = list[Layer]
+
+
+class Cache(NamedTuple):
+  """What the backward step of a layer needs: its input A[l-1] and its weighted sum Z[l]."""
+
+  a_before: Float[Array, "m examples"]
+  z: Float[Array, "n examples"]
+
+
+def expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
+  """A wrong shape is the most common mistake in such code, so it is refused where it arises.
+
+  Raises:
+    ValueError: naming the array, its shape and the right one.
+  """
+  if array.shape != shape:
+    raise ValueError(f"{name} has shape {array.shape}, not {shape}")
+
+
+def init(sizes: tuple[int, ...], rng: np.random.Generator) -> Net:
+  """He's weights, zero biases."""
+  return [
+    Layer(
+      jnp.asarray(rng.normal(0, np.sqrt(2 / before), (after, before)), float), jnp.zeros((after, 1))
+    )
+    for before, after in itertools.pairwise(sizes)
+  ]
+
+
+def forward(
+  net: Net, x: Float[Array, "n0 examples"]
+) -> tuple[Float[Array, "classes examples"], list[Cache]]:
+  """Softmax outputs, and the caches from the first layer to the last."""
+  a, caches = x, []
+  for number, (w, b) in enumerate(net, start=1):
+    expect(f"W[{number}]", w, (w.shape[0], a.shape[0]))
+    expect(f"b[{number}]", b, (w.shape[0], 1))
+    z = w @ a + b
+    caches.append(Cache(a, z))
+    a = jax.nn.relu(z) if number < len(net) else jax.nn.softmax(z, axis=0)
+  return a, caches
+
+
+def backward(
+  net: Net,
+  y: Float[Array, "classes examples"],
+  caches: list[Cache],
+  t: Float[Array, "classes examples"],
+) -> Net:
+  """Gradients of the mean cross-entropy, layer by layer from the last to the first."""
+  expect("t", t, y.shape)
+  dz, gradients = (y - t) / y.shape[1], []
+  for number in range(len(net), 0, -1):
+    (w, b), cache = net[number - 1], caches[number - 1]
+    gradient = Layer(dz @ cache.a_before.T, dz.sum(axis=1, keepdims=True))
+    expect(f"dW[{number}]", gradient.w, w.shape)
+    expect(f"db[{number}]", gradient.b, b.shape)
+    gradients.append(gradient)
+    if number > 1:
+      dz = w.T @ dz * (caches[number - 2].z > 0)
+  return gradients[::-1]
+
+
+def gradient(net: Net, x: Float[Array, "n0 examples"], t: Float[Array, "classes examples"]) -> Net:
+  """Forward and back, all examples at once."""
+  return backward(net, *forward(net, x), t)
+
+
+def loss(
+  net: Net, x: Float[Array, "n0 examples"], t: Float[Array, "classes examples"]
+) -> Float[Array, ""]:
+  """Mean cross-entropy; only `jax.grad` looks at it."""
+  return -jnp.sum(t * jnp.log(forward(net, x)[0])) / x.shape[1]
+
+
+@jax.jit
+def add_one(total: Net, net: Net, x: Array, t: Array, example: int) -> Net:
+  """The sum so far, and the gradient of one more example."""
+  column = lambda array: jax.lax.dynamic_slice_in_dim(array, example, 1, axis=1)
+  return jax.tree.map(jnp.add, total, gradient(net, column(x), column(t)))
+
+
+def loop(net: Net, x: Array, t: Array) -> Net:
+  """The explicit loop over examples, each one a compiled call."""
+  total = jax.tree.map(jnp.zeros_like, net)
+  for example in range(x.shape[1]):
+    total = add_one(total, net, x, t, example)
+  return jax.tree.map(lambda g: g / x.shape[1], total)
+
+
+@jax.jit
+def loop_in_the_program(net: Net, x: Array, t: Array) -> Net:
+  """The same loop as one program: no dispatch, but still one example at a time."""
+  one = lambda column: gradient(net, column[0][:, None], column[1][:, None])
+  return jax.tree.map(lambda g: g.mean(axis=0), jax.lax.map(one, (x.T, t.T)))
+
+
+@jax.jit
+def mapped(net: Net, x: Array, t: Array) -> Net:
+  """`vmap` of the gradient of a single example."""
+  one = lambda x, t: gradient(net, x[:, None], t[:, None])
+  return jax.tree.map(lambda g: g.mean(axis=0), jax.vmap(one, in_axes=1)(x, t))
+
+
+WAYS: dict[str, Callable[..., Net]] = {
+  "vectorised": jax.jit(gradient),
+  "vmap of one example": mapped,
+  "loop inside the program": loop_in_the_program,
+  "loop of calls": loop,
+}
+
+
+def draw(
+  sizes: tuple[int, ...], examples: int, rng: np.random.Generator
+) -> tuple[Net, Array, Array]:
+  """A net, inputs and one-hot targets."""
+  x = jnp.asarray(rng.normal(size=(sizes[0], examples)), float)
+  t = jnp.asarray(np.eye(sizes[-1])[:, rng.integers(0, sizes[-1], examples)], float)
+  return init(sizes, rng), x, t
+
+
+def worst(ours: Net, theirs: Net) -> float:
+  """Largest absolute difference between two gradients."""
+  differences = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), ours, theirs)
+  return max(jax.tree.leaves(differences))
+
+
+def milliseconds(way: Callable[..., Net], *arguments: object, repetitions: int = 5) -> float:
+  """The fastest of some calls, after one that compiles."""
+  times = []
+  for _ in range(repetitions + 1):
+    start = time.perf_counter()
+    jax.block_until_ready(way(*arguments))
+    times.append(1000 * (time.perf_counter() - start))
+  return min(times[1:])
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Equality at every depth, then equality and time over the number of examples."""
+  rng = np.random.default_rng(lab.seed)
+  most = max(config.examples)
+  net, x, t = draw(config.sizes, most, rng)
+  vectorised = WAYS["vectorised"](net, x, t)
+  equal = [
+    Claim(
+      "B07",
+      f"{name} against vectorised, float32, {most} examples, worst difference",
+      "equal",
+      worst(vectorised, way(net, x, t)),
+      at_most(1e-6),
+    )
+    for name, way in WAYS.items()
+    if name != "vectorised"
+  ]
+  with jax.enable_x64(True):
+    by_depth = []
+    for depth in range(1, config.deepest + 1):
+      deep = draw((6, *[5] * (depth - 1), 4), 9, rng)
+      by_depth.append(worst(jax.jit(gradient)(*deep), jax.jit(jax.grad(loss))(*deep)))
+  times = {
+    name: [milliseconds(way, net, x[:, :count], t[:, :count]) for count in config.examples]
+    for name, way in WAYS.items()
+  }
+  shapes_kept = sum(
+    g.w.shape == layer.w.shape and g.b.shape == layer.b.shape
+    for g, layer in zip(vectorised, net, strict=True)
+  )
+  return Report(
+    [
+      *equal,
+      Claim(
+        "B07",
+        f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference",
+        "equal",
+        max(by_depth),
+        at_most(1e-12),
+      ),
+      Claim(
+        "B07",
+        "layers whose dW and db have the shapes of W and b",
+        f"all {len(net)}",
+        shapes_kept,
+        equals(len(net)),
+      ),
+      Claim(
+        "B07",
+        f"time of the loop of calls over the vectorised time, {most} examples",
+        "faster (Ng)",
+        times["loop of calls"][-1] / times["vectorised"][-1],
+        at_least(10),
+      ),
+    ],
+    [
+      Picture(
+        "time",
+        over_examples(config.examples, times),
+        "Vectorised, a gradient of many examples costs little more than that of one.",
+      )
+    ],
+  )
+
+
+def over_examples(examples: tuple[int, ...], times: dict[str, list[float]]) -> Figure:
+  """Time of a gradient against the number of examples."""
+  figure, grid = new_figure("One gradient, with and without a loop", panel_inches=(6.4, 3.9))
+  axes = grid[0, 0]
+  for index, (name, values) in enumerate(times.items()):
+    look = stroke(index)
+    axes.plot(
+      examples,
+      values,
+      color=look.colour,
+      linestyle=look.dashes,
+      marker=look.marker,
+      markersize=5,
+      label=name,
+    )
+  axes.set_xscale("log", base=2)
+  axes.set_yscale("log")
+  axes.set_xticks(examples, [str(count) for count in examples])
+  label_axes(axes, "examples", "time (ms)")
+  legend_below(figure)
+  return figure

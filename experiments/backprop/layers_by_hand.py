@@ -1,0 +1,286 @@
+"""Layers with their backward passes written by hand (B03, B04).
+
+Saito 2016, sections 5.5, 5.6 and appendix A (the notes' 4.5 and 4.6): ReLU, sigmoid, affine for one
+example and for a batch, and softmax with cross-entropy, whose derivative is y - t; a value used
+twice gets the sum of what comes back. The identity with the squared error gives y - t as well.
+Each layer is a `jax.custom_vjp`: its forward pass and, beside it, the book's backward pass.
+
+    python launch.py --experiment=layers_by_hand
+
+Expected: equal to `jax.grad` to 1e-6 in float32, and to central differences to 1e-8 in float64; a
+few seconds.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, static
+from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.lab import Lab
+from research.report import Claim, Picture, Report, at_most
+
+
+@config
+class Config:
+  """The sizes of the layers that are compared."""
+
+  batch: int = static(7, "examples", at_least=1)
+  features: int = static(5, "inputs of a layer", at_least=1)
+  classes: int = static(4, "outputs of a layer", at_least=2)
+
+
+@jax.custom_vjp
+def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+  """A switch: x where it is positive, else 0."""
+  return jnp.where(x > 0, x, 0)
+
+
+relu.defvjp(lambda x: (relu(x), x > 0), lambda is_on, d: (jnp.where(is_on, d, 0),))
+
+
+@jax.custom_vjp
+def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
+  """1 / (1 + exp(-x)); what it hands back needs its output only."""
+  return 1 / (1 + jnp.exp(-x))
+
+
+sigmoid.defvjp(lambda x: (sigmoid(x),) * 2, lambda y, d: (d * y * (1 - y),))
+
+
+@jax.custom_vjp
+def affine(
+  x: Float[Array, "*batch n"], w: Float[Array, "n m"], b: Float[Array, " m"]
+) -> Float[Array, "*batch m"]:
+  """x W + b, for one example or for a batch."""
+  y = x @ w
+  return y + jnp.broadcast_to(b, y.shape)
+
+
+def affine_backward(
+  kept: tuple[Array, Array], d: Float[Array, "*batch m"]
+) -> tuple[Array, Array, Array]:
+  """d W' to x, x' d to W, and to b, which every example received, the sum over the batch."""
+  x, w = kept
+  rows, d_rows = jnp.atleast_2d(x), jnp.atleast_2d(d)
+  return d @ w.T, rows.T @ d_rows, d_rows.sum(axis=0)
+
+
+affine.defvjp(lambda x, w, b: (affine(x, w, b), (x, w)), affine_backward)
+
+
+@jax.custom_vjp
+def softmax_with_loss(
+  a: Float[Array, "batch classes"], t: Float[Array, "batch classes"]
+) -> Float[Array, ""]:
+  """Mean cross-entropy of softmax(a) with one-hot targets."""
+  return mean_cross_entropy(softmax(a), t)
+
+
+def softmax(a: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
+  """exp(a) / sum(exp(a)); the largest a is taken off first, lest exp overflows."""
+  e = jnp.exp(a - a.max(axis=-1, keepdims=True))
+  return e / e.sum(axis=-1, keepdims=True)
+
+
+def mean_cross_entropy(y: Array, t: Array) -> Float[Array, ""]:
+  """-sum t log y, over the number of examples."""
+  return -jnp.sum(t * jnp.log(y)) / len(t)
+
+
+def y_minus_t(kept: tuple[Array, Array], d: Float[Array, ""]) -> tuple[Array, Array]:
+  """The derivative that both pairs of output and loss share; targets are not learned."""
+  y, t = kept
+  return d * (y - t) / len(t), jnp.zeros_like(t)
+
+
+def softmax_with_loss_forward(a: Array, t: Array) -> tuple[Array, tuple[Array, Array]]:
+  """The loss, and what the backward pass needs."""
+  y = softmax(a)
+  return mean_cross_entropy(y, t), (y, t)
+
+
+softmax_with_loss.defvjp(softmax_with_loss_forward, y_minus_t)
+
+
+@jax.custom_vjp
+def identity_with_loss(a: Float[Array, "batch n"], t: Float[Array, "batch n"]) -> Float[Array, ""]:
+  """Mean of half the squared distance."""
+  return 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
+
+
+identity_with_loss.defvjp(lambda a, t: (identity_with_loss(a, t), (a, t)), y_minus_t)
+
+
+@jax.custom_vjp
+def branch(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+  """One value used twice; the derivatives that come back are added."""
+  return x, x
+
+
+branch.defvjp(lambda x: ((x, x), None), lambda _, d: (d[0] + d[1],))
+
+
+class Case(NamedTuple):
+  """A function by our layers, the same by plain `jax.numpy`, and its arguments' shapes."""
+
+  by_hand: Callable[..., Array]
+  plain: Callable[..., Array]
+  shapes: Mapping[str, tuple[int, ...]]
+
+
+def plain_affine(x: Array, w: Array, b: Array) -> Array:
+  """The affine layer without a backward pass of its own."""
+  y = x @ w
+  return y + jnp.broadcast_to(b, y.shape)
+
+
+def residual(relu: Callable, affine: Callable, branch: Callable) -> Callable[..., Array]:
+  """x + relu(x W + b): x branches."""
+
+  def block(x: Array, w: Array, b: Array) -> Array:
+    around, through = branch(x)
+    return around + relu(affine(through, w, b))
+
+  return block
+
+
+def cases(config: Config, t: Array) -> dict[str, Case]:
+  """Every layer on its own, and one block where a value branches."""
+  n, m, batch = config.features, config.classes, config.batch
+  weights = {"w": (n, m), "b": (m,)}
+  plain_softmax = lambda a: -jnp.sum(t * jax.nn.log_softmax(a)) / len(t)
+  plain_squares = lambda a: 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
+  return {
+    "ReLU": Case(relu, jax.nn.relu, {"x": (batch, n)}),
+    "sigmoid": Case(sigmoid, jax.nn.sigmoid, {"x": (batch, n)}),
+    "affine, one example": Case(affine, plain_affine, {"x": (n,), **weights}),
+    "affine, batch": Case(affine, plain_affine, {"x": (batch, n), **weights}),
+    "softmax with loss": Case(lambda a: softmax_with_loss(a, t), plain_softmax, {"a": (batch, m)}),
+    "identity with loss": Case(
+      lambda a: identity_with_loss(a, t), plain_squares, {"a": (batch, m)}
+    ),
+    "branch": Case(
+      residual(relu, affine, branch),
+      residual(jax.nn.relu, plain_affine, lambda x: (x, x)),
+      {"x": (batch, n), "w": (n, n), "b": (n,)},
+    ),
+  }
+
+
+def scalar(function: Callable[..., Array]) -> Callable[[dict[str, Array]], Array]:
+  """A scalar that depends on every output, as a function of named arguments."""
+
+  def total(arguments: dict[str, Array]) -> Array:
+    y = function(**arguments)
+    return jnp.sum(y * jnp.cos(jnp.arange(y.size).reshape(y.shape)))
+
+  return total
+
+
+def draw(case: Case, rng: np.random.Generator) -> dict[str, Array]:
+  """Normal arguments, in the default precision."""
+  return {name: jnp.asarray(rng.normal(size=s), float) for name, s in case.shapes.items()}
+
+
+def targets(config: Config, rng: np.random.Generator) -> Array:
+  """One-hot rows."""
+  return jnp.asarray(np.eye(config.classes)[rng.integers(0, config.classes, config.batch)], float)
+
+
+def worst(a: dict[str, Array], b: dict[str, Array]) -> float:
+  """Largest absolute difference between two gradients."""
+  return max(float(jnp.max(jnp.abs(a[name] - b[name]))) for name in a)
+
+
+def central_differences(
+  function: Callable[[dict[str, Array]], Array], arguments: dict[str, Array], h: float
+) -> dict[str, Array]:
+  """(f(x + h) - f(x - h)) / 2h for every coordinate of every argument."""
+  result = {}
+  for name, x in arguments.items():
+
+    def at(move: Array, name: str = name, x: Array = x) -> Array:
+      return function({**arguments, name: x + move.reshape(x.shape)})
+
+    moves = h * jnp.eye(x.size, dtype=x.dtype)
+    result[name] = jax.vmap(lambda move, at=at: (at(move) - at(-move)) / (2 * h))(moves)
+    result[name] = result[name].reshape(x.shape)
+  return result
+
+
+DISTANCES = tuple(10.0**power for power in range(-11, -1))
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Each layer against `jax.grad` in both precisions, and against central differences."""
+  claims = []
+  rng = np.random.default_rng(lab.seed)
+  for name, case in cases(config, targets(config, rng)).items():
+    arguments = draw(case, rng)
+    ours, theirs = (jax.grad(scalar(f))(arguments) for f in (case.by_hand, case.plain))
+    what = f"{name}: by hand against jax.grad, float32, worst difference"
+    claims.append(Claim("B03", what, "equal", worst(ours, theirs), at_most(1e-6)))
+  with jax.enable_x64(True):
+    t = targets(config, rng)
+    over_distance = {}
+    for name, case in cases(config, t).items():
+      arguments = draw(case, rng)
+      ours = jax.grad(scalar(case.by_hand))(arguments)
+      over_distance[name] = [
+        worst(ours, central_differences(scalar(case.plain), arguments, h)) for h in DISTANCES
+      ]
+      what = f"{name}: by hand against central differences, float64, worst difference"
+      error = over_distance[name][DISTANCES.index(1e-5)]
+      claims.append(Claim("B03", what, "equal", error, at_most(1e-8)))
+    a = jnp.asarray(rng.normal(size=t.shape))
+    softmax_loss = lambda a: mean_cross_entropy(softmax(a), t)
+    squared_loss = lambda a: 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
+    off = lambda loss, y: float(jnp.max(jnp.abs(len(t) * jax.grad(loss)(a) - (y - t))))
+    claims += [
+      Claim(
+        "B03",
+        "softmax with cross-entropy: jax.grad against y - t, float64, worst difference",
+        "y - t",
+        off(softmax_loss, softmax(a)),
+        at_most(1e-14),
+      ),
+      Claim(
+        "B04",
+        "identity with squared error: jax.grad against y - t, float64, worst difference",
+        "y - t",
+        off(squared_loss, a),
+        at_most(1e-15),
+      ),
+    ]
+  caption = (
+    "Left of the valley rounding rules, right of it curvature; a mistake would be a plateau."
+  )
+  return Report(claims, [Picture("central_differences", errors(over_distance), caption)])
+
+
+def errors(over_distance: Mapping[str, list[float]]) -> Figure:
+  """Worst difference of every layer against the distance h of the central difference."""
+  figure, grid = new_figure("Backward passes against central differences", panel_inches=(6.8, 4.2))
+  axes = grid[0, 0]
+  for index, (name, values) in enumerate(over_distance.items()):
+    look = stroke(index)
+    axes.plot(
+      DISTANCES,
+      np.maximum(values, 1e-16),
+      color=look.colour,
+      linestyle=look.dashes,
+      marker=look.marker,
+      markersize=4.5,
+      label=name,
+    )
+  axes.set_xscale("log")
+  axes.set_yscale("log")
+  label_axes(axes, "h", "largest |by hand - numerical|", "float64")
+  legend_below(figure)
+  return figure

@@ -1,0 +1,112 @@
+"""Four optimisers go down a long valley: the paths on x^2/20 + y^2 (O02).
+
+Saito 2016, section 6.1, figures 6.3 to 6.8 (the notes' figure 5.2): 30 updates from (-7, 2) by SGD
+with rate 0.95, momentum with 0.1, AdaGrad with 1.5 and Adam with 0.3. They are the optimisers that
+all experiments use; that they are optax's, with epsilon elsewhere than in the book, moves
+the ends by less than 1e-5.
+
+    python launch.py --experiment=paths
+
+Expected: the end points of the book's code to 1e-5; a few seconds.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from research.config import config, part, static, traced
+from research.figures.paths import descent_paths
+from research.lab.lab import Lab
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, within
+
+
+@config
+class Config:
+  """The book's settings."""
+
+  updates: int = static(30, "steps of each path", at_least=1)
+  x: float = traced(-7.0, "where the paths begin")
+  y: float = traced(2.0, "where the paths begin")
+  sgd: Optimizer = part(Optimizer("sgd", 0.95))
+  momentum: Optimizer = part(Optimizer("momentum", 0.1))
+  adagrad: Optimizer = part(Optimizer("adagrad", 1.5, epsilon=1e-7))
+  adam: Optimizer = part(Optimizer("adam", 0.3))
+
+
+def valley(x: Any, y: Any) -> Any:
+  """Steep across, nearly flat along: the gradient hardly ever points to the minimum."""
+  return x**2 / 20 + y**2
+
+
+def path(optimizer: Optimizer, start: Float[Array, "2"], updates: int) -> Float[Array, "points 2"]:
+  """The start and the point after every update."""
+  rule = make(optimizer, updates)
+
+  def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
+    point, state = carry
+    gradient = jax.grad(lambda point: valley(point[0], point[1]))(point)
+    change, state = rule.update(gradient, state, point)
+    point = optax.apply_updates(point, change)
+    return (point, state), point
+
+  _, points = jax.lax.scan(step, (start, rule.init(start)), None, length=updates)
+  return jnp.concatenate([start[None], points])
+
+
+ENDS = {  # of the book's code
+  "sgd": (-0.350393, 0.084782),
+  "momentum": (0.896414, 0.088086),
+  "adagrad": (-0.120162, 0.0),
+  "adam": (0.136007, 0.318245),
+}
+
+
+def paths(config: Config) -> dict[str, np.ndarray]:
+  """All four, in float64."""
+  with jax.enable_x64(True):
+    start = jnp.array([config.x, config.y])
+    return {name: np.asarray(path(getattr(config, name), start, config.updates)) for name in ENDS}
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """The end points, and the figure."""
+  del lab
+  found = paths(config)
+  names = {"sgd": "SGD", "momentum": "Momentum", "adagrad": "AdaGrad", "adam": "Adam"}
+  return Report(
+    [
+      Claim(
+        "O02",
+        f"{names[name]}: {axis} after {config.updates} updates",
+        f"{end[column]}",
+        found[name][-1, column],
+        within(end[column], 1e-5),
+      )
+      for name, end in ENDS.items()
+      for column, axis in enumerate("xy")
+    ],
+    [
+      Picture(
+        "paths",
+        descent_paths(
+          valley,
+          {
+            f"{names[name]}, learning rate {getattr(config, name).learning_rate:g}": points
+            for name, points in found.items()
+          },
+          title="Four optimisers on x²/20 + y²",
+          x_range=(-10, 10),
+          y_range=(-5, 5),
+          levels=[0.05, 0.2, 0.5, 1, 2, 3.5, 5.5, 8, 11, 15, 20],
+          minimum=(0, 0),
+        ),
+        "SGD zigzags across the valley; momentum swings like a ball; AdaGrad goes straight, with "
+        "ever shorter steps; Adam swings a little. Filled: the start; open: the end.",
+      )
+    ],
+  )

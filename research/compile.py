@@ -24,8 +24,8 @@ from research.learner import Config, Learner, Metrics, State
 from research.metrics import Mean
 
 PARALLEL = ("jit", "shard", "pmap")
-# Work worth one dispatch: about a quarter of a second, so that a signal is answered soon, capped
-# because longer loops gain nothing. Found with benchmarks/dispatch.py.
+# Work worth one dispatch: at the rates that such devices reach about a quarter of a second, so that
+# a signal is answered soon; capped, because longer loops gain nothing.
 FLOPS_PER_DISPATCH = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
 MOST_STEPS_PER_DISPATCH = 512
 

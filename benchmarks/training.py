@@ -149,18 +149,31 @@ def row(result: dict[str, Any]) -> str:
   return "| " + " | ".join(cells) + " |"
 
 
-HEADER = """\
+NOTE = """\
 Steps per second are medians of the turns (the best turn in brackets), seconds are with a cold /
 warm compilation cache, MB are the whole process's peak.
-
-| network, batch | JAX | PyTorch | its best way | ratio | by processor time | compile s | first
-step s | PyTorch's \ | MB JAX / PyTorch | losses differ by | load |
-|---|---|---|---|---|---|---|---|---|---|---|---|"""
+"""
+COLUMNS = (
+  "network, batch",
+  "JAX",
+  "PyTorch",
+  "its best way",
+  "ratio",
+  "by processor time",
+  "compile s",
+  "first step s",
+  "PyTorch's",
+  "MB JAX / PyTorch",
+  "losses differ by",
+  "load",
+)
 
 
 def main(_: list[str]) -> None:
   """Measures and prints."""
-  print(HEADER, flush=True)
+  print(NOTE)
+  print("| " + " | ".join(COLUMNS) + " |")
+  print("|" + "---|" * len(COLUMNS), flush=True)
   results = []
   for name in FLAGS.networks:
     results.append(compare(name))

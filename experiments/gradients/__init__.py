@@ -1,0 +1,1 @@
+"""Losses, numerical gradients and gradient descent (inventory family L)."""

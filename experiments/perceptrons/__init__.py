@@ -1,0 +1,1 @@
+"""Perceptrons and forward nets (inventory family P)."""

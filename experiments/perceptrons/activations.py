@@ -1,0 +1,198 @@
+"""Activations and their derivatives, and why a linear one makes depth useless (P04, P05).
+
+Saito 2016, section 3.2: step, sigmoid, ReLU, tanh and identity on x in [-5, 5) in steps of 0.1,
+with sigmoid(1) = 0.731... and sigmoid(2) = 0.880.... With h(x) = cx three layers are one,
+h(h(h(x))) = c^3 x, and so is any linear net: here three layers of random weights and biases are
+compared with the best single affine map.
+
+    python launch.py --experiment=activations
+
+Expected: a linear net leaves an affine map nothing (below 1e-20 of the variance), all others do.
+No training; about 5 seconds on two CPU cores.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from research.config import config, static, traced
+from research.figures.functions import Panel, function_curves
+from research.lab.lab import Lab
+from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+
+Function = Callable[[Array], Array]
+
+
+@config
+class Config:
+  """The random nets of P05."""
+
+  slope: float = traced(1.5, "c of the linear activation h(x) = cx", above=0)
+  nets: int = static(100, "random nets of three layers", at_least=1)
+  width: int = static(8, "inputs, units of each layer, and outputs", at_least=3)
+  examples: int = static(500, "random inputs to each net", at_least=100)
+
+
+class Activation(NamedTuple):
+  """h(x), and its derivative written out."""
+
+  value: Function
+  slope: Function
+
+
+def sigmoid(x: Array) -> Array:
+  """1 / (1 + exp(-x)), without overflow: exp of a positive number is never taken."""
+  small = jnp.exp(-jnp.abs(x))
+  return jnp.where(x >= 0, 1.0, small) / (1 + small)
+
+
+ACTIVATIONS = {
+  "step": Activation(lambda x: (x > 0).astype(x.dtype), jnp.zeros_like),
+  "sigmoid": Activation(sigmoid, lambda x: sigmoid(x) * sigmoid(-x)),
+  "ReLU": Activation(lambda x: jnp.maximum(x, 0), lambda x: (x > 0).astype(x.dtype)),
+  "tanh": Activation(jnp.tanh, lambda x: 1 - jnp.tanh(x) ** 2),
+  "identity": Activation(lambda x: x, jnp.ones_like),
+}
+
+
+def slope_error(activation: Activation, x: Float[Array, " n"], h: float = 1e-5) -> float:
+  """Largest difference between the written derivative and the central difference, away from 0.
+
+  Step and ReLU have no derivative at 0; a difference quotient across it means nothing.
+  """
+  x = x[jnp.abs(x) > h]
+  quotient = (activation.value(x + h) - activation.value(x - h)) / (2 * h)
+  return float(jnp.max(jnp.abs(activation.slope(x) - quotient)))
+
+
+def beyond_affine(h: Function, config: Config, key: Array) -> Float[Array, ""]:
+  """Share of a random three-layer net's variance that the best affine map of its input misses."""
+  keys = jax.random.split(key, 7)
+  inputs = x = jax.random.normal(keys[0], (config.examples, config.width))
+  for layer in range(3):
+    weights = jax.random.normal(keys[1 + layer], (config.width, config.width))
+    x = h(
+      x @ weights / jnp.sqrt(config.width) + jax.random.normal(keys[4 + layer], (config.width,))
+    )
+  affine = jnp.column_stack([inputs, jnp.ones(config.examples)])
+  missed = x - affine @ jnp.linalg.lstsq(affine, x)[0]
+  return jnp.sum(missed**2) / jnp.sum((x - x.mean(axis=0)) ** 2)
+
+
+def rank_through_a_waist(h: Function, config: Config, key: Array, waist: int) -> int:
+  """Rank of the outputs of a net without biases, width-waist-width, over more inputs than units."""
+  first, second, third = jax.random.split(key, 3)
+  x = jax.random.normal(first, (config.examples, config.width))
+  x = h(x @ jax.random.normal(second, (config.width, waist)))
+  return int(jnp.linalg.matrix_rank(h(x @ jax.random.normal(third, (waist, config.width)))))
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Values, derivatives, and what depth adds; all in float64."""
+  with jax.enable_x64(True):
+    grid = jnp.arange(-50, 50) / 10
+    linear = lambda x: config.slope * x
+    keys = jax.random.split(lab.key("nets"), config.nets)
+    share = lambda h: jax.jit(jax.vmap(lambda key: beyond_affine(h, config, key)))(keys)
+    shares = {
+      name: np.asarray(share(activation.value))
+      for name, activation in (ACTIVATIONS | {"linear": Activation(linear, jnp.ones_like)}).items()
+    }
+    thrice = jnp.max(
+      jnp.abs(linear(linear(linear(grid))) / (config.slope**3 * grid) - 1)[grid != 0]
+    )
+    waist = config.width // 2
+    ranks = {
+      name: rank_through_a_waist(h, config, lab.key("waist"), waist)
+      for name, h in {"linear": linear, "ReLU": ACTIVATIONS["ReLU"].value}.items()
+    }
+    claims = [
+      Claim(
+        "P04", "sigmoid(1)", "0.731...", float(sigmoid(jnp.array(1.0))), within(0.7315, 0.0005)
+      ),
+      Claim(
+        "P04", "sigmoid(2)", "0.880...", float(sigmoid(jnp.array(2.0))), within(0.8805, 0.0005)
+      ),
+      *(
+        Claim(
+          "P04",
+          f"{name}: derivative against central differences, largest error on the grid",
+          "equal",
+          slope_error(activation, grid),
+          at_most(1e-9),
+        )
+        for name, activation in ACTIVATIONS.items()
+      ),
+      Claim(
+        "P05",
+        "h(h(h(x))) against c^3 x on the grid, h(x) = cx, largest relative error",
+        "equal",
+        float(thrice),
+        at_most(1e-15),
+      ),
+      *(
+        Claim(
+          "P05",
+          f"{name}, three random layers: variance that no affine map gives, largest of the nets",
+          "none",
+          shares[name].max(),
+          at_most(1e-20),
+        )
+        for name in ("identity", "linear")
+      ),
+      *(
+        Claim(
+          "P05",
+          f"{name}, three random layers: variance that no affine map gives, smallest of the nets",
+          "some",
+          shares[name].min(),
+          at_least(0.001),
+          "%",
+        )
+        for name in ("step", "sigmoid", "ReLU", "tanh")
+      ),
+      Claim(
+        "P05",
+        f"linear: rank of the outputs behind a layer of {waist} units",
+        str(waist),
+        ranks["linear"],
+        equals(waist),
+      ),
+      Claim(
+        "P05",
+        f"ReLU: rank of the outputs behind a layer of {waist} units",
+        f"above {waist}",
+        ranks["ReLU"],
+        at_least(waist + 1),
+      ),
+    ]
+    drawn = jnp.linspace(-5, 5, 401)
+    curves = lambda part: {
+      name: (drawn, getattr(activation, part)(drawn)) for name, activation in ACTIVATIONS.items()
+    }
+    panels = [
+      Panel("h(x)", curves("value"), "activation"),
+      Panel("h'(x)", curves("slope"), "derivative"),
+    ]
+    both = ("step", "sigmoid")
+    comparison = Panel("h(x)", {name: curves("value")[name] for name in both})
+  return Report(
+    claims,
+    [
+      Picture(
+        "activations",
+        function_curves(panels, title="Activations and their derivatives", x="x"),
+        "Step's derivative is 0 wherever it has one, so that nothing could be learned through it; "
+        "sigmoid's is at most 1/4, ReLU's is 1 or 0.",
+      ),
+      Picture(
+        "step_and_sigmoid",
+        function_curves([comparison], title="Step and sigmoid", x="x"),
+        "Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
+      ),
+    ],
+  )

@@ -1,0 +1,67 @@
+"""Functions of two variables: arrows over the plane, and paths over contours."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from research.figures.style import FAINT, INK, label_axes, legend_below, new_figure, stroke
+
+
+def arrow_field(
+  points: ArrayLike, vectors: ArrayLike, *, title: str, axis_names: tuple[str, str], note: str = ""
+) -> Figure:
+  """Arrows `vectors` [n, 2], each with its tail at its point of `points` [n, 2].
+
+  The lengths are to scale among themselves; `note` stands above the panel.
+  """
+  figure, grid = new_figure(title, panel_inches=(5.2, 5.0))
+  axes = grid[0, 0]
+  axes.quiver(*np.asarray(points).T, *np.asarray(vectors).T, angles="xy", color=INK, width=0.003)
+  label_axes(axes, *axis_names, note)
+  axes.set_aspect("equal")
+  return figure
+
+
+def contour_paths(
+  x: ArrayLike,
+  y: ArrayLike,
+  heights: ArrayLike,
+  paths: Mapping[str, ArrayLike],
+  *,
+  title: str,
+  axis_names: tuple[str, str],
+  levels: int | Sequence[float] = 12,
+  note: str = "",
+) -> Figure:
+  """Paths [steps, 2] of points over the contours of `heights` [len(y), len(x)].
+
+  Every point of a path has a marker; a ring marks where it starts.
+  """
+  figure, grid = new_figure(title, panel_inches=(5.4, 5.0))
+  axes = grid[0, 0]
+  x, y = np.asarray(x), np.asarray(y)
+  lines = axes.contour(x, y, np.asarray(heights), levels=levels, colors="#909090", linewidths=0.8)
+  axes.clabel(lines, fontsize=8, fmt="%g")
+  for index, (name, path) in enumerate(paths.items()):
+    look, points = stroke(index), np.asarray(path)
+    axes.plot(
+      *points.T,
+      label=name,
+      color=look.colour,
+      linestyle=look.dashes,
+      marker=look.marker,
+      markersize=4.5,
+      linewidth=1.2,
+    )
+    axes.plot(*points[0], "o", markersize=11, markerfacecolor="none", markeredgecolor=look.colour)
+  label_axes(axes, *axis_names, note)
+  axes.grid(False)
+  axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)
+  axes.axvline(0, color=FAINT, linewidth=0.6, zorder=0)
+  axes.set_xlim(x.min(), x.max())
+  axes.set_ylim(y.min(), y.max())
+  axes.set_aspect("equal")
+  legend_below(figure)
+  return figure

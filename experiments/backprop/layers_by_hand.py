@@ -11,6 +11,7 @@ Expected: equal to `jax.grad` to 1e-6 in float32, and to central differences to 
 few seconds.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -223,7 +224,7 @@ def run(config: Config, lab: Lab) -> Report:
   rng = np.random.default_rng(lab.seed)
   for name, case in cases(config, targets(config, rng)).items():
     arguments = draw(case, rng)
-    ours, theirs = (jax.grad(scalar(f))(arguments) for f in (case.by_hand, case.plain))
+    ours, theirs = (jax.jit(jax.grad(scalar(f)))(arguments) for f in (case.by_hand, case.plain))
     what = f"{name}: by hand against jax.grad, float32, worst difference"
     claims.append(Claim("B03", what, "equal", worst(ours, theirs), at_most(1e-6)))
   with jax.enable_x64(True):
@@ -231,10 +232,9 @@ def run(config: Config, lab: Lab) -> Report:
     over_distance = {}
     for name, case in cases(config, t).items():
       arguments = draw(case, rng)
-      ours = jax.grad(scalar(case.by_hand))(arguments)
-      over_distance[name] = [
-        worst(ours, central_differences(scalar(case.plain), arguments, h)) for h in DISTANCES
-      ]
+      ours = jax.jit(jax.grad(scalar(case.by_hand)))(arguments)
+      numerical = jax.jit(functools.partial(central_differences, scalar(case.plain)))
+      over_distance[name] = [worst(ours, numerical(arguments, h)) for h in DISTANCES]
       what = f"{name}: by hand against central differences, float64, worst difference"
       error = over_distance[name][DISTANCES.index(1e-5)]
       claims.append(Claim("B03", what, "equal", error, at_most(1e-8)))

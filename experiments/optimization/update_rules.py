@@ -51,21 +51,21 @@ class Rule(NamedTuple):
   """The first memory; from config, memory, gradient and t = 1, 2, ... the next and the update."""
 
   init: Callable[[Vector], Any]
-  update: Callable[[Config, Any, Vector, int], tuple[Any, Vector]]
+  update: Callable[[Config, Any, Vector, Any], tuple[Any, Vector]]
 
 
-def sgd(c: Config, memory: None, g: Vector, t: int) -> tuple[None, Vector]:
+def sgd(c: Config, memory: None, g: Vector, t: Array) -> tuple[None, Vector]:
   """Down the gradient."""
   return memory, -c.learning_rate * g
 
 
-def momentum(c: Config, v: Vector, g: Vector, t: int) -> tuple[Vector, Vector]:
+def momentum(c: Config, v: Vector, g: Vector, t: Array) -> tuple[Vector, Vector]:
   """A ball with friction: equations 5.1a and 5.1b of the notes."""
   v = c.momentum * v - c.learning_rate * g
   return v, v
 
 
-def nesterov(c: Config, v: Vector, g: Vector, t: int) -> tuple[Vector, Vector]:
+def nesterov(c: Config, v: Vector, g: Vector, t: Array) -> tuple[Vector, Vector]:
   """The gradient is taken where momentum will have led; Bengio's equation 7, in those places."""
   update = c.momentum**2 * v - (1 + c.momentum) * c.learning_rate * g
   return c.momentum * v - c.learning_rate * g, update
@@ -74,7 +74,7 @@ def nesterov(c: Config, v: Vector, g: Vector, t: int) -> tuple[Vector, Vector]:
 def adagrad(epsilon: float, *, inside: bool) -> Rule:
   """Every coordinate's rate falls with the squares of its gradients so far."""
 
-  def update(c: Config, h: Vector, g: Vector, t: int) -> tuple[Vector, Vector]:
+  def update(c: Config, h: Vector, g: Vector, t: Array) -> tuple[Vector, Vector]:
     h = h + g**2
     return h, -c.learning_rate * g / divisor(h, epsilon, inside)
 
@@ -84,7 +84,7 @@ def adagrad(epsilon: float, *, inside: bool) -> Rule:
 def rmsprop(epsilon: float, *, inside: bool) -> Rule:
   """As AdaGrad, but old gradients are forgotten."""
 
-  def update(c: Config, h: Vector, g: Vector, t: int) -> tuple[Vector, Vector]:
+  def update(c: Config, h: Vector, g: Vector, t: Array) -> tuple[Vector, Vector]:
     h = c.decay * h + (1 - c.decay) * g**2
     return h, -c.learning_rate * g / divisor(h, epsilon, inside)
 
@@ -94,7 +94,7 @@ def rmsprop(epsilon: float, *, inside: bool) -> Rule:
 def adam(epsilon: float, *, beside_corrected: bool) -> Rule:
   """Means of g and g^2, freed of their start at zero."""
 
-  def update(c: Config, memory: tuple, g: Vector, t: int) -> tuple[tuple, Vector]:
+  def update(c: Config, memory: tuple, g: Vector, t: Array) -> tuple[tuple, Vector]:
     m, v = memory
     m = c.beta1 * m + (1 - c.beta1) * g
     v = c.beta2 * v + (1 - c.beta2) * g**2
@@ -159,7 +159,7 @@ PLACEMENTS = {
 def updates_by_hand(rule: Rule, config: Config, gradients: Float[Array, "steps n"]) -> Array:
   """Every update [steps, n], for gradients that do not depend on them."""
 
-  def one(memory: Any, step: tuple[Vector, int]) -> tuple[Any, Vector]:
+  def one(memory: Any, step: tuple[Vector, Array]) -> tuple[Any, Vector]:
     return rule.update(config, memory, *step)
 
   times = jnp.arange(1, len(gradients) + 1, dtype=gradients.dtype)

@@ -1,0 +1,161 @@
+"""Exponentially weighted averages, and what correcting their start does (O05).
+
+Ng, course 2 week 2: v_t = beta v_(t-1) + (1 - beta) theta_t averages over about 1 / (1 - beta) days
+of London's temperature; with beta 0.5, 0.9 and 0.98. It starts at 0, so the first averages are far
+too low; v_t / (1 - beta^t) is not. The temperatures here are generated, in Fahrenheit as in
+the lecture: a year's wave of 14 degrees about 52, and daily noise of 5 degrees.
+
+    python launch.py --experiment=averages
+
+Expected: the corrected first value is the first day's; the average over ten days is nearest to the
+season; lags of about 2, 10 and 50 days; a few seconds.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, static, traced
+from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.lab import Lab
+from research.report import Claim, Picture, Report, at_least, at_most, within
+
+DAYS = 365
+EARLY = 20  # days in which the start still shows
+BETAS = (0.5, 0.9, 0.98)
+
+
+@config
+class Config:
+  """The weather."""
+
+  years: int = static(50, "years over which errors are averaged", at_least=1)
+  mean: float = traced(52.0, "yearly mean in degrees")
+  wave: float = traced(14.0, "height of the yearly wave in degrees", at_least=0)
+  noise: float = traced(5.0, "standard deviation of the daily noise in degrees", at_least=0)
+
+
+def average(theta: Float[Array, " days"], beta: float) -> Float[Array, " days"]:
+  """v_t = beta v_(t-1) + (1 - beta) theta_t, from v_0 = 0."""
+
+  def day(v: Array, theta_t: Array) -> tuple[Array, Array]:
+    v = beta * v + (1 - beta) * theta_t
+    return v, v
+
+  return jax.lax.scan(day, jnp.zeros((), theta.dtype), theta)[1]
+
+
+def corrected(v: Float[Array, " days"], beta: float) -> Float[Array, " days"]:
+  """v_t / (1 - beta^t): the weights of the days so far add up to one."""
+  t = jnp.arange(1, len(v) + 1, dtype=v.dtype)
+  return v / (1 - beta**t)
+
+
+def season(config: Config) -> np.ndarray:
+  """Temperature without noise, coldest on 20 January."""
+  return config.mean - config.wave * np.cos(2 * np.pi * (np.arange(DAYS) - 19) / DAYS)
+
+
+def lag(beta: float) -> float:
+  """Days by which the average is behind a steady rise of a degree a day, once its start is over."""
+  rise = jnp.arange(3000.0)
+  return float(rise[-1] - average(rise, beta)[-1])
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Many years of the same season, in float64."""
+  with jax.enable_x64(True):
+    true = season(config)
+    noise = np.random.default_rng(lab.seed).normal(0, config.noise, (config.years, DAYS))
+    theta = jnp.asarray(true + noise)
+    raw = {beta: jax.vmap(lambda year, b=beta: average(year, b))(theta) for beta in BETAS}
+    right = {beta: jax.vmap(lambda v, b=beta: corrected(v, b))(raw[beta]) for beta in BETAS}
+    rmse = lambda v, days: float(np.sqrt(np.mean(np.square(np.asarray(v) - true)[:, days])))
+    late, early = slice(EARLY, None), slice(0, EARLY)
+    first = max(float(jnp.max(jnp.abs(right[b][:, 0] - theta[:, 0]))) for b in BETAS)
+    return Report(
+      [
+        Claim(
+          "O05",
+          "corrected average of the first day less the first day's temperature, all betas",
+          "equal",
+          first,
+          at_most(1e-12),
+        ),
+        *(
+          Claim(
+            "O05",
+            f"beta {beta}: days behind a steady rise",
+            f"1 / (1 - beta) = {1 / (1 - beta):.0f}",
+            lag(beta),
+            within(round(1 / (1 - beta)), 1.000001),  # exactly one less, for today has age 0
+          )
+          for beta in BETAS
+        ),
+        *(
+          Claim(
+            "O05",
+            f"beta {beta}: error of the first {EARLY} days, uncorrected / corrected",
+            "corrected is better",
+            rmse(raw[beta], early) / rmse(right[beta], early),
+            at_least(1.2),
+          )
+          for beta in BETAS
+        ),
+        *(
+          Claim(
+            "O05",
+            f"error against the season: beta {worse} / beta 0.9",
+            f"{reason} (Ng)",
+            rmse(right[worse], late) / rmse(right[0.9], late),
+            at_least(1.2),
+          )
+          for worse, reason in ((0.5, "too noisy"), (0.98, "too late"))
+        ),
+      ],
+      [
+        Picture(
+          "year",
+          a_year(np.asarray(theta[0]), {beta: np.asarray(right[beta][0]) for beta in BETAS}),
+          "A small beta follows the noise, a large one comes too late.",
+        ),
+        Picture(
+          "start",
+          the_start(np.asarray(theta[0]), np.asarray(raw[0.98][0]), np.asarray(right[0.98][0])),
+          "Uncorrected, the average climbs from zero for two months.",
+        ),
+      ],
+    )
+
+
+def a_year(theta: np.ndarray, averages: dict[float, np.ndarray]) -> Figure:
+  """Daily temperatures and their averages."""
+  figure, grid = new_figure("Averages of a year's temperatures", panel_inches=(7.6, 4.0))
+  axes = grid[0, 0]
+  days = np.arange(1, DAYS + 1)
+  axes.plot(days, theta, ".", color="#9a9a9a", markersize=3, label="day")
+  for index, (beta, values) in enumerate(averages.items()):
+    look = stroke(index)
+    name = f"beta = {beta}, about {1 / (1 - beta):.0f} days"
+    axes.plot(days, values, color=look.colour, linestyle=look.dashes, linewidth=1.8, label=name)
+  label_axes(axes, "day", "temperature (°F)", "bias corrected")
+  legend_below(figure)
+  return figure
+
+
+def the_start(theta: np.ndarray, raw: np.ndarray, right: np.ndarray) -> Figure:
+  """The first quarter of the year."""
+  figure, grid = new_figure("Bias correction, beta = 0.98", panel_inches=(6.4, 3.8))
+  axes = grid[0, 0]
+  days = np.arange(1, 91)
+  axes.plot(days, theta[:90], ".", color="#9a9a9a", markersize=4, label="day")
+  for index, (name, values) in enumerate({"as it is": raw, "corrected": right}.items()):
+    look = stroke(index)
+    axes.plot(
+      days, values[:90], color=look.colour, linestyle=look.dashes, linewidth=1.8, label=name
+    )
+  label_axes(axes, "day", "temperature (°F)")
+  legend_below(figure)
+  return figure

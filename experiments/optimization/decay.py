@@ -1,0 +1,174 @@
+"""Learning-rate decay: five schedules, and why a constant rate never settles (O06).
+
+Ng, course 2 week 2: alpha0 / (1 + decay epoch), which is 0.1, 0.067, 0.05, 0.04 after 1 to 4 epochs
+for alpha0 0.2 and decay 1; 0.95^epoch alpha0; k / sqrt(t); a staircase; and rates set by hand. On a
+quadratic w^2 / 2 whose gradient carries unit noise, a constant rate alpha hovers at a mean loss of
+alpha / (2 (2 - alpha)) for ever.
+
+    python launch.py --experiment=decay
+
+Expected: Ng's rates; every decay ends below the constant rate; a few seconds.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, static, traced
+from research.figures.curves import draw_curve
+from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.lab import Lab
+from research.report import Claim, Picture, Report, at_most, within, within_ratio
+
+
+@config
+class Config:
+  """The noisy quadratic."""
+
+  epochs: int = static(100, "epochs", at_least=10)
+  steps_per_epoch: int = static(20, "updates in an epoch", at_least=1)
+  runs: int = static(2000, "runs whose mean is taken", at_least=1)
+  rate: float = traced(0.2, "the first learning rate", above=0, below=2)
+  start: float = traced(5.0, "the first w")
+
+
+# Schedules as factors of the rate, functions of the epoch (and of k, decay and the like).
+
+
+def inverse(epoch: Array, decay: float = 1.0) -> Array:
+  """1 / (1 + decay epoch)."""
+  return 1 / (1 + decay * epoch)
+
+
+def exponential(epoch: Array, base: float = 0.95) -> Array:
+  """base^epoch."""
+  return base**epoch
+
+
+def inverse_root(epoch: Array, k: float = 1.0) -> Array:
+  """k / sqrt(t), where t counts epochs from 1."""
+  return k / jnp.sqrt(epoch + 1)
+
+
+def staircase(epoch: Array, factor: float = 0.5, every: int = 10) -> Array:
+  """Multiplied by `factor` after every so many epochs."""
+  return factor ** jnp.floor(epoch / every)
+
+
+def by_hand(epoch: Array, changes: tuple[tuple[int, float], ...]) -> Array:
+  """From each named epoch on, the factor that somebody chose while watching."""
+  factors = jnp.array([1.0, *(factor for _, factor in changes)])
+  return factors[jnp.searchsorted(jnp.array([at for at, _ in changes]), epoch, side="right")]
+
+
+CHOSEN = ((10, 0.3), (30, 0.1), (60, 0.03))
+SCHEDULES: dict[str, Callable[[Array], Array]] = {
+  "constant": jnp.ones_like,
+  "1 / (1 + epoch)": inverse,
+  "0.95^epoch": exponential,
+  "1 / sqrt(t)": inverse_root,
+  "staircase": staircase,
+  "by hand": functools.partial(by_hand, changes=CHOSEN),
+}
+GOLDEN = (  # schedule, first rate, epoch, rate, and the half of its last digit
+  ("1 / (1 + epoch)", 0.2, 1, 0.1, 5e-4),
+  ("1 / (1 + epoch)", 0.2, 2, 0.067, 5e-4),
+  ("1 / (1 + epoch)", 0.2, 3, 0.05, 5e-4),
+  ("1 / (1 + epoch)", 0.2, 4, 0.04, 5e-4),
+  ("0.95^epoch", 1, 10, 0.598737, 5e-7),
+  ("1 / sqrt(t)", 1, 3, 0.5, 0),
+  ("staircase", 1, 9, 1, 0),
+  ("staircase", 1, 10, 0.5, 0),
+  ("staircase", 1, 29, 0.25, 0),
+  ("by hand", 1, 9, 1, 0),
+  ("by hand", 1, 10, 0.3, 1e-7),
+  ("by hand", 1, 60, 0.03, 1e-7),
+)
+
+
+def mean_losses(
+  schedule: Callable[[Array], Array], config: Config, key: Array
+) -> Float[Array, " epochs"]:
+  """Loss at the end of every epoch, the mean over all runs; the noise is the same for all."""
+
+  def step(w: Float[Array, " runs"], t: Array) -> tuple[Array, Array]:
+    noise = jax.random.normal(jax.random.fold_in(key, t), w.shape)
+    epoch = (t // config.steps_per_epoch).astype(float)
+    w = w - config.rate * schedule(epoch) * (w + noise)
+    return w, jnp.mean(jnp.square(w)) / 2
+
+  times = jnp.arange(config.epochs * config.steps_per_epoch)
+  _, losses = jax.lax.scan(step, jnp.full(config.runs, config.start), times)
+  return losses[config.steps_per_epoch - 1 :: config.steps_per_epoch]
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Golden values of the schedules, then the noisy quadratic under each."""
+  key = lab.key("noise")
+  losses = {
+    name: np.asarray(jax.jit(functools.partial(mean_losses, schedule))(config, key))
+    for name, schedule in SCHEDULES.items()
+  }
+  tail = {name: float(np.mean(values[-10:])) for name, values in losses.items()}
+  hovering = config.rate / (2 * (2 - config.rate))
+  return Report(
+    [
+      *(
+        Claim(
+          "O06",
+          f"{name} from {first:g}: rate at epoch {epoch}",
+          f"{rate:g}",
+          first * float(SCHEDULES[name](jnp.float32(epoch))),
+          within(rate, tolerance),
+        )
+        for name, first, epoch, rate, tolerance in GOLDEN
+      ),
+      Claim(
+        "O06",
+        "constant rate: mean loss of the last ten epochs",
+        f"alpha / (2 (2 - alpha)) = {hovering:.5f}",
+        tail["constant"],
+        within_ratio(hovering, 0.05),
+      ),
+      *(
+        Claim(
+          "O06",
+          f"{name}: mean loss of the last ten epochs / that of the constant rate",
+          "smaller",
+          tail[name] / tail["constant"],
+          at_most(0.5),
+        )
+        for name in SCHEDULES
+        if name != "constant"
+      ),
+    ],
+    [
+      Picture(
+        "decay",
+        rates_and_losses(config, losses),
+        "The constant rate is as fast at first, and then hovers; the others go on.",
+      )
+    ],
+  )
+
+
+def rates_and_losses(config: Config, losses: dict[str, np.ndarray]) -> Figure:
+  """The rates, and the loss under each."""
+  figure, grid = new_figure("Learning-rate decay on a noisy quadratic", columns=2)
+  epochs = np.arange(config.epochs)
+  for index, (name, values) in enumerate(losses.items()):
+    rates = config.rate * np.asarray(SCHEDULES[name](jnp.asarray(epochs, jnp.float32)))
+    offset = index / len(losses)
+    draw_curve(grid[0, 0], epochs, rates, name=name, look=stroke(index), offset=offset)
+    draw_curve(grid[0, 1], epochs + 1, values, name=name, look=stroke(index), offset=offset)
+  label_axes(grid[0, 0], "epoch", "learning rate")
+  label_axes(grid[0, 1], "epoch", "mean loss")
+  for axes in grid[0]:
+    axes.set_yscale("log")
+  legend_below(figure)
+  return figure

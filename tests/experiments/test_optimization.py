@@ -1,0 +1,136 @@
+"""Update rules, averages, decay, clipping and deep nets: their numbers, and the traps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.optimization import (
+  averages,
+  clipping,
+  decay,
+  deep_linear,
+  paths,
+  saddles,
+  update_rules,
+)
+
+
+class FakeLab:
+  seed = 0
+
+  def key(self, name):
+    return jax.random.fold_in(jax.random.key(0), len(name))
+
+
+def failed(report):
+  return [f"{claim.what}: {claim.ours}" for claim in report.claims if claim.verdict == "fail"]
+
+
+@pytest.mark.parametrize("name", update_rules.PAIRS)
+def test_rules_equal_optax_step_by_step(name):
+  with jax.enable_x64(True):
+    config = update_rules.Config(steps=20, size=7)
+    gradients = update_rules.draw(config, 1)
+    pair = update_rules.PAIRS[name]
+    assert update_rules.worst_difference(pair, config, gradients) < 1e-13
+
+
+def test_the_books_first_nesterov_is_another_formula():
+  def updated_velocity(c, v, g, t):
+    v = c.momentum * v - c.learning_rate * g
+    return v, c.momentum**2 * v - (1 + c.momentum) * c.learning_rate * g
+
+  with jax.enable_x64(True):
+    config = update_rules.Config(steps=20, size=7)
+    pair = update_rules.PAIRS["Nesterov"]
+    wrong = pair._replace(by_hand=update_rules.Rule(jnp.zeros_like, updated_velocity))
+    gradients = update_rules.draw(config, 1)
+    assert update_rules.worst_difference(wrong, config, gradients) > 0.1
+
+
+def test_epsilon_acts_where_the_formulas_say():
+  with jax.enable_x64(True):
+    for rule, predicted in update_rules.PLACEMENTS.values():
+      at_half = update_rules.half_way(rule, update_rules.Config())
+      assert at_half == pytest.approx(predicted, rel=0.01)
+
+
+def test_the_paths_end_where_the_books_do():
+  for name, points in paths.paths(paths.Config()).items():
+    assert points.shape == (31, 2)
+    np.testing.assert_allclose(points[0], [-7, 2])
+    np.testing.assert_allclose(points[-1], paths.ENDS[name], atol=1e-5)
+
+
+def test_averages():
+  assert not failed(averages.run(averages.Config(years=5), FakeLab()))
+  v = averages.average(jnp.array([10.0, 20.0]), 0.9)
+  np.testing.assert_allclose(v, [1, 2.9], rtol=1e-6)
+  np.testing.assert_allclose(averages.corrected(v, 0.9), [10, 2.9 / 0.19], rtol=1e-5)
+
+
+def test_decay():
+  report = decay.run(decay.Config(runs=500), FakeLab())
+  assert not failed(report)
+  assert len(report.claims) == len(decay.GOLDEN) + 1 + 5
+
+
+def test_clipping_is_by_theta_and_not_by_zero():
+  gradient = {"a": jnp.array([3.0]), "b": jnp.array([[4.0]])}
+  clipped = clipping.clip(gradient, 1.0)
+  np.testing.assert_allclose([clipped["a"][0], clipped["b"][0, 0]], [0.6, 0.8], rtol=1e-6)
+  short = clipping.clip(gradient, 5.5)
+  assert short["a"][0] == 3 and short["b"][0, 0] == 4
+  nothing = clipping.clip(gradient, 0.0)  # the notes' text: every gradient would be lost
+  assert float(clipping.norm(nothing)) == 0
+
+
+def test_clipping_survives_zero_and_huge_gradients():
+  zero = clipping.clip({"a": jnp.zeros(3)}, 1.0)
+  np.testing.assert_array_equal(zero["a"], 0)
+  huge = clipping.clip({"a": jnp.full(3, 1e30)}, 1.0)
+  assert float(clipping.norm(huge)) == pytest.approx(1, rel=1e-6)
+  assert float(clipping.norm({"a": jnp.array([3e-30, 4e-30])})) == pytest.approx(5e-30, rel=1e-6)
+
+
+def test_the_cliff_is_descended_only_with_clipping():
+  losses, _ = clipping.descend(clipping.Config(), is_clipped=True)
+  assert float(losses[-1]) < 1e-6
+  losses, _ = clipping.descend(clipping.Config(), is_clipped=False)
+  assert not np.isfinite(losses[:10]).all()
+
+
+def test_powers_are_exact():
+  config = deep_linear.Config(layers=40, width=3)
+  with jax.enable_x64(True):
+    assert deep_linear.power(0.5, config) == 0.5**40
+    assert deep_linear.power(1.5, config) == pytest.approx(1.5**40, rel=1e-14)
+
+
+def test_gradients_vanish_in_sigmoid_nets_and_are_cured():
+  config = deep_linear.Config(layers=30, width=40)
+  with jax.enable_x64(True):
+    key = jax.random.key(0)
+    plain = deep_linear.drawn(jax.nn.sigmoid, "lecun_normal", 1.0, config, key)
+    cured = deep_linear.centred_sigmoid(config, key)
+    assert deep_linear.factor_per_layer(deep_linear.gradient_norms(plain, key)) < 0.25
+    assert deep_linear.spread(deep_linear.gradient_norms(plain, key)) > 1e15
+    assert deep_linear.spread(deep_linear.gradient_norms(cured, key)) < 10
+
+
+def test_momentum_and_adam_leave_the_saddle_sooner():
+  start = jnp.array([1.0, 1e-3])
+  is_out = lambda p: jnp.abs(p[1]) > 0.9
+  steps = {
+    name: saddles.steps_until(is_out, saddles.saddle, start, name, 0.1)
+    for name in ("sgd", "momentum", "adam")
+  }
+  assert steps["adam"] < steps["momentum"] < steps["sgd"] / 2
+  on_the_ridge = jnp.array([1.0, 0.0])  # nothing pushes off it
+  assert float(saddles.descend(saddles.saddle, on_the_ridge, "sgd", 0.1, 50)[-1, 1]) == 0
+
+
+def test_the_linear_nets_hessian_at_zero_is_a_saddles():
+  eigenvalues = jnp.linalg.eigvalsh(jax.hessian(saddles.linear_net)(jnp.zeros(18)))
+  np.testing.assert_allclose(eigenvalues, np.repeat([-3, -2, -1, 1, 2, 3], 3), atol=1e-5)

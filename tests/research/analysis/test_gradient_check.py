@@ -1,0 +1,138 @@
+"""The gradient check needs only the contract, and finds mistakes that jax.grad cannot see."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.backprop import two_layer_net
+from research.analysis.gradient_check import (
+  GREAT,
+  WRONG,
+  Difference,
+  check,
+  compare,
+  verdict,
+  worst,
+)
+from research.config import config, static
+from research.errors import UserError
+from research.learner import Learner
+from tests.research.test_compile import LEARNER, Config, data_set
+
+
+def raw(tree):
+  return jax.tree.map(
+    lambda a: jax.random.key_data(a) if a.dtype == jax.random.key(0).dtype else a, tree
+  )
+
+
+def two_layers(activation):
+  step = functools.partial(two_layer_net.step, activation)
+  learner = Learner(two_layer_net.init, step, two_layer_net.evaluate)
+  settings = two_layer_net.Config(dataset="digits", hidden=6, init_std=0.3)
+  rng = np.random.default_rng(0)
+  batch = {
+    "image": jnp.asarray(rng.integers(0, 256, (3, 8, 8, 1)), jnp.uint8),
+    "label": jnp.array([1, 2, 3]),
+  }
+  state = two_layer_net.init(settings, jax.random.key(0))
+  return check(learner, settings, state, batch, coordinates=40)
+
+
+@functools.cache
+def of_convolution_normalisation_and_dropout():
+  settings = Config(dropout=0.3)
+  state = LEARNER.init(settings, jax.random.key(0))._replace(step=jnp.int32(5))
+  before = raw(state)
+  batch = {name: array[:5] for name, array in data_set().items()}
+  found = check(LEARNER, settings, state, batch, coordinates=30)
+  jax.tree.map(np.testing.assert_array_equal, raw(state), before)
+  return found
+
+
+def test_a_supervised_learner_passes_in_training_mode_under_its_own_adam():
+  found = of_convolution_normalisation_and_dropout()
+  assert worst(found).relative_norm < GREAT, found
+  assert {name for name, _, _ in found} == {
+    "BatchNorm_0/bias",
+    "BatchNorm_0/scale",
+    "Conv_0/kernel",
+    "Dense_0/bias",
+    "Dense_0/kernel",
+  }
+
+
+@pytest.mark.parametrize("name", two_layer_net.ACTIVATIONS)
+def test_a_gradient_written_by_hand_passes(name):
+  found = two_layers(two_layer_net.ACTIVATIONS[name])
+  assert worst(found).relative_norm < GREAT, found
+
+
+def test_a_slope_that_is_one_percent_off_fails_and_is_named():
+  right = two_layer_net.ACTIVATIONS["sigmoid"]
+  found = two_layers(right._replace(slope=lambda h: right.slope(h) * 1.01))
+  assert {name for name, _, relative in found if relative > WRONG} == {"W1", "b1"}
+  assert worst(found).name in ("W1", "b1")
+
+
+def test_a_kink_beside_the_point_is_no_mistake():
+  loss = lambda w: jnp.sum(jnp.abs(w) * jnp.arange(1.0, 4.0))
+  near_the_kink = jnp.array([3e-6, -2.0, 1.0])
+  (found,) = compare(loss, jax.grad(loss), near_the_kink)
+  assert found.relative_norm < GREAT
+  (found,) = compare(loss, lambda w: 1.01 * jax.grad(loss)(w), near_the_kink)
+  assert found.relative_norm > WRONG
+
+
+def test_a_parameter_without_influence_is_equal_and_not_noise():
+  loss = lambda p: 2.3 + jnp.sum(p["used"] ** 2) + 0 * jnp.sum(p["idle"])
+  params = {"used": jnp.ones(3), "idle": jnp.ones(2)}
+  found = {d.name: d for d in compare(loss, jax.grad(loss), params)}
+  assert found["idle"].relative_norm == 0 and found["used"].relative_norm < GREAT
+  forgets = lambda p: {"used": jnp.zeros(3), "idle": jnp.zeros(2)}
+  assert {d.name: d.relative_norm for d in compare(loss, forgets, params)}["used"] == 1
+
+
+def test_the_two_measures_are_the_books_and_ngs():
+  loss = lambda w: jnp.sum(w * jnp.array([3.0, 4.0]))
+  (found,) = compare(loss, lambda w: jnp.array([3.0, 2.0]), jnp.ones(2))
+  assert found.mean_absolute == pytest.approx(1, rel=1e-6)
+  assert found.relative_norm == pytest.approx(2 / (5 + 13**0.5), rel=1e-6)
+
+
+def test_not_a_number_is_the_worst():
+  nan = Difference("b", np.nan, np.nan)
+  assert worst([Difference("a", 1.0, 1.0), nan]) is nan
+  assert [verdict(x) for x in (1e-8, 1e-6, 1e-4, 1e-2, np.nan)] == [
+    "great",
+    "good",
+    "look at it again",
+    "wrong",
+    "wrong",
+  ]
+
+
+def test_a_config_without_a_rate_is_refused_in_one_line():
+  @config
+  class Bare:
+    width: int = static(3, "units")
+
+  with pytest.raises(UserError, match="learning_rate"):
+    check(LEARNER, Bare(), None, {})
+
+
+def test_a_model_that_reuses_parameters_is_checked_as_a_whole():
+  class Twice(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+      layer = nn.Dense(3)
+      return layer(jnp.tanh(layer(x)))
+
+  x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3)))
+  params = Twice().init(jax.random.key(0), x)
+  loss = lambda p: jnp.sum(Twice().apply(p, x) ** 2)
+  assert worst(compare(loss, jax.grad(loss), params)).relative_norm < GREAT

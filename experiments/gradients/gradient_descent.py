@@ -153,7 +153,8 @@ def run(config: Config, lab: Lab) -> Report:
           x="step",
         ),
         "A rate that is too large multiplies the distance by 19 at every step, until the numerical "
-        "gradient is lost in rounding (the exact one goes on); one that is too small changes nothing.",
+        "gradient is lost in rounding (the exact one goes on); a rate that is too small changes "
+        "nothing.",
       ),
     ],
   )

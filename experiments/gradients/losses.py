@@ -79,7 +79,7 @@ def random_points(config: Config, key: Array) -> tuple[Float[Array, "points 2"],
   """Two overlapping classes in turn, about (-1, -1) and (1, 1)."""
   label = jnp.arange(config.points) % 2
   noise = config.spread * jax.random.normal(key, (config.points, 2))
-  return 2.0 * label[:, None] - 1 + noise, label
+  return (2.0 * label - 1)[:, None] + noise, label
 
 
 def form_differences(key: Array) -> tuple[float, float]:

@@ -76,11 +76,11 @@ def beyond_affine(h: Function, config: Config, key: Array) -> Float[Array, ""]:
   for layer in range(3):
     weights = jax.random.normal(keys[1 + layer], (config.width, config.width))
     x = h(
-      x @ weights / jnp.sqrt(config.width) + jax.random.normal(keys[4 + layer], (config.width,))
+      x @ weights / jnp.sqrt(config.width) + jax.random.normal(keys[4 + layer], (1, config.width))
     )
   affine = jnp.column_stack([inputs, jnp.ones(config.examples)])
   missed = x - affine @ jnp.linalg.lstsq(affine, x)[0]
-  return jnp.sum(missed**2) / jnp.sum((x - x.mean(axis=0)) ** 2)
+  return jnp.sum(missed**2) / jnp.sum((x - x.mean(axis=0, keepdims=True)) ** 2)
 
 
 def rank_through_a_waist(h: Function, config: Config, key: Array, waist: int) -> int:

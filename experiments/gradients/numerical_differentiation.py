@@ -234,7 +234,7 @@ def order(h: np.ndarray, error: np.ndarray) -> float:
 def tangents(derivatives: dict[float, float]) -> Figure:
   """The parabola from 0 to 20 with its tangent at each of the points."""
   x = np.linspace(0, 20, 201)
-  value = lambda x: np.asarray(parabola(np.asarray(x)))
+  value = lambda x: np.asarray(parabola(jnp.asarray(x)))
   panels = [
     Panel(
       "f(x)",

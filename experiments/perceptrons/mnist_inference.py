@@ -147,6 +147,7 @@ def read_weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
       f"--weights={path} is not a pickled dictionary of arrays: {error}; give the book's "
       "sample_weight.pkl, or leave the flag out to train a net"
     ) from error
+  needed: dict[str, tuple[int, ...]]
   needed = {f"W{n}": shape for n, shape in enumerate(pairwise(SIZES), start=1)}
   needed |= {f"b{n}": (size,) for n, size in enumerate(SIZES[1:], start=1)}
   shapes = {name: array.shape for name, array in arrays.items()}

@@ -79,7 +79,8 @@ def beyond_affine(h: Function, config: Config, key: Array) -> Float[Array, ""]:
       x @ weights / jnp.sqrt(config.width) + jax.random.normal(keys[4 + layer], (1, config.width))
     )
   affine = jnp.column_stack([inputs, jnp.ones(config.examples)])
-  missed = x - affine @ jnp.linalg.lstsq(affine, x)[0]
+  basis, _ = jnp.linalg.qr(affine)
+  missed = x - basis @ (basis.T @ x)
   return jnp.sum(missed**2) / jnp.sum((x - x.mean(axis=0, keepdims=True)) ** 2)
 
 

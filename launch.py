@@ -62,6 +62,7 @@ def define_flags() -> flags.FlagValues:
   switch("help", "show the flags of --experiment")
   switch("verify", "measure the claims of --experiment over --seeds, and renew RESULTS.md")
   switch("evaluate", "measure the best checkpoint of the run, finished or not")
+  switch("gradcheck", "compare the gradient that is followed with differences of the loss")
   switch("fresh", "start the run over; the old one is kept aside")
   return values
 
@@ -120,6 +121,11 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
   config = config_flags.read(module.Config(), values)
   options = _options(values)
 
+  if values.gradcheck:
+    from research.lab.checking import check_gradient
+
+    return 0 if check_gradient(module, config, values.seed) else 1
+
   from research.lab import reading, running
 
   folder = _path(values.workdir) if values.workdir else None
@@ -173,7 +179,8 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     UserError: naming the two.
   """
   for flag, others in (
-    ("verify", ("workdir", "fork", "evaluate")),
+    ("verify", ("workdir", "fork", "evaluate", "gradcheck")),
+    ("gradcheck", ("workdir", "fork", "evaluate", "fresh")),
     ("evaluate", ("fresh", "fork")),
   ):
     for other in others:

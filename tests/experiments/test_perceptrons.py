@@ -81,7 +81,8 @@ def test_sigmoid_neither_overflows_nor_loses_its_tail():
 def test_only_a_linear_net_is_an_affine_map():
   config = activations.Config(width=4, examples=100)
   with jax.enable_x64(True):
-    share = lambda h: float(activations.beyond_affine(h, config, jax.random.key(0)))
+    net = activations.random_net(config, jax.random.key(0))
+    share = lambda h: float(activations.beyond_affine(h, net))
     assert share(lambda x: 2 * x) < 1e-20
     assert share(jnp.tanh) > 1e-3
     rank = lambda h: activations.rank_through_a_waist(h, config, jax.random.key(0), 2)

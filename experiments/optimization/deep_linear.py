@@ -3,8 +3,8 @@
 Ng, course 2 week 1: in a net of 150 linear layers the output of W = 1.5 I grows as 1.5^150, of W =
 0.5 I it falls as 0.5^150; the gradients do the same on their way back. A sigmoid's slope is at most
 1/4, so its nets lose that factor in every layer. The cure is to draw weights whose variance keeps
-the signal: 1/n for linear layers, 2/n for ReLU (He et al. 2015), and for the sigmoid orthogonal
-weights of gain 4 about its middle.
+the signal: 1/n for linear layers, 2/n for ReLU (He et al. 2015), and by the same reasoning 16/n for
+the sigmoid, with biases that keep it about its middle, where its slope is 1/4.
 
     python launch.py --experiment=deep_linear
 
@@ -60,8 +60,8 @@ def drawn(
 
 
 def centred_sigmoid(config: Config, key: Array) -> Net:
-  """Slope 1/4 times gain 4 is 1, as long as the biases keep every unit at its middle, 1/2."""
-  net = drawn(jax.nn.sigmoid, "orthogonal", 4.0, config, key)
+  """Slope 1/4 times deviation 4 is 1, as long as the biases keep every unit at its middle, 1/2."""
+  net = drawn(jax.nn.sigmoid, "lecun_normal", 4.0, config, key)
   return net._replace(b=-0.5 * net.w.sum(axis=-1))
 
 
@@ -82,6 +82,12 @@ def gradient_norms(net: Net, key: Array) -> Float[Array, " layers"]:
   start = 0.5 + 0.1 * x  # the middle of a sigmoid's range, and as good as any for the others
   gradients = jax.grad(lambda shifts: reading @ output(net, start, shifts))(jnp.zeros_like(net.b))
   return jnp.linalg.norm(gradients, axis=-1)
+
+
+def measured(net: Net, key: Array) -> Float[Array, " layers"]:
+  """`gradient_norms` as a program whose arguments, not constants, are the weights."""
+  program = jax.jit(lambda w, b, key: gradient_norms(Net(net.activation, w, b), key))
+  return program(net.w, net.b, key)
 
 
 def factor_per_layer(norms: Float[Array, " layers"]) -> float:
@@ -114,12 +120,9 @@ def run(config: Config, lab: Lab) -> Report:
       "sigmoid, variance 1/n": drawn(jax.nn.sigmoid, "lecun_normal", 1.0, config, key),
       "linear, variance 1/n": drawn(lambda z: z, "lecun_normal", 1.0, config, key),
       "ReLU, variance 2/n": drawn(jax.nn.relu, "he_normal", 1.0, config, key),
-      "sigmoid, orthogonal, gain 4": centred_sigmoid(config, key),
+      "sigmoid, variance 16/n, centred": centred_sigmoid(config, key),
     }
-    norms = {
-      name: jax.jit(lambda key, n=net: gradient_norms(n, key))(lab.key("input"))
-      for name, net in nets.items()
-    }
+    norms = {name: measured(net, lab.key("input")) for name, net in nets.items()}
     cured = list(nets)[3:]
     return Report(
       [

@@ -154,7 +154,7 @@ def run(config: Config, lab: Lab) -> Report:
   books = {difference.name: difference for difference in found["two layers"]}
   relative = lambda name, bar: Claim(
     "B05",
-    f"{name}: largest relative norm, at {worst(found[name]).name}",
+    f"{name}: largest relative norm over the parameters",
     "1e-7 great, 1e-5 look, 1e-3 mistake (Ng)",
     worst(found[name]).relative_norm,
     bar,

@@ -43,7 +43,7 @@ def model(config: Config) -> SimpleConvNet:
   return SimpleConvNet(config.filters, config.filter_size, config.hidden, kernel_init=he)
 
 
-VALIDATION = 180  # images that choose the checkpoint
+VALIDATION = 180  # images that rank the checkpoints
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -60,7 +60,7 @@ learner = supervised(
 
 
 def training(config: Config) -> Training:
-  """1,257 images to learn from, 180 to choose the checkpoint, 360 for the claim."""
+  """1,257 images to learn from, 180 to rank the checkpoints, 360 for the claim."""
   splits = sets.load("digits", validation=VALIDATION)
   return Training(
     learner,

@@ -3,11 +3,13 @@
 Saito 2016, section 7.5: 30 filters of 5x5, ReLU, 2x2 max pooling, a hidden layer of 100; initial
 weights of deviation 0.01; Adam with learning rate 0.001, batches of 100, 20 epochs. The book gives
 98.96 %; the weights that came with it score 98.90 % on the test set and 99.84 % on the training
-set.
+set. Here the rate falls linearly to zero, for at a constant rate the test accuracy swings from
+epoch to epoch and depends on when one stops: 98.75, 98.79 and 98.66 % after 20 epochs for three
+seeds, with --optimizer.schedule=constant.
 
     python launch.py --experiment=simple_convnet
 
-Expected: at least 98.9 % test accuracy; about 3 minutes on two CPU cores.
+Expected: 98.9 % test accuracy (98.91 +- 0.02 over three seeds); 2 to 3 minutes on two CPU cores.
 """
 
 import math
@@ -157,7 +159,7 @@ def report(config: Config, fit: Fit) -> Report:
 
 
 def smoothness(kernels: np.ndarray) -> float:
-  """Correlation of horizontally and vertically neighbouring weights of [h, w, in, out]; 0 for noise."""
+  """Correlation of weights of [h, w, in, out] with those beside and below; 0 for noise."""
   kernels = kernels - kernels.mean(axis=(0, 1))
   neighbours = np.mean(kernels[1:] * kernels[:-1]) + np.mean(kernels[:, 1:] * kernels[:, :-1])
   return float(neighbours / 2 / np.mean(np.square(kernels)))

@@ -23,7 +23,6 @@ from research.layers.batch_axis import BATCH_AXIS, batch_positions
 from research.learner import Config, Learner, Metrics, State
 from research.metrics import Mean
 
-PARALLEL = ("jit", "shard", "pmap")
 # Work worth one dispatch: at the rates that such devices reach about a quarter of a second, so that
 # a signal is answered soon; capped, because longer loops gain nothing.
 FLOPS_PER_DISPATCH = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
@@ -83,54 +82,64 @@ class Program(NamedTuple):
   """A learner compiled for some devices.
 
   Attributes:
-    steps: (count, config, state, data, key, first) -> (state, metrics [count]); donates the state.
+    steps: (count, config, state, data, key, first) -> (state, metrics [count]); may reuse the
+      memory of the state that it is given.
     evaluate: (config, state, data) -> means.
     place: puts a tree of host arrays where the program wants it.
-    devices: how many devices take part.
   """
 
   steps: Callable[..., tuple[State, Metrics]]
   evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
   place: Callable[[Any], Any]
-  devices: int
 
 
 def compile_learner(
   learner: Learner, sampler: Sampler, evaluation_batch_size: int, parallel: str = "jit"
 ) -> Program:
   """Compiles the learner's step and evaluation for `parallel`, one of `PARALLEL`."""
-  devices = jax.devices()
-  if parallel == "jit":
-    layout = Layout(jnp.arange, lambda batch: batch, 1)
-    steps = functools.partial(run_steps, learner, sampler, layout)
-    evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
-    return Program(
-      jax.jit(steps, static_argnums=0, donate_argnums=2), jax.jit(evaluate), jax.device_put, 1
-    )
-  if parallel == "shard":
-    mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    split = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
-    layout = Layout(
+  form = FORMS[parallel](jax.devices())
+  steps = functools.partial(run_steps, learner, sampler, form.layout)
+  evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, form.layout)
+  return Program(form.compile_steps(steps), form.compile_evaluation(evaluate), form.place)
+
+
+class Form(NamedTuple):
+  """A way to compile: how batches are laid out, and what is done to the two functions."""
+
+  layout: Layout
+  compile_steps: Callable[[Any], Any]
+  compile_evaluation: Callable[[Any], Any]
+  place: Callable[[Any], Any]
+
+
+def _jit(devices: list[Any]) -> Form:
+  del devices  # the first one is JAX's default
+  return Form(
+    Layout(jnp.arange, lambda batch: batch, 1),
+    functools.partial(jax.jit, static_argnums=0, donate_argnums=2),
+    jax.jit,
+    jax.device_put,
+  )
+
+
+def _shard(devices: list[Any]) -> Form:
+  mesh = Mesh(devices, (BATCH_AXIS,), axis_types=(AxisType.Auto,))
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  split = NamedSharding(mesh, PartitionSpec(BATCH_AXIS))
+  return Form(
+    Layout(
       lambda size: jnp.arange(_padded(size, len(devices))),
       lambda batch: jax.lax.with_sharding_constraint(batch, split),
       len(devices),
-    )
-    steps = functools.partial(run_steps, learner, sampler, layout)
-    evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
-    return Program(
-      jax.jit(steps, static_argnums=0, donate_argnums=2, out_shardings=everywhere),
-      jax.jit(evaluate, out_shardings=everywhere),
-      lambda tree: jax.device_put(tree, everywhere),
-      len(devices),
-    )
-  layout = Layout(
-    lambda size: batch_positions(_padded(size, len(devices)) // len(devices)),
-    lambda batch: batch,
-    len(devices),
+    ),
+    functools.partial(jax.jit, static_argnums=0, donate_argnums=2, out_shardings=everywhere),
+    functools.partial(jax.jit, out_shardings=everywhere),
+    lambda tree: jax.device_put(tree, everywhere),
   )
 
-  def on_each(function: Callable[..., Any], arguments: int, **options: Any) -> Callable[..., Any]:
+
+def _pmap(devices: list[Any]) -> Form:
+  def on_each(function: Any, arguments: int, **options: Any) -> Any:
     # pmap wants something to map over: the device numbers; all else is the same on every device.
     mapped = jax.pmap(
       lambda device, *args: function(*args),
@@ -141,14 +150,20 @@ def compile_learner(
     )
     return functools.partial(mapped, jnp.arange(len(devices)))
 
-  steps = functools.partial(run_steps, learner, sampler, layout)
-  evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, layout)
-  return Program(
-    on_each(steps, 6, static_broadcasted_argnums=1),
-    on_each(evaluate, 3),
+  return Form(
+    Layout(
+      lambda size: batch_positions(_padded(size, len(devices)) // len(devices)),
+      lambda batch: batch,
+      len(devices),
+    ),
+    lambda steps: on_each(steps, 6, static_broadcasted_argnums=1),
+    lambda evaluate: on_each(evaluate, 3),
     jax.device_put,
-    len(devices),
   )
+
+
+FORMS: dict[str, Callable[[list[Any]], Form]] = {"jit": _jit, "shard": _shard, "pmap": _pmap}
+PARALLEL = tuple(FORMS)
 
 
 def _padded(size: int, devices: int) -> int:

@@ -161,7 +161,7 @@ def run(config: Config, lab: Lab) -> Report:
       *(
         Claim(
           "O07",
-          f"{place}: steps of {NAMES[name]} / steps of SGD ({taken['sgd']})",
+          f"{place}: steps of {NAMES[name]} / steps of SGD",
           "leaves sooner (Ng)",
           taken[name] / taken["sgd"],
           at_most(0.5),

@@ -154,10 +154,6 @@ class Checkpoints:
         metrics=None if score is None else {"score": score},
       )
 
-  def is_saving(self) -> bool:
-    """Whether a save is still under way."""
-    return self._manager.is_saving_in_progress()
-
   def latest(self) -> Snapshot | None:
     """The last whole checkpoint; damaged ones are named, set aside, and the one before is tried."""
     for step in sorted(self._manager.all_steps(), reverse=True):

@@ -72,8 +72,13 @@ def over_seeds(
   Raises ValueError where the seeds do not make the same claims.
   """
   first, *others = [[_statement(claim) for claim in claims] for claims in claims_of_seeds]
-  if any(statements != first for statements in others):
-    raise ValueError(f"{experiment}: its seeds do not make the same claims, so they have no mean")
+  for statements in others:
+    if statements != first:
+      changed = sorted(set(first) ^ set(statements)) or first
+      raise ValueError(
+        f"{experiment}: its seeds do not make the same claims in the same order, so they have no "
+        f"mean; look at {changed[0]}"
+      )
   return [
     Verified(
       *statement[:3],

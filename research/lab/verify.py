@@ -47,8 +47,8 @@ def verify(
       )
     except ValueError as error:
       raise UserError(
-        f"{error}; some of {', '.join(map(str, folders))} are of an older version of the "
-        "experiment: measure them anew with --verify --fresh"
+        f"{error}; a claim's words must not depend on the seed, and runs that another version "
+        "of the code made are measured anew with --verify --fresh"
       ) from error
     results_table.merge(results, rows)
     verified += rows

@@ -80,5 +80,5 @@ def test_a_results_file_that_cannot_be_renewed_stops_it_before_anything_is_run(m
 def test_old_runs_that_make_other_claims_are_one_line(measure):
   measure("one", seeds=1)
   measure.one.run = lambda config, lab: Report([Claim("C06", "new", "1", 3.0, at_least(2))])
-  with pytest.raises(UserError, match=r"older version.*--verify --fresh"):
+  with pytest.raises(UserError, match=r"another version.*--verify --fresh"):
     measure("one", seeds=2)

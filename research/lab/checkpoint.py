@@ -5,6 +5,7 @@ it independent of the number of devices, and a checksum per array makes damage v
 itself accepts flipped bytes silently and tries nothing older when a file is torn.
 """
 
+import functools
 import gc
 import json
 import logging
@@ -105,6 +106,8 @@ class Checkpoints:
     # Orbax reports every step of a save, and a failure in hundreds of lines; here it becomes one.
     for chatty in ("absl", "asyncio"):
       logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    if not isinstance(sys.unraisablehook, functools.partial):  # for threads of a failed save, once
+      sys.unraisablehook = functools.partial(_leave_out_closed_loops, sys.unraisablehook)
     self._ocp = ocp
     self._folder = folder.absolute()
     self._warn, self._read_only = warn, read_only
@@ -136,7 +139,7 @@ class Checkpoints:
     Raises:
       DiskFullError: when this save, or the one before it, found no space.
     """
-    with disk_full_is_a_user_error(self._folder):
+    with disk_full_is_a_user_error(self._folder), _quiet():
       if snapshot.step in self._manager.all_steps():
         return  # made before a crash, from the same numbers
       arrays = {name: array for name, array in snapshot.arrays.items() if array.size}
@@ -216,18 +219,18 @@ class Checkpoints:
     Raises:
       DiskFullError: when a save found no space.
     """
-    with disk_full_is_a_user_error(self._folder):
+    with disk_full_is_a_user_error(self._folder), _quiet():
       self._manager.wait_until_finished()
 
   def close(self) -> None:
     """Waits for saves and stops the threads."""
-    with disk_full_is_a_user_error(self._folder):
+    with disk_full_is_a_user_error(self._folder), _quiet():
       self._manager.close()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-  """Keeps the hundreds of lines to itself that Orbax's abandoned tasks print of a damaged file."""
+  """Keeps the hundreds of lines to itself that Orbax's abandoned tasks print of a failure."""
   hook = sys.unraisablehook
   sys.unraisablehook = lambda unraisable: None
   try:
@@ -237,6 +240,11 @@ def _quiet() -> Iterator[None]:
     raise
   finally:
     sys.unraisablehook = hook
+
+
+def _leave_out_closed_loops(hook: Callable[[Any], Any], unraisable: Any) -> None:
+  if str(unraisable.exc_value) != "Event loop is closed":
+    hook(unraisable)
 
 
 def set_aside(folder: Path, step: int, why: str) -> Path:

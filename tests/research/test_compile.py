@@ -20,6 +20,12 @@ STEPS = 7
 TOLERANCE = 2e-6  # sums over eight devices run in another order
 
 
+@pytest.fixture(autouse=True)
+def no_key_is_used_twice():
+  with jax.debug_key_reuse(True):
+    yield
+
+
 @config
 class Config:
   width: int = static(8, "features")

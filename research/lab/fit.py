@@ -246,7 +246,7 @@ def run_fit(
   in_flight: tuple[int, Any] | None = None
   try:
     if step == 0:
-      record.write_row(0, _evaluation(program, settings, state, held_out))
+      record.write_row(0, evaluation(program, settings, state, held_out))
     while step < training.steps:
       inside = step % training.log_every  # chunks start anew with every row, so that none is missed
       count = min(dispatch - inside % dispatch, training.log_every - inside, training.steps - step)
@@ -264,8 +264,8 @@ def run_fit(
       in_flight = None
       if is_row_due:
         is_evaluated = step % training.evaluate_every == 0 or is_last
-        evaluation = _evaluation(program, settings, state, held_out) if is_evaluated else {}
-        record.write_row(step, evaluation)
+        found = evaluation(program, settings, state, held_out) if is_evaluated else {}
+        record.write_row(step, found)
       if is_last or stop or record.is_save_due():
         record.save(step, state, finished=is_last)
       if stop and not is_last:
@@ -278,7 +278,7 @@ def run_fit(
   return state
 
 
-def _evaluation(
+def evaluation(
   program: Program, config: Config, state: State, held_out: Mapping[str, Any]
 ) -> dict[str, float]:
   """Metrics by "split/metric" over whole data sets."""

@@ -18,7 +18,7 @@ from research.config import from_json
 from research.errors import UserError
 from research.lab import catalogue, checkpoint, running
 from research.lab.checkpoint import Checkpoints, Snapshot
-from research.lab.fit import Training, on_device
+from research.lab.fit import Training, evaluation, on_device
 from research.lab.lab import warn
 from research.lab.metrics_log import Row, read_rows
 from research.lab.run_folder import is_finished, read_identity
@@ -88,15 +88,12 @@ class Run:
     training = self.training
     program = compile_learner(training.learner, training.sampler, training.evaluation_batch_size)
     state = program.place(self.best_state())
-    return {
-      split: {
-        name: float(mean.total / mean.weight)
-        for name, mean in program.evaluate(
-          on_device(self.config), state, program.place(dict(arrays))
-        ).items()
-      }
-      for split, arrays in training.evaluate.items()
-    }
+    held_out = {split: program.place(dict(data)) for split, data in training.evaluate.items()}
+    found: dict[str, dict[str, float]] = {split: {} for split in held_out}
+    for name, value in evaluation(program, on_device(self.config), state, held_out).items():
+      split, metric = name.split("/")
+      found[split][metric] = value
+    return found
 
 
 def open_run(folder: str | os.PathLike) -> Run:

@@ -9,17 +9,7 @@ from experiments.backprop import computational_graph as graphs
 from experiments.backprop import deep_net, layers_by_hand
 from experiments.backprop import gradient_check as checking
 from research.analysis.gradient_check import GREAT, WRONG, worst
-
-
-class FakeLab:
-  seed = 0
-
-  def key(self, name):
-    return jax.random.fold_in(jax.random.key(0), len(name))
-
-
-def failed(report):
-  return [f"{claim.what}: {claim.ours}" for claim in report.claims if claim.verdict == "fail"]
+from tests.experiments.without_a_lab import FakeLab, failed
 
 
 def test_the_books_numbers_and_jax_grad():

@@ -14,17 +14,7 @@ from experiments.optimization import (
   saddles,
   update_rules,
 )
-
-
-class FakeLab:
-  seed = 0
-
-  def key(self, name):
-    return jax.random.fold_in(jax.random.key(0), len(name))
-
-
-def failed(report):
-  return [f"{claim.what}: {claim.ours}" for claim in report.claims if claim.verdict == "fail"]
+from tests.experiments.without_a_lab import FakeLab, failed
 
 
 @pytest.mark.parametrize("name", update_rules.PAIRS)

@@ -8,14 +8,7 @@ import pytest
 from experiments.backprop import two_layer_net as net
 from research.compile import compile_learner
 from research.data import sampling
-
-
-class FakeLab:
-  seed = 0
-
-  def key(self, name):
-    del name
-    return jax.random.key(1)
+from tests.experiments.without_a_lab import FakeLab
 
 
 @pytest.mark.parametrize("name", net.ACTIVATIONS)

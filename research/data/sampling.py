@@ -37,6 +37,11 @@ def with_replacement(batch_size: int) -> Sampler:
   return Sampler(batch_size, _with_replacement)
 
 
+def without_data() -> Sampler:
+  """For learners that make their own experience: every batch is empty."""
+  return Sampler(1, lambda key, examples, numbers: numbers)
+
+
 def batch_at(
   sampler: Sampler,
   data: Batch,
@@ -47,6 +52,8 @@ def batch_at(
   padded: bool,
 ) -> Batch:
   """The examples at `positions` of the batch at `step`; `padded` adds the field "weight"."""
+  if not data:
+    return {}
   examples = jax.tree.leaves(data)[0].shape[0]
   numbers = step * sampler.batch_size + positions % sampler.batch_size
   batch = take(data, sampler.indices(key, examples, numbers))

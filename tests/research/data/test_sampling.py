@@ -82,3 +82,8 @@ def test_an_evaluation_batch_is_in_order_and_padded_at_the_end():
   np.testing.assert_array_equal(last["number"], [8, 9, 9, 9])
   np.testing.assert_array_equal(last["weight"], [1, 1, 0, 0])
   np.testing.assert_array_equal(take(data, jnp.array([3, 3]))["number"], [3, 3])
+
+
+def test_a_learner_that_makes_its_own_experience_gets_empty_batches():
+  sampler = sampling.without_data()
+  assert sampling.batch_at(sampler, {}, KEY, jnp.int32(5), jnp.arange(1), padded=True) == {}

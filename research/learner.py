@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, inputs_of
+from research.batch import Batch, count, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
 from research.metrics import Mean, accuracy
@@ -23,7 +23,7 @@ from research.metrics import Mean, accuracy
 Config = Any
 State = Any
 Metrics = dict[str, Float[Array, ""]]
-PerExample = Callable[[Any, Batch], Float[Array, " batch"]]
+PerExample = Callable[[Any, Batch], Float[Array, " batch"] | Mean]
 
 
 class Learner(NamedTuple):
@@ -64,34 +64,40 @@ class Supervised(NamedTuple):
 
   model: Callable[[Config], nn.Module]
   loss: PerExample
-  input_shape: Callable[[Config], tuple[int, ...]]
+  example: Callable[[Config], Any]
   optimizer: Callable[[Config], optax.GradientTransformation]
   metrics: Mapping[str, PerExample]
+  inputs: Callable[[Batch], Any]
 
 
 def supervised(
   model: Callable[[Config], nn.Module],
   loss: PerExample,
-  input_shape: Callable[[Config], tuple[int, ...]],
+  example: Callable[[Config], Any],
   optimizer: Callable[[Config], optax.GradientTransformation],
   *,
   metrics: Mapping[str, PerExample] | None = None,
+  inputs: Callable[[Batch], Any] = inputs_of,
 ) -> Learner:
   """A learner from a model, a loss and an optimizer.
 
   Args:
     model: gives the Linen module, called as `module(inputs, train=...)`.
-    loss: of (outputs, batch), one value per example.
-    input_shape: of one example.
+    loss: of (outputs, batch), one value per example; or a `Mean` of [batch] and [batch], where an
+      example counts by a weight of its own, as a sentence does by its tokens.
+    example: the inputs of one example, without the batch's axis: a shape, or a tree of
+      `jax.ShapeDtypeStruct` where they are more than one array of floats.
     optimizer: gives the optax optimizer, usually by `research.optimizers.make`.
     metrics: further values per example, reported beside the loss; by default the accuracy.
+    inputs: the model's inputs from the batch; by default its images.
   """
   parts = Supervised(
     model,
     loss,
-    input_shape,
+    example,
     optimizer,
     {"accuracy": accuracy} if metrics is None else metrics,
+    inputs,
   )
   return Learner(
     functools.partial(_init, parts),
@@ -100,9 +106,14 @@ def supervised(
   )
 
 
-def predict(model: nn.Module, state: TrainState, batch: Batch) -> Any:
+def predict(
+  model: nn.Module,
+  state: TrainState,
+  batch: Batch,
+  inputs: Callable[[Batch], Any] = inputs_of,
+) -> Any:
   """The model's outputs in evaluation mode."""
-  return model.apply({"params": state.params, **state.variables}, inputs_of(batch), train=False)
+  return model.apply({"params": state.params, **state.variables}, inputs(batch), train=False)
 
 
 def predict_classes(
@@ -119,8 +130,11 @@ def predict_classes(
 
 def _init(parts: Supervised, config: Config, key: Key[Array, ""]) -> TrainState:
   params_key, run_key = jax.random.split(key)
-  example = jnp.zeros((1, *parts.input_shape(config)))
-  variables = dict(parts.model(config).init(params_key, example, train=False))
+  example = parts.example(config)
+  if isinstance(example, tuple) and all(isinstance(size, int) for size in example):
+    example = jax.ShapeDtypeStruct(example, jnp.result_type(float))
+  zeros = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), example)
+  variables = dict(parts.model(config).init(params_key, zeros, train=False))
   params = variables.pop("params")
   opt_state = parts.optimizer(config).init(params)
   return TrainState(jnp.int32(0), run_key, params, variables, opt_state)
@@ -131,19 +145,18 @@ def _step(
 ) -> tuple[TrainState, Metrics]:
   dropout_key = jax.random.fold_in(state.key, state.step)
   weight, mask = _weights(batch)
-  total_weight = batch_sum(weight.sum())
 
   def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Array]]]:
     with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
       outputs, variables = parts.model(config).apply(
         {"params": params, **state.variables},
-        inputs_of(batch),
+        parts.inputs(batch),
         train=True,
         rngs={"dropout": dropout_key},
         mutable=list(state.variables),
       )
-    values = _per_example(parts, outputs, batch)
-    shares = {name: jnp.sum(weight * value) / total_weight for name, value in values.items()}
+    means = _means(parts, outputs, batch, weight)
+    shares = {name: mean.total / batch_sum(mean.weight) for name, mean in means.items()}
     return shares["loss"], (dict(variables), shares)
 
   # Under pmap each device differentiates its own share of the mean loss, and the shares add up.
@@ -158,21 +171,28 @@ def _evaluate(
   parts: Supervised, config: Config, state: TrainState, batch: Batch
 ) -> dict[str, Mean]:
   weight, _ = _weights(batch)
-  values = _per_example(parts, predict(parts.model(config), state, batch), batch)
-  return batch_sum(
-    {name: Mean(jnp.sum(weight * value), weight.sum()) for name, value in values.items()}
-  )
+  outputs = predict(parts.model(config), state, batch, parts.inputs)
+  return batch_sum(_means(parts, outputs, batch, weight))
 
 
-def _per_example(parts: Supervised, outputs: Any, batch: Batch) -> dict[str, Array]:
-  values = {"loss": parts.loss(outputs, batch)}
-  return values | {name: metric(outputs, batch) for name, metric in parts.metrics.items()}
+def _means(
+  parts: Supervised, outputs: Any, batch: Batch, weight: Float[Array, " batch"]
+) -> dict[str, Mean]:
+  """Loss and metrics over the batch; an example counts by its weight."""
+
+  def over_batch(value: Array | Mean) -> Mean:
+    if isinstance(value, Mean):
+      return Mean(jnp.sum(weight * value.total), jnp.sum(weight * value.weight))
+    return Mean(jnp.sum(weight * value), weight.sum())
+
+  values = {"loss": parts.loss, **parts.metrics}
+  return {name: over_batch(value(outputs, batch)) for name, value in values.items()}
 
 
 def _weights(batch: Batch) -> tuple[Float[Array, " batch"], Float[Array, " batch"] | None]:
   """The examples' weights, and the mask for batch statistics: None where nothing is padded."""
   mask = batch.get("weight")
-  return (jnp.ones(batch["image"].shape[0]) if mask is None else mask), mask
+  return (jnp.ones(count(batch)) if mask is None else mask), mask
 
 
 def _mask_statistics(

@@ -9,10 +9,13 @@ from research.batch import Batch
 
 
 class Mean(NamedTuple):
-  """A weighted mean in two parts, so that means of parts add to the mean of the whole."""
+  """A weighted mean in two parts, so that means of parts add to the mean of the whole.
 
-  total: Float[Array, ""]
-  weight: Float[Array, ""]
+  Where a loss or a metric gives one per example, both parts are [batch].
+  """
+
+  total: Float[Array, "*batch"]
+  weight: Float[Array, "*batch"]
 
 
 def accuracy(logits: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:

@@ -1,14 +1,16 @@
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from research.batch import inputs_of
-from research.learner import predict_classes
+from research.learner import predict_classes, supervised
 from research.losses import softmax_cross_entropy, squared_error
-from research.metrics import accuracy
+from research.metrics import Mean, accuracy
+from research.optimizers import Optimizer, make
 from tests.research.test_compile import LEARNER, Config, Network, data_set, raw
 
 SETTINGS = Config()
@@ -77,3 +79,52 @@ def test_predicted_classes_do_not_depend_on_the_batch(batch_size):
   np.testing.assert_array_equal(guesses, predict_classes(model, fresh(), data))
   means = LEARNER.evaluate(SETTINGS, fresh(), data_set())
   assert float(means["accuracy"].total) == np.sum(guesses == data["label"])
+
+
+class Bag(nn.Module):
+  """One number per token, from inputs that are a tree of integers and floats."""
+
+  @nn.compact
+  def __call__(self, inputs, train=False):
+    return nn.Embed(5, 1)(inputs["token"])[..., 0] + inputs["shift"][:, None]
+
+
+def token_errors(outputs, batch):
+  real = batch["token"] > 0
+  error = jnp.square(outputs - batch["goal"])
+  return Mean(jnp.sum(real * error, axis=1), jnp.sum(real, axis=1).astype(float))
+
+
+def test_an_example_may_count_by_its_tokens_and_inputs_may_be_a_tree():
+  learner = supervised(
+    lambda config: Bag(),
+    token_errors,
+    lambda config: {
+      "token": jax.ShapeDtypeStruct((4,), jnp.int32),
+      "shift": jax.ShapeDtypeStruct((), jnp.float32),
+    },
+    lambda config: make(Optimizer("sgd", 0.1), 1),
+    metrics={"goal": lambda outputs, batch: batch["goal"][:, 0]},
+    inputs=lambda batch: {name: batch[name] for name in ("token", "shift")},
+  )
+  batch = {
+    "token": jnp.array([[1, 2, 0, 0], [3, 1, 1, 2], [4, 4, 4, 0]]),
+    "shift": jnp.array([0.0, 1.0, 2.0]),
+    "goal": jnp.arange(12.0).reshape(3, 4),
+  }
+  state = learner.init(SETTINGS, jax.random.key(0))
+  means = learner.evaluate(SETTINGS, state, batch)
+  assert float(means["loss"].weight) == 9 and float(means["goal"].weight) == 3
+  outputs = Bag().apply({"params": state.params}, batch)
+  every_token = [
+    (outputs[i, t] - batch["goal"][i, t]) ** 2
+    for i, length in enumerate((2, 4, 3))
+    for t in range(length)
+  ]
+  assert float(means["loss"].total) == pytest.approx(sum(map(float, every_token)), rel=1e-6)
+  weighted = batch | {"weight": jnp.array([1.0, 1.0, 0.0])}
+  moved, metrics = learner.step(SETTINGS, state, weighted)
+  assert float(metrics["loss"]) == pytest.approx(np.mean(every_token[:6]), rel=1e-6)
+  moves = moved.params["Embed_0"]["embedding"] != state.params["Embed_0"]["embedding"]
+  # Token 0 is padding, and token 4 stands only in the example of weight 0.
+  np.testing.assert_array_equal(moves[:, 0], [False, True, True, True, False])

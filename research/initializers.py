@@ -1,8 +1,12 @@
 """Weight initialisers by name, each with one scale that may be a JAX tracer.
 
 An initialiser draws from its unit distribution and multiplies by `scale`, so that a sweep over
-scales is one compiled program. `scale` is therefore the standard deviation of `normal`, the bound
-of `uniform`, and a gain (1 is the paper's rule) of the others.
+scales is one compiled program. `scale` is therefore the value of `constant`, the standard deviation
+of `normal`, the bound of `uniform`, and a gain (1 is the paper's rule) of the others.
+
+Xavier's rule has two readings. Glorot and Bengio average the two fans: `xavier_normal` and
+`xavier_uniform`. Saito's book takes the fan-in only, deviation 1/sqrt(fan_in), which is LeCun's
+older rule and stands here under his name: `lecun_normal`.
 """
 
 from collections.abc import Callable
@@ -13,6 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
+from research.config import config, static, traced
 from research.errors import UserError
 
 Scale = float | Float[Array, ""]
@@ -28,6 +33,7 @@ def _symmetric_uniform(
 UNIT_INITIALIZERS: MappingProxyType[str, Initializer] = MappingProxyType(
   {
     "zeros": jax.nn.initializers.zeros,
+    "constant": jax.nn.initializers.ones,
     "normal": jax.nn.initializers.normal(1.0),
     "uniform": _symmetric_uniform,
     # LeCun 1998, Efficient BackProp, eq. 16: 1/fan_in keeps a linear layer's variance.
@@ -36,9 +42,11 @@ UNIT_INITIALIZERS: MappingProxyType[str, Initializer] = MappingProxyType(
     # Glorot & Bengio 2010, eq. 12 and 16: the compromise between forward and backward variance.
     "xavier_normal": jax.nn.initializers.variance_scaling(1.0, "fan_avg", "normal"),
     "xavier_uniform": jax.nn.initializers.variance_scaling(1.0, "fan_avg", "uniform"),
-    # He et al. 2015, eq. 10: a ReLU halves the variance, so the weights double it.
+    # He et al. 2015, eq. 10: a ReLU halves the variance, so the weights double it; eq. 14 does the
+    # same for the gradients on their way back.
     "he_normal": jax.nn.initializers.variance_scaling(2.0, "fan_in", "normal"),
     "he_uniform": jax.nn.initializers.variance_scaling(2.0, "fan_in", "uniform"),
+    "he_normal_fan_out": jax.nn.initializers.variance_scaling(2.0, "fan_out", "normal"),
     # Saxe et al. 2014: an orthogonal matrix preserves every singular value.
     "orthogonal": jax.nn.initializers.orthogonal(),
   }
@@ -60,3 +68,20 @@ def initializer(name: str, scale: Scale = 1.0) -> Initializer:
     return draw(key, shape, dtype) * jnp.asarray(scale, dtype)
 
   return init
+
+
+@config
+class Init:
+  """How the weights are drawn: the flags `--init.name` and `--init.scale` of an experiment."""
+
+  name: str = static(
+    "he_normal", "rule by which the initial weights are drawn", choices=tuple(UNIT_INITIALIZERS)
+  )
+  scale: float = traced(
+    1.0, "factor on the rule; value of constant, deviation of normal, bound of uniform", at_least=0
+  )
+
+
+def kernel_init(init: Init) -> Initializer:
+  """The initialiser that a config asks for; its scale may be a tracer."""
+  return initializer(init.name, init.scale)

@@ -19,12 +19,12 @@ from jaxtyping import install_import_hook
 from research.lab import environment
 
 environment.prepare_jax(reexecute=False)
-# Shapes stand in the annotations; the suite checks every call of these modules against them.
+# Shapes stand in the annotations; the suite checks every call of these modules against them. Modules
+# that hold a config are left out: its fields are annotated as numbers, and may be tracers.
 install_import_hook(
   [
     "research.layers",
     "research.models",
-    "research.initializers",
     "research.losses",
     "research.metrics",
     "research.batch",

@@ -21,9 +21,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from research.batch import Batch, count, inputs_of
-from research.config import config, static, traced
+from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.figures.curves import compare_curves, learning_curves
+from research.initializers import Init, kernel_init
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_sum
@@ -42,7 +43,7 @@ class Config:
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
   hidden: int = static(50, "units of the hidden layer", at_least=1)
-  init_std: float = traced(0.01, "standard deviation of the initial weights", above=0)
+  init: Init = part(Init("normal", 0.01))
   learning_rate: float = traced(0.1, "step size", at_least=0)
   batch_size: int = static(100, "examples per step", at_least=1)
   steps: int = static(10_000, "updates", at_least=1)
@@ -104,13 +105,14 @@ def back_propagate(
 
 
 def init(config: Config, key: Key[Array, ""]) -> State:
-  """Normal weights, zero biases: 39,760 parameters on 28x28 pixels."""
+  """Weights by the chosen rule, zero biases: 39,760 parameters on 28x28 pixels."""
   first, second = jax.random.split(key)
+  draw = kernel_init(config.init)
   pixels = math.prod(sets.spec(config.dataset).image_shape)
   params = {
-    "W1": config.init_std * jax.random.normal(first, (pixels, config.hidden)),
+    "W1": draw(first, (pixels, config.hidden)),
     "b1": jnp.zeros(config.hidden),
-    "W2": config.init_std * jax.random.normal(second, (config.hidden, CLASSES)),
+    "W2": draw(second, (config.hidden, CLASSES)),
     "b2": jnp.zeros(CLASSES),
   }
   return State(params)

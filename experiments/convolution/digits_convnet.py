@@ -10,12 +10,12 @@ Expected: at least 98 % test accuracy in under a minute on two CPU cores.
 
 import math
 
-from research.config import config, part, static, traced
+from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.confusion import confusion_counts, confusion_matrix
 from research.figures.curves import learning_curves
 from research.figures.gallery import misclassified_gallery
-from research.initializers import initializer
+from research.initializers import Init, kernel_init
 from research.lab.fit import Fit, Training
 from research.learner import predict_classes, supervised
 from research.losses import softmax_cross_entropy
@@ -31,7 +31,7 @@ class Config:
   filters: int = static(30, "convolution filters", at_least=1)
   filter_size: int = static(3, "their height and width in pixels", at_least=1, at_most=6)
   hidden: int = static(100, "units of the hidden dense layer", at_least=1)
-  init_scale: float = traced(1.0, "factor on He's initial deviation", above=0)
+  init: Init = part(Init("he_normal"))
   optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3))
   batch_size: int = static(50, "examples per step", at_least=1, at_most=1257)
   epochs: int = static(40, "passes over the training set", at_least=1)
@@ -39,8 +39,9 @@ class Config:
 
 def model(config: Config) -> SimpleConvNet:
   """C06 with 3x3 filters, He's initial weights instead of deviation 0.01."""
-  he = initializer("he_normal", config.init_scale)
-  return SimpleConvNet(config.filters, config.filter_size, config.hidden, kernel_init=he)
+  return SimpleConvNet(
+    config.filters, config.filter_size, config.hidden, kernel_init=kernel_init(config.init)
+  )
 
 
 VALIDATION = 180  # images that rank the checkpoints

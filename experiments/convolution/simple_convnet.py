@@ -18,12 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.config import config, part, static, traced
+from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.curves import learning_curves
 from research.figures.filters import filter_montage
 from research.figures.gallery import image_grid, misclassified_gallery
-from research.initializers import initializer
+from research.initializers import Init, kernel_init
 from research.lab.fit import Fit, Training
 from research.layers.convolution import convolve
 from research.learner import predict_classes, supervised
@@ -46,7 +46,7 @@ class Config:
   filters: int = static(30, "convolution filters", at_least=1)
   filter_size: int = static(5, "their height and width in pixels", at_least=1, at_most=7)
   hidden: int = static(100, "units of the hidden dense layer", at_least=1)
-  init_std: float = traced(0.01, "standard deviation of the initial weights", above=0)
+  init: Init = part(Init("normal", 0.01))
   optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3, schedule="linear"))
   batch_size: int = static(100, "examples per step", at_least=1, at_most=60_000)
   epochs: int = static(20, "passes over the training set", at_least=1)
@@ -54,8 +54,9 @@ class Config:
 
 def model(config: Config) -> SimpleConvNet:
   """The book's network."""
-  kernel_init = initializer("normal", config.init_std)
-  return SimpleConvNet(config.filters, config.filter_size, config.hidden, kernel_init=kernel_init)
+  return SimpleConvNet(
+    config.filters, config.filter_size, config.hidden, kernel_init=kernel_init(config.init)
+  )
 
 
 def steps_per_epoch(config: Config) -> int:

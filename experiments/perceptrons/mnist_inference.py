@@ -33,7 +33,7 @@ from research.data import sampling, sets
 from research.errors import UserError
 from research.figures.curves import learning_curves
 from research.figures.signal_flow import array_shapes
-from research.initializers import initializer
+from research.initializers import Init, kernel_init
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.learner import supervised
@@ -52,14 +52,14 @@ class Config:
   """The net that is trained where no weights are given."""
 
   weights: str = static("", "file of the book's weights; empty trains a net of the same shape")
+  init: Init = part(Init("xavier_normal"))
   optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3))
   epochs: int = static(5, "passes over the training set", at_least=1)
 
 
 def model(config: Config) -> MLP:
   """Sigmoid units in the hidden layers; the logits come out."""
-  del config
-  return MLP(SIZES[1:], nn.sigmoid, initializer("xavier_normal"))
+  return MLP(SIZES[1:], nn.sigmoid, kernel_init(config.init))
 
 
 def steps_per_epoch() -> int:

@@ -8,6 +8,7 @@ import pytest
 from experiments.backprop import two_layer_net as net
 from research.compile import compile_learner
 from research.data import sampling
+from research.initializers import Init
 from tests.experiments.without_a_lab import FakeLab
 
 
@@ -31,7 +32,7 @@ def test_there_are_39760_parameters():
 
 @pytest.mark.parametrize("parallel", ["shard", "pmap"])
 def test_a_learner_without_flax_obeys_the_law_too(parallel):
-  settings = net.Config(dataset="digits", hidden=5, batch_size=20, init_std=0.5)
+  settings = net.Config(dataset="digits", hidden=5, batch_size=20, init=Init("normal", 0.5))
   rng, finals = np.random.default_rng(0), {}
   data = {
     "image": jnp.asarray(rng.integers(0, 256, (50, 8, 8, 1)), jnp.uint8),

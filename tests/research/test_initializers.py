@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.initializers import UNIT_INITIALIZERS, initializer
+from research.initializers import UNIT_INITIALIZERS, Init, initializer, kernel_init
 
 SHAPE = (400, 300)
 
@@ -25,6 +25,7 @@ def draw(name, scale=1.0):
     ("xavier_uniform", 2 * np.sqrt(2 / 700)),
     ("he_normal", 2 * np.sqrt(2 / 400)),
     ("he_uniform", 2 * np.sqrt(2 / 400)),
+    ("he_normal_fan_out", 2 * np.sqrt(2 / 300)),
     ("orthogonal", 2 / np.sqrt(400)),
   ],
 )
@@ -51,3 +52,9 @@ def test_a_traced_scale_multiplies(name):
 def test_an_unknown_name_lists_the_known_ones():
   with pytest.raises(UserError, match=r"'hee'.*he_normal"):
     initializer("hee")
+
+
+def test_a_config_names_its_rule_and_its_scale():
+  np.testing.assert_array_equal(
+    kernel_init(Init("constant", 0.5))(jax.random.key(0), (2, 3)), np.full((2, 3), 0.5)
+  )

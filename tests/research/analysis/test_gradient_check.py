@@ -20,6 +20,7 @@ from research.analysis.gradient_check import (
 )
 from research.config import config, static
 from research.errors import UserError
+from research.initializers import Init
 from research.learner import Learner
 from tests.research.test_compile import LEARNER, Config, data_set
 
@@ -33,7 +34,7 @@ def raw(tree):
 def two_layers(activation):
   step = functools.partial(two_layer_net.step, activation)
   learner = Learner(two_layer_net.init, step, two_layer_net.evaluate)
-  settings = two_layer_net.Config(dataset="digits", hidden=6, init_std=0.3)
+  settings = two_layer_net.Config(dataset="digits", hidden=6, init=Init("normal", 0.3))
   rng = np.random.default_rng(0)
   batch = {
     "image": jnp.asarray(rng.integers(0, 256, (3, 8, 8, 1)), jnp.uint8),

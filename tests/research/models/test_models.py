@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from flax import linen
 
+from research.initializers import initializer
 from research.layers.pooling import max_pool
 from research.models.lenet import LeNet
 from research.models.mlp import MLP
@@ -46,6 +47,23 @@ def test_trains_and_evaluates_to_logits(model, shape):
   rngs = {"dropout": jax.random.key(2)}
   logits, _ = model.apply(variables, x, train=True, mutable="batch_stats", rngs=rngs)
   assert logits.shape == model.apply(variables, x).shape == (2, 5)
+
+
+@pytest.mark.parametrize(
+  "model, shape",
+  [
+    (MLP((7, 5), kernel_init=initializer("constant", 3.0)), (4, 4, 1)),
+    (SimpleConvNet(3, hidden=4, kernel_init=initializer("constant", 3.0)), (12, 12, 1)),
+    (LeNet(kernel_init=initializer("constant", 3.0)), (28, 28, 1)),
+    (CifarResNet(8, width=4, kernel_init=initializer("constant", 3.0)), (8, 8, 3)),
+  ],
+  ids=lambda value: type(value).__name__,
+)
+def test_every_weight_comes_from_the_given_initializer(model, shape):
+  params = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, *shape)))["params"]
+  for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+    if path[-1].key == "kernel":
+      np.testing.assert_array_equal(leaf, 3, err_msg=str(path))
 
 
 def test_an_impossible_depth_is_refused():

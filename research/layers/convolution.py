@@ -24,6 +24,7 @@ Kernel = Float[Array, "kernel_height kernel_width channel feature"]
 Outputs = Float[Array, "batch out_height out_width feature"]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+MOST_SPLIT_GROUPS = 4
 
 
 def convolve(
@@ -39,12 +40,13 @@ def convolve(
 ) -> Float[Array, " batch *out_positions feature"]:
   """A drop-in for `lax.conv_general_dilated`; give it to `linen.Conv(conv_general_dilated=...)`.
 
-  Dilated, grouped, one- and three-dimensional convolutions are always lax's. On the CPU the others
-  know reverse-mode differentiation only, of any order (pass lax's own function for `jax.jvp`).
+  On the CPU a convolution of few groups is one convolution per group; dilated, one- and
+  three-dimensional ones are lax's. The others know reverse-mode differentiation only there, of any
+  order (pass lax's own function for `jax.jvp`).
   """
   plain = (
     lhs.ndim == 4
-    and feature_group_count == 1
+    and feature_group_count <= MOST_SPLIT_GROUPS
     and all(step == 1 for step in (*(lhs_dilation or ()), *(rhs_dilation or ())))
   )
   if plain and jax.default_backend() == "cpu":
@@ -52,7 +54,13 @@ def convolve(
     if isinstance(padding, str):
       padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
     rows, columns = ((int(low), int(high)) for low, high in padding)
-    return convolve_on_cpu(lhs, rhs, strides, (rows, columns))
+    groups = zip(
+      jnp.split(lhs, feature_group_count, axis=-1),
+      jnp.split(rhs, feature_group_count, axis=-1),
+      strict=True,
+    )
+    parts = [convolve_on_cpu(x, kernel, strides, (rows, columns)) for x, kernel in groups]
+    return jnp.concatenate(parts, axis=-1)
   return lax.conv_general_dilated(
     lhs,
     rhs,

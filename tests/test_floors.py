@@ -12,6 +12,7 @@ FLOORS = [
   ["experiments"],
   ["research.lab"],
   ["research.compile"],
+  ["research.rl"],
   ["research.learner"],
   ["research.models", "research.data", "research.figures", "research.analysis"],
   [

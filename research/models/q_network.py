@@ -1,0 +1,84 @@
+"""Networks that give action values: a torso that sees, and a head that judges (inventory Q02)."""
+
+from collections.abc import Callable, Sequence
+
+from flax import linen
+from jaxtyping import Array, Float
+
+from research.layers.convolution import Conv
+from research.layers.noisy import NoisyDense
+
+
+class QNetwork(linen.Module):
+  """A torso, one hidden dense layer, and some numbers for each action.
+
+  Attributes:
+    torso: gives features [batch, n] of the inputs.
+    hidden: units of the hidden layer.
+    actions: number of actions.
+    outputs: numbers for each action.
+    dueling: whether a state's value and the actions' advantages have streams of their own (Wang et
+      al. 2016, equation 9).
+    noisy: whether the dense layers behind the torso explore by noise.
+  """
+
+  torso: linen.Module
+  hidden: int
+  actions: int
+  outputs: int = 1
+  dueling: bool = False
+  noisy: bool = False
+
+  @linen.compact
+  def __call__(self, x: Float[Array, "batch ..."]) -> Float[Array, "batch action output"]:
+    """The numbers."""
+    dense: Callable[..., linen.Module] = NoisyDense if self.noisy else linen.Dense
+
+    def stream(features: Array, rows: int) -> Array:
+      hidden = linen.relu(dense(self.hidden)(features))
+      return dense(rows * self.outputs)(hidden).reshape(-1, rows, self.outputs)
+
+    features = self.torso(x)
+    advantage = stream(features, self.actions)
+    if not self.dueling:
+      return advantage
+    return stream(features, 1) + advantage - advantage.mean(axis=1, keepdims=True)
+
+
+class DenseTorso(linen.Module):
+  """Dense layers with ReLU, for observations that are short vectors."""
+
+  features: Sequence[int]
+
+  @linen.compact
+  def __call__(self, x: Float[Array, "batch ..."]) -> Float[Array, "batch feature"]:
+    """The last layer's activations."""
+    x = x.reshape(x.shape[0], -1)
+    for width in self.features:
+      x = linen.relu(linen.Dense(width)(x))
+    return x
+
+
+class ConvTorso(linen.Module):
+  """Convolutions with ReLU, without padding; the result is flattened.
+
+  Attributes:
+    layers: (features, size, stride) of each.
+  """
+
+  layers: Sequence[tuple[int, int, int]]
+
+  @linen.compact
+  def __call__(
+    self, x: Float[Array, "batch height width channel"]
+  ) -> Float[Array, "batch feature"]:
+    """The last layer's activations."""
+    for features, size, stride in self.layers:
+      x = linen.relu(Conv(features, (size, size), (stride, stride), padding="VALID")(x))
+    return x.reshape(x.shape[0], -1)
+
+
+# Mnih et al. 2015, Methods, "Model architecture"; then a hidden layer of 512.
+NATURE = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+# Young and Tian 2019, section 3: a quarter of Nature's last layer; then a hidden layer of 128.
+MINATAR = ((16, 3, 1),)

@@ -1,0 +1,199 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.config import config, part, replace
+from research.errors import UserError
+from research.models.q_network import ConvTorso, DenseTorso
+from research.optimizers import Optimizer, make
+from research.rl import cart_pole, catch, dqn
+from research.rl.dqn import Agent, Parts
+
+
+@config
+class Config:
+  agent: Agent = part(
+    Agent(
+      environments=3,
+      steps_per_update=2,
+      batch_size=8,
+      capacity=60,
+      learning_starts=24,
+      target_every=3,
+      epsilon_frames=100.0,
+    )
+  )
+  optimizer: Optimizer = part(Optimizer())
+
+
+ON_CATCH = Parts(
+  lambda config: config.agent,
+  lambda config: catch.environment,
+  lambda config: ConvTorso(((2, 3, 2),)),
+  lambda config: 8,
+  lambda config: make(config.optimizer, 50),
+  lambda config: 50,
+)
+ON_CART_POLE = ON_CATCH._replace(
+  environment=lambda config: cart_pole.environment, torso=lambda config: DenseTorso((8,))
+)
+OPTIONS = {
+  "nature": {},
+  "rainbow": {
+    "agent.double": True,
+    "agent.dueling": True,
+    "agent.n_step": 3,
+    "agent.replay": "prioritised",
+    "agent.distributional": "c51",
+    "agent.noisy": True,
+    "agent.stack": 2,
+  },
+  "qr, latest": {"agent.distributional": "qr", "agent.replay": "latest", "agent.stack": 4},
+}
+
+
+@functools.cache
+def steps(parts, count):
+  """`count` steps in one program, from a state: the state after, and the metrics."""
+  learner = dqn.dqn(parts)
+  return jax.jit(
+    lambda config, state: jax.lax.scan(
+      lambda state, _: learner.step(config, state, {}), state, None, length=count
+    )
+  )
+
+
+def begin(parts, config, seed=0):
+  return jax.jit(dqn.dqn(parts).init)(config, jax.random.key(seed))
+
+
+def plain(state):
+  """Arrays that NumPy can compare, keys too."""
+  is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+  return [
+    np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+    for leaf in jax.tree.leaves(state)
+  ]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_stopped_and_continued_equals_uninterrupted_bit_for_bit(option):
+  settings = replace(Config(), OPTIONS[option])
+  state = begin(ON_CATCH, settings)
+  whole, metrics = steps(ON_CATCH, 12)(settings, state)
+  half, first = steps(ON_CATCH, 6)(settings, state)
+  restored = jax.tree.map(jnp.asarray, jax.device_get(half))  # as after a checkpoint
+  again, second = steps(ON_CATCH, 6)(settings, restored)
+  for ours, theirs in zip(plain(again), plain(whole), strict=True):
+    np.testing.assert_array_equal(ours, theirs)
+  for name in metrics:
+    np.testing.assert_array_equal(np.concatenate([first[name], second[name]]), metrics[name])
+  assert np.all(np.isfinite(metrics["loss"]))
+  # 24 frames are there after the fourth step, which learns; so not in three.
+  assert not np.any(metrics["loss"][:3]) and np.all(metrics["loss"][3:] > 0)
+
+
+def test_the_target_network_is_the_online_one_of_every_third_update():
+  settings = Config()
+  state, _ = steps(ON_CATCH, 5)(settings, begin(ON_CATCH, settings))  # two updates
+  one = steps(ON_CATCH, 1)
+  is_equal = lambda state: all(
+    np.array_equal(a, b)
+    for a, b in zip(plain(state.params), plain(state.target_params), strict=True)
+  )
+  copied = []
+  for _ in range(4):
+    state, _ = one(settings, state)
+    copied.append(is_equal(state))
+  assert copied == [True, False, False, True]
+
+
+def test_what_is_remembered_is_what_was_done():
+  settings = Config()
+  state, _ = steps(ON_CATCH, 9)(settings, begin(ON_CATCH, settings))  # 18 moments of 20
+  rows, frames = state.memory.rows, state.memory.rows.frame
+  assert int(state.memory.written) == 18
+  for env in range(3):
+    for at in range(17):
+      if rows.is_first[at + 1, env]:
+        assert not rows.goes_on[at, env] and rows.reward[at, env] in (-1, 1)
+        continue
+      ball, paddle = (np.argwhere(np.asarray(frames[at, env, :-1, :, 0])), None)
+      paddle, after = (int(np.argmax(frames[a, env, 9, :, 0])) for a in (at, at + 1))
+      assert after == np.clip(paddle + int(rows.action[at, env]) - 1, 0, 9)
+      assert len(ball) == 1 and rows.goes_on[at, env]
+  np.testing.assert_array_equal(state.episodes.observation, state.seen)
+
+
+def test_seeds_give_other_parameters_actions_and_curves():
+  settings = Config()
+  ends = [steps(ON_CATCH, 12)(settings, begin(ON_CATCH, settings, seed)) for seed in (0, 1)]
+  firsts = [begin(ON_CATCH, settings, seed).params for seed in (0, 1)]
+  for a, b in zip(*(plain(params) for params in firsts), strict=True):
+    assert not np.any(a) or not np.array_equal(a, b)
+  (a, curve_a), (b, curve_b) = ends
+  assert not np.array_equal(a.memory.rows.action, b.memory.rows.action)
+  assert not np.array_equal(curve_a["loss"], curve_b["loss"])
+
+
+@pytest.mark.parametrize(
+  "many", [jax.vmap, lambda f: lambda *args: jax.lax.map(lambda a: f(*a), args)]
+)
+def test_lanes_give_each_trials_own_numbers(many):
+  rates = [1e-3, 1e-2]
+  configs = [replace(Config(), {"optimizer.learning_rate": rate}) for rate in rates]
+  stack = lambda *trees: jax.tree.map(
+    lambda *leaves: jnp.stack([jnp.asarray(leaf) for leaf in leaves]), *trees
+  )
+  states = [begin(ON_CART_POLE, settings, seed) for seed, settings in enumerate(configs)]
+  run = steps(ON_CART_POLE, 10)
+  lanes, metrics = jax.jit(many(run))(stack(*configs), stack(*states))
+  for lane, (settings, state) in enumerate(zip(configs, states, strict=True)):
+    alone, expected = run(settings, state)
+    np.testing.assert_array_equal(lanes.memory.rows.action[lane], alone.memory.rows.action)
+    np.testing.assert_allclose(metrics["loss"][lane], expected["loss"], rtol=1e-4, atol=1e-6)
+
+
+def test_evaluation_episodes_are_the_same_for_every_seed_and_leave_no_trace():
+  settings = replace(Config(), {"agent.evaluation_epsilon": 1.0})  # whatever the network says
+  evaluate = jax.jit(dqn.dqn(ON_CART_POLE).evaluate)
+  batch = {"episode": jnp.arange(10), "weight": jnp.ones(10).at[7:].set(0)}
+  means = [evaluate(settings, begin(ON_CART_POLE, settings, seed), batch) for seed in (0, 1)]
+  assert means[0]["return"].weight == 7
+  assert float(means[0]["return"].total) == float(means[1]["return"].total) > 7 * 8
+  # Each episode is its number's, whatever stands beside it.
+  alone = jax.jit(dqn.dqn(ON_CART_POLE).evaluate)
+  totals = [
+    float(
+      alone(settings, begin(ON_CART_POLE, settings), {"episode": jnp.array([n])})["return"].total
+    )
+    for n in range(7)
+  ]
+  assert sum(totals) == float(means[0]["return"].total)
+  assert len(set(totals)) > 2
+
+
+def test_a_perfect_catcher_scores_one():
+  def play(parts):
+    settings = replace(Config(), {"agent.evaluation_epsilon": 0.0})
+    state = begin(parts, settings)
+    return dqn.dqn(parts).evaluate(settings, state, {"episode": jnp.arange(30)})
+
+  means = play(ON_CATCH)
+  assert means["length"].total == 30 * 9  # every episode of Catch has nine steps
+  assert -30 <= means["return"].total < 30
+
+
+def test_a_memory_too_small_to_learn_from_is_refused():
+  with pytest.raises(UserError, match=r"agent\.capacity=12 holds 4 moments of 3 environments"):
+    dqn.dqn(ON_CATCH).init(replace(Config(), {"agent.capacity": 12}), jax.random.key(0))
+
+
+@pytest.mark.parametrize("epsilon, shares", [(0.0, [0, 1, 0]), (0.3, [0.1, 0.8, 0.1])])
+def test_epsilon_greedy_draws_all_actions_alike(epsilon, shares):
+  values = jnp.tile(jnp.array([[0.0, 2.0, 1.0]]), (6000, 1))
+  actions = dqn.epsilon_greedy(values, epsilon, jax.random.key(0))
+  np.testing.assert_allclose(np.bincount(actions, minlength=3) / 6000, shares, atol=0.02)

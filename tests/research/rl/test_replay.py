@@ -1,0 +1,148 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.rl import prioritised, replay
+from research.rl.replay import Places, Rows
+
+GAMMA = 0.9
+ENVIRONMENTS = 3
+
+
+def play(moments, seed=0):
+  """Rows of a made-up game; frame numbers tell where each came from. [moments, environments]."""
+  rng = np.random.default_rng(seed)
+  shape = (moments, ENVIRONMENTS)
+  end = rng.choice(3, shape, p=[0.7, 0.15, 0.15])  # goes on, ends by itself, is cut off here
+  first, cut, goes_on = np.zeros(shape, bool), end == 2, end != 1
+  cut[0] = False
+  goes_on |= cut
+  first[0] = True
+  first[1:] = ~goes_on[:-1] | cut[:-1]
+  cut &= ~first  # an episode has at least one step
+  frames = (1 + np.arange(moments * ENVIRONMENTS)).reshape(*shape, 1)
+  rewards = np.where(cut, 0, rng.normal(size=shape)).astype(np.float32)
+  return Rows(frames.astype(np.int32), rng.integers(0, 4, shape), rewards, goes_on, first, cut)
+
+
+def written(rows, capacity, at_once):
+  memory = replay.empty(capacity, ENVIRONMENTS, jax.ShapeDtypeStruct((1,), jnp.int32))
+  write = jax.jit(replay.write)
+  for at in range(0, len(rows.action), at_once):
+    memory = write(
+      memory, jax.tree.map(lambda part, at=at: jnp.asarray(part[at : at + at_once]), rows)
+    )
+  return memory
+
+
+def slow_transition(rows, row, env, n_step):
+  """One transition, step by step: (reward, discount, row bootstrapped from)."""
+  reward, discount, at = 0.0, 1.0, row
+  for _ in range(n_step):
+    if rows.is_cut[at, env]:
+      break
+    reward += discount * rows.reward[at, env]
+    discount *= GAMMA
+    if not rows.goes_on[at, env]:
+      return reward, 0.0, None
+    at += 1
+  return reward, discount, at
+
+
+def slow_stack(rows, row, env, stack):
+  frames = [int(rows.frame[row, env, 0])]
+  while len(frames) < stack:
+    if rows.is_first[row, env]:
+      return [0] * (stack - len(frames)) + frames
+    row -= 1
+    frames.insert(0, int(rows.frame[row, env, 0]))
+  return frames
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+@pytest.mark.parametrize("moments", [20, 52])  # before the ring is full, and after
+def test_transitions_equal_a_slow_reference_across_episodes_ends(n_step, moments):
+  rows, stack = play(moments), 3
+  memory = written(rows, 24, 4)
+  first = int(replay.oldest(memory, stack))
+  places = [(row, env) for row in range(first, moments - n_step) for env in range(ENVIRONMENTS)]
+  batch = replay.transitions(
+    memory,
+    Places(*jnp.asarray(places).T),
+    n_step=n_step,
+    stack=stack,
+    discount=GAMMA,
+  )
+  assert len(places) > 30
+  ends = 0
+  for number, (row, env) in enumerate(places):
+    reward, discount, after = slow_transition(rows, row, env, n_step)
+    assert batch.weight[number] == (not rows.is_cut[row, env])
+    assert batch.r_t[number] == pytest.approx(reward, abs=1e-5)
+    assert batch.discount_t[number] == pytest.approx(discount, abs=1e-6)
+    assert list(np.asarray(batch.s_tm1[number])) == slow_stack(rows, row, env, stack)
+    assert batch.a_tm1[number] == rows.action[row, env]
+    if after is not None:
+      assert list(np.asarray(batch.s_t[number])) == slow_stack(rows, after, env, stack)
+    ends += after is None
+  assert ends > 5
+
+
+def test_uniform_replay_draws_every_whole_place_alike_and_no_other():
+  rows, stack, n_step = play(52), 3, 3
+  memory = written(rows, 24, 4)
+  places = replay.uniform(memory, jax.random.key(0), 6000, n_step=n_step, stack=stack)
+  assert (int(places.row.min()), int(places.row.max())) == (52 - 24 + 2, 52 - 3 - 1)
+  numbers = np.asarray((places.row - 30) * ENVIRONMENTS + places.environment)
+  counts = np.bincount(numbers, minlength=19 * ENVIRONMENTS)
+  assert counts.min() > 60 and counts.max() < 155  # 105 each is even
+
+
+def test_without_replay_the_newest_are_taken_once_each():
+  memory = written(play(52), 24, 4)
+  places = replay.latest(memory, 2 * ENVIRONMENTS, n_step=1)
+  assert sorted(zip(places.row.tolist(), places.environment.tolist(), strict=True)) == [
+    (row, env) for row in (49, 50) for env in range(ENVIRONMENTS)
+  ]
+
+
+@pytest.mark.parametrize("moments", [20, 52])
+def test_exactly_the_whole_places_have_a_priority(moments):
+  rows, n_step, stack = play(moments), 3, 3
+  memory = written(Rows(*(part[:0] for part in rows)), 24, 4)
+  priorities = prioritised.empty(memory)
+  for at in range(0, moments, 4):
+    memory = replay.write(
+      memory, jax.tree.map(lambda part, at=at: jnp.asarray(part[at : at + 4]), rows)
+    )
+    priorities = prioritised.admit(priorities, memory, 4, n_step=n_step, stack=stack)
+  expected = np.zeros((24, ENVIRONMENTS))
+  for row in range(int(replay.oldest(memory, stack)), moments - n_step):
+    expected[row % 24] = ~rows.is_cut[row]
+  leaves = np.asarray(priorities.tree[-1]).reshape(-1)[: 24 * ENVIRONMENTS]
+  np.testing.assert_array_equal(leaves.reshape(24, -1), expected)
+
+  # What surprises more is drawn more, and weighs less in proportion.
+  places = prioritised.draw(priorities, memory, jax.random.key(0), 30)
+  np.testing.assert_array_equal(np.asarray(rows.is_cut)[places.row, places.environment], False)
+  surprise = jnp.where(places.environment == 0, 4.0, 1.0)
+  revised = prioritised.revise(priorities, memory, places, surprise, 0.5)
+  assert revised.highest == pytest.approx(2, rel=1e-3)
+  weight = prioritised.importance(revised, memory, places, 1.0)
+  np.testing.assert_allclose(weight, jnp.where(places.environment == 0, 0.5, 1.0), rtol=1e-3)
+
+
+def test_the_agent_sees_frames_of_one_episode_only():
+  stack = jnp.array([1, 2, 3])
+  np.testing.assert_array_equal(replay.push(stack, jnp.array([4]), jnp.bool_(False)), [2, 3, 4])
+  np.testing.assert_array_equal(replay.push(stack, jnp.array([4]), jnp.bool_(True)), [0, 0, 4])
+
+
+def test_a_memory_that_does_not_fit_is_refused_in_one_line(capsys):
+  with pytest.raises(UserError, match=r"7\.06 GB .* 8\.00 GB are free; .*--agent\.capacity"):
+    replay.reserve("the replay memory", 7_056_000_000, available=8_000_000_000)
+  replay.reserve("the replay memory", 7_056_000_000, available=32_000_000_000)
+  assert capsys.readouterr().err == "the replay memory: 7.06 GB\n"
+  assert replay.available_bytes() > 10**8

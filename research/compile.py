@@ -37,6 +37,9 @@ class Layout(NamedTuple):
   devices: int
 
 
+ONE_DEVICE = Layout(jnp.arange, lambda batch: batch, 1)
+
+
 def run_steps(
   learner: Learner,
   sampler: Sampler,
@@ -115,7 +118,7 @@ class Form(NamedTuple):
 def _jit(devices: list[Any]) -> Form:
   del devices  # the first one is JAX's default
   return Form(
-    Layout(jnp.arange, lambda batch: batch, 1),
+    ONE_DEVICE,
     functools.partial(jax.jit, static_argnums=0, donate_argnums=2),
     jax.jit,
     jax.device_put,

@@ -11,6 +11,7 @@ FLOORS = [
   ["launch"],
   ["experiments"],
   ["research.lab"],
+  ["research.lanes"],
   ["research.compile"],
   ["research.rl"],
   ["research.learner"],

@@ -23,3 +23,13 @@ def inputs_of(batch: Batch) -> Array:
   """The model's inputs: bytes are pixel intensities and become floats in [0, 1]."""
   image = batch["image"]
   return image.astype(float) / 255 if image.dtype == jnp.uint8 else image
+
+
+def pair_inputs(batch: Batch) -> tuple[Int[Array, "batch source"], Int[Array, "batch target"]]:
+  """A pair of sequences as a model learns from it: the source, and the target but for its end."""
+  return batch["source"], batch["target"][:, :-1]
+
+
+def text_inputs(batch: Batch) -> Int[Array, "batch target"]:
+  """A stretch of text as a language model reads it: all tokens but the last."""
+  return batch["target"][:, :-1]

@@ -5,6 +5,7 @@ import optax
 from jaxtyping import Array, Float
 
 from research.batch import Batch
+from research.metrics import Mean
 
 
 def softmax_cross_entropy(
@@ -17,3 +18,15 @@ def softmax_cross_entropy(
 def squared_error(outputs: Float[Array, "batch features"], batch: Batch) -> Float[Array, " batch"]:
   """Half the squared distance to `batch["target"]` (Bishop 2006, equation 5.11)."""
   return 0.5 * jnp.sum(jnp.square(outputs - batch["target"]), axis=-1)
+
+
+def token_cross_entropy(logits: Float[Array, "batch places vocabulary"], batch: Batch) -> Mean:
+  """Negative log-likelihood in nats of the tokens `batch["target"]` [batch, places + 1].
+
+  The logits at a place are of the token behind it. Padding, token 0, counts for nothing, and an
+  example counts by its tokens, so that exp(loss) is the perplexity.
+  """
+  labels = batch["target"][:, 1:]
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+  real = labels > 0
+  return Mean(jnp.sum(jnp.where(real, losses, 0), axis=1), jnp.sum(real, axis=1, dtype=float))

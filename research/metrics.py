@@ -21,3 +21,22 @@ class Mean(NamedTuple):
 def accuracy(logits: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
   """1.0 where the largest logit is the label's, else 0.0."""
   return (jnp.argmax(logits, axis=-1) == batch["label"]).astype(float)
+
+
+def token_accuracy(logits: Float[Array, "batch places vocabulary"], batch: Batch) -> Mean:
+  """Share of the tokens `batch["target"]` whose logit is the largest, padding left out."""
+  labels = batch["target"][:, 1:]
+  real = labels > 0
+  right = (jnp.argmax(logits, axis=-1) == labels) & real
+  return Mean(jnp.sum(right, axis=1, dtype=float), jnp.sum(real, axis=1, dtype=float))
+
+
+def exact_match(
+  logits: Float[Array, "batch places vocabulary"], batch: Batch
+) -> Float[Array, " batch"]:
+  """1.0 where every token of `batch["target"]` has the largest logit, given those before it.
+
+  Greedy decoding then writes just that target: the logits behind right tokens are these.
+  """
+  right = token_accuracy(logits, batch)
+  return (right.total == right.weight).astype(float)

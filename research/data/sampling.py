@@ -37,6 +37,11 @@ def with_replacement(batch_size: int) -> Sampler:
   return Sampler(batch_size, _with_replacement)
 
 
+def in_order(batch_size: int) -> Sampler:
+  """The examples as they stand, over and over: for batches that continue each other."""
+  return Sampler(batch_size, lambda key, examples, numbers: numbers % examples)
+
+
 def without_data() -> Sampler:
   """For learners that make their own experience: every batch is empty."""
   return Sampler(1, lambda key, examples, numbers: numbers)

@@ -1,0 +1,50 @@
+"""BLEU: n-gram precision of a text against its reference, in d2l's form and in Papineni's."""
+
+import collections
+import math
+from collections.abc import Sequence
+
+Tokens = Sequence[str]
+
+
+def matches(candidate: Tokens, reference: Tokens, n: int) -> int:
+  """n-grams of the candidate that the reference has as well, each as often as it has it."""
+  return sum((_ngrams(candidate, n) & _ngrams(reference, n)).values())
+
+
+def d2l_bleu(candidate: Tokens, reference: Tokens, k: int = 2) -> float:
+  """exp(min(0, 1 - |reference| / |candidate|)) prod_n p_n^(1/2^n), n = 1..k; d2l, section 10.7.
+
+  Orders for which the candidate is too short do not count as precisions of zero: k becomes the
+  candidate's length. An empty candidate scores 0.
+  """
+  if not candidate:
+    return 0.0
+  score = math.exp(min(0.0, 1 - len(reference) / len(candidate)))
+  for n in range(1, min(k, len(candidate)) + 1):
+    precision = matches(candidate, reference, n) / (len(candidate) - n + 1)
+    score *= precision ** (0.5**n)
+  return score
+
+
+def corpus_bleu(candidates: Sequence[Tokens], references: Sequence[Tokens], most: int = 4) -> float:
+  """Papineni et al. 2002, section 2.3: counts summed over the corpus, equal weights, in [0, 1].
+
+  Equal to sacrebleu's without smoothing: 0 where an order has no match at all.
+  """
+  lengths = [sum(map(len, texts)) for texts in (candidates, references)]
+  logs = 0.0
+  for n in range(1, most + 1):
+    found = sum(
+      matches(candidate, reference, n)
+      for candidate, reference in zip(candidates, references, strict=True)
+    )
+    possible = sum(max(0, len(candidate) - n + 1) for candidate in candidates)
+    if not found:
+      return 0.0
+    logs += math.log(found / possible) / most
+  return math.exp(min(0.0, 1 - lengths[1] / lengths[0]) + logs)
+
+
+def _ngrams(tokens: Tokens, n: int) -> collections.Counter[tuple[str, ...]]:
+  return collections.Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))

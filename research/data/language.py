@@ -1,0 +1,35 @@
+"""Batches for language models from one long array of tokens."""
+
+import numpy as np
+
+from research.data.spec import Arrays
+
+
+def windows(tokens: np.ndarray, length: int, stride: int) -> Arrays:
+  """Stretches of `length` + 1 tokens, one every `stride`: {"target": [n, length + 1]}.
+
+  The model reads all but the last and predicts all but the first. Drawn at random, a stride of 1 is
+  d2l's section 9.3 in English, a stride of `length` without an offset its Chinese one.
+  """
+  if len(tokens) < length + 1:
+    raise ValueError(f"{len(tokens)} tokens hold no stretch of {length} + 1")
+  stretches = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::stride]
+  return {"target": np.ascontiguousarray(stretches)}
+
+
+def partition(tokens: np.ndarray, batch_size: int, length: int) -> Arrays:
+  """The text in `batch_size` parallel strands, cut so that batches in order continue each other.
+
+  For `sampling.in_order(batch_size)`: row b of each batch goes on where row b of the batch before
+  stopped. "is_first" tells of the batch at the strands' beginning, where no carry is handed on.
+
+  Returns {"target": [n, length + 1], "is_first": bool [n]}, n a multiple of the batch size.
+  """
+  steps = (len(tokens) - 1) // batch_size // length
+  if steps < 1:
+    raise ValueError(f"{len(tokens)} tokens hold no batch of {batch_size} times {length} + 1")
+  strand = steps * length
+  starts = np.arange(steps)[:, None] * length + np.arange(batch_size)[None] * strand
+  places = starts.reshape(-1, 1) + np.arange(length + 1)[None]
+  is_first = np.repeat(np.arange(steps) == 0, batch_size)
+  return {"target": tokens[places], "is_first": is_first}

@@ -1,0 +1,122 @@
+"""Writing token by token: greedily, by chance, and with a beam; every loop compiles into one.
+
+A writer is a pure function of a memory and the last tokens, such as a model's `next` bound to its
+parameters. A finished row goes on with padding, token 0.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+Memory = Any
+Next = Callable[[Memory, Int[Array, " batch"]], tuple[Float[Array, "batch vocabulary"], Memory]]
+PADDING = 0
+
+
+class Marks(NamedTuple):
+  """The tokens that stand before the first and behind the last."""
+
+  begin: int
+  end: int
+
+
+def greedy(
+  next_token: Next, memory: Memory, batch: int, marks: Marks, length: int
+) -> Int[Array, "batch length"]:
+  """The likeliest token at every step, up to the end mark."""
+  return sample(next_token, memory, batch, marks, length, jax.random.key(0), 0.0)
+
+
+def sample(
+  next_token: Next,
+  memory: Memory,
+  batch: int,
+  marks: Marks,
+  length: int,
+  key: Key[Array, ""],
+  temperature: float,
+) -> Int[Array, "batch length"]:
+  """Tokens drawn from softmax(logits / temperature); a temperature of 0 takes the likeliest."""
+
+  def step(carry: Any, place: Array) -> tuple[Any, Array]:
+    memory, token, is_done = carry
+    logits, memory = next_token(memory, token)
+    if temperature == 0:
+      token = jnp.argmax(logits, axis=-1)
+    else:
+      own = jax.random.fold_in(key, place)
+      token = jax.random.categorical(own, logits / temperature, axis=-1)
+    token = jnp.where(is_done, PADDING, token).astype(jnp.int32)
+    return (memory, token, is_done | (token == marks.end)), token
+
+  start = (memory, jnp.full(batch, marks.begin, jnp.int32), jnp.zeros(batch, bool))
+  return jax.lax.scan(step, start, jnp.arange(length))[1].T
+
+
+class Beam(NamedTuple):
+  """The best rows found; [batch, width, length] and [batch, width], the best first.
+
+  Scores are log-likelihoods divided by (number of tokens, end mark included)^alpha.
+  """
+
+  tokens: Int[Array, "batch width length"]
+  scores: Float[Array, "batch width"]
+
+
+def beam(
+  next_token: Next,
+  memory: Memory,
+  batch: int,
+  marks: Marks,
+  length: int,
+  width: int,
+  alpha: float = 0.75,
+) -> Beam:
+  """Keeps the `width` likeliest beginnings; d2l's section 10.8 ranks finished ones as here.
+
+  `memory` holds arrays with the batch along the first axis, and scalars.
+  """
+  rows = batch * width
+  spread = lambda leaf: jnp.repeat(leaf, width, axis=0) if jnp.ndim(leaf) else leaf
+
+  def reordered(leaf: Array, parents: Int[Array, "batch width"]) -> Array:
+    if jnp.ndim(leaf) == 0:
+      return leaf
+    flat = (jnp.arange(batch)[:, None] * width + parents).reshape(rows)
+    return leaf[flat]
+
+  def step(carry: Any, place: Array) -> tuple[Any, None]:
+    memory, tokens, scores, last, is_done = carry
+    logits, memory = next_token(memory, last.reshape(rows))
+    steps = jax.nn.log_softmax(logits).reshape(batch, width, -1)
+    vocabulary = steps.shape[-1]
+    # A finished row has one way to go on: padding, at no cost.
+    only_padding = jnp.where(jnp.arange(vocabulary) == PADDING, 0.0, -jnp.inf)
+    steps = jnp.where(is_done[:, :, None], only_padding[None, None], steps)
+    total = (scores[:, :, None] + steps).reshape(batch, width * vocabulary)
+    scores, chosen = jax.lax.top_k(total, width)
+    parents, last = chosen // vocabulary, (chosen % vocabulary).astype(jnp.int32)
+    memory = jax.tree.map(lambda leaf: reordered(leaf, parents), memory)
+    tokens = jnp.take_along_axis(tokens, parents[:, :, None], axis=1).at[:, :, place].set(last)
+    is_done = jnp.take_along_axis(is_done, parents, axis=1) | (last == marks.end)
+    return (memory, tokens, scores, last, is_done), None
+
+  first_only = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf)
+  start = (
+    jax.tree.map(spread, memory),
+    jnp.zeros((batch, width, length), jnp.int32),
+    jnp.broadcast_to(first_only[None], (batch, width)),
+    jnp.full((batch, width), marks.begin, jnp.int32),
+    jnp.zeros((batch, width), bool),
+  )
+  (_, tokens, scores, _, _), _ = jax.lax.scan(step, start, jnp.arange(length))
+  written = jnp.maximum(jnp.sum(tokens != PADDING, axis=-1), 1)
+  scores = scores / written**alpha
+  order = jnp.argsort(-scores, axis=-1)
+  return Beam(
+    jnp.take_along_axis(tokens, order[:, :, None], axis=1),
+    jnp.take_along_axis(scores, order, axis=1),
+  )

@@ -1,0 +1,48 @@
+"""A recurrent language model: the next token from all before it."""
+
+from typing import Any
+
+import flax.linen as nn
+from jaxtyping import Array, Float, Int
+
+from research.layers.dropout import Dropout
+from research.layers.recurrent import Carry, RecurrentStack
+
+
+class LanguageModel(nn.Module):
+  """Embedding, recurrent layers, and logits of the next token at every place.
+
+  Attributes:
+    vocabulary: tokens.
+    embedding: features of a token; 0 for the token itself, one-hot.
+    hidden: units of a layer.
+    layers: how many.
+    cell: one of `research.layers.recurrent.CELLS`.
+    bidirectional: whether it may look ahead, which no language model may.
+    dropout: rate on the embedding, between layers and on the outputs.
+  """
+
+  vocabulary: int
+  embedding: int = 0
+  hidden: int = 256
+  layers: int = 1
+  cell: str = "lstm"
+  bidirectional: bool = False
+  dropout: float | Float[Array, ""] = 0.0
+
+  @nn.compact
+  def __call__(
+    self,
+    tokens: Int[Array, "batch places"],
+    carries: tuple[Carry, ...] | None = None,
+    train: bool = False,
+  ) -> tuple[Float[Array, "batch places vocabulary"], Any]:
+    """Logits, and the carries for the text behind."""
+    drop = Dropout(self.dropout)
+    if self.embedding:
+      x = drop(nn.Embed(self.vocabulary, self.embedding)(tokens), train=train)
+    else:
+      x = nn.one_hot(tokens, self.vocabulary)
+    stack = RecurrentStack(self.hidden, self.layers, self.cell, self.bidirectional, self.dropout)
+    x, carries = stack(x, carries, train=train)
+    return nn.Dense(self.vocabulary)(drop(x, train=train)), carries

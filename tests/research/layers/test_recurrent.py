@@ -1,0 +1,76 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.layers.recurrent import CELLS, Recurrent, RecurrentStack, lstm
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3)), jnp.float32)
+MASK = jnp.array([[True] * 5, [True] * 3 + [False] * 2])
+
+
+def params_of(layer):
+  return layer.init(jax.random.key(1), X)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_lies_behind_the_mask_counts_for_nothing(cell):
+  layer = RecurrentStack(4, 2, cell, bidirectional=True)
+  params = params_of(layer)
+  outputs, carries = layer.apply(params, X, None, MASK)
+  short, short_carries = layer.apply(params, X[1:, :3], None, None)
+  np.testing.assert_allclose(outputs[1, :3], short[0], atol=1e-6)
+  np.testing.assert_array_equal(outputs[1, 3:], 0)
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a[1], b[0], atol=1e-6), carries, short_carries
+  )
+  moved, _ = layer.apply(params, X.at[1, 3:].add(9.0), None, MASK)
+  np.testing.assert_array_equal(moved, outputs)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_carry_goes_on_where_it_stopped(cell):
+  layer = RecurrentStack(4, 2, cell)
+  params = params_of(layer)
+  whole, last = layer.apply(params, X)
+  first, carry = layer.apply(params, X[:, :2])
+  second, end = layer.apply(params, X[:, 2:], carry)
+  np.testing.assert_allclose(jnp.concatenate([first, second], axis=1), whole, atol=1e-6)
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), end, last)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_direction_never_looks_ahead_and_two_do(cell):
+  later = X.at[:, 3].add(1.0)
+  for bidirectional in (False, True):
+    layer = RecurrentStack(4, 1, cell, bidirectional)
+    params = params_of(layer)
+    moved = jnp.abs(layer.apply(params, later)[0] - layer.apply(params, X)[0])
+    assert (float(moved[:, :3].max()) > 0) == bidirectional
+    assert float(moved[:, 3:].max(axis=(1, 2)).min()) > 0
+
+
+def test_a_layer_backwards_is_the_layer_on_reversed_time():
+  forwards, backwards = Recurrent(4), Recurrent(4, reverse=True)
+  params = params_of(forwards)
+  expected = forwards.apply(params, X[:, ::-1])[0][:, ::-1]
+  np.testing.assert_array_equal(backwards.apply(params, X)[0], expected)
+
+
+def test_the_lstms_gates_at_their_limits():
+  carry = (jnp.ones((1, 1)), jnp.full((1, 1), 0.7))
+  gates = lambda write, keep: jnp.array([[write, keep, 0.3, 50.0]])
+  nothing = jnp.zeros((1, 4))
+  _, kept = lstm(carry, gates(-200.0, 200.0), nothing)
+  _, written = lstm(carry, gates(200.0, -200.0), nothing)
+  assert float(kept[0, 0]) == pytest.approx(0.7)
+  assert float(written[0, 0]) == pytest.approx(np.tanh(0.3))
+
+
+def test_parameters_are_stacked_and_the_forget_gate_starts_open():
+  shapes = {"rnn": 1, "gru": 3, "lstm": 4}
+  for cell, gates in shapes.items():
+    params = params_of(Recurrent(4, cell))["params"]
+    assert params["kernel"].shape == (3, 4 * gates)
+    assert params["recurrent"].shape == (4, 4 * gates)
+  np.testing.assert_array_equal(params["bias"], [0] * 4 + [1] * 4 + [0] * 8)

@@ -34,6 +34,8 @@ def prepare_jax(*, reexecute: bool = True) -> None:
   os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "xla"))
   os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
   os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+  # LAPACK's threads fight for the cores of a busy machine: a QR of 100x100 takes 2 ms, or 300.
+  os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
   os.environ.setdefault("NPROC", "16")  # see the deadlock of virtual devices in ARCHITECTURE.md
   on_linux = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
   if reexecute and on_linux and "GLIBC_TUNABLES" not in os.environ:

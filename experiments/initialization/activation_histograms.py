@@ -1,0 +1,191 @@
+"""Histograms of activations and gradients in five layers, by initial weights (I02).
+
+Saito 2016, section 6.2 (the notes' 5.2, figures 5.3 to 5.5): 1,000 normal examples of 100 features
+go through five layers of 100 units without biases. With weights of deviation 1 a sigmoid says 0 or
+1; with 0.01 all units say the same; with 1/sqrt(n), the book's Xavier rule, they differ. ReLU needs
+sqrt(2/n), He's rule. Beside them stand GELU, the step, orthogonal and Glorot's uniform weights, and
+the gradients, which the book leaves out.
+
+    python launch.py --experiment=activation_histograms
+
+Expected: the book's statistics, as means over 20 nets; about 40 seconds on two CPU cores.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from research.analysis.signals import ACTIVATIONS, Signals, deviations, drawn_weights, signals
+from research.config import config, static
+from research.figures.histograms import histogram_grid
+from research.initializers import initializer
+from research.lab.lab import Lab
+from research.report import Bar, Claim, Picture, Report, at_least, at_most, equals, within
+
+
+@config
+class Config:
+  """The book's sizes, and over how many nets statistics are averaged."""
+
+  examples: int = static(1000, "normal examples", at_least=2)
+  width: int = static(100, "features, and units of every layer", at_least=2)
+  layers: int = static(5, "layers", at_least=2)
+  nets: int = static(20, "nets whose statistics are averaged", at_least=1)
+
+
+INITS = {
+  "std 1": initializer("normal", 1.0),
+  "std 0.01": initializer("normal", 0.01),
+  "Xavier (book)": initializer("lecun_normal"),
+  "Xavier uniform": initializer("xavier_uniform"),
+  "orthogonal": initializer("orthogonal"),
+  "He": initializer("he_normal"),
+}
+# The sources' figures: one activation, some of the rules.
+FIGURES = {
+  "sigmoid": ("std 1", "std 0.01", "Xavier (book)"),
+  "tanh": ("std 1", "std 0.01", "Xavier (book)", "orthogonal"),
+  "ReLU": ("std 0.01", "Xavier (book)", "He"),
+  "GELU": ("std 0.01", "Xavier (book)", "He"),
+  "step": ("std 1", "std 0.01", "He"),
+}
+RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1), "ReLU": (0, 2), "GELU": (-0.2, 2), "step": (0, 1)}
+
+
+def one_net(activation: str, init: str, config: Config, key: Array) -> Signals:
+  """Fresh data through a fresh net."""
+  data_key, net_key = jax.random.split(key)
+  x, reading = jax.random.normal(data_key, (2, config.examples, config.width))
+  weights = drawn_weights(INITS[init], net_key, config.layers, config.width)
+  return signals(ACTIVATIONS[activation], weights, x, reading)
+
+
+def saturated(activations: Float[Array, "layers examples width"]) -> Float[Array, " layers"]:
+  """Share of values outside of (0.1, 0.9), layer by layer."""
+  return jnp.mean((activations < 0.1) | (activations > 0.9), axis=(1, 2))
+
+
+def statistics(activation: str, init: str, config: Config, key: Array) -> dict[str, np.ndarray]:
+  """Means over nets of three statistics of every layer."""
+
+  @jax.jit
+  def measure(keys: Array) -> dict[str, Array]:
+    def one(key: Array) -> dict[str, Array]:
+      found = one_net(activation, init, config, key)
+      return {
+        "activation": deviations(found.activations),
+        "gradient": deviations(found.gradients),
+        "saturated": saturated(found.activations),
+      }
+
+    return jax.tree.map(lambda values: values.mean(axis=0), jax.lax.map(one, keys))
+
+  return jax.device_get(measure(jax.random.split(key, config.nets)))
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Statistics over nets, histograms of the first."""
+  key = lab.key("nets")
+  of = functools.cache(lambda activation, init: statistics(activation, init, config, key))
+  std = lambda activation, init, layer: float(of(activation, init)["activation"][layer])
+  back = lambda activation, init: float(np.divide(*of(activation, init)["gradient"][[0, -1]]))
+  row = lambda what, source, ours, bar, unit="": Claim("I02", what, source, ours, bar, unit)
+  last = f"layer {config.layers}"
+
+  def deviation(activation: str, init: str, layer: int, source: str, bar: Bar) -> Claim:
+    where = last if layer == -1 else f"layer {layer + 1}"
+    what = f"{activation}, {init}: standard deviation of {where}"
+    return row(what, source, std(activation, init, layer), bar)
+
+  shares = of("sigmoid", "std 1")["saturated"]
+  pictures = [
+    Picture(
+      f"{activation.lower()}_{part}",
+      histogram_grid(
+        {
+          init: getattr(one_net(activation, init, config, key), part)
+          for init in FIGURES[activation]
+        },
+        title=f"{activation}: {part}",
+        x=part.removesuffix("s"),
+        value_range=RANGES[activation] if part == "activations" else None,
+      ),
+      CAPTIONS[activation, part],
+    )
+    for activation, part in CAPTIONS
+  ]
+  return Report(
+    [
+      *(
+        row(
+          f"sigmoid, std 1: share outside of (0.1, 0.9) in layer {layer}",
+          f"{share} %",
+          float(shares[layer - 1]),
+          within(share / 100, 0.01),
+          "%",
+        )
+        for layer, share in ((1, 82), (config.layers, 74))
+      ),
+      deviation("sigmoid", "std 0.01", -1, "about 0.013", within(0.013, 0.001)),
+      deviation("sigmoid", "Xavier (book)", 0, "0.21", within(0.21, 0.01)),
+      deviation("sigmoid", "Xavier (book)", -1, "0.11-0.14", within(0.125, 0.015)),
+      deviation("ReLU", "std 0.01", -1, "0.01 falls to 0", at_most(1e-4)),
+      deviation("ReLU", "Xavier (book)", 0, "0.58", within(0.58, 0.02)),
+      deviation("ReLU", "Xavier (book)", -1, "0.135", within(0.135, 0.02)),
+      deviation("ReLU", "He", 0, "0.84", within(0.84, 0.04)),
+      row(
+        f"ReLU, He: standard deviation of {last} / of layer 1",
+        "flat (0.84 to 1.1 in one net)",
+        std("ReLU", "He", -1) / std("ReLU", "He", 0),
+        within(1, 0.1),
+      ),
+      row(
+        f"step, He: largest gradient before {last}",
+        "0: nothing can be learned",
+        float(jnp.abs(one_net("step", "He", config, key).gradients).max()),
+        equals(0),
+      ),
+      row(
+        f"sigmoid, Xavier (book): gradient of layer 1 / of {last}",
+        "at most 1/4 a layer",
+        back("sigmoid", "Xavier (book)"),
+        at_most(0.25 ** (config.layers - 1)),
+      ),
+      row(
+        f"ReLU, He: gradient of layer 1 / of {last}",
+        "1: kept",
+        back("ReLU", "He"),
+        within(1, 0.15),
+      ),
+      row(
+        f"tanh, orthogonal: gradient of layer 1 / of {last}",
+        "kept better than by std 0.01",
+        back("tanh", "orthogonal") / back("tanh", "std 0.01"),
+        at_least(100),
+      ),
+    ],
+    pictures,
+  )
+
+
+CAPTIONS = {
+  ("sigmoid", "activations"): "The book's figures 5.3 and 5.5. Deviation 1: nearly all units say 0 "
+  "or 1. Deviation 0.01: all say 0.5. Xavier's rule: they differ, in every layer.",
+  (
+    "sigmoid",
+    "gradients",
+  ): "The same nets on the way back; each panel has its own scale. Deviation "
+  "1 lets gradients through, but only at the few units that are not saturated; by the other two "
+  "rules they vanish, by a factor of 40 or of 4 in every layer.",
+  ("tanh", "activations"): "Deviation 1 saturates tanh, 0.01 silences it; Xavier's rule and "
+  "orthogonal weights keep it alive.",
+  ("ReLU", "activations"): "With 0.01 the signal dies, with Xavier's rule it halves its variance "
+  "in every layer, with He's it stays. Values above 2 are counted in the last bin.",
+  ("ReLU", "gradients"): "He's rule keeps the gradients' deviation on their way back too.",
+  ("GELU", "activations"): "GELU lets a little less through than ReLU: He's rule just misses.",
+  ("step", "activations"): "Step units differ, whatever the deviation of their weights: only the "
+  "sign counts. Their gradient is 0.",
+}

@@ -1,0 +1,153 @@
+"""Equal initial weights are equal for ever: a layer of 16 units that is worth one (I01).
+
+Ng, course 1 week 3, and Saito 2016, section 6.2.1: units of one layer that begin with equal weights
+get equal gradients, so that they never come to differ. With zeros and sigmoid units the weight
+matrix keeps rank 1; with zeros and ReLU nothing but the last biases moves at all. Any draw breaks
+the symmetry.
+
+    python launch.py --experiment=symmetry
+
+Expected: 1 distinct unit of 16 (zero, constant), 16 (normal); about 15 seconds on two CPU cores.
+"""
+
+import math
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from research.config import config, part, replace, static, traced
+from research.data import sampling, sets
+from research.figures.curves import compare_curves
+from research.figures.gallery import image_grid
+from research.initializers import Init, kernel_init
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.learner import supervised
+from research.losses import softmax_cross_entropy
+from research.models.mlp import MLP
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least, equals
+
+
+@config
+class Config:
+  """A net with one hidden layer on the embedded digits; `run` sets the rule and the activation."""
+
+  init: Init = part(Init("normal", 0.1))
+  activation: str = static("sigmoid", "of the hidden layer", choices=("sigmoid", "relu"))
+  constant: float = traced(0.1, "initial weight of the constant case", above=0)
+  hidden: int = static(16, "hidden units", at_least=2)
+  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.5))
+  batch_size: int = static(100, "examples per step", at_least=1)
+  epochs: int = static(40, "passes over the training set", at_least=1)
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold every training image once."""
+  return math.ceil(sets.spec("digits").train_size / config.batch_size)
+
+
+learner = supervised(
+  lambda config: MLP(
+    (config.hidden, 10), getattr(jax.nn, config.activation), kernel_init(config.init)
+  ),
+  softmax_cross_entropy,
+  lambda config: sets.spec("digits").image_shape,
+  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+)
+
+
+def training(config: Config) -> Training:
+  """One net."""
+  splits = sets.load("digits")
+  return Training(
+    learner,
+    splits.train,
+    sampling.by_epoch(config.batch_size),
+    steps=config.epochs * steps_per_epoch(config),
+    evaluate={"test": splits.test},
+    evaluate_every=steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+  )
+
+
+def hidden_weights(fit: Fit) -> Float[np.ndarray, "pixels hidden"]:
+  """The first layer's weights after training."""
+  return np.asarray(fit.state.params["Dense_0"]["kernel"])
+
+
+def distinct_units(weights: Float[np.ndarray, "pixels hidden"]) -> int:
+  """Columns that differ by more than rounding: 1e-4 of the largest weight."""
+  coarse = np.round(weights / max(float(np.abs(weights).max()), 1e-30), 4)
+  return len(np.unique(coarse, axis=1).T)
+
+
+def rank(weights: Float[np.ndarray, "pixels hidden"]) -> int:
+  """Singular values above 1e-4 of the largest."""
+  return int(np.linalg.matrix_rank(weights, rtol=1e-4)) if weights.any() else 0
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Four nets that differ in their first weights, or in their activation."""
+  cases = {
+    "zeros": {"init.name": "zeros"},
+    "constant": {"init.name": "constant", "init.scale": config.constant},
+    "normal": {},
+    "zeros, relu": {"init.name": "zeros", "activation": "relu"},
+  }
+  fits = {}
+  for name, changes in cases.items():
+    case = replace(config, changes)
+    fits[name] = lab.fit(name.replace(", ", "-"), case, training(case))
+  weights = {name: hidden_weights(fit) for name, fit in fits.items()}
+  row = lambda what, source, ours, bar, unit="": Claim("I01", what, source, ours, bar, unit)
+  accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
+  return Report(
+    [
+      *(
+        row(f"{name}, sigmoid: {what}", str(due), of(weights[name]), equals(due))
+        for name, due in (("zeros", 1), ("constant", 1), ("normal", config.hidden))
+        for what, of in (
+          (f"distinct hidden units of {config.hidden}", distinct_units),
+          ("rank of the hidden weights after training", rank),
+        )
+      ),
+      row(
+        "zeros, ReLU: largest hidden weight after training",
+        "0: nothing moves",
+        np.abs(weights["zeros, relu"]).max(),
+        equals(0),
+      ),
+      row(
+        "test accuracy that broken symmetry gains over zeros",
+        "much",
+        accuracy["normal"] - accuracy["zeros"],
+        at_least(0.5),
+        "%",
+      ),
+    ],
+    [
+      Picture(
+        "hidden_units",
+        image_grid(
+          np.concatenate([weights[name].T.reshape(-1, 8, 8) for name in ("zeros", "normal")]),
+          title="What the hidden units look at",
+          columns=config.hidden,
+          note="above: from zeros; below: from normal weights",
+        ),
+        "From zeros all units end up as the same one; from normal weights each finds its own.",
+      ),
+      Picture(
+        "accuracy",
+        compare_curves(
+          {name: [fit.history] for name, fit in fits.items()},
+          "test/accuracy",
+          title="Equal and unequal first weights",
+          y="test accuracy (%)",
+          steps_per_epoch=steps_per_epoch(config),
+        ),
+        "Nets whose units are equal learn what one unit can, and with ReLU nothing.",
+      ),
+    ],
+  )

@@ -1,0 +1,64 @@
+"""Grids of histograms: one row per case, one column per layer."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from research.figures.style import INK, label_axes, new_figure, stroke
+
+PANEL_INCHES = (1.75, 1.45)
+BINS = 30
+
+
+def histogram_grid(
+  cases: Mapping[str, Sequence[ArrayLike]],
+  *,
+  title: str,
+  x: str,
+  value_range: tuple[float, float] | None = None,
+) -> Figure:
+  """Share of values in 30 bins, a row for each case and a column for each of its layers.
+
+  Without `value_range` each panel has its own, symmetric about 0 and written on its axis. The
+  standard deviation stands in the corner of each panel.
+
+  Raises ValueError where the cases have different numbers of layers.
+  """
+  columns = {len(layers) for layers in cases.values()}
+  if len(columns) != 1:
+    raise ValueError(f"every case must have equally many layers, not {sorted(columns)}")
+  figure, grid = new_figure(title, len(cases), columns.pop(), PANEL_INCHES)
+  for row, (name, layers) in enumerate(cases.items()):
+    for column, values in enumerate(layers):
+      axes, numbers = grid[row, column], np.ravel(np.asarray(values, float))
+      reach = float(np.abs(numbers).max()) or 1.0
+      low, high = value_range or (-reach, reach)
+      shares, edges = np.histogram(np.clip(numbers, low, high), BINS, (low, high))
+      axes.bar(
+        edges[:-1],
+        shares / len(numbers),
+        np.diff(edges),
+        align="edge",
+        color=stroke(0).colour,
+      )
+      label_axes(axes, x if row == len(cases) - 1 else "", name if column == 0 else "")
+      if row == 0:
+        axes.set_title(f"layer {column + 1}", fontsize=10, color=INK)
+      axes.set_ylim(0, 1.3 * float(shares.max()) / len(numbers))
+      axes.set_yticks([])
+      axes.set_xticks([low, (low + high) / 2, high])
+      axes.set_xticklabels([f"{tick:.2g}" for tick in (low, (low + high) / 2, high)])
+      axes.tick_params(labelsize=7.5)
+      axes.text(
+        0.97,
+        0.95,
+        f"std {numbers.std():.2g}",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        color=INK,
+      )
+  return figure

@@ -94,13 +94,15 @@ class Inception(linen.Module):
     self, x: Images, train: bool = False
   ) -> Float[Array, "batch height width concatenated"]:
     """The branches' channels, in the order of the table's columns."""
-    conv = lambda features, size: ConvRelu(features, size, 1, self.batch_norm, self.kernel_init)
+    conv = lambda name, features, size: ConvRelu(
+      features, size, 1, self.batch_norm, self.kernel_init, name=name
+    )
     one, reduce_three, three, reduce_five, five, pooled = self.widths
     branches = [
-      conv(one, 1)(x, train),
-      conv(three, 3)(conv(reduce_three, 1)(x, train), train),
-      conv(five, self.largest)(conv(reduce_five, 1)(x, train), train),
-      conv(pooled, 1)(max_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1))), train),
+      conv("one", one, 1)(x, train),
+      conv("three", three, 3)(conv("reduce_three", reduce_three, 1)(x, train), train),
+      conv("five", five, self.largest)(conv("reduce_five", reduce_five, 1)(x, train), train),
+      conv("pooled", pooled, 1)(max_pool(x, (3, 3), (1, 1), ((1, 1), (1, 1))), train),
     ]
     return jnp.concatenate(branches, axis=-1)
 
@@ -114,6 +116,7 @@ class AuxiliaryHead(linen.Module):
     classes: number of logits.
     pool: makes 4x4 maps.
     batch_norm: as in `ConvRelu`.
+    dropout_rate: before the last layer.
     kernel_init: initialiser of all weights.
   """
 
@@ -122,6 +125,7 @@ class AuxiliaryHead(linen.Module):
   classes: int
   pool: Pool
   batch_norm: bool
+  dropout_rate: float | Float[Array, ""]
   kernel_init: Initializer
 
   @linen.compact
@@ -129,7 +133,7 @@ class AuxiliaryHead(linen.Module):
     """The logits."""
     x = ConvRelu(self.width, 1, 1, self.batch_norm, self.kernel_init)(self.pool(x), train)
     x = linen.Dense(self.hidden, kernel_init=self.kernel_init)(x.reshape(x.shape[0], -1))
-    x = Dropout(0.7)(linen.relu(x), train)
+    x = Dropout(self.dropout_rate)(linen.relu(x), train)
     return linen.Dense(self.classes, kernel_init=self.kernel_init)(x)
 
 
@@ -149,6 +153,7 @@ class GoogLeNet(linen.Module):
     torchvision: whether to follow torchvision where it departs from the paper.
     auxiliary: whether there are auxiliary heads; then the output while training is `Heads`.
     dropout_rate: before the last layer.
+    auxiliary_dropout_rate: before the last layer of each auxiliary head.
     small_images: a 3x3 stem of stride 1 without pooling, for images of 28 or 32 pixels.
     kernel_init: initialiser of all weights.
   """
@@ -159,6 +164,7 @@ class GoogLeNet(linen.Module):
   torchvision: bool = False
   auxiliary: bool = True
   dropout_rate: float | Float[Array, ""] = 0.4
+  auxiliary_dropout_rate: float | Float[Array, ""] = 0.7
   small_images: bool = False
   kernel_init: Initializer = initializer("he_normal")
 
@@ -176,10 +182,12 @@ class GoogLeNet(linen.Module):
       x = local_norm(conv(64, 3)(x, train))
     else:
       x = local_norm(pool(conv(64, 7, 2)(x, train)))
-    x = local_norm(conv(192, 3)(conv(64, 1)(x, train), train))
+    x = conv(64, 1)(x, train)
+    x = local_norm(conv(192, 3)(x, train))
     to_4x4 = functools.partial(avg_pool, window=(5, 5), strides=(3, 3))
     if self.torchvision or self.small_images:
       to_4x4 = functools.partial(adaptive_avg_pool, size=(4, 4))
+    largest = 3 if self.torchvision else 5
     wants_heads = self.auxiliary and (train or self.is_initializing())
     heads = []
     for name, widths in INCEPTIONS.items():
@@ -188,14 +196,20 @@ class GoogLeNet(linen.Module):
       elif name.endswith("a"):
         x = pool(x)
       x = Inception(
-        tuple(map(divided, widths)), 3 if self.torchvision else 5, batch_norm, self.kernel_init
+        tuple(map(divided, widths)), largest, batch_norm, self.kernel_init, name=f"inception_{name}"
       )(x, train)
       if wants_heads and name in ("4a", "4d"):
-        heads.append(
-          AuxiliaryHead(
-            divided(128), divided(1024), self.classes, to_4x4, batch_norm, self.kernel_init
-          )(x, train)
+        head = AuxiliaryHead(
+          divided(128),
+          divided(1024),
+          self.classes,
+          to_4x4,
+          batch_norm,
+          self.auxiliary_dropout_rate,
+          self.kernel_init,
+          name=f"auxiliary_{name}",
         )
+        heads.append(head(x, train))
     x = Dropout(self.dropout_rate)(x.mean(axis=(1, 2)), train)
     logits = linen.Dense(self.classes, kernel_init=self.kernel_init)(x)
     return Heads(logits, (heads[0], heads[1])) if wants_heads and train else logits

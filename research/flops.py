@@ -15,13 +15,12 @@ def flops(jaxpr: Any) -> int:
   """
   total = 0
   for equation in jaxpr.eqns:
-    out = equation.outvars[0].aval
     if equation.primitive.name == "dot_general":
       (contracted, _), _ = equation.params["dimension_numbers"]
-      left = equation.invars[0].aval.shape
+      left, out = equation.invars[0].aval.shape, equation.outvars[0].aval
       total += 2 * math.prod(out.shape) * math.prod(left[axis] for axis in contracted)
     elif equation.primitive.name == "conv_general_dilated":
-      kernel = equation.invars[1].aval.shape
+      kernel, out = equation.invars[1].aval.shape, equation.outvars[0].aval
       features = kernel[equation.params["dimension_numbers"].rhs_spec[0]]
       total += 2 * math.prod(out.shape) * math.prod(kernel) // features
     else:

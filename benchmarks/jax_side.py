@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
-from research.compile import compile_learner, steps_per_dispatch
+from research.compile import compile_learner, step_work, steps_per_dispatch
 from research.data import sampling
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
@@ -82,7 +82,7 @@ def main() -> None:
   ]
   np.savez(file, images=images, labels=labels, batches=np.stack(batches), **weights)
 
-  steps = steps_per_dispatch(learner, sampler, config, state, data, 512)
+  steps = steps_per_dispatch(step_work(learner, sampler, config, data), 512)
   compiling = time.perf_counter()
   lowered = program.steps.lower(steps, config, state, data, key, jnp.int32(0))
   run = lowered.compile()

@@ -8,7 +8,7 @@ sums.
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -173,19 +173,18 @@ def _padded(size: int, devices: int) -> int:
   return math.ceil(size / devices) * devices
 
 
-def steps_per_dispatch(
-  learner: Learner, sampler: Sampler, config: Config, state: State, data: Batch, interval: int
-) -> int:
-  """How many steps to put into one dispatch: a divisor of `interval`, by a rule and never by
-  timing.
-
-  The rule counts the operations of a step, so that equal runs on equal backends dispatch equally.
-  """
+def step_work(learner: Learner, sampler: Sampler, config: Config, data: Mapping[str, Any]) -> int:
+  """The operations of one step, counted and never timed, so that equal runs make equal choices."""
   batch = {
     name: jax.ShapeDtypeStruct((sampler.batch_size, *array.shape[1:]), array.dtype)
     for name, array in data.items()
   }
-  work = flops(jax.make_jaxpr(learner.step)(config, state, batch).jaxpr)
+  state = jax.eval_shape(learner.init, config, jax.random.key(0))
+  return flops(jax.make_jaxpr(learner.step)(config, state, batch).jaxpr)
+
+
+def steps_per_dispatch(work: int, interval: int) -> int:
+  """How many steps of `work` operations to put into one dispatch: a divisor of `interval`."""
   most = FLOPS_PER_DISPATCH.get(jax.default_backend(), 5e12) / max(work, 1)
   most = max(1, min(int(most), MOST_STEPS_PER_DISPATCH))
   return max(size for size in range(1, interval + 1) if interval % size == 0 and size <= most)

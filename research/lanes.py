@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Key
 
@@ -105,6 +106,19 @@ def compile_population(
   )
 
 
+def block_of(asked: str, work: int, lanes: int) -> int:
+  """How many lanes a block holds.
+
+  Args:
+    asked: "vmap" for one block of all lanes, "map" for blocks of one, a number, or "auto".
+    work: operations of one lane's step.
+    lanes: of the population.
+  """
+  if asked == "auto":
+    asked = "map" if jax.default_backend() == "cpu" else "vmap"
+  return {"map": 1, "vmap": lanes}.get(asked) or min(int(asked), lanes)
+
+
 def in_blocks(
   one: Callable[[Any], Any],
   idle: Callable[[Callable[[Any], Any], Any], Any],
@@ -148,10 +162,14 @@ def _zeros(like: jax.ShapeDtypeStruct) -> Array:
   return jnp.zeros(like.shape, like.dtype)
 
 
-def stack(trees: Sequence[Any], width: int) -> Any:
-  """The trees side by side along a new first axis, the first one repeated up to `width`."""
-  padded = [*trees, *[trees[0]] * (width - len(trees))]
-  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *padded)
+def stack(trees: Sequence[Any]) -> Any:
+  """The trees side by side along a new first axis."""
+  return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def pad(tree: Any, width: int) -> Any:
+  """Stacked arrays with the last lane repeated up to `width`."""
+  return jax.tree.map(lambda leaf: leaf[np.minimum(np.arange(width), leaf.shape[0] - 1)], tree)
 
 
 def lane(tree: Any, number: int) -> Any:

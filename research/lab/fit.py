@@ -7,15 +7,13 @@ and a resume are the same code.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
 
-from research.compile import Program, compile_learner, steps_per_dispatch
 from research.config import fields, show
 from research.data.sampling import Sampler
 from research.errors import DivergedError, InterruptedRun
@@ -64,12 +62,15 @@ class Options(NamedTuple):
     stop_on_nan: whether a loss that is not finite ends the run.
     save_seconds: least time between checkpoints.
     dispatch: steps per dispatch; 0 leaves it to the rule in `research.compile`.
+    lanes: how the members of a population share a program: "auto" leaves it to the rule in
+      `research.lanes`, "vmap", "map", or how many a block holds.
   """
 
   parallel: str = "jit"
   stop_on_nan: bool = True
   save_seconds: float = 30.0
   dispatch: int = 0
+  lanes: str = "auto"
 
 
 class Fit(NamedTuple):
@@ -100,8 +101,48 @@ class Start(NamedTuple):
 
   step: int
   state: State
-  pending: dict[str, list[float]]
+  pending: dict[str, list[Any]]
   best_score: float | None
+
+
+ALONE = ""
+
+
+class Member(NamedTuple):
+  """One of those that a population trains side by side; named `ALONE` where there is no other.
+
+  Attributes:
+    name: that the rows and figures show.
+    repeat: which of the member's repetitions, each with a seed of its own.
+    config: its settings.
+  """
+
+  name: str
+  repeat: int
+  config: Config
+
+  @property
+  def labels(self) -> Row:
+    """What tells the member's rows from the others'."""
+    return {"member": self.name, "repeat": self.repeat}
+
+
+class Machine(NamedTuple):
+  """A training compiled and bound to its settings, data and order of batches.
+
+  Attributes:
+    place: puts a host state where the program wants it.
+    fetch: the state as it was before `place`: without the lanes that fill up the program.
+    steps: (count, state, first) -> (state, metrics); a metric is [count], or [lanes, count].
+    evaluate: state -> values by "split/metric"; a value is a number, or [lanes].
+    dispatch: steps per dispatch, by the rule.
+  """
+
+  place: Callable[[State], State]
+  fetch: Callable[[State], State]
+  steps: Callable[[int, State, int], tuple[State, Any]]
+  evaluate: Callable[[State], dict[str, np.ndarray]]
+  dispatch: int
 
 
 def on_device(config: Config) -> Config:
@@ -116,7 +157,7 @@ class Record:
   def __init__(
     self,
     name: str,
-    config: Config,
+    members: Sequence[Member],
     training: Training,
     start: Start,
     *,
@@ -125,7 +166,8 @@ class Record:
     checkpoints: Callable[[], Checkpoints],
     log: MetricsLog,
   ):
-    self._name, self._config, self._training = name, config, training
+    self._name, self._members, self._training = name, members, training
+    self._is_alone = members[0].name == ALONE
     self._options, self._checkpoints, self._log = options, checkpoints, log
     self._dispatch = dispatch
     self._pending, self._best_score = start.pending, start.best_score
@@ -134,31 +176,33 @@ class Record:
     self._progress = Progress(name, training.steps)
     self._row_at = self._saved_at = time.monotonic()
     self._saved_step = start.step
+    self._stops_on_nan = options.stop_on_nan and self._is_alone  # a member's end is a finding
 
   def read(self, step: int, metrics: Any) -> None:
     """Waits for the dispatch that ended at `step` and adds its metrics to the interval's."""
     self._score = None
     metrics = jax.device_get(metrics)
-    for metric, values in metrics.items():
-      self._pending.setdefault(metric, []).extend(float(value) for value in values)
+    for metric, values in metrics.items():  # a step's value: a number, or one for every member
+      self._pending.setdefault(metric, []).extend(np.moveaxis(values, -1, 0).tolist())
     losses = metrics["loss"]
-    is_finite = np.isfinite(losses)
-    if self._options.stop_on_nan and not is_finite.all():
-      first = int(np.argmin(is_finite))
+    if self._stops_on_nan and not np.isfinite(losses).all():
+      first = int(np.argmin(np.isfinite(losses)))
       raise self._diverged(f"the loss became {losses[first]}", step - len(losses) + 1 + first)
-    self._progress.update(step, float(losses[-1]))
+    self._progress.update(step, float(np.mean(losses[..., -1])))
 
-  def write_row(self, step: int, evaluation: Mapping[str, float]) -> None:
+  def write_rows(self, step: int, evaluation: Mapping[str, np.ndarray]) -> None:
     """Ends an interval: the means of its training metrics, and an evaluation if there was one."""
-    row: Row = {"fit": self._name, "step": step}
-    row |= {f"train/{metric}": float(np.mean(values)) for metric, values in self._pending.items()}
+    means = {f"train/{metric}": np.mean(v, axis=0) for metric, v in self._pending.items()}
     self._pending.clear()
-    row |= evaluation
     now = time.monotonic()
     timing = {"seconds": now - self._row_at, "steps_per_dispatch": self._dispatch}
-    self._log.append(row, timing)
+    for number, member in enumerate(self._members):
+      row: Row = {"fit": self._name, "step": step} | ({} if self._is_alone else member.labels)
+      for name, values in (means | dict(evaluation)).items():
+        row[name] = float(np.atleast_1d(values)[number])
+      self._log.append(row, timing)
     self._row_at = now
-    score = row.get(self._training.best or "")
+    score = row.get(self._training.best or "") if self._is_alone else None
     if step and score is not None and math.isfinite(score):  # nothing is ever saved at step 0
       self._score = -score if str(self._training.best).endswith("loss") else score
       if self._best_score is None or self._score > self._best_score:
@@ -172,7 +216,7 @@ class Record:
   def save(self, step: int, state: State, *, finished: bool) -> None:
     """Starts to save; nothing that is not finite is ever saved, unless it is wanted."""
     arrays = to_host(state)
-    if self._options.stop_on_nan and not all(_is_finite(array) for array in arrays.values()):
+    if self._stops_on_nan and not all(_is_finite(array) for array in arrays.values()):
       raise self._diverged("a parameter is not finite", step)
     about = {
       "finished": finished,
@@ -191,7 +235,9 @@ class Record:
       self._checkpoints().wait()
 
   def _diverged(self, what: str, step: int) -> DivergedError:
-    rates = [field for field in fields(self._config) if field.name.endswith("learning_rate")]
+    rates = [
+      field for field in fields(self._members[0].config) if field.name.endswith("learning_rate")
+    ]
     advice = "step size"
     if rates:
       advice = f"--{rates[0].name} (now {show(rates[0].value)})"
@@ -206,9 +252,9 @@ class Record:
 
 def run_fit(
   name: str,
-  config: Config,
+  members: Sequence[Member],
   training: Training,
-  order_key: Key[Array, ""],
+  machine: Machine,
   start: Start,
   *,
   options: Options,
@@ -219,22 +265,14 @@ def run_fit(
   """Trains from `start` to the last step, leaving rows and checkpoints; returns the last state.
 
   Raises:
-    DivergedError: when a loss is not finite and `options.stop_on_nan`.
+    DivergedError: when a loss is not finite and `options.stop_on_nan`; a population goes on.
     InterruptedRun: after a signal, once everything is saved.
   """
-  program = compile_learner(
-    training.learner, training.sampler, training.evaluation_batch_size, options.parallel
-  )
-  settings = program.place(on_device(config))
-  state = program.place(start.state)
-  data = program.place(dict(training.data))
-  held_out = {split: program.place(dict(arrays)) for split, arrays in training.evaluate.items()}
-  dispatch = options.dispatch or steps_per_dispatch(
-    training.learner, training.sampler, settings, state, data, training.log_every
-  )
+  state = machine.place(start.state)
+  dispatch = options.dispatch or machine.dispatch
   record = Record(
     name,
-    config,
+    members,
     training,
     start,
     dispatch=dispatch,
@@ -246,11 +284,11 @@ def run_fit(
   in_flight: tuple[int, Any] | None = None
   try:
     if step == 0:
-      record.write_row(0, evaluation(program, settings, state, held_out))
+      record.write_rows(0, machine.evaluate(state))
     while step < training.steps:
       inside = step % training.log_every  # chunks start anew with every row, so that none is missed
       count = min(dispatch - inside % dispatch, training.log_every - inside, training.steps - step)
-      state, metrics = program.steps(count, settings, state, data, order_key, np.int32(step))
+      state, metrics = machine.steps(count, state, step)
       step += count
       if in_flight:
         record.read(*in_flight)
@@ -264,10 +302,9 @@ def run_fit(
       in_flight = None
       if is_row_due:
         is_evaluated = step % training.evaluate_every == 0 or is_last
-        found = evaluation(program, settings, state, held_out) if is_evaluated else {}
-        record.write_row(step, found)
+        record.write_rows(step, machine.evaluate(state) if is_evaluated else {})
       if is_last or stop or record.is_save_due():
-        record.save(step, state, finished=is_last)
+        record.save(step, machine.fetch(state), finished=is_last)
       if stop and not is_last:
         raise InterruptedRun(
           stop,
@@ -275,19 +312,7 @@ def run_fit(
         )
   finally:
     record.close()
-  return state
-
-
-def evaluation(
-  program: Program, config: Config, state: State, held_out: Mapping[str, Any]
-) -> dict[str, float]:
-  """Metrics by "split/metric" over whole data sets."""
-  dispatched = {split: program.evaluate(config, state, data) for split, data in held_out.items()}
-  return {
-    f"{split}/{metric}": float(mean.total) / float(mean.weight)
-    for split, means in dispatched.items()
-    for metric, mean in means.items()
-  }
+  return machine.fetch(state)
 
 
 def _is_finite(array: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from research.lab.files import write_atomically
+from research.lab.metrics_log import LABELS, identity_of
 from research.report import parse_bar, shown_value
 
 Claim = Mapping[str, Any]
@@ -108,8 +109,8 @@ def _metrics_table(rows: Sequence[Mapping[str, Any]]) -> str:
   """One line a metric and one column a fit, so that many metrics do not run off the page."""
   if not rows:
     return ""
-  metrics = list(dict.fromkeys(key for row in rows for key in row if key != "fit"))
-  head = ["metric", *(str(row.get("fit", "")) for row in rows)]
+  metrics = list(dict.fromkeys(key for row in rows for key in row if key not in LABELS))
+  head = ["metric", *map(identity_of, rows)]
   lines = [
     f"<tr><td>{escape(key)}</td>"
     + "".join(f'<td class="number">{escape(_metric(row.get(key, "")))}</td>' for row in rows)

@@ -4,19 +4,33 @@ import functools
 import re
 import sys
 import zlib
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from research.config import flatten
 from research.errors import UserError
 from research.lab import checkpoint
 from research.lab.checkpoint import Checkpoints, Snapshot
-from research.lab.fit import Fit, Options, Start, Training, on_device, run_fit
+from research.lab.fit import (
+  ALONE,
+  Fit,
+  Machine,
+  Member,
+  Options,
+  Start,
+  Training,
+  on_device,
+  run_fit,
+)
 from research.lab.interruption import Interruption
+from research.lab.machine import machine_for_many, machine_for_one
 from research.lab.metrics_log import MetricsLog, read_rows
+from research.lanes import lane, stack
 
 
 def warn(line: str) -> None:
@@ -62,12 +76,85 @@ class Lab:
       UserError: when a checkpoint of that name is of another network.
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
+    init_key, order_key = jax.random.split(self.key(name))
+    initial = functools.partial(jax.jit(training.learner.init), on_device(config), init_key)
+    state = self._trained(
+      name,
+      [Member(ALONE, 0, config)],
+      training,
+      initial,
+      lambda: machine_for_one(config, training, order_key, self._options),
+    )
+    return Fit(name, config, state, read_rows(self.folder, name), initial)
+
+  def race(
+    self,
+    name: str,
+    configs: Mapping[str, Any],
+    training: Callable[[Any], Training],
+    *,
+    repeats: int = 1,
+  ) -> dict[str, list[Fit]]:
+    """Trains every config `repeats` times, side by side; what comes out is as of `fit`.
+
+    Configs that differ in traced fields only, and whose trainings use the same data, are lanes of
+    one program. All members' n-th repetitions start from the same key and see the same batches, so
+    that they differ by their settings alone. A member whose loss is not finite goes on.
+
+    Returns:
+      For each name in `configs`, a fit for each repetition.
+
+    Raises:
+      What `fit` raises, except for divergence.
+    """
+    keys = [
+      jax.random.split(jax.random.fold_in(self.key(name), number)) for number in range(repeats)
+    ]
+    fits: dict[str, list[Fit]] = {}
+    for number, (group, shared) in enumerate(by_program(configs, training)):
+      fits |= self._population(f"{name}.{number}", group, shared, keys)
+    return {member: fits[member] for member in configs}
+
+  def _population(
+    self, name: str, configs: Mapping[str, Any], training: Training, keys: list[jax.Array]
+  ) -> dict[str, list[Fit]]:
+    members = [
+      Member(member, number, config)
+      for member, config in configs.items()
+      for number in range(len(keys))
+    ]
+    init = jax.jit(training.learner.init)
+    initials = [functools.partial(init, on_device(m.config), keys[m.repeat][0]) for m in members]
+    machine = lambda: machine_for_many(
+      members, training, [keys[member.repeat][1] for member in members], self._options
+    )
+    states = self._trained(
+      name, members, training, lambda: stack([initial() for initial in initials]), machine
+    )
+    rows = read_rows(self.folder, name)
+    fits: dict[str, list[Fit]] = {member: [] for member in configs}
+    for number, (member, initial) in enumerate(zip(members, initials, strict=True)):
+      history = [row for row in rows if row.items() >= member.labels.items()]
+      fits[member.name].append(Fit(name, member.config, lane(states, number), history, initial))
+    return fits
+
+  def _trained(
+    self,
+    name: str,
+    members: Sequence[Member],
+    training: Training,
+    initial: Callable[[], Any],
+    machine: Callable[[], Machine],
+  ) -> Any:
+    """The last state, on the host: stored, or continued from a checkpoint, or made."""
     if not re.fullmatch(r"\w[-\w .=+]*", name):
       raise ValueError(f"the name of a fit becomes a folder's, so not {name!r}")
-    settings = flatten(config) | {"steps of training": training.steps}
+    settings = {
+      "steps of training": training.steps,
+      "members": [(*member[:2], flatten(member.config)) for member in members],
+    }
     if self._asked.setdefault(name, settings) != settings:
       raise ValueError(f"two fits with different settings are named {name!r}: one would be lost")
-    init_key, order_key = jax.random.split(self.key(name))
     folder = self.folder / "checkpoints" / name
     opened: list[Checkpoints] = []
 
@@ -76,10 +163,9 @@ class Lab:
         opened.append(Checkpoints(folder, warn=warn))
       return opened[0]
 
-    initial = functools.partial(jax.jit(training.learner.init), on_device(config), init_key)
-    with ExitStack() as stack:
-      stack.callback(self._log.close)
-      stack.push(lambda *raised: opened[0].close() if opened else None)
+    with ExitStack() as leaving:
+      leaving.callback(self._log.close)
+      leaving.push(lambda *raised: opened[0].close() if opened else None)
       there_was = checkpoint.exists(folder)
       snapshot = checkpoints().latest() if there_was else None
       end, is_finished = self._end, False
@@ -111,9 +197,9 @@ class Lab:
           print(f"{name}: resuming at step {snapshot.step:,}", file=sys.stderr, flush=True)
         state = run_fit(
           name,
-          config,
+          members,
           training,
-          order_key,
+          machine(),
           start,
           options=self._options,
           checkpoints=checkpoints,
@@ -121,7 +207,32 @@ class Lab:
           interruption=self._interruption,
         )
         self._end = self._log.offset, self._log.checksum
-    return Fit(name, config, jax.device_get(state), read_rows(self.folder, name), initial)
+    return jax.device_get(state)
+
+
+def by_program(
+  configs: Mapping[str, Any], training: Callable[[Any], Training]
+) -> list[tuple[dict[str, Any], Training]]:
+  """The configs in groups that can be lanes of one program, each with its training."""
+  groups: list[tuple[dict[str, Any], Training]] = []
+  for name, config in configs.items():
+    own = training(config)
+    for group, shared in groups:
+      first = next(iter(group.values()))
+      if jax.tree.structure(first) == jax.tree.structure(config) and _is_equal(own, shared):
+        group[name] = config
+        break
+    else:
+      groups.append(({name: config}, own))
+  return groups
+
+
+def _is_equal(a: Training, b: Training) -> bool:
+  without_data = lambda training: training._replace(data=None, evaluate=None)
+  sets = lambda training: {"train": training.data} | dict(training.evaluate)
+  return without_data(a) == without_data(b) and jax.tree.all(
+    jax.tree.map(np.array_equal, sets(a), sets(b))
+  )
 
 
 def _restored(name: str, snapshot: Snapshot, template: Any) -> Any:

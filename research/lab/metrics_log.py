@@ -12,6 +12,7 @@ from typing import Any, TextIO
 from research.errors import UserError
 
 Row = dict[str, Any]
+LABELS = ("fit", "member", "repeat")
 
 
 def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
@@ -27,6 +28,11 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
     if fit is None or row["fit"] == fit:
       rows.append(row)
   return rows
+
+
+def identity_of(row: Row) -> str:
+  """Whose row it is: the fit's name, and in a population the member's and its repetition's."""
+  return "/".join(str(row[label]) for label in LABELS if label in row)
 
 
 class MetricsLog:
@@ -112,8 +118,8 @@ class MetricsLog:
     if self._tensorboard is None:
       self._tensorboard = EventsWriter(str(self._folder / "events"))
     for name, value in row.items():
-      if name not in ("fit", "step") and value is not None:
-        summary = scalar(f"{row['fit']}/{name}", value)
+      if name not in (*LABELS, "step") and value is not None:
+        summary = scalar(f"{identity_of(row)}/{name}", value)
         event = Event(wall_time=time.time(), step=row["step"], summary=summary)
         self._tensorboard.write_event(event)
     self._tensorboard.flush()

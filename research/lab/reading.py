@@ -18,8 +18,9 @@ from research.config import from_json
 from research.errors import UserError
 from research.lab import catalogue, checkpoint, running
 from research.lab.checkpoint import Checkpoints, Snapshot
-from research.lab.fit import Training, evaluation, on_device
+from research.lab.fit import Training, on_device
 from research.lab.lab import warn
+from research.lab.machine import evaluation
 from research.lab.metrics_log import Row, read_rows
 from research.lab.run_folder import is_finished, read_identity
 
@@ -92,7 +93,7 @@ class Run:
     found: dict[str, dict[str, float]] = {split: {} for split in held_out}
     for name, value in evaluation(program, on_device(self.config), state, held_out).items():
       split, metric = name.split("/")
-      found[split][metric] = value
+      found[split][metric] = float(value)
     return found
 
 

@@ -18,7 +18,7 @@ from research.lab.files import disk_full_is_a_user_error, write_atomically, writ
 from research.lab.fit import Options
 from research.lab.interruption import Interruption
 from research.lab.lab import Lab
-from research.lab.metrics_log import read_rows
+from research.lab.metrics_log import identity_of, read_rows
 
 
 def default_folder(identity: run_folder.Identity) -> Path:
@@ -117,7 +117,7 @@ def _write_report(
     write_atomically(path, image.getvalue())
     pictures.append((path, picture.caption))
   claims = reporting.claims_json(report.claims)
-  rows = {row["fit"]: row for row in read_rows(folder)}
+  rows = {identity_of(row): row for row in read_rows(folder)}
   html_report.write_report(
     folder / "report.html",
     title=entry.name,

@@ -147,11 +147,10 @@ def test_a_learning_rate_does_not_recompile():
 
 
 def test_a_dispatch_is_a_divisor_of_the_interval_and_shrinks_with_the_work():
-  settings, data = Config(), data_set()
-  state = jax.eval_shape(LEARNER.init, settings, jax.random.key(0))
-  ask = lambda batch_size, interval: compiling.steps_per_dispatch(
-    LEARNER, sampling.by_epoch(batch_size), settings, state, data, interval
+  work = lambda batch_size: compiling.step_work(
+    LEARNER, sampling.by_epoch(batch_size), Config(), data_set()
   )
+  ask = lambda batch_size, interval: compiling.steps_per_dispatch(work(batch_size), interval)
   assert ask(4, 100) == 100
   assert ask(4, 1000) in [size for size in range(1, 513) if 1000 % size == 0]
   assert ask(4_000_000, 100) == 1

@@ -9,7 +9,7 @@ import pytest
 
 from research import compile as compiling
 from research.data import sampling
-from research.lanes import compile_population, lane, stack
+from research.lanes import compile_population, lane, pad, stack
 from research.optimizers import Optimizer
 from tests.research.test_compile import LEARNER, STEPS, Config, data_set, raw
 
@@ -47,9 +47,10 @@ def alone(rate, number):
 def population(rates, numbers, block, active=None):
   """Trains all lanes together; returns one (state, metrics, evaluation) for each."""
   program = compiled(len(rates), block)
-  configs = program.place(stack([settings(rate) for rate in rates], program.width))
+  configs = program.place(pad(stack([settings(rate) for rate in rates]), program.width))
   init_keys, order_keys = (
-    program.place(stack(column, program.width)) for column in zip(*map(keys, numbers), strict=True)
+    program.place(pad(stack(column), program.width))
+    for column in zip(*map(keys, numbers), strict=True)
   )
   active = jnp.arange(program.width) < len(rates) if active is None else active
   data = program.share(data_set())
@@ -114,7 +115,7 @@ def test_the_number_of_lanes_changes_no_bit_where_a_block_is_one_lane():
 
 def test_lanes_may_stand_at_different_steps():
   program = compiled(3, 1)
-  place = lambda *trees: program.place(stack(trees, program.width))
+  place = lambda *trees: program.place(pad(stack(trees), program.width))
   (init_key, order_key), data = keys(0), program.share(data_set())
   configs, order_keys = place(settings(0.02)), place(order_key)
   everyone, second = jnp.ones(program.width, bool), jnp.arange(program.width) == 1

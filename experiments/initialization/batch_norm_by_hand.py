@@ -192,15 +192,15 @@ def before_and_after(normal: Callable[[tuple[int, int]], Array]) -> Figure:
   for axes, values, title in zip(grid[0], (x, after), ("before", "after"), strict=True):
     for unit in range(3):
       look = stroke(unit)
-      counts, edges = np.histogram(np.asarray(values[:, unit]), 40)
+      density, edges = np.histogram(np.asarray(values[:, unit]), 40, density=True)
       axes.stairs(
-        counts / len(values),
+        density,
         edges,
         color=look.colour,
         linestyle=look.dashes,
         linewidth=1.6,
         label=f"unit {unit + 1}",
       )
-    label_axes(axes, "value", "share of the batch", title)
+    label_axes(axes, "value", "share of the batch per unit of value", title)
   legend_below(figure)
   return figure

@@ -11,7 +11,7 @@ training set, on the test set too.
 Expected: thousands of times fewer steps; a few seconds on two CPU cores.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -101,7 +101,7 @@ def steps_to_tolerance(x: Rows, y: Float[Array, " examples"], tolerance: float) 
   def step(carry: tuple[Array, Array]) -> tuple[Array, Array]:
     return carry[0] - rate * (h @ carry[0] - g), carry[1] + 1
 
-  return jax.lax.while_loop(go_on, step, (jnp.zeros(len(g)), 0))[1]
+  return jax.lax.while_loop(go_on, step, (jnp.zeros(len(g)), jnp.int32(0)))[1]
 
 
 def draw(config: Config, key: Array) -> tuple[Rows, Rows, Float[Array, " examples"]]:
@@ -196,9 +196,11 @@ def run(config: Config, lab: Lab) -> Report:
 def bars(conditions: dict[str, float], steps: dict[str, int]) -> Figure:
   """Condition numbers and steps, on logarithmic axes."""
   figure, grid = new_figure("Gradient descent on normalised inputs", columns=2)
-  for index, (axes, values, y) in enumerate(
-    zip(grid[0], (conditions, steps), ("condition number", "steps to tolerance"), strict=True)
-  ):
+  both: dict[str, Mapping[str, float]] = {
+    "condition number": conditions,
+    "steps to tolerance": steps,
+  }
+  for index, (axes, (y, values)) in enumerate(zip(grid[0], both.items(), strict=True)):
     drawn = axes.bar(list(values), list(values.values()), color=stroke(index).colour, width=0.6)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values.values()], fontsize=9)
     axes.set_yscale("log")

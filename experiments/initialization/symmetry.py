@@ -11,6 +11,7 @@ Expected: 1 distinct unit of 16 (zero, constant), 16 (normal); about 15 seconds 
 """
 
 import math
+from typing import Any
 
 import jax
 import numpy as np
@@ -90,7 +91,7 @@ def rank(weights: Float[np.ndarray, "pixels hidden"]) -> int:
 
 def run(config: Config, lab: Lab) -> Report:
   """Four nets that differ in their first weights, or in their activation."""
-  cases = {
+  cases: dict[str, dict[str, Any]] = {
     "zeros": {"init.name": "zeros"},
     "constant": {"init.name": "constant", "init.scale": config.constant},
     "normal": {},

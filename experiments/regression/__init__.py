@@ -1,0 +1,1 @@
+"""Linear models and the small nets beside them (inventory family D)."""

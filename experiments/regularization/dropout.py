@@ -1,0 +1,169 @@
+"""Dropout on 300 digits, classic and inverted (R03).
+
+Srivastava et al. 2014; Saito 2016, section 6.4.3 (figure 5.13 of the notes): the over-fitting net
+of R01 for 301 epochs, each hidden unit dropped at a rate of 0.2 (the book's repository) or 0.15
+(its text). The book's form is the classic one: it drops while training and multiplies by 1 - rate
+at test. The inverted form divides by it while training, which is the classic one with activations
+scaled by 1 / (1 - rate): with ReLU they learn at other speeds. The rate is traced, so that all nets
+of a form are one program.
+
+    python launch.py --experiment=dropout
+
+Expected: a smaller gap and no better test accuracy at 301 epochs; about a minute on two CPU cores.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, part, replace, static, traced
+from research.data import sampling, sets
+from research.figures.curves import series
+from research.figures.functions import Panel, function_curves
+from research.initializers import Init, kernel_init
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.layers.dropout import dropout
+from research.learner import supervised
+from research.losses import softmax_cross_entropy
+from research.models.mlp import MLP
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least, at_most, within
+
+FORMS = ("classic", "inverted")
+
+
+@config
+class Config:
+  """The book's settings; `run` compares the rate with none."""
+
+  rate: float = traced(0.2, "share of the hidden units that is dropped", at_least=0, below=1)
+  form: str = static("classic", "where the missing units are made up for", choices=FORMS)
+  examples: int = static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: Init = part(Init("he_normal"))
+  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = static(100, "examples per step", at_least=1)
+  epochs: int = static(301, "passes over the training images", at_least=1)
+
+
+def model(config: Config) -> MLP:
+  """Inverted dropout behind every hidden layer; classic dropout is the same, multiplied by 1 - rate
+  both while training and at test."""
+  gain = 1 - config.rate if config.form == "classic" else 1.0
+  return MLP(
+    (*config.hidden, 10),
+    lambda z: gain * jax.nn.relu(z),
+    kernel_init(config.init),
+    dropout_rate=config.rate,
+  )
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold as many images as there are."""
+  return max(config.examples // config.batch_size, 1)
+
+
+learner = supervised(
+  model,
+  softmax_cross_entropy,
+  lambda config: sets.spec("mnist").image_shape,
+  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+)
+
+
+def training(config: Config) -> Training:
+  """Few images to learn from, all test images to be judged by."""
+  splits = sets.load("mnist")
+  few = {name: array[: config.examples] for name, array in splits.train.items()}
+  return Training(
+    learner,
+    few,
+    sampling.with_replacement(config.batch_size),
+    steps=config.epochs * steps_per_epoch(config),
+    evaluate={"train set": few, "test": splits.test},
+    evaluate_every=steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+  )
+
+
+def moments(rate: float, key: Array) -> tuple[Float[Array, ""], Float[Array, ""]]:
+  """Mean and variance of 10^6 dropped normal values of mean 1, over those of the values."""
+  x = 1 + jax.random.normal(key, (1000, 1000))
+  y = dropout(key, x, rate)
+  return y.mean() / x.mean(), y.var() / x.var()
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """None, two rates of the classic form, and one of the inverted."""
+  cases: dict[str, dict[str, Any]] = {
+    "none": {"rate": 0.0},
+    "classic 0.2": {"rate": 0.2},
+    "classic 0.15": {"rate": 0.15},
+    "inverted 0.2": {"rate": 0.2, "form": "inverted"},
+  }
+  fits = {}
+  for name, changes in cases.items():
+    case = replace(config, changes)
+    fits[name] = lab.fit(name, case, training(case))
+  train, test = (
+    {name: fit.last(f"{split}/accuracy") for name, fit in fits.items()}
+    for split in ("train set", "test")
+  )
+  mean, variance = moments(0.2, lab.key("moments"))
+  row = lambda what, source, ours, bar, unit="%": Claim("R03", what, source, ours, bar, unit)
+  return Report(
+    [
+      row("no dropout: training accuracy", "100 %", train["none"], at_least(0.995)),
+      row("no dropout: test accuracy", "76.2-76.3 %", test["none"], within(0.7625, 0.02)),
+      row("classic, 0.2: training accuracy", "68-74 %", train["classic 0.2"], within(0.71, 0.06)),
+      row("classic, 0.2: test accuracy", "57.6-62.3 %", test["classic 0.2"], within(0.60, 0.06)),
+      row(
+        "classic, 0.15: training accuracy", "88-93 %", train["classic 0.15"], within(0.905, 0.05)
+      ),
+      row("classic, 0.15: test accuracy", "69.2-71.0 %", test["classic 0.15"], within(0.70, 0.03)),
+      row(
+        "gap between training and test that dropout takes away, classic 0.15",
+        "smaller gap",
+        (train["none"] - test["none"]) - (train["classic 0.15"] - test["classic 0.15"]),
+        at_least(0.01),
+      ),
+      row("inverted, 0.2: training accuracy", "below 100 %", train["inverted 0.2"], at_most(0.995)),
+      row("mean after inverted dropout / before", "1: kept", mean, within(1, 0.01), ""),
+      row(
+        "variance after / before, values of mean 1 and variance 1",
+        "2/(1 - rate) - 1 = 1.5: not kept",
+        variance,
+        within(1.5, 0.02),
+        "",
+      ),
+    ],
+    [
+      Picture(
+        "dropout",
+        panels(fits, steps_per_epoch(config)),
+        "The book's figure 5.13: with dropout the curves of training and test set stay closer, and "
+        "both climb more slowly; the inverted form is faster.",
+      )
+    ],
+  )
+
+
+def panels(fits: dict[str, Fit], steps_per_epoch: int) -> Figure:
+  """Training and test accuracy of every case, side by side."""
+
+  def curve(fit: Fit, split: str) -> tuple[np.ndarray, np.ndarray]:
+    at, accuracy = series(fit.history, f"{split}/accuracy")
+    return at / steps_per_epoch, 100 * accuracy
+
+  return function_curves(
+    [
+      Panel("accuracy (%)", {split: curve(fit, split) for split in ("train set", "test")}, name)
+      for name, fit in fits.items()
+    ],
+    title="Dropout on 300 images",
+    x="epoch",
+  )

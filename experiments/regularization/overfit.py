@@ -1,0 +1,126 @@
+"""Over-fitting on purpose: 300 digits learned by heart (R01).
+
+Saito 2016, section 6.4.1 (figure 5.10 of the notes): the first 300 images of MNIST, a net of seven
+layers (six of 100 ReLU units, He's initial weights, 130,010 parameters), SGD with learning rate
+0.01, 201 epochs of batches of 100 drawn with replacement.
+
+    python launch.py --experiment=overfit
+
+Expected: 100 % on the training set, 75.6 to 75.9 % on the test set (the book's code; ours: see
+RESULTS.md); about 20 seconds on two CPU cores.
+"""
+
+import jax
+
+from research.config import config, part, static
+from research.data import sampling, sets
+from research.figures.curves import learning_curves
+from research.initializers import Init, kernel_init
+from research.lab.fit import Fit, Training
+from research.learner import supervised
+from research.losses import softmax_cross_entropy
+from research.models.mlp import MLP
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least, equals, within
+
+
+@config
+class Config:
+  """The book's settings."""
+
+  examples: int = static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: Init = part(Init("he_normal"))
+  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = static(100, "examples per step", at_least=1)
+  epochs: int = static(201, "passes over the training images", at_least=1)
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold as many images as there are."""
+  return max(config.examples // config.batch_size, 1)
+
+
+def steps(config: Config) -> int:
+  """Updates in all."""
+  return config.epochs * steps_per_epoch(config)
+
+
+learner = supervised(
+  lambda config: MLP((*config.hidden, 10), jax.nn.relu, kernel_init(config.init)),
+  softmax_cross_entropy,
+  lambda config: sets.spec("mnist").image_shape,
+  lambda config: make(config.optimizer, steps(config)),
+)
+
+
+def training(config: Config) -> Training:
+  """Few images to learn from, all test images to be judged by."""
+  splits = sets.load("mnist")
+  few = {name: array[: config.examples] for name, array in splits.train.items()}
+  return Training(
+    learner,
+    few,
+    sampling.with_replacement(config.batch_size),
+    steps=steps(config),
+    evaluate={"train set": few, "test": splits.test},
+    evaluate_every=steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+  )
+
+
+def first_epoch_above(fit: Fit, bar: float) -> float:
+  """The first epoch whose training accuracy is above the bar; one more than all where none is."""
+  evaluated = [row["train set/accuracy"] for row in fit.history if "train set/accuracy" in row]
+  return next((i for i, value in enumerate(evaluated) if value >= bar), len(evaluated))
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """Both accuracies, and what lies between."""
+  train, test = (fit.last(f"{split}/accuracy") for split in ("train set", "test"))
+  row = lambda what, source, ours, bar, unit="%": Claim("R01", what, source, ours, bar, unit)
+  return Report(
+    [
+      row(
+        f"accuracy on the {config.examples} training images",
+        "100 %",
+        train,
+        equals(1),
+      ),
+      row("accuracy on the test set", "75.6-75.9 %", test, within(0.7575, 0.02)),
+      row("training less test accuracy", "24 points", train - test, within(0.24, 0.02)),
+      row(
+        "first epoch with 99 % of the training images",
+        "about 100",
+        first_epoch_above(fit, 0.99),
+        within(100, 30),
+        "",
+      ),
+      row(
+        "parameters",
+        "130,010",
+        sum(leaf.size for leaf in jax.tree.leaves(fit.state.params)),
+        equals(130_010),
+        "",
+      ),
+      row(
+        "test loss at the end over its lowest",
+        "rises again",
+        fit.last("test/loss") / min(row["test/loss"] for row in fit.history if "test/loss" in row),
+        at_least(1),
+        "",
+      ),
+    ],
+    [
+      Picture(
+        "overfitting",
+        learning_curves(
+          [{k: v for k, v in row.items() if "train/" not in k} for row in fit.history],
+          title=f"{config.examples} images learned by heart",
+          steps_per_epoch=steps_per_epoch(config),
+        ),
+        "The book's figure 5.10: the training accuracy reaches 100 %, the test accuracy stays "
+        "behind from the first epochs on.",
+      )
+    ],
+  )

@@ -1,0 +1,95 @@
+"""Regularisation: dropout's two forms, decay, and the traps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.regularization import dropout, overfit, weight_decay
+from research.config import replace
+from research.optimizers import make
+
+
+def outputs(config, train, seeds=400):
+  """Logits of a dropout net on one image, [seeds, classes], and its parameters."""
+  net = dropout.model(config)
+  x = jax.random.uniform(jax.random.key(1), (1, 8))
+  variables = net.init(jax.random.key(0), x)
+
+  def one(key):
+    return net.apply(variables, x, train=train, rngs={"dropout": key})[0]
+
+  return jax.vmap(one)(jax.random.split(jax.random.key(2), seeds)), variables, x
+
+
+@pytest.mark.parametrize("form", dropout.FORMS)
+def test_mean_while_training_is_the_value_at_test(form):
+  # One hidden layer: behind it everything is linear, so that the means are equal but for sampling.
+  config = dropout.Config(rate=0.3, form=form, hidden=(200,))
+  while_training, _, _ = outputs(config, train=True)
+  at_test, _, _ = outputs(config, train=False, seeds=1)
+  error = jnp.abs(while_training.mean(axis=0) - at_test[0]).max() / jnp.abs(at_test).max()
+  assert error < 0.06  # 0.03 expected of 400 draws; the trap below misses by 0.57
+  rate_in_place_of_keep = at_test[0] * (0.3 / 0.7)
+  wrong = jnp.abs(while_training.mean(axis=0) - rate_in_place_of_keep).max()
+  assert wrong / jnp.abs(at_test).max() > 0.4
+
+
+def test_classic_dropout_multiplies_by_one_minus_the_rate():
+  classic = dropout.Config(rate=0.3, hidden=(20,))
+  at_test, variables, x = outputs(classic, train=False, seeds=1)
+  first, second = (variables["params"][name]["kernel"] for name in ("Dense_0", "Dense_1"))
+  np.testing.assert_allclose(at_test[0], (0.7 * jax.nn.relu(x @ first) @ second)[0], rtol=1e-5)
+  inverted, _, _ = outputs(replace(classic, {"form": "inverted"}), train=False, seeds=1)
+  np.testing.assert_allclose(at_test, 0.7 * inverted, rtol=1e-5)
+  while_training, _, _ = outputs(classic, train=True, seeds=50)
+  inverted, _, _ = outputs(replace(classic, {"form": "inverted"}), train=True, seeds=50)
+  np.testing.assert_allclose(while_training, 0.7 * inverted, rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_keeps_the_mean_and_not_the_variance():
+  mean, variance = dropout.moments(0.2, jax.random.key(0))
+  assert mean == pytest.approx(1, abs=0.01)
+  assert variance == pytest.approx(1.5, abs=0.02)
+
+
+def test_rates_and_decays_are_one_program():
+  batch = {"image": jnp.full((2, 28, 28, 1), 255, jnp.uint8), "label": jnp.zeros(2, jnp.int32)}
+  for learner, change in (
+    (dropout.learner, {"rate": 0.0}),
+    (weight_decay.learner, {"optimizer.weight_decay": 0.0}),
+  ):
+    config = (dropout if "rate" in change else weight_decay).Config(hidden=(50,))
+    traces = []
+
+    def step(config, state, batch, learner=learner, traces=traces):
+      traces.append(1)
+      return learner.step(config, state, batch)
+
+    program = jax.jit(step)
+    state = jax.jit(learner.init)(config, jax.random.key(0))
+    results = [program(c, state, batch)[0] for c in (config, replace(config, change))]
+    assert len(traces) == 1
+    kernels = [result.params["Dense_0"]["kernel"] for result in results]
+    assert float(jnp.abs(kernels[0] - kernels[1]).max()) > 0
+
+
+def test_decay_is_the_gradient_of_the_penalty_on_weights_only():
+  config = weight_decay.Config()
+  params = {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}
+  rule = make(config.optimizer, 1)
+  updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
+  np.testing.assert_allclose(updates["kernel"], -0.01 * 0.1 * 3, rtol=1e-5)
+  assert not updates["bias"].any()
+
+
+def test_decay_helps_the_regression_of_many_features():
+  config = weight_decay.Config(regression_epochs=5)
+  free, decayed = (weight_decay.regress(config, decay, jax.random.key(0)) for decay in (0.0, 3.0))
+  assert decayed.validation[-1] < 0.8 * free.validation[-1]
+  assert jnp.linalg.norm(decayed.w) < jnp.linalg.norm(free.w)
+
+
+def test_the_overfitting_net_has_130010_parameters():
+  state = jax.eval_shape(overfit.learner.init, overfit.Config(), jax.random.key(0))
+  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 130_010

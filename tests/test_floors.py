@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
   ["launch"],
   ["experiments"],
-  ["research.lab"],
+  ["research.lab", "research.sweep"],
   ["research.lanes"],
   ["research.compile"],
   ["research.rl"],

@@ -81,14 +81,14 @@ def test_wrong_requests_are_one_line(tmp_path, capsys, resnet18):
   ask = lambda architecture, file="r.pth", out="x.npz": import_weights.main(
     [f"--architecture={architecture}", f"--file={tmp_path / file}", f"--out={tmp_path / out}"]
   )
-  for code, says in (
-    (ask("resnet34"), "and this ResNet needs"),
-    (ask("vgg16"), "has no place in this VGG"),
-    (ask("resnet19"), "did you mean resnet18"),
-    (ask("resnet18", file="none.pth"), "No such file"),
-    (ask("resnet18", out="no/x.npz"), "is not a folder"),
+  for says, request in (
+    ("and this ResNet needs", {"architecture": "resnet34"}),
+    ("has no", {"architecture": "vgg16"}),
+    ("did you mean resnet18", {"architecture": "resnet19"}),
+    ("No such file", {"architecture": "resnet18", "file": "none.pth"}),
+    ("is not a folder", {"architecture": "resnet18", "out": "no/x.npz"}),
   ):
-    assert code == 2
+    assert ask(**request) == 2
     error = capsys.readouterr().err
     assert says in error and error.count("\n") == 1
 

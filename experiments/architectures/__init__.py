@@ -1,0 +1,1 @@
+"""The classic architectures (inventory family A)."""

@@ -1,0 +1,252 @@
+"""Any classic architecture on MNIST, Fashion-MNIST or the digits, at a width that fits (A01-A07).
+
+The networks are those of `research/models/`, exact to their papers at full width (their counts and
+their equality with PyTorch are in tests/research/models and tests/parity). Here they are narrow:
+`--width` scales them, and the stems of the ImageNet nets take images of 28 pixels (a 3x3 or 5x5
+convolution of stride 1). Adam at 0.001 falling linearly to zero serves them all. Dive into Deep
+Learning, whose numbers stand beside ours, trains the full widths on images blown up to 96 or 224
+pixels, ten epochs by plain SGD.
+
+    python launch.py --experiment=architecture --architecture=lenet --dataset=fashion_mnist
+    python launch.py --experiment=architecture --architecture=resnet --width=2 --epochs=10
+
+Expected: the bars of `ARCHITECTURES`, after enough epochs; on the digits, in seconds to a minute or
+two, 95 %. Dive into Deep Learning's own LeNet, with sigmoids, is
+
+    python launch.py --experiment=architecture --architecture=lenet_sigmoid --batch_size=256 --epochs=10 --init.name=xavier_uniform --optimizer.name=sgd --optimizer.learning_rate=0.9 --optimizer.schedule=constant
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from flax import linen
+from jaxtyping import Array, Float
+
+from research.batch import Batch
+from research.config import config, part, static, traced
+from research.data import sampling, sets
+from research.data.spec import Arrays
+from research.figures.confusion import confusion_counts, confusion_matrix
+from research.figures.curves import learning_curves
+from research.initializers import Init, kernel_init
+from research.lab.fit import Fit, Training
+from research.layers.pooling import max_pool
+from research.learner import predict_classes, supervised
+from research.losses import softmax_cross_entropy
+from research.metrics import accuracy
+from research.models.alexnet import AlexNet
+from research.models.densenet import DenseNet
+from research.models.googlenet import GoogLeNet, Heads
+from research.models.lenet import LeNet
+from research.models.lenet5 import LeNet5
+from research.models.nin import NiN
+from research.models.resnet import CifarResNet
+from research.models.vgg import VGG
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+
+
+@config
+class Config:
+  """The network, and how it is trained."""
+
+  architecture: str = static(
+    "lenet",
+    "which network; lenet is the modern one with ReLU, lenet_sigmoid d2l's, lenet_1998 the first",
+    choices=(
+      *("lenet", "lenet_sigmoid", "lenet_1998", "alexnet", "vgg", "nin", "googlenet"),
+      *("resnet", "plain", "densenet"),
+    ),
+  )
+  dataset: str = static(
+    "fashion_mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
+  )
+  width: int = static(1, "multiple of the narrowest width (not of the LeNets')", at_least=1)
+  depth: int = static(0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0 for the shallowest")
+  dropout: float = traced(0.5, "rate of dropout where there is some", at_least=0, below=1)
+  init: Init = part(Init("he_normal"))
+  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
+  batch_size: int = static(128, "examples per step", at_least=1, at_most=60_000)
+  epochs: int = static(5, "passes over the training set", at_least=1)
+
+
+class Architecture(NamedTuple):
+  """A network by name: its inventory id, how it is built, and what it is to reach.
+
+  `source` is what Dive into Deep Learning prints for its form on Fashion-MNIST, and `bar` ours.
+  """
+
+  id: str
+  build: Callable[[Config, linen.initializers.Initializer], linen.Module]
+  source: str
+  bar: float
+
+
+ARCHITECTURES = {
+  "lenet": Architecture(
+    "A01",
+    lambda c, init: LeNet(activation=linen.relu, pool=max_pool, kernel_init=init),
+    "77.9 % (d2l, sigmoids)",
+    0.88,
+  ),
+  "lenet_sigmoid": Architecture(
+    "A01", lambda c, init: LeNet(kernel_init=init), "77.9 % (d2l)", 0.78
+  ),
+  "lenet_1998": Architecture(
+    "A01", lambda c, init: LeNet5(kernel_init=init), "77.9 % (d2l, modern form)", 0.78
+  ),
+  "alexnet": Architecture(
+    "A02",
+    lambda c, init: AlexNet(
+      tuple(width * c.width for width in (12, 32, 48, 48, 32)),
+      hidden=128 * c.width,
+      classes=10,
+      dropout_rate=c.dropout,
+      stem=(5, 1),
+      kernel_init=init,
+    ),
+    "88.3 % (d2l)",
+    0.883,
+  ),
+  "vgg": Architecture(
+    "A03",
+    lambda c, init: VGG(c.depth or 11, 8 * c.width, 128 * c.width, 10, c.dropout, init),
+    "92.0 % (d2l)",
+    0.92,
+  ),
+  "nin": Architecture(
+    "A04",
+    lambda c, init: NiN(24 * c.width, 10, c.dropout, (5, 1), 2, init),
+    "79.0 % (d2l)",
+    0.79,
+  ),
+  "googlenet": Architecture(
+    "A05",
+    lambda c, init: GoogLeNet(
+      max(1, 8 // c.width), 10, "batch", small_images=True, kernel_init=init
+    ),
+    "88.6 % (d2l)",
+    0.886,
+  ),
+  "resnet": Architecture(
+    "A06", lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init), "89.3 % (d2l)", 0.925
+  ),
+  "plain": Architecture(
+    "A06",
+    lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init, residual=False),
+    "89.3 % (d2l, residual)",
+    0.893,
+  ),
+  "densenet": Architecture(
+    "A07",
+    lambda c, init: DenseNet(
+      (4, 4, 4), 6 * c.width, 12 * c.width, classes=10, small_images=True, kernel_init=init
+    ),
+    "88.5 % (d2l)",
+    0.925,
+  ),
+}
+BARS_ELSEWHERE = {"mnist": 0.985, "digits": 0.95}  # the inventory's for LeNet on MNIST
+
+
+def model(config: Config) -> linen.Module:
+  """The network at its width; every one gives ten logits."""
+  return ARCHITECTURES[config.architecture].build(config, kernel_init(config.init))
+
+
+def heads_loss(
+  outputs: Float[Array, "batch classes"] | Heads, batch: Batch
+) -> Float[Array, " batch"]:
+  """Cross-entropy; auxiliary heads count 0.3 each (Szegedy et al. 2015, section 5)."""
+  if not isinstance(outputs, Heads):
+    return softmax_cross_entropy(outputs, batch)
+  auxiliary = sum(softmax_cross_entropy(logits, batch) for logits in outputs.auxiliary)
+  return softmax_cross_entropy(outputs.logits, batch) + 0.3 * auxiliary
+
+
+def heads_accuracy(
+  outputs: Float[Array, "batch classes"] | Heads, batch: Batch
+) -> Float[Array, " batch"]:
+  """The main head's."""
+  return accuracy(outputs.logits if isinstance(outputs, Heads) else outputs, batch)
+
+
+def load(config: Config) -> tuple[Arrays, Arrays]:
+  """Training and test set; every pixel of the 8x8 digits becomes 4x4, as LeNet needs 28 of them."""
+  splits = sets.load(config.dataset)
+  factor = 4 if config.dataset == "digits" else 1
+  enlarge = lambda data: data | {"image": data["image"].repeat(factor, 1).repeat(factor, 2)}
+  return enlarge(splits.train), enlarge(splits.test)
+
+
+def image_shape(config: Config) -> tuple[int, ...]:
+  """Of an image as `load` gives it."""
+  return (32, 32, 1) if config.dataset == "digits" else sets.spec(config.dataset).image_shape
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold every training image once."""
+  return math.ceil(sets.spec(config.dataset).train_size / config.batch_size)
+
+
+learner = supervised(
+  model,
+  heads_loss,
+  image_shape,
+  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+  metrics={"accuracy": heads_accuracy},
+)
+
+
+def training(config: Config) -> Training:
+  """All training images; the test set is looked at after every epoch."""
+  train, test = load(config)
+  return Training(
+    learner,
+    train,
+    sampling.by_epoch(config.batch_size),
+    steps=config.epochs * steps_per_epoch(config),
+    evaluate={"test": test},
+    evaluate_every=steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+    evaluation_batch_size=500,
+  )
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """The test accuracy after the last step, the curves, and which classes are confused."""
+  _, test = load(config)
+  guesses = predict_classes(model(config), fit.state, test, batch_size=500)
+  architecture = ARCHITECTURES[config.architecture]
+  is_fashion = config.dataset == "fashion_mnist"
+  bar = architecture.bar if is_fashion else BARS_ELSEWHERE[config.dataset]
+  what = f"{config.architecture} x {config.width} on {config.dataset}"
+  return Report(
+    [
+      Claim(
+        architecture.id,
+        f"{what}, test accuracy after {config.epochs} epochs",
+        architecture.source if is_fashion else "none for this set",
+        fit.last("test/accuracy"),
+        at_least(bar),
+        "%",
+      )
+    ],
+    [
+      Picture(
+        "learning_curves",
+        learning_curves(
+          fit.history, title=what, steps_per_epoch=steps_per_epoch(config), log_loss=True
+        ),
+        "Training curves are means over the epoch, test curves are taken at its end.",
+      ),
+      Picture(
+        "confusion",
+        confusion_matrix(
+          confusion_counts(test["label"], guesses, 10), title="Test images by class and answer"
+        ),
+        "Counts off the diagonal are pairs of classes that look alike.",
+      ),
+    ],
+  )

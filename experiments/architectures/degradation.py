@@ -1,0 +1,186 @@
+"""Degradation: plain nets learn worse as they grow deeper, residual nets do not (A06).
+
+He et al. 2016, figures 4 and 6: on ImageNet a plain net of 34 layers has 28.54 % error, one of 18
+layers 27.94 %, while with shortcuts 34 layers have 25.03 %; on CIFAR-10 plain nets of 20 to 56
+layers get worse in training already, so that it is no over-fitting. Here the nets of section 4.2,
+narrow, on images halved to 14x14: the same layers, weights, batches and optimizer with and without
+shortcuts, which have no parameters. The measure is the loss on the training set.
+
+    python launch.py --experiment=degradation
+    python launch.py --experiment=degradation --depths=20,56 --examples=60000 --epochs=10
+
+Expected: the order of the paper; the first command trains eighteen nets.
+"""
+
+import math
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from research.config import config, part, static
+from research.data import sampling, sets
+from research.data.spec import Arrays
+from research.figures.curves import compare_curves
+from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.learner import supervised
+from research.losses import softmax_cross_entropy
+from research.models.resnet import CifarResNet
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least, at_most
+
+
+@config
+class Config:
+  """The nets, and how they are trained."""
+
+  dataset: str = static("fashion_mnist", "images", choices=("mnist", "fashion_mnist"))
+  depths: tuple[int, ...] = static((8, 20, 44), "layers, 6n + 2 each", at_least=8)
+  width: int = static(4, "channels of the first stage", at_least=1)
+  examples: int = static(6000, "training images", at_least=1, at_most=60_000)
+  trials: int = static(3, "nets of each kind and depth", at_least=1)
+  optimizer: Optimizer = part(Optimizer("momentum", 0.1, "cosine", weight_decay=1e-4))
+  batch_size: int = static(100, "examples per step", at_least=1)
+  epochs: int = static(6, "passes over the training images", at_least=1)
+
+
+@config
+class One:
+  """One of the nets."""
+
+  depth: int = static(8, "layers, 6n + 2", at_least=8)
+  residual: bool = static(True, "whether there are shortcuts")
+  trial: int = static(0, "which of the equal nets", at_least=0)
+  settings: Config = part(Config())
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold every training image once."""
+  return math.ceil(config.examples / config.batch_size)
+
+
+learner = supervised(
+  lambda one: CifarResNet(one.depth, one.settings.width, residual=one.residual),
+  softmax_cross_entropy,
+  lambda one: (14, 14, 1),
+  lambda one: make(one.settings.optimizer, one.settings.epochs * steps_per_epoch(one.settings)),
+)
+
+
+def halved(data: Arrays, examples: int) -> Arrays:
+  """The first so many images, each 2x2 pixels averaged."""
+  images = data["image"][:examples].astype(np.float32)
+  count, height, width, channels = images.shape
+  means = images.reshape(count, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
+  return {"image": means.round().astype(np.uint8), "label": data["label"][:examples]}
+
+
+def training(one: One, train: Arrays, test: Arrays) -> Training:
+  """The training loss of an interval is its mean over the last epoch."""
+  config = one.settings
+  return Training(
+    learner,
+    train,
+    sampling.by_epoch(config.batch_size),
+    steps=config.epochs * steps_per_epoch(config),
+    evaluate={"test": test},
+    evaluate_every=config.epochs * steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+  )
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """All nets of all depths, with and without shortcuts."""
+  splits = sets.load(config.dataset)
+  train, test = halved(splits.train, config.examples), halved(splits.test, 2000)
+  fits: dict[tuple[bool, int], list[Fit]] = {}
+  for trial in range(config.trials):
+    for depth in config.depths:
+      for residual in (False, True):
+        one = One(depth, residual, trial, config)
+        name = f"{'residual' if residual else 'plain'}-{depth}-{trial}"
+        fit = lab.fit(name, one, training(one, train, test))
+        fits.setdefault((residual, depth), []).append(fit)
+  return report(config, fits)
+
+
+def report(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Report:
+  """What depth does to the loss on the training set."""
+  loss = lambda residual, depth: float(
+    np.mean([fit.last("train/loss") for fit in fits[residual, depth]])
+  )
+  shallow, deep = min(config.depths), max(config.depths)
+  return Report(
+    [
+      Claim(
+        "A06",
+        f"plain nets: training loss of {deep} layers less that of {shallow}, nats",
+        "28.54 > 27.94 % error (34, 18 layers)",
+        loss(False, deep) - loss(False, shallow),
+        at_least(0.0),
+      ),
+      Claim(
+        "A06",
+        f"residual nets: training loss of {deep} layers less that of {shallow}, nats",
+        "25.03 < 27.88 % error (34, 18 layers)",
+        loss(True, deep) - loss(True, shallow),
+        at_most(0.0),
+      ),
+      Claim(
+        "A06",
+        f"{deep} layers: training loss of plain nets less that of residual ones, nats",
+        "28.54 > 25.03 % error",
+        loss(False, deep) - loss(True, deep),
+        at_least(0.0),
+      ),
+    ],
+    [
+      Picture(
+        "depth",
+        depth_figure(config, fits),
+        "Without shortcuts the training loss rises with depth although the deeper net could copy "
+        "the shallower one; with them it falls or stays.",
+      ),
+      Picture(
+        "curves",
+        compare_curves(
+          {
+            f"{'residual' if residual else 'plain'}-{depth}": [fit.history for fit in found]
+            for (residual, depth), found in fits.items()
+            if depth in (shallow, deep)
+          },
+          "train/loss",
+          title="Shallowest and deepest nets while they train",
+          y="training loss (nats)",
+          steps_per_epoch=steps_per_epoch(config),
+        ),
+        "The paper's figure 6: dashed and solid curves change places.",
+      ),
+    ],
+  )
+
+
+def depth_figure(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Figure:
+  """Training loss and test accuracy against depth, one point a net."""
+  figure, grid = new_figure("Depth with and without shortcuts", columns=2)
+  for axes, metric, unit in zip(
+    grid[0],
+    ("train/loss", "test/accuracy"),
+    ("training loss (nats)", "test accuracy (fraction)"),
+    strict=True,
+  ):
+    for residual in (False, True):
+      look = stroke(int(residual))
+      values = np.array(
+        [[fit.last(metric) for fit in fits[residual, depth]] for depth in config.depths]
+      )
+      name = "residual" if residual else "plain"
+      axes.plot(config.depths, values.mean(1), color=look.colour, linestyle=look.dashes, label=name)
+      axes.plot(
+        config.depths, values, color=look.colour, linestyle="none", marker=look.marker, markersize=5
+      )
+    label_axes(axes, f"layers (lines: means over {config.trials} nets)", unit)
+    axes.set_xticks(config.depths)
+  legend_below(figure)
+  return figure

@@ -1,0 +1,69 @@
+"""The classic architectures as experiments: sizes, losses and data, without training."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.architectures import architecture, degradation
+from experiments.convolution import deep_convnet
+from research.losses import softmax_cross_entropy
+from research.models.googlenet import Heads
+
+
+def count(learner, config):
+  state = jax.eval_shape(learner.init, config, jax.random.key(0))
+  return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
+@pytest.mark.parametrize("name", architecture.ARCHITECTURES)
+def test_every_architecture_is_a_choice_and_steps(name):
+  config = architecture.Config(architecture=name)
+  state = jax.eval_shape(architecture.learner.init, config, jax.random.key(0))
+  batch = {"image": jnp.zeros((2, 28, 28, 1), jnp.uint8), "label": jnp.zeros(2, jnp.int32)}
+  after, metrics = jax.eval_shape(architecture.learner.step, config, state, batch)
+  assert jax.tree.structure(after) == jax.tree.structure(state)
+  assert set(metrics) == {"loss", "accuracy"}
+
+
+def test_a_wider_net_has_more_parameters():
+  narrow, wide = (
+    count(architecture.learner, architecture.Config(architecture="densenet", width=width))
+    for width in (1, 2)
+  )
+  assert wide > 3 * narrow
+
+
+def test_auxiliary_heads_count_in_the_loss_and_not_in_the_accuracy():
+  logits, other = jnp.array([[2.0, 0.0]]), jnp.array([[0.0, 3.0]])
+  batch = {"label": jnp.array([0])}
+  loss = lambda x: float(softmax_cross_entropy(x, batch)[0])
+  heads = Heads(logits, (other, other))
+  assert architecture.heads_loss(heads, batch)[0] == pytest.approx(loss(logits) + 0.6 * loss(other))
+  assert architecture.heads_loss(logits, batch)[0] == pytest.approx(loss(logits))
+  assert architecture.heads_accuracy(heads, batch)[0] == 1
+
+
+def test_digits_are_enlarged_pixel_by_pixel():
+  config = architecture.Config(dataset="digits")
+  train, test = architecture.load(config)
+  assert train["image"].shape[1:] == test["image"].shape[1:] == architecture.image_shape(config)
+  np.testing.assert_array_equal(train["image"][:, ::4, ::4], train["image"][:, 3::4, 3::4])
+
+
+def test_deep_convnets_forms_have_the_same_weights():
+  for form in ("book", "repaired"):
+    assert count(deep_convnet.learner, deep_convnet.Config(form=form)) == 123_552
+
+
+def test_twins_of_the_degradation_have_the_same_weights():
+  sizes = [count(degradation.learner, degradation.One(14, residual)) for residual in (True, False)]
+  assert sizes[0] == sizes[1]
+
+
+def test_halved_images_are_means():
+  image = np.arange(16, dtype=np.uint8).reshape(1, 4, 4, 1) * 4
+  data = {"image": image.repeat(3, 0), "label": np.arange(3)}
+  half = degradation.halved(data, 2)
+  np.testing.assert_array_equal(half["image"][1, :, :, 0], [[10, 18], [42, 50]])
+  assert half["label"].tolist() == [0, 1]

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen
 from jaxtyping import Array, Float, Int, Key
@@ -144,6 +145,11 @@ def frames_per_step(agent: Agent) -> int:
 def steps_for(agent: Agent, frames: int) -> int:
   """Steps of the learner that make at least that many frames."""
   return math.ceil(frames / frames_per_step(agent))
+
+
+def evaluation_episodes(count: int) -> dict[str, dict[str, np.ndarray]]:
+  """Data for `Training.evaluate`: that many episodes, by number."""
+  return {"test": {"episode": np.arange(count)}}
 
 
 def head(agent: Agent) -> value_learning.Head:

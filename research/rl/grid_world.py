@@ -82,7 +82,9 @@ def environment(world: World, longest: int, *, starts_anywhere: bool = False) ->
     longest: steps after which an episode is cut off.
     starts_anywhere: whether episodes begin in any floor cell ("exploring starts") or at the start.
   """
-  log_chance = jnp.log(jnp.asarray(world.chance))
+  # Up to the last cell that can come next a share is 1, whatever the rounding.
+  shares = np.cumsum(world.chance, axis=-1)
+  up_to = jnp.asarray(np.where(shares > 1 - 1e-9, 1.0, shares))
   reward, is_end = jnp.asarray(world.reward), jnp.asarray(world.is_end)
   floor = [cell for cell, letter in enumerate("".join(world.lines)) if letter in (START, ".")]
   starts = jnp.asarray(floor if starts_anywhere else [world.start])
@@ -92,7 +94,7 @@ def environment(world: World, longest: int, *, starts_anywhere: bool = False) ->
     return State(cell, jnp.int32(0)), cell
 
   def step(key: Key[Array, ""], state: State, action: Int[Array, ""]) -> Transition:
-    cell = jax.random.categorical(key, log_chance[state.cell, action]).astype(state.cell.dtype)
+    cell = jnp.sum(up_to[state.cell, action] <= jax.random.uniform(key), dtype=state.cell.dtype)
     time = state.time + 1
     ends = is_end[cell]
     return Transition(

@@ -1,0 +1,123 @@
+"""DQN from pixels on Atari, as in Nature 2015 (Q02).
+
+Mnih et al. 2015 in every constant: 84 by 84 luminance, four frames stacked, three convolutions and
+512 units, a memory of a million frames, an update every 4 steps from 50,000 frames on, the target
+every 10,000 steps, centred RMSProp with clipped errors, rewards clipped, epsilon from 1 to 0.1 over
+a million steps; evaluation at 0.05. Gradients there are summed over the batch of 32; of their mean,
+epsilon and the rate's reach follow: 0.01 / 32^2 inside the root, the same steps.
+
+    pip install -r requirements-rl.txt
+    python launch.py --experiment=dqn_atari                         # Pong, 2 million steps
+    python launch.py --experiment=dqn_atari --game=breakout --frames=50000000
+
+The memory takes 7.06 GB, twice that while a checkpoint is written; --agent.capacity=200000 is
+enough for Pong. The emulators are in the checkpoint too (`research/rl/atari.py`).
+
+Expected: NOT YET RUN TO ITS END.
+"""
+
+import numpy as np
+import optax
+
+from research.config import config, part, static, traced
+from research.data import sampling
+from research.figures.curves import compare_curves
+from research.figures.policies import film, values_over_frames
+from research.lab.fit import Fit, Training
+from research.models.q_network import NATURE, ConvTorso
+from research.report import Claim, Picture, Report, at_least
+from research.rl import atari
+from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.watching import play
+
+PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}
+
+
+@config
+class Config:
+  """Nature's settings (extended data table 1)."""
+
+  game: str = static("pong", "the ROM's name in ale-py")
+  agent: Agent = part(Agent(stack=4, clip_rewards=True))
+  hidden: int = static(512, "units of the dense layer", at_least=1)
+  learning_rate: float = traced(2.5e-4, "step size", at_least=0)
+  decay: float = traced(0.95, "of the gradient's mean and mean square", at_least=0, below=1)
+  epsilon: float = traced(0.01 / 32**2, "inside the root", above=0)
+  frames: int = static(2_000_000, "agent's steps, four frames of the game each", at_least=1)
+  evaluation_episodes: int = static(10, "episodes of each evaluation", at_least=1)
+  evaluations: int = static(20, "evaluations over the run", at_least=1)
+
+
+def steps(config: Config) -> int:
+  """Updates, those before learning starts included."""
+  return steps_for(config.agent, config.frames)
+
+
+PARTS = Parts(
+  agent=lambda config: config.agent,
+  environment=lambda config: atari.environment(config.game),
+  torso=lambda config: ConvTorso(NATURE),
+  hidden=lambda config: config.hidden,
+  optimizer=lambda config: optax.rmsprop(
+    config.learning_rate, decay=config.decay, eps=config.epsilon, centered=True
+  ),
+  steps=steps,
+)
+learner = dqn(PARTS)
+
+
+def training(config: Config) -> Training:
+  """The agent's own experience; evaluations in separate episodes."""
+  atari.emulators(config.game)  # refuses before anything is taken
+  reserve(PARTS, config)
+  every = max(1, steps(config) // (10 * config.evaluations))
+  return Training(
+    learner,
+    {},
+    sampling.without_data(),
+    steps=steps(config),
+    evaluate=evaluation_episodes(config.evaluation_episodes),
+    evaluate_every=10 * every,
+    log_every=every,
+  )
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """The last evaluation beside the paper's."""
+  played = play(PARTS, config, fit.state, most=600)
+  chosen = np.linspace(0, len(played.pictures) - 1, 4).astype(int)
+  paper = PAPER.get(config.game, 0.0)
+  return Report(
+    [
+      Claim(
+        "Q02",
+        f"{config.game} from pixels, return at epsilon 0.05 after {config.frames:,} steps",
+        f"{paper:g} (Nature, 50,000,000 steps)" if paper else "not in our table",
+        fit.last("test/return"),
+        at_least(18 if config.game == "pong" else paper),
+      )
+    ],
+    [
+      Picture(
+        "returns",
+        compare_curves(
+          {"evaluation": [fit.history]},
+          "test/return",
+          title=f"DQN on {config.game}",
+          y=f"return (mean of {config.evaluation_episodes} episodes)",
+        ),
+        "Separate evaluation episodes at epsilon 0.05.",
+      ),
+      Picture(
+        "values",
+        values_over_frames(
+          played.pictures[chosen],
+          played.values[chosen],
+          atari.environment(config.game).actions,
+          title="Expected (clipped) returns of the actions in four frames",
+        ),
+        "The best action is filled; the frames are what the network sees.",
+      ),
+      Picture("policy", film(played.pictures, seconds_per_picture=1 / 15), "One episode (a film)."),
+    ],
+  )

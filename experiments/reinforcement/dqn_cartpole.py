@@ -1,0 +1,131 @@
+"""DQN balances a pole: CartPole-v1 (Q02).
+
+The environment is gymnasium's, compiled into the learner's step; ten of them feed one update. The
+agent of Mnih et al. 2015 with ten-step returns (Sutton 1988) and the square loss: with Nature's
+clipped errors the rare ends of episodes are outvoted by all other transitions, and the values grow
+without bound.
+
+    python launch.py --experiment=dqn_cartpole
+
+Expected: 500, the most there is, in three consecutive evaluations; SECONDS.
+"""
+
+from matplotlib.figure import Figure
+
+from research.config import config, part, static
+from research.data import sampling
+from research.figures.curves import compare_curves
+from research.figures.policies import film, values_over_frames
+from research.lab.fit import Fit, Training
+from research.models.q_network import DenseTorso
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+from research.rl import cart_pole
+from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.watching import play
+
+
+@config
+class Config:
+  """Settings found for one minute of two CPU cores, not the source's."""
+
+  agent: Agent = part(
+    Agent(
+      environments=10,
+      steps_per_update=1,
+      batch_size=64,
+      capacity=20_000,
+      learning_starts=1_000,
+      target_every=50,
+      discount=0.995,
+      epsilon_frames=20_000.0,
+      evaluation_epsilon=0.0,
+      error_bound=1e6,
+      n_step=10,
+    )
+  )
+  features: int = static(120, "units of the first layer", at_least=1)
+  hidden: int = static(84, "units of the second layer", at_least=1)
+  optimizer: Optimizer = part(Optimizer(learning_rate=4e-3, schedule="linear"))
+  frames: int = static(60_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = static(20, "episodes of each evaluation", at_least=1)
+
+
+def steps(config: Config) -> int:
+  """Updates, those before learning starts included."""
+  return steps_for(config.agent, config.frames)
+
+
+PARTS = Parts(
+  agent=lambda config: config.agent,
+  environment=lambda config: cart_pole.environment,
+  torso=lambda config: DenseTorso((config.features,)),
+  hidden=lambda config: config.hidden,
+  optimizer=lambda config: make(config.optimizer, steps(config)),
+  steps=steps,
+)
+learner = dqn(PARTS)
+
+
+def training(config: Config) -> Training:
+  """The pole's own experience; twenty episodes of evaluation every twentieth of it."""
+  reserve(PARTS, config)
+  return Training(
+    learner,
+    {},
+    sampling.without_data(),
+    steps=steps(config),
+    evaluate=evaluation_episodes(config.evaluation_episodes),
+    evaluate_every=max(1, steps(config) // 20),
+    log_every=max(1, steps(config) // 20),
+  )
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """The best three evaluations in a row, and the policy at work."""
+  returns = [row["test/return"] for row in fit.history if "test/return" in row]
+  three_in_a_row = max((min(returns[at : at + 3]) for at in range(len(returns) - 2)), default=0.0)
+  played = play(PARTS, config, fit.state, most=cart_pole.LONGEST)
+  return Report(
+    [
+      Claim(
+        "Q02",
+        f"CartPole-v1, worst of three consecutive evaluations, {config.frames:,} steps",
+        "475 (gymnasium calls it solved)",
+        three_in_a_row,
+        at_least(475),
+      ),
+    ],
+    [
+      Picture(
+        "returns",
+        returns_figure(config, fit),
+        "Separate evaluation episodes without random actions; 500 is the most there is.",
+      ),
+      Picture(
+        "values",
+        values_over_frames(
+          played.pictures[:: max(1, len(played.pictures) // 5)][:5],
+          played.values[:: max(1, len(played.values) // 5)][:5],
+          cart_pole.environment.actions,
+          title="Expected returns over an episode",
+        ),
+        "Both actions are nearly worth the same: a push can be undone by the next.",
+      ),
+      Picture(
+        "policy",
+        film(played.pictures[::2], seconds_per_picture=0.04),
+        "An evaluation episode of the final policy (a film).",
+      ),
+    ],
+  )
+
+
+def returns_figure(config: Config, fit: Fit) -> Figure:
+  """Evaluation returns over the updates."""
+  return compare_curves(
+    {"evaluation": [fit.history]},
+    "test/return",
+    title="CartPole-v1",
+    y=f"return (mean of {config.evaluation_episodes} episodes)",
+  )

@@ -1,0 +1,149 @@
+"""DQN catches the ball from pixels; without replay or target network it does worse (Q02).
+
+Catch (Mnih et al. 2014, in the form of bsuite) on 10 by 10 pixels; the agent of Mnih et al. 2015
+with a small network and Adam, its memory and intervals scaled down to 50,000 frames. The ablations
+are those of the paper's extended data table 3: "no replay" learns from the newest transitions
+only, "no target network" copies after every update; each is the change of one field.
+
+    python launch.py --experiment=dqn_catch
+    python launch.py --experiment=dqn_catch --agent.replay=latest
+
+Expected: RESULT; SECONDS on two CPU cores.
+"""
+
+import numpy as np
+
+from research.config import config, part, replace, static
+from research.data import sampling
+from research.figures.curves import compare_curves
+from research.figures.policies import film, values_over_frames
+from research.lab.fit import Training
+from research.lab.lab import Lab
+from research.models.q_network import MINATAR, ConvTorso
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+from research.rl import catch
+from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.watching import play
+
+
+@config
+class Config:
+  """Settings for half a minute of two CPU cores."""
+
+  agent: Agent = part(
+    Agent(
+      environments=4,
+      steps_per_update=1,
+      batch_size=32,
+      capacity=20_000,
+      learning_starts=500,
+      target_every=100,
+      epsilon_frames=10_000.0,
+      epsilon_end=0.05,
+      evaluation_epsilon=0.0,
+    )
+  )
+  hidden: int = static(64, "units of the dense layer", at_least=1)
+  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3))
+  frames: int = static(50_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = static(200, "episodes of each evaluation", at_least=1)
+
+
+def steps(config: Config) -> int:
+  """Updates, those before learning starts included."""
+  return steps_for(config.agent, config.frames)
+
+
+PARTS = Parts(
+  agent=lambda config: config.agent,
+  environment=lambda config: catch.environment,
+  torso=lambda config: ConvTorso(MINATAR),
+  hidden=lambda config: config.hidden,
+  optimizer=lambda config: make(config.optimizer, steps(config)),
+  steps=steps,
+)
+learner = dqn(PARTS)
+
+
+def training(config: Config) -> Training:
+  """The agent's own experience; twenty evaluations over the run."""
+  reserve(PARTS, config)
+  every = max(1, steps(config) // 20)
+  return Training(
+    learner,
+    {},
+    sampling.without_data(),
+    steps=steps(config),
+    evaluate=evaluation_episodes(config.evaluation_episodes),
+    evaluate_every=every,
+    log_every=every,
+  )
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """The agent as it is, and the two ablations."""
+  fits = {
+    name: lab.fit(name, varied, training(varied))
+    for name, varied in (
+      ("DQN", config),
+      ("no replay", replace(config, {"agent.replay": "latest"})),
+      ("no target network", replace(config, {"agent.target_every": 1})),
+      ("neither", replace(config, {"agent.replay": "latest", "agent.target_every": 1})),
+    )
+  }
+  agent = fits["DQN"]
+  played = [play(PARTS, config, agent.state, most=catch.STEPS, episode=n) for n in range(8)]
+  first = played[0]
+  area = {
+    name: float(np.mean([row["test/return"] for row in fit.history if "test/return" in row]))
+    for name, fit in fits.items()
+  }
+  return Report(
+    [
+      Claim(
+        "Q02",
+        f"Catch from pixels, mean reward after {config.frames:,} frames",
+        "1 (every ball)",
+        agent.last("test/return"),
+        at_least(0.95),
+      ),
+      *(
+        Claim(
+          "Q02",
+          f"reward over the whole run, DQN less {name}",
+          "both help (Nature, extended data table 3)",
+          area["DQN"] - area[name],
+          at_least(0),
+        )
+        for name in list(fits)[1:]
+      ),
+    ],
+    [
+      Picture(
+        "returns",
+        compare_curves(
+          {name: [fit.history] for name, fit in fits.items()},
+          "test/return",
+          title="Catch from pixels",
+          y=f"reward (mean of {config.evaluation_episodes} episodes)",
+        ),
+        "Separate evaluation episodes without random actions; 1 is every ball caught.",
+      ),
+      Picture(
+        "values",
+        values_over_frames(
+          first.pictures[::2],
+          first.values[::2],
+          catch.environment.actions,
+          title="Expected rewards of the actions as the ball falls",
+        ),
+        "While there is time, every action is worth the whole reward; at the end one is.",
+      ),
+      Picture(
+        "policy",
+        film(np.concatenate([one.pictures for one in played]), seconds_per_picture=0.12),
+        "Eight evaluation episodes of the final policy (a film).",
+      ),
+    ],
+  )

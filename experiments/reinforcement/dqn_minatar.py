@@ -1,0 +1,139 @@
+"""DQN on MinAtar: Atari's ideas on 10 by 10 pixels (Q02).
+
+Young and Tian 2019, "MinAtar: An Atari-inspired testbed", whose DQN after 5 million frames scores
+about 10 on Breakout, 17 on Asterix, 50 on Freeway, 20 on Seaquest, 44 on Space Invaders (read off
+its figure). The rules are the paper's: sticky actions with probability 0.1, all six actions, no
+limit of steps. The network is the paper's; the agent acts in several games at once, learns from
+three-step returns with double Q-learning and Adam, so that a minute is enough to see it learn.
+
+    pip install -r requirements-rl.txt
+    python launch.py --experiment=dqn_minatar
+    python launch.py --experiment=dqn_minatar --game=asterix --frames=5000000
+
+Expected: SCORE on Breakout in SECONDS.
+"""
+
+import numpy as np
+
+from research.config import config, part, static
+from research.data import sampling
+from research.figures.curves import compare_curves
+from research.figures.policies import film, values_over_frames
+from research.lab.fit import Fit, Training
+from research.models.q_network import MINATAR, ConvTorso
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+from research.rl import minatar
+from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.watching import play
+
+# The paper's DQN at 5 million frames, read off its figure 2.
+PAPER = {
+  "asterix": 17.0,
+  "breakout": 10.0,
+  "freeway": 50.0,
+  "seaquest": 20.0,
+  "space_invaders": 44.0,
+}
+
+
+@config
+class Config:
+  """Settings for a minute of two CPU cores."""
+
+  game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
+  agent: Agent = part(
+    Agent(
+      environments=8,
+      steps_per_update=1,
+      batch_size=32,
+      capacity=100_000,
+      learning_starts=5_000,
+      target_every=200,
+      epsilon_frames=30_000.0,
+      epsilon_end=0.05,
+      evaluation_epsilon=0.0,
+      double=True,
+      n_step=3,
+    )
+  )
+  hidden: int = static(128, "units of the dense layer", at_least=1)
+  optimizer: Optimizer = part(Optimizer(learning_rate=5e-4))
+  frames: int = static(500_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
+
+
+def steps(config: Config) -> int:
+  """Updates, those before learning starts included."""
+  return steps_for(config.agent, config.frames)
+
+
+PARTS = Parts(
+  agent=lambda config: config.agent,
+  environment=lambda config: minatar.environment(config.game),
+  torso=lambda config: ConvTorso(MINATAR),
+  hidden=lambda config: config.hidden,
+  optimizer=lambda config: make(config.optimizer, steps(config)),
+  steps=steps,
+)
+learner = dqn(PARTS)
+
+
+def training(config: Config) -> Training:
+  """The agent's own experience; ten evaluations over the run."""
+  reserve(PARTS, config)
+  every = max(1, steps(config) // 50)
+  return Training(
+    learner,
+    {},
+    sampling.without_data(),
+    steps=steps(config),
+    evaluate=evaluation_episodes(config.evaluation_episodes),
+    evaluate_every=5 * every,
+    log_every=every,
+  )
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """The last evaluation, beside the paper's DQN after ten times as many frames or more."""
+  played = play(PARTS, config, fit.state, most=300)
+  chosen = np.linspace(0, len(played.pictures) - 1, 4).astype(int)
+  paper = PAPER[config.game]
+  return Report(
+    [
+      Claim(
+        "Q02",
+        f"MinAtar {config.game}, return after {config.frames:,} frames (sticky 0.1, six actions)",
+        f"{paper:g} after 5,000,000 (Young and Tian, read off)",
+        fit.last("test/return"),
+        at_least(paper),
+      ),
+    ],
+    [
+      Picture(
+        "returns",
+        compare_curves(
+          {"evaluation": [fit.history]},
+          "test/return",
+          title=f"MinAtar {config.game}",
+          y=f"return (mean of {config.evaluation_episodes} episodes)",
+        ),
+        "Separate evaluation episodes under the paper's rules, without random actions.",
+      ),
+      Picture(
+        "values",
+        values_over_frames(
+          played.pictures[chosen],
+          played.values[chosen],
+          minatar.ACTIONS,
+          title="Expected returns of the actions in four frames",
+        ),
+        "The best action is filled. Far from a decision all actions are worth nearly the same.",
+      ),
+      Picture(
+        "policy",
+        film(played.pictures, seconds_per_picture=0.08),
+        "An evaluation episode of the final policy (a film).",
+      ),
+    ],
+  )

@@ -1,0 +1,207 @@
+"""Tabular Q-learning in a grid world, beside the exact values (Q01).
+
+Agent, environment, reward: Watkins and Dayan 1992 in a slippery world of the kind of gymnasium's
+FrozenLake, as in Dive into Deep Learning, section 17.3 (there discount 0.95, learning rate 0.9).
+Value iteration (Sutton and Barto 2018, section 4.4) gives what learning must find. The rate of an
+entry that was visited n times is 1 / (1 + (1 - discount) n) (Wainwright 2019, "Stochastic
+approximation with cone-contractive operators", corollary 3), which forgets the first guesses as
+fast as it averages the noise; episodes begin anywhere, so that all is visited.
+
+    python launch.py --experiment=q_learning
+
+Expected: greedy values within 0.01 of value iteration's everywhere (WORST over three seeds), and
+the same policy; SECONDS.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+from matplotlib.figure import Figure
+
+from research.batch import Batch
+from research.config import config, static, traced
+from research.data import sampling
+from research.figures.curves import compare_curves
+from research.figures.policies import value_map
+from research.lab.fit import Fit, Training
+from research.learner import Learner, Metrics
+from research.metrics import Mean
+from research.report import Claim, Picture, Report, at_least, at_most
+from research.rl import grid_world
+from research.rl.dqn import epsilon_greedy
+from research.rl.environment import Episode, advance, begin
+from research.rl.value_learning import q_learning
+
+MAP = (
+  "S.....",
+  ".#.X#.",
+  ".#....",
+  "...X#.",
+  "X.#..G",
+)
+
+
+@config
+class Config:
+  """The lesson's settings, where it gives them."""
+
+  slip: float = static(0.1, "chance that a step goes to one of the sides", at_least=0, at_most=1)
+  discount: float = traced(0.95, "worth of a reward one step later", at_least=0, below=1)
+  epsilon: float = traced(0.9, "share of random actions", at_least=0, at_most=1)
+  environments: int = static(64, "agents that share the table", at_least=1)
+  steps: int = static(200_000, "steps of each of them", at_least=1)
+  longest: int = static(50, "steps after which an episode is cut off", at_least=1)
+
+
+class State(NamedTuple):
+  """The table [cell, action], how often each entry was visited, and the agents in their worlds."""
+
+  step: Int[Array, ""]
+  key: Key[Array, ""]
+  q: Float[Array, "cell action"]
+  visits: Float[Array, "cell action"]
+  episodes: Episode
+
+
+def world(config: Config) -> grid_world.World:
+  """The map as tables."""
+  return grid_world.world(MAP, config.slip)
+
+
+def environment(config: Config, *, starts_anywhere: bool) -> grid_world.Environment:
+  """The world to act in."""
+  return grid_world.environment(world(config), config.longest, starts_anywhere=starts_anywhere)
+
+
+def init(config: Config, key: Key[Array, ""]) -> State:
+  """An empty table."""
+  run_key, worlds_key = jax.random.split(key)
+  keys = jax.random.split(worlds_key, config.environments)
+  acting = environment(config, starts_anywhere=True)
+  episodes = jax.vmap(lambda key: begin(acting, key))(keys)
+  table = jnp.zeros(world(config).chance.shape[:2])
+  return State(jnp.int32(0), run_key, table, table.copy(), episodes)
+
+
+def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
+  """One move of every agent, and what it teaches."""
+  del batch
+  explore_key, world_key = jax.random.split(jax.random.fold_in(state.key, state.step))
+  acting = environment(config, starts_anywhere=True)
+  s_tm1 = state.episodes.observation
+  a_tm1 = epsilon_greedy(state.q[s_tm1], config.epsilon, explore_key)
+  keys = jax.random.split(world_key, config.environments)
+  move = lambda key, episode, action: advance(acting, key, episode, action)
+  episodes, outcome = jax.vmap(move)(keys, state.episodes, a_tm1)
+  # After a cut nothing was done. Where an episode ended, discount 0 hides the next one's start.
+  counts = (~state.episodes.is_cut).astype(state.q.dtype)
+  error = counts * jax.vmap(q_learning)(
+    state.q[s_tm1],
+    a_tm1,
+    outcome.reward,
+    config.discount * outcome.discount,
+    state.q[episodes.observation],
+  )
+  visits = state.visits.at[s_tm1, a_tm1].add(counts)
+  rate = 1 / (1 + (1 - config.discount) * visits[s_tm1, a_tm1])
+  q = state.q.at[s_tm1, a_tm1].add(rate * error)
+  state = State(state.step + 1, state.key, q, visits, episodes)
+  return state, {"loss": jnp.mean(error**2) / 2}
+
+
+def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
+  """Distance of the greedy values from the exact ones, over the cells of `batch`."""
+  learnt = state.q.max(axis=1)[batch["cell"]]
+  weight = batch.get("weight", jnp.ones(learnt.shape))
+  return {"distance": Mean((weight * jnp.abs(learnt - batch["value"])).sum(), weight.sum())}
+
+
+learner = Learner(init, step, evaluate)
+
+
+def exact(config: Config) -> np.ndarray:
+  """Q*[cell, action] by value iteration."""
+  return grid_world.optimal_values(world(config), float(config.discount))
+
+
+def free_cells(config: Config) -> np.ndarray:
+  """Cells in which something is done."""
+  letters = np.array(list("".join(MAP)))
+  return np.flatnonzero(np.isin(letters, ["S", "."]))
+
+
+def training(config: Config) -> Training:
+  """The agents' own experience; the exact values are looked at twenty times, never learnt from."""
+  cells = free_cells(config)
+  every = max(1, config.steps // 20)
+  return Training(
+    learner,
+    {},
+    sampling.without_data(),
+    steps=config.steps,
+    evaluate={"test": {"cell": cells, "value": exact(config).max(axis=1)[cells]}},
+    evaluate_every=every,
+    log_every=every,
+  )
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """How far the learnt values are from the exact ones, and whether the policy is the best."""
+  star, learnt, cells = exact(config), np.asarray(fit.state.q), free_cells(config)
+  worst = np.abs(learnt.max(axis=1) - star.max(axis=1))[cells].max()
+  chosen = star[cells, learnt[cells].argmax(axis=1)]
+  return Report(
+    [
+      Claim(
+        "Q01",
+        "grid world, greatest distance of learnt from exact state values",
+        "value iteration's fixed point",
+        float(worst),
+        at_most(0.01),
+      ),
+      Claim(
+        "Q01",
+        "share of cells where the learnt action is worth as much as the best (to 0.01)",
+        "reaches the goal (d2l)",
+        float(np.mean(chosen >= star[cells].max(axis=1) - 1e-2)),
+        at_least(1),
+        "%",
+      ),
+    ],
+    [
+      Picture(
+        "values",
+        maps(config, learnt, star),
+        "Q-learning (left) finds the values and the ways of value iteration (right). X are pits, "
+        "G is the goal, dark cells are walls; steps slip to the sides.",
+      ),
+      Picture(
+        "distance",
+        compare_curves(
+          {"Q-learning": [fit.history]},
+          "test/distance",
+          title="Distance from the exact values",
+          y="mean distance of state values",
+          log=True,
+        ),
+        "The distance falls with the learning rates; it never stays at zero, for every step slips.",
+      ),
+    ],
+  )
+
+
+def maps(config: Config, learnt: np.ndarray, star: np.ndarray) -> Figure:
+  """Values and best actions of both tables."""
+  shape, free = world(config).shape, np.zeros(len(star), bool)
+  free[free_cells(config)] = True
+  tables = (learnt, star)
+  return value_map(
+    np.stack([table.max(axis=1).reshape(shape) for table in tables]),
+    np.stack([np.where(free, table.argmax(axis=1), -1).reshape(shape) for table in tables]),
+    MAP,
+    title="Values and best actions in the grid world",
+    names=["Q-learning", "value iteration"],
+  )

@@ -1,0 +1,70 @@
+"""The experiments of the family at a size at which only their wiring can be seen."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.reinforcement import dqn_atari, dqn_cartpole, dqn_catch, q_learning
+from research.config import replace
+from research.figures.policies import film, save_gif
+from research.lab.fit import Fit
+from research.rl import grid_world
+
+
+def test_the_grid_has_a_way_to_its_goal_and_a_dilemma():
+  star = q_learning.exact(q_learning.Config())
+  world = q_learning.world(q_learning.Config())
+  assert star[world.start].max() > 0.2
+  # Between the two pits every move may slip into one.
+  between = 2 * 6 + 3
+  assert world.chance[between, grid_world.ACTIONS.index("right")][[9, 21]].sum() == pytest.approx(
+    0.1
+  )
+
+
+def test_q_learning_nears_the_exact_values():
+  config = replace(q_learning.Config(), {"steps": 5_000})
+  state = jax.jit(q_learning.init)(config, jax.random.key(0))
+  step = lambda state, _: q_learning.step(config, state, {})
+  run = jax.jit(lambda state: jax.lax.scan(step, state, None, length=config.steps))
+  state, _ = run(state)
+  cells = q_learning.free_cells(config)
+  off = np.abs(np.asarray(state.q).max(axis=1) - q_learning.exact(config).max(axis=1))[cells]
+  assert off.max() < 0.4  # untrained: 0.98; after 200,000 steps: 0.01
+  history = [{"fit": "train", "step": step, "test/distance": 1 / (1 + step)} for step in (0, 10)]
+  report = q_learning.report(config, Fit("train", config, state, history, lambda: state))
+  assert [picture.name for picture in report.pictures] == ["values", "distance"]
+
+
+def test_every_agent_can_be_laid_out_without_being_run():
+  for module, parameters in (
+    # 3x3x1x16 + 16, 1024x64 + 64, 64x3 + 3
+    (dqn_catch, 160 + 65_600 + 195),
+    # 4x120 + 120, 120x84 + 84, 84x2 + 2
+    (dqn_cartpole, 600 + 10_164 + 170),
+  ):
+    config = module.Config()
+    state = jax.eval_shape(module.learner.init, config, jax.random.key(0))
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
+    training = module.training(config)
+    assert training.steps * config.agent.environments == config.frames
+    assert training.evaluate_every % training.log_every == 0
+
+
+def test_the_atari_network_and_memory_are_natures():
+  pytest.importorskip("ale_py")
+  state = jax.eval_shape(dqn_atari.learner.init, dqn_atari.Config(), jax.random.key(0))
+  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 1_687_206  # six actions
+  assert state.memory.rows.frame.shape == (1_000_000, 1, 84, 84, 1)
+  assert state.memory.rows.frame.dtype == np.uint8
+
+
+def test_a_film_is_an_animated_picture(tmp_path):
+  pictures = np.stack([np.full((4, 6, 3), shade) for shade in (0.0, 0.5, 1.0)])
+  moving = film(pictures, height=8)
+  moving.savefig(tmp_path / "film.png", format="png")
+  save_gif(tmp_path / "film.gif", moving)
+  for name in ("film.png", "film.gif"):
+    with Image.open(tmp_path / name) as image:
+      assert (image.n_frames, image.size) == (3, (12, 8))

@@ -1,0 +1,65 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.errors import UserError
+
+pytest.importorskip("ale_py")
+from research.rl import atari
+from research.rl.environment import advance, begin
+
+
+def play(keys, actions):
+  """Rows of pong: screens, rewards and discounts of each moment, and the states after them."""
+  environment = atari.environment("pong")
+
+  def moment(episodes, action):
+    step = jax.vmap(functools.partial(advance, environment))
+    episodes, outcome = step(keys, episodes, action)
+    return episodes, (episodes.observation, outcome.reward)
+
+  @jax.jit
+  def run(episodes, actions):
+    return jax.lax.scan(moment, episodes, actions)
+
+  start = jax.jit(jax.vmap(functools.partial(begin, environment)))(keys)
+  return start, run, actions
+
+
+def test_the_emulator_is_a_pure_function_of_the_state_that_is_carried():
+  keys = jax.random.split(jax.random.key(0), 2)
+  actions = jax.random.randint(jax.random.key(1), (40, 2), 0, 6)
+  start, run, actions = play(keys, actions)
+  whole, (screens, rewards) = run(start, actions)
+  half, _ = run(start, actions[:20])
+  run(start, actions[::-1][:20])  # the host's emulators are elsewhere now
+  again, (later, _) = run(jax.tree.map(jnp.asarray, jax.device_get(half)), actions[20:])
+  np.testing.assert_array_equal(later, screens[20:])
+  for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(whole), strict=True):
+    np.testing.assert_array_equal(ours, theirs)
+  assert screens.shape == (40, 2, 84, 84, 1) and screens.dtype == jnp.uint8
+  assert np.any(screens[0] != screens[-1])
+  assert set(np.unique(rewards)) <= {-1.0, 0.0, 1.0}
+
+
+def test_episodes_begin_after_different_idle_frames():
+  environment = atari.environment("pong")
+  states, _ = jax.vmap(environment.reset)(jax.random.split(jax.random.key(0), 64))
+  kinds = {bytes(np.asarray(state)) for state in states.emulator}
+  assert 20 < len(kinds) <= atari.MOST_IDLE
+
+
+def test_the_screen_is_luminance_of_84_by_84():
+  screen = np.zeros((210, 160, 3), np.uint8)
+  screen[:, 80:, 1] = 200  # half green
+  small = atari.preprocess(screen)
+  assert small.shape == (84, 84, 1) and small.dtype == np.uint8
+  assert (small[0, 0, 0], small[0, -1, 0]) == (0, round(0.587 * 200))
+
+
+def test_an_unknown_game_is_refused_with_the_nearest():
+  with pytest.raises(UserError, match="did you mean pong"):
+    atari.environment("pnog")

@@ -159,7 +159,7 @@ def panels(fits: dict[str, Fit], steps_per_epoch: int) -> Figure:
     at, accuracy = series(fit.history, f"{split}/accuracy")
     return at / steps_per_epoch, 100 * accuracy
 
-  return function_curves(
+  figure = function_curves(
     [
       Panel("accuracy (%)", {split: curve(fit, split) for split in ("train set", "test")}, name)
       for name, fit in fits.items()
@@ -167,3 +167,6 @@ def panels(fits: dict[str, Fit], steps_per_epoch: int) -> Figure:
     title="Dropout on 300 images",
     x="epoch",
   )
+  for axes in figure.axes:
+    axes.set_ylim(0, 102)
+  return figure

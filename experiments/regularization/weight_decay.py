@@ -184,7 +184,10 @@ def digits_figure(fits: dict[str, Fit], decay: float, per_epoch: int) -> Figure:
     Panel("accuracy (%)", {split: curve(fit, split) for split in ("train set", "test")}, titles[k])
     for k, fit in fits.items()
   ]
-  return function_curves(panels, title="Weight decay on 300 images", x="epoch")
+  figure = function_curves(panels, title="Weight decay on 300 images", x="epoch")
+  for axes in figure.axes:
+    axes.set_ylim(0, 102)
+  return figure
 
 
 def regression_figure(lines: dict[str, Regression]) -> Figure:
@@ -201,4 +204,6 @@ def regression_figure(lines: dict[str, Regression]) -> Figure:
     )
     for name, line in lines.items()
   ]
-  return function_curves(panels, title="200 features, 20 examples", x="epoch")
+  figure = function_curves(panels, title="200 features, 20 examples", x="epoch")
+  figure.axes[1].sharey(figure.axes[0])
+  return figure

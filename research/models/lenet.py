@@ -6,6 +6,7 @@ from flax import linen
 from jaxtyping import Array, Float
 
 from research.initializers import initializer
+from research.layers.batch_norm import BatchNorm
 from research.layers.convolution import Conv
 from research.layers.pooling import Pool, avg_pool
 
@@ -18,24 +19,29 @@ class LeNet(linen.Module):
     activation: after every layer but the last.
     pool: after every convolution's activation.
     kernel_init: initialiser of all weights.
+    batch_norm: whether every layer but the last is normalised before its activation, as in the
+      book's section 8.5 (inventory I06).
   """
 
   classes: int = 10
   activation: Callable[[Array], Array] = linen.sigmoid
   pool: Pool = avg_pool
   kernel_init: linen.initializers.Initializer = initializer("xavier_uniform")
+  batch_norm: bool = False
 
   @linen.compact
   def __call__(
     self, x: Float[Array, "batch height width channel"], train: bool = False
   ) -> Float[Array, "batch class"]:
-    """The logits; `train` changes nothing here."""
-    del train
-    x = Conv(6, (5, 5), padding=2, kernel_init=self.kernel_init)(x)
-    x = self.pool(self.activation(x))
-    x = Conv(16, (5, 5), padding="VALID", kernel_init=self.kernel_init)(x)
-    x = self.pool(self.activation(x))
+    """The logits; `train` matters to batch normalisation only."""
+
+    def normalised(x: Array) -> Array:
+      return BatchNorm()(x, train) if self.batch_norm else x
+
+    for features, padding in ((6, 2), (16, 0)):
+      x = Conv(features, (5, 5), padding=padding, kernel_init=self.kernel_init)(x)
+      x = self.pool(self.activation(normalised(x)))
     x = x.reshape(x.shape[0], -1)
     for width in (120, 84):
-      x = self.activation(linen.Dense(width, kernel_init=self.kernel_init)(x))
+      x = self.activation(normalised(linen.Dense(width, kernel_init=self.kernel_init)(x)))
     return linen.Dense(self.classes, kernel_init=self.kernel_init)(x)

@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.regularization import dropout, overfit, weight_decay
+from experiments.regularization import (
+  augmentation,
+  dropout,
+  noise_is_tikhonov,
+  overfit,
+  validation_and_folds,
+  weight_decay,
+)
 from research.config import replace
 from research.optimizers import make
 
@@ -93,3 +100,49 @@ def test_decay_helps_the_regression_of_many_features():
 def test_the_overfitting_net_has_130010_parameters():
   state = jax.eval_shape(overfit.learner.init, overfit.Config(), jax.random.key(0))
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 130_010
+
+
+def test_noise_is_ridge_regression():
+  with jax.enable_x64(True):
+    config = noise_is_tikhonov.Config(examples=40, features=3)
+    x, y = noise_is_tikhonov.draw(config, jax.random.key(0))
+    noisy = noise_is_tikhonov.with_noise(x, y, 0.5, 1000, jax.random.key(1))
+    assert noise_is_tikhonov.distance(noisy, noise_is_tikhonov.ridge(x, y, 40 * 0.25)) < 0.03
+    assert noise_is_tikhonov.distance(noisy, noise_is_tikhonov.ridge(x, y, 0.25)) > 0.05
+    once = noise_is_tikhonov.with_noise(x, y, 0.0, 3, jax.random.key(1))
+    np.testing.assert_allclose(once, jnp.linalg.lstsq(x, y)[0], rtol=1e-9)
+
+
+def test_folds_are_a_partition_and_their_fits_never_see_their_own_part():
+  fold = validation_and_folds.fold_of(23, 5, jax.random.key(0))
+  assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
+  x = jax.random.normal(jax.random.key(1), (23, 2))
+  y = x @ jnp.array([1.0, -2.0])
+  clean = validation_and_folds.cross_validation(x, y, fold, 5)
+  assert clean.max() < 1e-6
+  spoiled = validation_and_folds.cross_validation(x, jnp.where(fold == 2, 50.0, y), fold, 5)
+  # The spoiled part is judged by a fit on the others, so that nothing of it was learned.
+  wrong = jnp.square(x @ jnp.array([1.0, -2.0]) - 50)
+  np.testing.assert_allclose(spoiled[2], wrong[fold == 2].mean(), rtol=1e-4)
+  assert spoiled[0] > 1
+
+
+def test_features_chosen_before_the_folds_leak():
+  config = validation_and_folds.Config(examples=60, many=300, draws=10)
+  keys = jax.random.split(jax.random.key(0), 10)
+  promised = jax.vmap(lambda key: validation_and_folds.leak(config, key))(keys)
+  assert promised["before the folds"].mean() > 0.15
+  assert promised["inside every fold"].mean() < 0
+
+
+def test_augmentation_is_in_the_step_and_new_at_every_step():
+  config = augmentation.Config(kind="crop", hidden=4)
+  state = jax.jit(augmentation.learner.init)(config, jax.random.key(0))
+  image = jax.random.randint(jax.random.key(1), (6, 28, 28, 1), 0, 256).astype(jnp.uint8)
+  batch = {"image": image, "label": jnp.arange(6)}
+  step = jax.jit(augmentation.learner.step)
+  losses = [float(step(config, state._replace(step=at), batch)[1]["loss"]) for at in (0, 0, 1)]
+  assert losses[0] == losses[1] != losses[2]
+  plain = float(jax.jit(augmentation.plain.step)(config, state, batch)[1]["loss"])
+  none = replace(config, {"kind": "none"})
+  assert float(step(none, state, batch)[1]["loss"]) == pytest.approx(plain, rel=1e-6)

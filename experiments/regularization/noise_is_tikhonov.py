@@ -1,0 +1,108 @@
+"""Noise on the inputs is weight decay: Tikhonov's penalty from another side (R05).
+
+Bishop 1995, "Training with noise is equivalent to Tikhonov regularization": for a linear model the
+expected sum of squares over inputs x + e, with e of deviation sigma, is |y - Xw|^2 + n sigma^2
+|w|^2, exactly. So least squares on many noisy copies of n examples is ridge regression with lambda
+= n sigma^2.
+
+    python launch.py --experiment=noise_is_tikhonov
+
+Expected: equal to 2 % with 2,000 copies; a few seconds on two CPU cores.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, static, traced
+from research.figures.functions import Panel, function_curves
+from research.lab.lab import Lab
+from research.report import Claim, Picture, Report, at_least, at_most
+
+Rows = Float[Array, "n p"]
+
+
+@config
+class Config:
+  """The generated regression, and its noise."""
+
+  examples: int = static(50, "examples", at_least=2)
+  features: int = static(10, "features", at_least=1)
+  copies: int = static(2000, "noisy copies of every example", at_least=1)
+  sigma: float = traced(0.5, "deviation of the noise on the inputs", above=0)
+
+
+def draw(config: Config, key: Array) -> tuple[Rows, Float[Array, " n"]]:
+  """Normal rows, and targets by normal weights with a noise of their own."""
+  x_key, w_key, noise_key = jax.random.split(key, 3)
+  x = jax.random.normal(x_key, (config.examples, config.features))
+  noise = jax.random.normal(noise_key, (config.examples,))
+  return x, x @ jax.random.normal(w_key, (config.features,)) + noise
+
+
+def ridge(x: Rows, y: Float[Array, " n"], penalty: float | Array) -> Float[Array, " p"]:
+  """argmin |y - Xw|^2 + penalty |w|^2."""
+  return jnp.linalg.solve(x.T @ x + penalty * jnp.eye(x.shape[1]), x.T @ y)
+
+
+def with_noise(
+  x: Rows, y: Float[Array, " n"], sigma: float | Array, copies: int, key: Array
+) -> Float[Array, " p"]:
+  """Least squares on `copies` noisy versions of all rows."""
+
+  def add(sums: tuple[Array, Array], key: Array) -> tuple[tuple[Array, Array], None]:
+    noisy = x + sigma * jax.random.normal(key, x.shape)
+    return (sums[0] + noisy.T @ noisy, sums[1] + noisy.T @ y), None
+
+  p = x.shape[1]
+  start = jnp.zeros((p, p)), jnp.zeros(p)
+  (gram, moment), _ = jax.lax.scan(add, start, jax.random.split(key, copies))
+  return jnp.linalg.solve(gram, moment)
+
+
+def distance(a: Float[Array, " p"], b: Float[Array, " p"]) -> float:
+  """|a - b| / |b|."""
+  return float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """The two solutions, for one deviation and for many; in float64."""
+  with jax.enable_x64(True):
+    x, y = draw(config, lab.key("rows"))
+    noisy = jax.jit(with_noise, static_argnums=3)
+    found = noisy(x, y, config.sigma, config.copies, lab.key("noise"))
+    decayed = ridge(x, y, config.examples * config.sigma**2)
+    to_ridge, to_plain = distance(found, decayed), distance(found, ridge(x, y, 0.0))
+    sigmas = np.linspace(0.0, 1.5, 7)
+    paths = {
+      "noise": [
+        np.asarray(noisy(x, y, sigma, config.copies, lab.key("noise"))) for sigma in sigmas
+      ],
+      "ridge": [ridge(x, y, config.examples * sigma**2) for sigma in sigmas],
+    }
+    figure = weights_figure(sigmas, {name: np.stack(path) for name, path in paths.items()})
+  row = lambda what, source, ours, bar: Claim("R05", what, source, ours, bar, "%")
+  return Report(
+    [
+      row("noise against ridge with lambda = n sigma^2: |difference| / |w|", "equal",
+          to_ridge, at_most(0.02)),
+      row("the same against plain least squares", "another solution",
+          to_plain, at_least(0.1)),
+    ],
+    [
+      Picture("weights", figure,
+              "The two lie on each other: whatever a weight does under decay, it does under noise."
+      )
+    ],
+  )  # fmt: skip
+
+
+def weights_figure(sigmas: np.ndarray, paths: dict[str, np.ndarray]) -> Figure:
+  """The first four weights against the deviation of the noise."""
+  panels = [
+    Panel(f"weight {number + 1}", {name: (sigmas, path[:, number]) for name, path in paths.items()})
+    for number in range(min(4, paths["ridge"].shape[1]))
+  ]
+  return function_curves(panels, title="Noise is Tikhonov's penalty", x="sigma")

@@ -11,9 +11,9 @@ pixels, ten epochs by plain SGD.
     python launch.py --experiment=architecture --architecture=resnet --width=2 --epochs=10
 
 Expected: the bars of `ARCHITECTURES`, after enough epochs; on the digits, in seconds to a minute or
-two, 95 %. Dive into Deep Learning's own LeNet, with sigmoids, is
-
-    python launch.py --experiment=architecture --architecture=lenet_sigmoid --batch_size=256 --epochs=10 --init.name=xavier_uniform --optimizer.name=sgd --optimizer.learning_rate=0.9 --optimizer.schedule=constant
+two, 95 %. Dive into Deep Learning's own LeNet is --architecture=lenet_sigmoid --batch_size=256
+--epochs=10 --init.name=xavier_uniform --optimizer.name=sgd --optimizer.learning_rate=0.9
+--optimizer.schedule=constant.
 """
 
 import math

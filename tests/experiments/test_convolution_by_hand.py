@@ -1,0 +1,42 @@
+"""The lesson on convolution: its claims hold, and its functions see mistakes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.convolution import convolution_by_hand as lesson
+from research.errors import UserError
+from tests.experiments.without_a_lab import FakeLab, failed
+
+
+def test_every_claim_holds():
+  assert not failed(lesson.run(lesson.Config(images=1, size=7, filters=2), FakeLab()))
+
+
+def test_the_books_example():
+  x = np.array([[1, 2, 3, 0], [0, 1, 2, 3], [3, 0, 1, 2], [2, 3, 0, 1]]).reshape(1, 4, 4, 1)
+  kernel = np.array([[2, 0, 1], [0, 1, 2], [1, 0, 2]]).reshape(3, 3, 1, 1)
+  np.testing.assert_array_equal(lesson.by_loops(x, kernel, 1, 0).squeeze(), [[15, 16], [6, 15]])
+
+
+@pytest.mark.parametrize(
+  "size, window, stride, padding", [(4, 3, 2, 0), (2, 3, 1, 0), (8, 2, 3, 1)]
+)
+def test_windows_that_do_not_come_out_even_are_refused(size, window, stride, padding):
+  with pytest.raises(UserError, match="not a whole number of windows"):
+    lesson.output_size(size, window, stride, padding)
+
+
+def test_an_im2col_in_another_order_is_seen():
+  x = jax.random.normal(jax.random.key(0), (1, 5, 5, 2))
+  kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 3))
+  expected = lesson.by_loops(np.asarray(x), np.asarray(kernel), 1, 0)
+  assert lesson.worst(lesson.by_product(x, kernel, 1, 0), expected) < 1e-5
+  assert lesson.worst(lesson.by_product(x, kernel.swapaxes(0, 1), 1, 0), expected) > 0.1
+
+
+def test_col2im_counts_how_often_a_pixel_was_copied():
+  ones = lesson.im2col(jnp.ones((1, 3, 3, 1)), 2, 1, 0)
+  counts = lesson.col2im(ones, (1, 3, 3, 1), 2, 1, 0)[0, :, :, 0]
+  np.testing.assert_array_equal(counts, [[1, 2, 1], [2, 4, 2], [1, 2, 1]])

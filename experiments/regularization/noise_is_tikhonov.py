@@ -10,6 +10,8 @@ expected sum of squares over inputs x + e, with e of deviation sigma, is |y - Xw
 Expected: equal to 2 % with 2,000 copies; a few seconds on two CPU cores.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -76,7 +78,7 @@ def run(config: Config, lab: Lab) -> Report:
     decayed = ridge(x, y, config.examples * config.sigma**2)
     to_ridge, to_plain = distance(found, decayed), distance(found, ridge(x, y, 0.0))
     sigmas = np.linspace(0.0, 1.5, 7)
-    paths = {
+    paths: dict[str, list[Any]] = {
       "noise": [
         np.asarray(noisy(x, y, sigma, config.copies, lab.key("noise"))) for sigma in sigmas
       ],

@@ -8,6 +8,7 @@ import pytest
 from experiments.regularization import (
   augmentation,
   dropout,
+  ensembles,
   noise_is_tikhonov,
   overfit,
   validation_and_folds,
@@ -146,3 +147,18 @@ def test_augmentation_is_in_the_step_and_new_at_every_step():
   plain = float(jax.jit(augmentation.plain.step)(config, state, batch)[1]["loss"])
   none = replace(config, {"kind": "none"})
   assert float(step(none, state, batch)[1]["loss"]) == pytest.approx(plain, rel=1e-6)
+
+
+def test_a_vote_is_won_by_the_most_and_ties_go_to_the_smallest_class():
+  guesses = np.array([[1, 7, 2], [1, 3, 4], [5, 3, 0]])
+  np.testing.assert_array_equal(ensembles.vote(guesses), [1, 3, 0])
+
+
+def test_the_mean_of_thinned_nets_comes_close_to_the_scaled_net():
+  config = ensembles.Config(hidden=100, thinned=200, rate=0.3)
+  state = jax.jit(ensembles.learner.init)(config, jax.random.key(0))
+  x = 0.3 * jax.random.uniform(jax.random.key(1), (4, 28, 28, 1))
+  means = ensembles.means_of_thinned(config, state, x, jax.random.key(2))
+  whole = ensembles.scaled(config, state, x)
+  error = jnp.abs(means - whole[None]).max(axis=(1, 2))
+  assert error[-1] < 0.03 and error[-1] < error[0] / 2

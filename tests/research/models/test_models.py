@@ -38,7 +38,7 @@ def test_parameter_counts(model, shape, parameters):
   [
     (MLP((7, 5), batch_norm=True, dropout_rate=0.5), (4, 4, 1)),
     (SimpleConvNet(filters=3, hidden=4, classes=5), (12, 12, 1)),
-    (LeNet(classes=5, activation=linen.relu, pool=max_pool), (28, 28, 1)),
+    (LeNet(classes=5, activation=linen.relu, pool=max_pool, batch_norm=True), (28, 28, 1)),
     (CifarResNet(8, width=4, classes=5), (8, 8, 3)),
   ],
 )

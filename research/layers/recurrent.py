@@ -26,11 +26,13 @@ class Cell(NamedTuple):
   Attributes:
     gates: arrays of the hidden state's size that the stacked matrices give.
     carries: arrays that are handed on to the next time.
+    keep_bias: initial bias of the second gate, which keeps what the cell holds.
     next: (carry, from the input, from the hidden state) -> carry, both projections with biases.
   """
 
   gates: int
   carries: int
+  keep_bias: float
   next: Callable[[Carry, Gates, Gates], Carry]
 
 
@@ -59,7 +61,7 @@ def lstm(carry: Carry, from_input: Gates, from_hidden: Gates) -> Carry:
   return nn.sigmoid(read) * jnp.tanh(memory), memory
 
 
-CELLS = {"rnn": Cell(1, 1, rnn), "gru": Cell(3, 1, gru), "lstm": Cell(4, 2, lstm)}
+CELLS = {"rnn": Cell(1, 1, 0, rnn), "gru": Cell(3, 1, 0, gru), "lstm": Cell(4, 2, 1, lstm)}
 
 
 def unroll(
@@ -94,13 +96,14 @@ class Recurrent(nn.Module):
     hidden: units.
     cell: one of `CELLS`.
     reverse: whether time runs backwards; outputs stay at their inputs' places.
-    forget_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015).
+    keep_bias: initial bias of the LSTM's forget gate (by default 1, Jozefowicz et al. 2015) or of
+      the GRU's update gate (0); the larger, the longer the cell remembers before it has learnt to.
   """
 
   hidden: int
   cell: str = "lstm"
   reverse: bool = False
-  forget_bias: float = 1.0
+  keep_bias: float | Float[Array, ""] | None = None
   kernel_init: Callable[..., Array] = nn.initializers.lecun_normal()
   recurrent_init: Callable[..., Array] = nn.initializers.orthogonal()
 
@@ -125,8 +128,8 @@ class Recurrent(nn.Module):
     def bias_init(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
       del key
       bias = jnp.zeros(shape, dtype)
-      forget = slice(self.hidden, 2 * self.hidden)
-      return bias.at[forget].set(self.forget_bias) if self.cell == "lstm" else bias
+      keep = cell.keep_bias if self.keep_bias is None else self.keep_bias
+      return bias.at[self.hidden : 2 * self.hidden].set(keep)
 
     kernel = self.param("kernel", by_gate(self.kernel_init), (x.shape[-1], stacked))
     bias = self.param("bias", bias_init, (stacked,))

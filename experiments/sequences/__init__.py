@@ -1,0 +1,1 @@
+"""Optimisation (inventory family O)."""

@@ -1,0 +1,207 @@
+"""Dates in eleven ways, written in one: with attention, without, by a Transformer (S07, S11, S13).
+
+Encoder and decoder of GRUs (Cho et al. 2014) with teacher forcing and a loss that leaves padding
+out; with Bahdanau's attention; and a Transformer of two layers. Dates of 1900 to 2099, such as
+"Friday, 9 July 2004" or "7/9/2004"; the test's are drawn anew (the task is generated, and 73,049
+days in eleven ways are many more than the training set holds). A date counts when it is right as
+a whole; the tests' decoding is greedy, with a key-value cache in the Transformer.
+
+    python launch.py --experiment=dates
+
+Expected (seed 0): 100 % with attention after 250 updates, 100 % without after 750, the Transformer
+99.6 % after 750; about 12 minutes on two busy CPU cores.
+"""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+from research.batch import pair_inputs
+from research.config import config, part, static, traced
+from research.data import sampling, tasks
+from research.data.vocabulary import BEGIN, END, padded
+from research.figures.attention import Map, attention_maps
+from research.figures.curves import compare_curves
+from research.lab.files import write_atomically
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.learner import supervised
+from research.losses import token_cross_entropy
+from research.metrics import exact_match, token_accuracy
+from research.models.decoding import Marks, greedy
+from research.models.seq2seq import Seq2Seq
+from research.models.transformer import Transformer
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+
+CHARACTERS = len(tasks.DATE_CHARACTERS)
+SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS
+
+
+@config
+class Config:
+  """Dates, nets, training."""
+
+  examples: int = static(20_000, "training dates", at_least=100)
+  embedding: int = static(32, "features of a character in the recurrent nets", at_least=1)
+  hidden: int = static(128, "units of the recurrent nets", at_least=1)
+  features: int = static(64, "features of the Transformer, a multiple of 8", at_least=8)
+  clip: float = traced(1.0, "longest gradient", above=0)
+  optimizer: Optimizer = part(Optimizer("adam", 3e-3, schedule="cosine"))
+  batch_size: int = static(64, "dates per step", at_least=1)
+  steps: int = static(1500, "updates of each net", at_least=1)
+
+
+def recurrent(config: Config, *, attention: bool) -> nn.Module:
+  """GRUs of one layer, the encoder's reading both ways."""
+  return Seq2Seq(
+    CHARACTERS,
+    CHARACTERS,
+    config.embedding,
+    config.hidden,
+    attention=attention,
+    bidirectional=True,
+  )
+
+
+def transformer(config: Config) -> nn.Module:
+  """Two layers of four heads, norms before the sublayers."""
+  return Transformer(
+    CHARACTERS,
+    CHARACTERS,
+    2,
+    config.features,
+    4,
+    2 * config.features,
+    longest=max(tasks.DATE_LENGTHS),
+    pre_norm=True,
+  )
+
+
+MODELS: dict[str, Callable[[Config], nn.Module]] = {
+  "GRU": functools.partial(recurrent, attention=False),
+  "GRU with attention": functools.partial(recurrent, attention=True),
+  "Transformer": transformer,
+}
+LEARNERS = {
+  name: supervised(
+    model,
+    token_cross_entropy,
+    lambda config: (
+      jax.ShapeDtypeStruct((SOURCE_LENGTH,), jnp.int32),
+      jax.ShapeDtypeStruct((TARGET_LENGTH - 1,), jnp.int32),
+    ),
+    lambda config: optax.chain(
+      optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+    ),
+    metrics={"exact": exact_match, "accuracy": token_accuracy},
+    inputs=pair_inputs,
+  )
+  for name, model in MODELS.items()
+}
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Each net on the same dates; then what it writes, and where it looks."""
+  write_atomically(lab.folder / "characters.json", tasks.DATE_CHARACTERS.to_json())
+  train, pairs = tasks.dates(config.examples, lab.seed)
+  test, test_pairs = tasks.dates(2000, lab.seed + 1_000_000)
+  every = max(1, config.steps // 6)
+  fits = {
+    name: lab.fit(
+      name,
+      config,
+      Training(
+        learner,
+        train,
+        sampling.by_epoch(config.batch_size),
+        steps=config.steps,
+        evaluate={"test": test},
+        evaluate_every=every,
+        log_every=every,
+        evaluation_batch_size=250,
+      ),
+    )
+    for name, learner in LEARNERS.items()
+  }
+  seen = {source for source, _ in pairs}
+  unseen = np.array([source not in seen for source, _ in test_pairs])
+  right = {
+    name: written(MODELS[name](config), fit, test["source"]) == [t for _, t in test_pairs]
+    for name, fit in fits.items()
+  }
+  claim = lambda id, name, source, bar: Claim(
+    id,
+    f"{name}: dates right as a whole, of {unseen.sum():,} never seen, decoded greedily",
+    source,
+    float(np.mean(right[name][unseen])),
+    bar,
+    "%",
+  )
+  return Report(
+    [
+      claim("S07", "GRU", "at least 95 % (proposed)", at_least(0.95)),
+      claim("S11", "GRU with attention", "at least 99 % (proposed)", at_least(0.99)),
+      claim("S13", "Transformer", "at least 99 % (proposed)", at_least(0.99)),
+    ],
+    [
+      Picture(
+        "exact",
+        compare_curves(
+          {name: [fit.history] for name, fit in fits.items()},
+          "test/exact",
+          title="Dates, written in one way",
+          y="right as a whole (share)",
+        ),
+        "With attention the decoder need not keep the date in one vector, and learns sooner.",
+      ),
+      Picture(
+        "attention",
+        drawn(MODELS["GRU with attention"](config), fits["GRU with attention"]),
+        "Each figure looks at where it stands in the text, and the month at its name, wherever "
+        "that is.",
+      ),
+    ],
+  )
+
+
+def written(model: nn.Module, fit: Fit, sources: np.ndarray) -> np.ndarray:
+  """What the net writes for each source, as texts."""
+  params = {"params": fit.state.params}
+  next_token = lambda memory, token: model.apply(params, memory, token, method="next")
+
+  @jax.jit
+  def decode(source: jax.Array) -> jax.Array:
+    memory = model.apply(params, source, TARGET_LENGTH, method="start")
+    return greedy(next_token, memory, len(source), Marks(BEGIN, END), TARGET_LENGTH)
+
+  return np.array(["".join(tasks.DATE_CHARACTERS.decode(row)) for row in decode(sources)])
+
+
+EXAMPLES = ("Friday, 9 July 2004", "the 31st of October 1999", "12/03/1957", "Feb 1 2080")
+
+
+def drawn(model: nn.Module, fit: Fit) -> Figure:
+  """Four dates, and where the decoder looked for each character that it wrote."""
+  source = padded([tasks.DATE_CHARACTERS.encode(text) for text in EXAMPLES], SOURCE_LENGTH)
+  texts = written(model, fit, source)
+  rows = [tasks.DATE_CHARACTERS.encode(text) for text in texts]
+  target = padded(rows, TARGET_LENGTH - 1, begin=True)
+  params = {"params": fit.state.params}
+  inputs = (jnp.asarray(source), jnp.asarray(target))
+  _, weights = model.apply(params, inputs, method="with_weights")
+  return attention_maps(
+    {
+      f"{text} → {answer}": Map(
+        np.asarray(weights[i, 0, : len(answer), : len(text)]), list(text), list(answer)
+      )
+      for i, (text, answer) in enumerate(zip(EXAMPLES, texts, strict=True))
+    },
+    title="Where the decoder looks",
+  )

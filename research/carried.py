@@ -1,0 +1,118 @@
+"""Truncated back-propagation through time: language models whose carries live in the state.
+
+Batches continue each other (`research.data.language.partition` with `sampling.in_order`), so each
+step starts from the carries with which the one before it ended. No gradient flows back over that
+seam. Where a batch is the first of its strands, the carries start from zero.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from research.batch import Batch, text_inputs
+from research.layers.batch_axis import batch_positions, batch_sum
+from research.learner import Config, Learner, Metrics
+from research.losses import token_cross_entropy
+from research.metrics import Mean
+
+
+class CarriedState(NamedTuple):
+  """State of a language model that reads on.
+
+  Attributes:
+    step: number of updates made.
+    key: the run's key; the randomness of a step is `fold_in(key, step)`.
+    params: what the optimizer moves.
+    opt_state: the optimizer's state.
+    carries: the model's, with the whole batch along the first axis.
+  """
+
+  step: Int[Array, ""]
+  key: Key[Array, ""]
+  params: Any
+  opt_state: Any
+  carries: Any
+
+
+class Carried(NamedTuple):
+  """What such a learner is made of."""
+
+  model: Callable[[Config], nn.Module]
+  optimizer: Callable[[Config], optax.GradientTransformation]
+  batch_size: Callable[[Config], int]
+
+
+def carried(
+  model: Callable[[Config], nn.Module],
+  optimizer: Callable[[Config], optax.GradientTransformation],
+  batch_size: Callable[[Config], int],
+) -> Learner:
+  """A learner from a language model, called as `model(tokens, carries, train=...)`.
+
+  It is evaluated from carries of zero, one stretch of text at a time.
+  """
+  parts = Carried(model, optimizer, batch_size)
+  return Learner(
+    functools.partial(_init, parts),
+    functools.partial(_step, parts),
+    functools.partial(_evaluate, parts),
+  )
+
+
+def _init(parts: Carried, config: Config, key: Key[Array, ""]) -> CarriedState:
+  params_key, run_key = jax.random.split(key)
+  model, tokens = parts.model(config), jnp.zeros((parts.batch_size(config), 1), jnp.int32)
+  params = model.init(params_key, tokens)["params"]
+  _, carries = jax.eval_shape(model.apply, {"params": params}, tokens)
+  carries = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carries)
+  return CarriedState(jnp.int32(0), run_key, params, parts.optimizer(config).init(params), carries)
+
+
+def _step(
+  parts: Carried, config: Config, state: CarriedState, batch: Batch
+) -> tuple[CarriedState, Metrics]:
+  tokens = text_inputs(batch)
+  weight = batch.get("weight", jnp.ones(len(tokens)))
+  # Under pmap a device holds some of the batch, and with padding more than all of it.
+  places = batch_positions(len(tokens))
+  starts = batch["is_first"][:, None]
+  carries = jax.tree.map(
+    lambda leaf: jnp.where(starts, 0, leaf.at[places].get(mode="clip")), state.carries
+  )
+
+  def objective(params: Any) -> tuple[Float[Array, ""], Any]:
+    logits, last = parts.model(config).apply(
+      {"params": params},
+      tokens,
+      carries,
+      train=True,
+      rngs={"dropout": jax.random.fold_in(state.key, state.step)},
+    )
+    means = token_cross_entropy(logits, batch)
+    share = jnp.sum(weight * means.total) / batch_sum(jnp.sum(weight * means.weight))
+    return share, last
+
+  (share, last), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+  gradients, loss = batch_sum((gradients, share))
+  updates, opt_state = parts.optimizer(config).update(gradients, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  whole = jax.tree.map(
+    lambda leaf, part: batch_sum(jnp.zeros_like(leaf).at[places].set(part, mode="drop")),
+    state.carries,
+    last,
+  )
+  return CarriedState(state.step + 1, state.key, params, opt_state, whole), {"loss": loss}
+
+
+def _evaluate(parts: Carried, config: Config, state: CarriedState, batch: Batch) -> dict[str, Mean]:
+  tokens = text_inputs(batch)
+  weight = batch.get("weight", jnp.ones(len(tokens)))
+  logits, _ = parts.model(config).apply({"params": state.params}, tokens)
+  means = token_cross_entropy(logits, batch)
+  return batch_sum({"loss": Mean(jnp.sum(weight * means.total), jnp.sum(weight * means.weight))})

@@ -1,0 +1,61 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research import compile as compiling
+from research.carried import carried
+from research.config import config, part, static
+from research.data import language, sampling
+from research.models.language_model import LanguageModel
+from research.optimizers import Optimizer, make
+
+BATCH, LENGTH = 6, 4
+
+
+@config
+class Config:
+  hidden: int = static(5, "units")
+  optimizer: Optimizer = part(Optimizer("sgd", 0.0))
+
+
+LEARNER = carried(
+  lambda config: LanguageModel(9, 0, config.hidden, 1, "lstm"),
+  lambda config: make(config.optimizer, 1),
+  lambda config: BATCH,
+)
+TEXT = np.random.default_rng(0).integers(1, 9, 3 * BATCH * LENGTH + 1).astype(np.int32)
+DATA = language.partition(TEXT, BATCH, LENGTH)
+
+
+def trained(settings, parallel, steps):
+  program = compiling.compile_learner(LEARNER, sampling.in_order(BATCH), 100, parallel)
+  state = program.place(jax.jit(LEARNER.init)(settings, jax.random.key(0)))
+  data = program.place(jax.tree.map(jnp.asarray, DATA))
+  state, metrics = program.steps(steps, settings, state, data, jax.random.key(1), jnp.int32(0))
+  return state, np.asarray(metrics["loss"])
+
+
+def test_stretches_are_read_as_one_text():
+  state, losses = trained(Config(), "jit", 3)
+  whole = language.partition(TEXT, BATCH, 3 * LENGTH)
+  means = LEARNER.evaluate(Config(), state, jax.tree.map(jnp.asarray, whole))
+  together = float(means["loss"].total / means["loss"].weight)
+  assert np.mean(losses) == pytest.approx(together, rel=1e-6)
+  apart = LEARNER.evaluate(Config(), state, jax.tree.map(jnp.asarray, DATA))["loss"]
+  assert abs(float(apart.total / apart.weight) - together) > 1e-4
+
+
+def test_the_second_epoch_starts_from_nothing_again():
+  _, losses = trained(Config(), "jit", 6)
+  np.testing.assert_allclose(losses[3:], losses[:3], rtol=1e-6)
+
+
+@pytest.mark.parametrize("parallel", ["shard", "pmap"])
+def test_devices_share_the_carries(parallel):
+  settings = Config(optimizer=Optimizer("sgd", 0.5))  # a batch of 6 does not divide over 8 devices
+  expected, losses = trained(settings, "jit", 3)
+  state, found = trained(settings, parallel, 3)
+  np.testing.assert_allclose(found, losses, rtol=1e-5)
+  for ours, theirs in ((state.params, expected.params), (state.carries, expected.carries)):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), ours, theirs)

@@ -7,7 +7,8 @@ without bound.
 
     python launch.py --experiment=dqn_cartpole
 
-Expected: 500, the most there is, in three consecutive evaluations; SECONDS.
+Expected: 500, the most there is, in the last evaluations of 8 of 8 seeds; 1.3 s of learning a seed,
+14 s of processor time for the whole process with its figures.
 """
 
 from matplotlib.figure import Figure

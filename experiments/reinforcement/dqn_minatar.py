@@ -10,7 +10,7 @@ three-step returns with double Q-learning and Adam, so that a minute is enough t
     python launch.py --experiment=dqn_minatar
     python launch.py --experiment=dqn_minatar --game=asterix --frames=5000000
 
-Expected: SCORE on Breakout in SECONDS.
+Expected: 11.7 on Breakout (one seed); a minute of one core (63 s of processor time).
 """
 
 import numpy as np
@@ -44,22 +44,22 @@ class Config:
   game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
   agent: Agent = part(
     Agent(
-      environments=8,
+      environments=16,
       steps_per_update=1,
       batch_size=32,
       capacity=100_000,
       learning_starts=5_000,
       target_every=200,
-      epsilon_frames=30_000.0,
-      epsilon_end=0.05,
+      epsilon_frames=50_000.0,
+      epsilon_end=0.02,
       evaluation_epsilon=0.0,
       double=True,
       n_step=3,
     )
   )
   hidden: int = static(128, "units of the dense layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=5e-4))
-  frames: int = static(500_000, "steps of all environments together", at_least=1)
+  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
+  frames: int = static(576_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
 
 

@@ -9,8 +9,8 @@ fast as it averages the noise; episodes begin anywhere, so that all is visited.
 
     python launch.py --experiment=q_learning
 
-Expected: greedy values within 0.01 of value iteration's everywhere (WORST over three seeds), and
-the same policy; SECONDS.
+Expected: greedy values within 0.01 of value iteration's everywhere (0.0082 and 0.0054 for seeds 0
+and 1, 0.0114 for seed 2, which fails), and the same policy; half a minute on two CPU cores.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ class Config:
   discount: float = traced(0.95, "worth of a reward one step later", at_least=0, below=1)
   epsilon: float = traced(0.9, "share of random actions", at_least=0, at_most=1)
   environments: int = static(64, "agents that share the table", at_least=1)
-  steps: int = static(200_000, "steps of each of them", at_least=1)
+  steps: int = static(300_000, "steps of each of them", at_least=1)
   longest: int = static(50, "steps after which an episode is cut off", at_least=1)
 
 

@@ -8,8 +8,8 @@ only, "no target network" copies after every update; each is the change of one f
     python launch.py --experiment=dqn_catch
     python launch.py --experiment=dqn_catch --agent.replay=latest
 
-Expected: 1.00, every ball, from 10,000 frames on (seeds 0 and 1); 10 s of processor time for each of
-the four fits. The ablations are not yet measured over five seeds.
+Expected: 1.00, every ball, from 10,000 frames on (seeds 0 and 1); 10 s of processor time for each
+of the four fits. The ablations are not yet measured over five seeds.
 """
 
 import numpy as np

@@ -141,7 +141,7 @@ def environment(game: str) -> Environment:
     arrays: list[np.ndarray] = [
       np.asarray(part, kind) for part, kind in zip(parts, kinds, strict=True)
     ]
-    return tuple(array.reshape(*lanes, *array.shape[1:]) for array in arrays)
+    return tuple(array.reshape((*lanes, *array.shape[1:])) for array in arrays)
 
   shapes = tuple(
     jax.ShapeDtypeStruct(shape, kind)

@@ -52,6 +52,17 @@ def test_episodes_begin_after_different_idle_frames():
   assert 20 < len(kinds) <= atari.MOST_IDLE
 
 
+def test_one_game_alone_is_the_first_of_two():
+  environment = atari.environment("pong")
+  state, _ = environment.reset(jax.random.key(0))
+  one = environment.step(jax.random.key(0), state, jnp.int32(2))
+  two = jax.vmap(environment.step, in_axes=(None, None, 0))(
+    jax.random.key(0), state, jnp.array([2, 3])
+  )
+  for ours, theirs in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+    np.testing.assert_array_equal(ours, theirs[0])
+
+
 def test_the_screen_is_luminance_of_84_by_84():
   screen = np.zeros((210, 160, 3), np.uint8)
   screen[:, 80:, 1] = 200  # half green

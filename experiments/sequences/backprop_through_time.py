@@ -259,6 +259,8 @@ def clipping(config: Config, runs: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
   label_axes(grid[0, 1], "update", "length of the gradient before clipping")
   for axes in grid[0]:
     axes.set_yscale("log")
+  grid[0, 0].set_ylim(1, 1e3)  # without clipping it soon leaves every scale
+  grid[0, 1].set_ylim(0.3, 1e3)
   legend_below(figure)
   return figure
 

@@ -76,7 +76,7 @@ def compile_population(
     return in_blocks(one, idle, block, active, (configs, states, keys, first))
 
   def evaluate(active: Any, configs: Config, states: State, data: Batch) -> dict[str, Mean]:
-    one = lambda lane: one_evaluation(*lane, data)
+    one = lambda lane: one_evaluation(lane[0], lane[1], data)
     return in_blocks(one, zeros_as, block, active, (configs, states))
 
   def over_devices(function: Callable[..., Any], data_at: int | None = None) -> Any:

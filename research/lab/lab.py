@@ -31,6 +31,13 @@ from research.lab.interruption import Interruption
 from research.lab.machine import machine_for_many, machine_for_one
 from research.lab.metrics_log import MetricsLog, read_rows
 from research.lanes import lane, stack
+from research.sweep import plan as planning
+from research.sweep.crew import intervals_of, metrics_of
+from research.sweep.local import Sweep
+from research.sweep.local import run as run_sweep
+from research.sweep.plan import Swept
+from research.sweep.space import Space
+from research.sweep.study import Study
 
 
 def warn(line: str) -> None:
@@ -66,7 +73,7 @@ class Lab:
 
   def key(self, name: str) -> jax.Array:
     """A key of its own for every name, from the run's seed."""
-    return jax.random.fold_in(jax.random.key(self.seed), zlib.crc32(name.encode()))
+    return named_key(self.seed, name)
 
   def fit(self, name: str, config: Any, training: Training) -> Fit:
     """Trains once; asked again, also by a later process, it returns what was stored or continues.
@@ -114,6 +121,55 @@ class Lab:
     for number, (group, shared) in enumerate(by_program(configs, training)):
       fits |= self._population(f"{name}.{number}", group, shared, keys)
     return {member: fits[member] for member in configs}
+
+  def sweep(
+    self,
+    name: str,
+    space: Space,
+    training: Callable[[Any], Training],
+    settings: planning.Settings,
+  ) -> Swept:
+    """Searches a space; finished, it returns what the study holds, interrupted, it goes on.
+
+    A trial's repetition n is the fit "train" of a run with the seed n higher than this run's, so
+    that its config, given as flags, makes the same fit again.
+
+    Args:
+      name: of the study's file and of its checkpoints.
+      space: what is searched.
+      training: of a trial; its data must not depend on traced fields.
+      settings: how it is searched.
+
+    Raises:
+      UserError: for settings that make no sense, or where the study in the folder is another one.
+      DiskFullError, InterruptedRun.
+    """
+    first = training(space.config)
+    planning.check_objective(settings.objective, metrics_of(first, space.config))
+    plan = planning.make(space, settings, self.seed, intervals_of(first))
+    folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
+    study = Study(path, plan.settings._asdict() | {"space": str(space), "seed": self.seed})
+    keys = lambda repeat: tuple(jax.random.split(named_key(self.seed + repeat, "train")))
+    opened: list[Checkpoints] = []
+
+    def checkpoints() -> Checkpoints:
+      if not opened:
+        opened.append(Checkpoints(folder, warn=warn))
+      return opened[0]
+
+    with ExitStack() as leaving:
+      leaving.callback(study.close)
+      leaving.push(lambda *raised: opened[0].close() if opened else None)
+      trials = run_sweep(
+        Sweep(plan, study, training, keys, self._options),
+        plan,
+        name=name,
+        there_was=checkpoint.exists(folder),
+        checkpoints=checkpoints,
+        save_seconds=self._options.save_seconds,
+        interruption=self._interruption,
+      )
+    return Swept(plan, trials)
 
   def _population(
     self, name: str, configs: Mapping[str, Any], training: Training, keys: list[jax.Array]
@@ -210,6 +266,11 @@ class Lab:
     return jax.device_get(state)
 
 
+def named_key(seed: int, name: str) -> jax.Array:
+  """A key of its own for every name."""
+  return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
+
+
 def by_program(
   configs: Mapping[str, Any], training: Callable[[Any], Training]
 ) -> list[tuple[dict[str, Any], Training]]:
@@ -219,7 +280,8 @@ def by_program(
     own = training(config)
     for group, shared in groups:
       first = next(iter(group.values()))
-      if jax.tree.structure(first) == jax.tree.structure(config) and _is_equal(own, shared):
+      is_same_program = jax.tree.structure(first) == jax.tree.structure(config)  # type: ignore[operator]
+      if is_same_program and _is_equal(own, shared):
         group[name] = config
         break
     else:

@@ -5,6 +5,7 @@ import math
 import os
 import time
 import zlib
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
@@ -30,7 +31,7 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
   return rows
 
 
-def identity_of(row: Row) -> str:
+def identity_of(row: Mapping[str, Any]) -> str:
   """Whose row it is: the fit's name, and in a population the member's and its repetition's."""
   return "/".join(str(row[label]) for label in LABELS if label in row)
 

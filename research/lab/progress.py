@@ -7,6 +7,33 @@ from typing import TextIO
 SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
 
+class Line:
+  """A line of text that is renewed ten times a second at most, or elsewhere now and then."""
+
+  def __init__(self, stream: TextIO | None = None):
+    """Starts the clock; the stream is by default stderr."""
+    self._stream = stream or sys.stderr
+    self._is_terminal = self._stream.isatty()
+    self._interval = 0.1 if self._is_terminal else SECONDS_BETWEEN_PLAIN_LINES
+    self._shown = time.monotonic()
+    self._has_shown = False
+
+  def is_due(self) -> bool:
+    """Whether it is time for another text."""
+    return time.monotonic() - self._shown >= self._interval
+
+  def show(self, text: str) -> None:
+    """Shows the text now."""
+    self._shown, self._has_shown = time.monotonic(), True
+    self._stream.write(f"\r\033[K{text}" if self._is_terminal else text + "\n")
+    self._stream.flush()
+
+  def finish(self) -> None:
+    """Ends the live line."""
+    if self._is_terminal and self._has_shown:
+      self._stream.write("\n")
+
+
 class Progress:
   """Shows steps done, steps per second, loss and time left."""
 
@@ -19,10 +46,7 @@ class Progress:
       stream: by default stderr.
     """
     self._name, self._steps = name, steps
-    self._stream = stream or sys.stderr
-    self._is_terminal = self._stream.isatty()
-    self._shown = time.monotonic()
-    self._has_shown = False
+    self._line = Line(stream)
     self._warmed: tuple[int, float] | None = None
 
   def update(self, step: int, loss: float) -> None:
@@ -30,26 +54,22 @@ class Progress:
     now = time.monotonic()
     if self._warmed is None:  # the first dispatch held the compilation: time from here on
       self._warmed = (step, now)
-    interval = 0.1 if self._is_terminal else SECONDS_BETWEEN_PLAIN_LINES
-    if now - self._shown < interval and step < self._steps:
+    if not self._line.is_due() and step < self._steps:
       return
-    self._shown = now
-    line = f"{self._name}: step {step:,} of {self._steps:,}  loss {loss:.4g}"
+    text = f"{self._name}: step {step:,} of {self._steps:,}  loss {loss:.4g}"
     since, at = self._warmed
     if step > since:
       rate = (step - since) / max(now - at, 1e-9)
-      line += f"  {rate:,.1f} steps/s  {_clock((self._steps - step) / rate)} left"
-    self._has_shown = True
-    self._stream.write(f"\r\033[K{line}" if self._is_terminal else line + "\n")
-    self._stream.flush()
+      text += f"  {rate:,.1f} steps/s  {clock((self._steps - step) / rate)} left"
+    self._line.show(text)
 
   def finish(self) -> None:
     """Ends the live line."""
-    if self._is_terminal and self._has_shown:
-      self._stream.write("\n")
+    self._line.finish()
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+  """Seconds as people read them, such as 1:02:03."""
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

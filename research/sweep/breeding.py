@@ -1,0 +1,62 @@
+"""Population based training (Jaderberg et al. 2017): the worst copy the best, and vary the copy.
+
+Exploit by truncation, as in section 4.1.1 of the paper: a member of the worst fifth takes over
+state and values of one of the best fifth. Explore by perturbation: each number by 1.2 or 0.8.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from research.sweep.space import Range, Space
+
+SHARE = 0.2
+FACTORS = (0.8, 1.2)
+GENERATIONS = 10  # in a whole training
+
+
+class Copy(NamedTuple):
+  """A member takes over another's state."""
+
+  to: int
+  source: int
+  values: dict[str, Any]
+
+
+def is_ready(interval: int, intervals: int) -> bool:
+  """Whether members are compared after this interval; not after the last."""
+  return interval % max(1, intervals // GENERATIONS) == 0 and interval < intervals
+
+
+def copies(
+  space: Space, seed: int, interval: int, scores: Mapping[int, float], values: Sequence[Mapping]
+) -> list[Copy]:
+  """Who copies whom, as a function of the arguments alone.
+
+  Args:
+    space: its ranges bound the new values.
+    seed: of the sweep.
+    interval: after which members are compared.
+    scores: by member; larger is better.
+    values: by member.
+  """
+  ranked = sorted(scores, key=lambda member: (-scores[member], member))
+  count = int(SHARE * len(ranked))
+  draw = np.random.default_rng((seed, interval))
+  made = []
+  for member in sorted(ranked[len(ranked) - count :]):
+    source = int(draw.choice(sorted(ranked[:count])))
+    varied = {
+      name: perturbed(each, values[source][name], float(draw.choice(FACTORS)))
+      for name, each in space.distributions.items()
+      if isinstance(each, Range)
+    }
+    made.append(Copy(member, source, dict(values[source]) | varied))
+  return made
+
+
+def perturbed(distribution: Range, value: float, factor: float) -> float:
+  """The value times the factor, within the range; oneminus scales the distance from 1."""
+  new = 1 - (1 - value) / factor if distribution.scale == "oneminus" else value * factor
+  return min(max(new, distribution.low), distribution.high)

@@ -1,0 +1,228 @@
+"""The sweep on this machine: trials take seats in lanes, train an interval, and are judged."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from research.config import flatten, from_json
+from research.errors import InterruptedRun
+from research.lab.checkpoint import Checkpoints, Snapshot, from_host, to_host
+from research.lab.fit import Options, Training, on_device
+from research.lab.interruption import Interruption
+from research.lab.progress import Line, clock
+from research.sweep import plan as planning
+from research.sweep.crew import Crew, Seat
+from research.sweep.plan import Plan
+from research.sweep.study import Event, Study, Trial, fold
+
+Keys = Callable[[int], tuple[jax.Array, jax.Array]]  # of a repetition: to begin with, and to order
+
+
+class Sweep:
+  """A plan on its way: its study, its trials, and the crews that train them."""
+
+  def __init__(
+    self,
+    plan: Plan,
+    study: Study,
+    training: Callable[[Any], Training],
+    keys: Keys,
+    options: Options,
+  ):
+    """Nothing is compiled before a trial starts."""
+    self._plan, self._study, self._training = plan, study, training
+    self._keys, self._options = keys, options
+    self.trials: dict[int, Trial] = {}
+    self._crews: dict[Any, Crew] = {}
+    self._kept: dict[str, Any] = {}  # states of paused trials, by "trial.repeat"
+
+  def is_complete(self) -> bool:
+    """Whether nothing is left to do."""
+    running = any(trial.status == "running" for trial in self.trials.values())
+    return not running and not planning.next_events(self._plan, self.trials)
+
+  def resume(self, checkpoints: Callable[[], Checkpoints], there_was: bool) -> None:
+    """Goes back to where the last checkpoint was made; of a complete study, to its end."""
+    fold(self.trials, self._study.events())
+    if self.is_complete():
+      return
+    snapshot = checkpoints().latest() if there_was else None
+    self._study.undo(snapshot.step if snapshot else 0)
+    self.trials = fold({}, self._study.events())
+    if snapshot:
+      self._restore(snapshot)
+
+  def fill(self) -> None:
+    """Gives free seats to trials that go on or start."""
+    events: list[Event] = []
+    newcomers: dict[int, list[tuple[Seat, jax.Array]]] = {}
+    while self._taken() + self._plan.space.repeats * len(newcomers) + self._plan.space.repeats <= (
+      self._plan.settings.seats
+    ):
+      found = planning.next_events(self._plan, self.trials)
+      if not found:
+        break
+      fold(self.trials, found)
+      events += found
+      number = found[-1].trial
+      crew, seats = self._crew_of(number), self._seats(number)
+      if found[-1].kind == "resumed":
+        for seat in seats:
+          crew.enter_again(seat, self._kept.pop(f"{number}.{seat.repeat}"))
+      else:
+        newcomers[number] = [(seat, self._keys(seat.repeat)[0]) for seat in seats]
+    for crew in self._crews.values():
+      own = [
+        pair
+        for number, pairs in newcomers.items()
+        if self._crew_of(number) is crew
+        for pair in pairs
+      ]
+      if own:
+        crew.enter(own)
+    if events:
+      self._study.record(events)
+
+  def advance(self) -> None:
+    """One interval of all that sit, and what follows from it, recorded together."""
+    reports: dict[int, dict[str, list[float]]] = {}
+    for crew in self._crews.values():
+      if any(crew.seats):
+        reports |= crew.advance()
+    reported = sorted(reports)
+    events = [Event("reported", number, reports[number]) for number in reported]
+    fold(self.trials, events)
+    verdicts = planning.verdicts(self._plan, self.trials, reported)
+    fold(self.trials, verdicts)
+    self._study.record(events + verdicts)
+    copies = {
+      event.trial: (event.data["source"], self._config_of(event.trial))
+      for event in verdicts
+      if event.kind == "copied"
+    }
+    if copies:
+      self._crew_of(min(copies)).copy(copies)  # they differ in traced fields: there is one crew
+    for event in verdicts:
+      if event.kind == "paused":
+        states = self._crew_of(event.trial).leave(event.trial)
+        self._kept |= {f"{event.trial}.{repeat}": state for repeat, state in enumerate(states)}
+      elif event.kind != "copied":
+        self._crew_of(event.trial).dismiss(event.trial)
+
+  def snapshot(self) -> Snapshot:
+    """All states, and the number of events that they belong to."""
+    crews = list(self._crews.values())
+    arrays = to_host({"crews": [crew.states for crew in crews], "kept": self._kept})
+    about = {
+      "crews": [
+        {
+          "config": flatten(crew.config),
+          "seats": [seat and [seat.trial, seat.repeat, seat.step] for seat in crew.seats],
+        }
+        for crew in crews
+      ],
+      "kept": list(self._kept),
+    }
+    return Snapshot(self._study.count, arrays, about)
+
+  def _restore(self, snapshot: Snapshot) -> None:
+    for each in snapshot.about["crews"]:
+      config = from_json(self._plan.space.config, each["config"])
+      self._crews[jax.tree.structure(config)] = self._new_crew(config)
+    crews = list(self._crews.values())
+    templates = [jax.eval_shape(lambda states: states, crew.states) for crew in crews]
+    kept = {}
+    for name in snapshot.about["kept"]:
+      config = self._config_of(int(name.partition(".")[0]))
+      learner = self._crews[jax.tree.structure(config)].training.learner
+      kept[name] = jax.eval_shape(learner.init, on_device(config), self._keys(0)[0])
+    restored = from_host(snapshot.arrays, {"crews": templates, "kept": kept})
+    self._kept = restored["kept"]
+    for crew, each, states in zip(crews, snapshot.about["crews"], restored["crews"], strict=True):
+      crew.restore([seat and self._seat(*seat) for seat in each["seats"]], states)
+
+  def _taken(self) -> int:
+    return sum(seat is not None for crew in self._crews.values() for seat in crew.seats)
+
+  def _config_of(self, number: int) -> Any:
+    return self._plan.space.at(self.trials[number].values)
+
+  def _crew_of(self, number: int) -> Crew:
+    config = self._config_of(number)
+    structure = jax.tree.structure(config)
+    if structure not in self._crews:
+      self._crews[structure] = self._new_crew(config)
+    return self._crews[structure]
+
+  def _new_crew(self, config: Any) -> Crew:
+    return Crew(
+      self._training(config),
+      config,
+      self._plan.settings.seats,
+      self._options.lanes,
+      self._keys(0)[0],
+    )
+
+  def _seats(self, number: int) -> list[Seat]:
+    steps = len(self.trials[number].reports) * self._crew_of(number).training.evaluate_every
+    return [self._seat(number, repeat, steps) for repeat in range(self._plan.space.repeats)]
+
+  def _seat(self, number: int, repeat: int, step: int) -> Seat:
+    return Seat(number, repeat, self._config_of(number), self._keys(repeat)[1], step)
+
+
+def run(
+  sweep: Sweep,
+  plan: Plan,
+  *,
+  name: str,
+  there_was: bool,
+  checkpoints: Callable[[], Checkpoints],
+  save_seconds: float,
+  interruption: Interruption,
+) -> dict[int, Trial]:
+  """Goes on until every trial has its end; returns all trials.
+
+  Raises:
+    InterruptedRun: after a signal, once everything is saved.
+  """
+  sweep.resume(checkpoints, there_was)
+  line, began = Line(), time.monotonic()
+  saved_at, done_before = began, _done(plan, sweep.trials)
+  while not sweep.is_complete():
+    sweep.fill()
+    sweep.advance()
+    if line.is_due():
+      line.show(f"{name}: {_summary(plan, sweep.trials, done_before, time.monotonic() - began)}")
+    stop = interruption.signal_number
+    if stop or time.monotonic() - saved_at >= save_seconds:
+      checkpoints().save(sweep.snapshot())
+      saved_at = time.monotonic()
+    if stop:
+      checkpoints().wait()
+      raise InterruptedRun(
+        stop, f"interrupted and saved; give the same command to resume the sweep {name!r}"
+      )
+  line.finish()
+  return sweep.trials
+
+
+def _done(plan: Plan, trials: dict[int, Trial]) -> float:
+  """About which share of the sweep is done: a trial that has ended counts whole."""
+  share = lambda trial: 1 if trial.has_ended else len(trial.reports) / plan.intervals
+  return sum(map(share, trials.values())) / plan.settings.trials
+
+
+def _summary(plan: Plan, trials: dict[int, Trial], done_before: float, seconds: float) -> str:
+  count = lambda *statuses: sum(trial.status in statuses for trial in trials.values())
+  best = planning.ranked(plan, trials)[0]
+  done = _done(plan, trials)
+  left = seconds * (1 - done) / max(done - done_before, 1e-9)
+  return (
+    f"{count('finished')} of {plan.settings.trials} trials finished, {count('running')} running, "
+    f"{count('paused')} paused, {count('stopped')} stopped, {count('diverged')} diverged  "
+    f"best {plan.settings.objective} {abs(planning.score(plan, best)):.4g} (trial {best.number})  "
+    f"{clock(left)} left"
+  )

@@ -1,0 +1,166 @@
+"""The study: everything that a sweep has decided and seen, as events in one SQLite file.
+
+The events are the truth: trials, scores and figures are folded from them. Events that belong
+together are one transaction, so that a killed process leaves all of them or none; events behind the
+last checkpoint are undone and happen again.
+"""
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from research.errors import UserError
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+  number INTEGER PRIMARY KEY, kind TEXT NOT NULL, trial INTEGER NOT NULL, data TEXT NOT NULL);
+"""
+KINDS = (
+  "started",  # a trial: its values and its round
+  "reported",  # an interval of a trial: its metrics
+  "paused",  # a trial keeps its state and waits
+  "resumed",  # a paused trial goes on
+  "stopped",  # a trial will not go on
+  "diverged",  # a loss was not finite
+  "finished",  # a trial reached its last step
+  "copied",  # a trial took over another's state, and has new values
+  "narrowed",  # a round begins with another space
+)
+ENDS = ("stopped", "diverged", "finished")
+
+
+class Event(NamedTuple):
+  """Something that happened to a trial; of a round, the trial is its first."""
+
+  kind: str
+  trial: int
+  data: Mapping[str, Any] = MappingProxyType({})
+
+
+class Study:
+  """The events in a file, in order; `count` of them so far."""
+
+  def __init__(self, path: Path, settings: dict[str, Any]):
+    """Opens the study, or creates it.
+
+    Args:
+      path: of the SQLite file.
+      settings: what makes a study this study.
+
+    Raises:
+      UserError: when the file is no study, or one with other settings.
+    """
+    self._path = path
+    try:
+      self._connection = sqlite3.connect(path, isolation_level=None)
+      # Whole after a kill at any moment; a power cut may cost the last events, never the order.
+      self._connection.execute("PRAGMA journal_mode=WAL")
+      self._connection.execute("PRAGMA synchronous=NORMAL")
+      self._connection.executescript(TABLES)
+      self._check(settings)
+      (self.count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
+    except sqlite3.DatabaseError as error:
+      raise UserError(
+        f"{path} cannot be read as a study: {error}; put it back, or start over with --fresh"
+      ) from error
+
+  def _check(self, settings: dict[str, Any]) -> None:
+    wanted = {name: json.dumps(value) for name, value in settings.items()}
+    found = dict(self._connection.execute("SELECT name, value FROM settings"))
+    if not found:
+      with self._connection:
+        self._connection.execute("BEGIN")
+        self._connection.executemany("INSERT INTO settings VALUES (?, ?)", wanted.items())
+    elif found != wanted:
+      name = next(name for name in wanted | found if found.get(name) != wanted.get(name))
+      raise UserError(
+        f"{self._path} is a study with {name}={found.get(name)}, not {wanted.get(name)}; give the "
+        "same settings to resume it, or start over with --fresh"
+      )
+
+  def record(self, events: Iterable[Event]) -> None:
+    """Adds events in one transaction."""
+    rows = [
+      (self.count + place, event.kind, event.trial, json.dumps(_finite(event.data)))
+      for place, event in enumerate(events)
+    ]
+    with self._connection:
+      self._connection.execute("BEGIN")
+      self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+    self.count += len(rows)
+
+  def undo(self, count: int) -> None:
+    """Keeps the first `count` events only."""
+    with self._connection:
+      self._connection.execute("BEGIN")
+      self._connection.execute("DELETE FROM events WHERE number >= ?", (count,))
+    self.count = count
+
+  def events(self) -> list[Event]:
+    """All events, in order."""
+    rows = self._connection.execute("SELECT kind, trial, data FROM events ORDER BY number")
+    return [Event(kind, trial, json.loads(data)) for kind, trial, data in rows]
+
+  def close(self) -> None:
+    """Closes the file."""
+    self._connection.close()
+
+
+class Trial:
+  """A trial as its events tell it.
+
+  Attributes:
+    number: counted from 0.
+    values: of the swept fields, as they are now.
+    round: of a search from coarse to fine.
+    status: "running", "paused", or one of ENDS.
+    reports: for each interval, metrics by name, each a list with a value for every repetition.
+  """
+
+  def __init__(self, number: int, values: dict[str, Any], round: int):
+    self.number, self.values, self.round = number, values, round
+    self.status = "running"
+    self.reports: list[dict[str, list[float | None]]] = []
+
+  def curve(self, metric: str) -> list[float]:
+    """The mean over repetitions after each interval; nan where a value was not finite."""
+    return [
+      math.nan if None in report[metric] else sum(report[metric]) / len(report[metric])  # type: ignore[arg-type]
+      for report in self.reports
+    ]
+
+  @property
+  def has_ended(self) -> bool:
+    """Whether it will never go on."""
+    return self.status in ENDS
+
+
+def fold(trials: dict[int, Trial], events: Iterable[Event]) -> dict[int, Trial]:
+  """The trials after some more events; changes and returns `trials`."""
+  for event in events:
+    if event.kind == "started":
+      values = {n: tuple(v) if isinstance(v, list) else v for n, v in event.data["values"].items()}
+      trials[event.trial] = Trial(event.trial, values, event.data["round"])
+    elif event.kind == "reported":
+      trials[event.trial].reports.append(_finite(event.data))
+    elif event.kind == "copied":
+      trials[event.trial].values = event.data["values"]
+    elif event.kind == "resumed":
+      trials[event.trial].status = "running"
+    elif event.kind != "narrowed":
+      trials[event.trial].status = event.kind
+  return trials
+
+
+def _finite(value: Any) -> Any:
+  """JSON has no word for what is not finite."""
+  if isinstance(value, Mapping):
+    return {name: _finite(each) for name, each in value.items()}
+  if isinstance(value, list | tuple):
+    return [_finite(each) for each in value]
+  return None if isinstance(value, float) and not math.isfinite(value) else value

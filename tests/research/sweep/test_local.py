@@ -1,0 +1,198 @@
+"""A sweep, however it is chopped up, killed or laid out in lanes, is the same study row by row."""
+
+import functools
+import sqlite3
+
+import numpy as np
+import pytest
+
+from research.errors import InterruptedRun, UserError
+from research.lab.fit import Options
+from research.lab.lab import Lab
+from research.sweep import space as spaces
+from research.sweep.plan import Settings
+from tests.research.lab.test_fit import StopAfter
+from tests.tiny_experiment import Config, training
+
+SETTINGS = Settings(
+  trials=7, sampler="random", stopper="none", rounds=1, objective="test/accuracy", seats=3
+)
+SPACE = "learning_rate=log(1e-3,10); noise=uniform(0,0.5)"
+WITH_WIDTHS = "learning_rate=log(1e-3,10); width=choice(3,5)"
+
+
+def swept(folder, text=SPACE, *, lanes="auto", interruption=None, save_seconds=1e9, **changes):
+  folder.mkdir(exist_ok=True)
+  options = Options(save_seconds=save_seconds, lanes=lanes)
+  lab = Lab(folder, seed=0, options=options, interruption=interruption)
+  return lab.sweep("study", spaces.parse(text, Config()), training, SETTINGS._replace(**changes))
+
+
+def rows(folder):
+  connection = sqlite3.connect(folder / "study.sqlite")
+  found = connection.execute("SELECT * FROM events ORDER BY number").fetchall()
+  connection.close()
+  return found
+
+
+@functools.cache
+def expected_rows(base, **changes):
+  folder = base / "-".join(f"{name}={value}" for name, value in changes.items())
+  swept(folder, **changes)
+  return rows(folder)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+  return tmp_path_factory.mktemp("studies")
+
+
+def chopped(folder, patience=(2, 1, 3), **changes):
+  """Interrupted again and again; returns how often."""
+  stops = 0
+  while True:
+    try:
+      swept(folder, interruption=StopAfter(patience[stops % len(patience)]), **changes)
+      return stops
+    except InterruptedRun:
+      stops += 1
+
+
+def test_every_trial_runs_once_and_to_its_end(base, tmp_path):
+  result = swept(tmp_path)
+  assert sorted(result.trials) == list(range(7))
+  for trial in result.trials.values():
+    assert trial.status == "finished" and len(trial.reports) == 4  # of 40 steps, 10 an interval
+    assert set(trial.values) == {"learning_rate", "noise"}
+  scores = [result.score(trial) for trial in result.ranked()]
+  assert scores == sorted(scores, reverse=True)
+  kinds = [row[1] for row in rows(tmp_path)]
+  assert kinds.count("started") == kinds.count("finished") == 7
+
+
+def test_a_trials_config_as_flags_makes_the_same_fit_again(tmp_path):
+  result = swept(tmp_path)
+  best = result.ranked()[0]
+  lab = Lab(tmp_path, seed=0, options=Options())
+  config = result.config(best)
+  fit = lab.fit("train", config, training(config))
+  for name in ("test/accuracy", "test/loss"):
+    assert best.curve(name)[-1] == pytest.approx(fit.last(name), rel=1e-6)
+
+
+@pytest.mark.parametrize("sampler", ["random", "halton", "grid", "tpe"])
+def test_interruptions_change_no_row(base, tmp_path, sampler):
+  if sampler == "tpe":
+    pytest.importorskip("optuna")
+  assert chopped(tmp_path / "chopped", sampler=sampler) >= 1
+  assert rows(tmp_path / "chopped") == expected_rows(base, sampler=sampler)
+
+
+def test_static_fields_make_groups_and_interruptions_change_no_row_of_them(base, tmp_path):
+  changes = {"text": WITH_WIDTHS, "trials": 4}
+  assert chopped(tmp_path / "chopped", **changes) >= 1
+  assert rows(tmp_path / "chopped") == expected_rows(base, **changes)
+
+
+@pytest.mark.parametrize("stopper", ["asha", "halving", "hyperband", "median", "pbt"])
+def test_interruptions_change_no_row_of_a_sweep_that_stops_early(base, tmp_path, stopper):
+  changes = {"stopper": stopper, "trials": 9}
+  assert chopped(tmp_path / "chopped", **changes) >= 1
+  assert rows(tmp_path / "chopped") == expected_rows(base, **changes)
+
+
+def test_a_study_without_a_checkpoint_starts_over_and_comes_out_the_same(base, tmp_path):
+  with pytest.raises(InterruptedRun):
+    swept(tmp_path, interruption=StopAfter(2))
+  for path in (tmp_path / "checkpoints").rglob("*"):
+    if path.is_file():
+      path.unlink()
+  swept(tmp_path)
+  assert rows(tmp_path) == expected_rows(base, sampler="random")
+
+
+def test_a_complete_study_is_read_and_not_made_again(base, tmp_path, monkeypatch):
+  first = swept(tmp_path)
+  monkeypatch.setattr("research.sweep.local.Crew", None)
+  again = swept(tmp_path)
+  assert [t.reports for t in again.ranked()] == [t.reports for t in first.ranked()]
+
+
+@pytest.mark.parametrize("seats", [1, 2, 7])
+def test_how_many_train_at_once_changes_no_trial(base, tmp_path, seats):
+  trials = swept(tmp_path, seats=seats).trials
+  others = swept(base / "three", seats=3).trials
+  for number, trial in others.items():
+    assert trials[number].reports == trial.reports and trials[number].values == trial.values
+
+
+def test_a_trial_that_diverges_counts_as_worst_and_disturbs_nobody(base, tmp_path):
+  text = "learning_rate=choice(0.1,0.5,0.7); fatal_step=choice(-1,15)"
+  result = swept(tmp_path, text, sampler="grid", trials=6, seats=6)
+  lost = [trial for trial in result.trials.values() if trial.values["fatal_step"] == 15]
+  assert {trial.status for trial in lost} == {"diverged"}
+  assert {len(trial.reports) for trial in lost} == {2}
+  assert [trial in lost for trial in result.ranked()] == [False] * 3 + [True] * 3
+  clean = swept(base / "clean", "learning_rate=choice(0.1,0.5,0.7)", sampler="grid", trials=3)
+  for one in clean.trials.values():
+    (same,) = [
+      trial for trial in result.trials.values() if trial.values == one.values | {"fatal_step": -1.0}
+    ]
+    assert same.reports == one.reports
+
+
+def test_repeats_share_their_seeds_and_the_score_is_their_mean(tmp_path):
+  result = swept(tmp_path, "learning_rate=log(1e-3,10); seeds(3)", trials=3, seats=6)
+  for trial in result.trials.values():
+    values = trial.reports[-1]["test/accuracy"]
+    assert len(values) == 3 and result.score(trial) == pytest.approx(np.mean(values))
+    assert len(set(trial.reports[-1]["test/loss"])) == 3
+
+
+def test_a_paused_trial_goes_on_as_if_it_had_never_stopped(base, tmp_path):
+  asha = swept(tmp_path, stopper="asha", trials=9)
+  whole = swept(base / "whole", trials=9)
+  finished = [trial for trial in asha.trials.values() if trial.status == "finished"]
+  assert 0 < len(finished) < 9
+  for trial in asha.trials.values():
+    assert trial.reports == whole.trials[trial.number].reports[: len(trial.reports)]
+  assert "resumed" in {row[1] for row in rows(tmp_path)}
+
+
+def test_population_based_training_copies_states_and_varies_values(tmp_path):
+  text = "learning_rate=log(1e-3,10)"
+  result = swept(tmp_path, text, stopper="pbt", trials=10)
+  copied = [row for row in rows(tmp_path) if row[1] == "copied"]
+  assert len(copied) == 2 * 3  # a fifth of ten, after each interval but the last
+  assert {trial.status for trial in result.trials.values()} == {"finished"}
+
+
+def test_rounds_narrow_and_say_so(tmp_path):
+  result = swept(tmp_path, "learning_rate=log(1e-3,10)", trials=12, rounds=3)
+  decisions = [row[3] for row in rows(tmp_path) if row[1] == "narrowed"]
+  assert len(decisions) == 2 and all("learning_rate" in decision for decision in decisions)
+  spread = lambda number: np.ptp(
+    np.log([t.values["learning_rate"] for t in result.trials.values() if t.round == number])
+  )
+  assert spread(2) < 0.5 * spread(0)
+
+
+@pytest.mark.parametrize(
+  "changes, complaint",
+  [
+    ({"stopper": "pbt", "text": WITH_WIDTHS}, "which width does not allow"),
+    ({"rounds": 9}, "more than there are trials"),
+    ({"rounds": 2, "sampler": "grid"}, "has one round"),
+    ({"objective": "test/acuracy"}, "test/accuracy"),
+  ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_is_compiled(tmp_path, changes, complaint):
+  with pytest.raises(UserError, match=complaint):
+    swept(tmp_path, **changes)
+  assert not (tmp_path / "study.sqlite").exists()
+
+
+def test_another_search_is_refused_in_the_same_folder(tmp_path):
+  swept(tmp_path, trials=2)
+  with pytest.raises(UserError, match="trials=2, not 3"):
+    swept(tmp_path, trials=3)

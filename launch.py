@@ -4,6 +4,7 @@ python launch.py                                     the quick start, on embedde
 python launch.py --list                              all experiments
 python launch.py --experiment=NAME                   runs one; the same command again resumes it
 python launch.py --experiment=NAME --help            its own flags
+python launch.py --experiment=NAME --sweep='FIELD=log(1e-4,1e-1)' --trials=20
 python launch.py --verify --experiment=NAME|FAMILY|all
 """
 
@@ -20,6 +21,9 @@ from research.errors import InterruptedRun, UserError, unknown_name
 from research.lab import catalogue, environment
 
 QUICK_START = "digits_convnet"
+SAMPLERS = ("random", "grid", "halton", "sobol", "tpe", "gp", "cmaes")
+STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
+SEARCH = ("sweep", "trials", "sampler", "stopper", "rounds", "objective", "seeds", "lanes")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
@@ -41,7 +45,11 @@ def define_flags() -> flags.FlagValues:
     flag_values=values,
   )
   flags.DEFINE_integer(
-    "seeds", 3, "with --verify: how many seeds, from --seed on", lower_bound=1, flag_values=values
+    "seeds",
+    None,
+    "how many seeds, from --seed on: with --verify (by default 3), or of each trial of a sweep (1)",
+    lower_bound=1,
+    flag_values=values,
   )
   flags.DEFINE_enum(
     "parallel", "jit", ("jit", "shard", "pmap"), "how devices share a step", flag_values=values
@@ -57,6 +65,27 @@ def define_flags() -> flags.FlagValues:
   )
   flags.DEFINE_integer(
     "dispatch", 0, "steps per dispatch; 0 leaves it to a rule", lower_bound=0, flag_values=values
+  )
+  text("sweep", None, "what to search: FIELD=log(1e-4,1e-1); FIELD=choice(a,b); ...")
+  flags.DEFINE_integer(
+    "trials", 20, "of a sweep: how many, in all", lower_bound=1, flag_values=values
+  )
+  flags.DEFINE_enum(
+    "sampler", "random", SAMPLERS, "of a sweep: how trials are chosen", flag_values=values
+  )
+  flags.DEFINE_enum(
+    "stopper", "none", STOPPERS, "of a sweep: how trials are stopped early", flag_values=values
+  )
+  flags.DEFINE_integer(
+    "rounds", 1, "of a sweep: from coarse to fine", lower_bound=1, flag_values=values
+  )
+  text("objective", None, "of a sweep: the metric that ranks trials, such as validation/accuracy")
+  text("lanes", "auto", "how trials share a program: auto, vmap, map, or how many a block holds")
+  flags.register_validator(
+    "lanes",
+    lambda lanes: lanes in ("auto", "vmap", "map") or (lanes.isdigit() and int(lanes) > 0),
+    "give auto, vmap, map, or a whole number of at least 1",
+    flag_values=values,
   )
   switch("list", "list the experiments")
   switch("help", "show the flags of --experiment")
@@ -126,11 +155,14 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
 
     return 0 if check_gradient(module, config, values.seed) else 1
 
-  from research.lab import reading, running
+  from research.lab import reading, running, sweeping
 
+  search = {name: values[name].value for name in SEARCH} if values.sweep is not None else {}
+  if search:
+    sweeping.prepare(module, config, search, values.seed)
   folder = _path(values.workdir) if values.workdir else None
   if values.evaluate:
-    identity = running.identify(entry, config, values.seed)
+    identity = running.identify(entry, config, values.seed, search)
     run = reading.open_run(folder or running.default_folder(identity))
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
@@ -147,6 +179,7 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
     options=options,
     fresh=values.fresh,
     fork=_path(values.fork) if values.fork else None,
+    search=search,
   )
   return 0
 
@@ -159,7 +192,7 @@ def verify(values: flags.FlagValues, entries: list[catalogue.Entry], argv: list[
   rows = measure(
     entries,
     seed=values.seed,
-    seeds=values.seeds,
+    seeds=values.seeds or 3,
     options=_options(values),
     results=RESULTS,
     fresh=values.fresh,
@@ -182,10 +215,16 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     ("verify", ("workdir", "fork", "evaluate", "gradcheck")),
     ("gradcheck", ("workdir", "fork", "evaluate", "fresh")),
     ("evaluate", ("fresh", "fork")),
+    ("sweep", ("verify", "gradcheck", "fork")),
   ):
     for other in others:
       if values[flag].value and values[other].value:
         raise UserError(f"--{other} has no meaning beside --{flag}; leave one of them out")
+  for name in SEARCH[1:-2]:
+    if values[name].present and values.sweep is None:
+      raise UserError(
+        f"--{name} is of a sweep; add --sweep='FIELD=log(1e-4,1e-1)', or leave it out"
+      )
 
 
 def parse(
@@ -225,7 +264,9 @@ def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
     if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
       raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
     os.environ["LINEAGE_DATA_DIR"] = str(folder)
-  return Options(values.parallel, values.on_nan == "stop", values.save_seconds, values.dispatch)
+  return Options(
+    values.parallel, values.on_nan == "stop", values.save_seconds, values.dispatch, values.lanes
+  )
 
 
 def _path(text: str) -> Path:

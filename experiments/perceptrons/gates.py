@@ -131,7 +131,7 @@ def is_separable(table: tuple[int, ...]) -> bool:
 
   The margin may be asked to be 1, since weights may be scaled.
   """
-  from scipy.optimize import linprog  # type: ignore[import-untyped]
+  from scipy.optimize import linprog
 
   signs = np.where(table, 1, -1)[:, None]
   rows = np.column_stack([ROWS, np.ones(4)])

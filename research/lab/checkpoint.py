@@ -84,9 +84,15 @@ def _as_key(data: np.ndarray, wanted: Any) -> jax.Array:
   return jax.random.wrap_key_data(jnp.asarray(data), impl=implementation)
 
 
+def steps(folder: Path) -> list[int]:
+  """The steps that were saved; asked before Orbax is imported, which takes its time."""
+  names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+  return sorted(int(name) for name in names if name.isdigit())
+
+
 def exists(folder: Path) -> bool:
-  """Whether there is anything to restore; asked before Orbax is imported, which takes its time."""
-  return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
+  """Whether there is anything to restore."""
+  return bool(steps(folder))
 
 
 class Checkpoints:
@@ -258,9 +264,8 @@ def set_aside(folder: Path, step: int, why: str) -> Path:
 
 def set_all_aside(folder: Path, why: str) -> None:
   """`set_aside` for every checkpoint in the folder."""
-  for path in list(folder.iterdir()) if folder.is_dir() else []:
-    if path.name.isdigit():
-      set_aside(folder, int(path.name), why)
+  for step in steps(folder):
+    set_aside(folder, step, why)
 
 
 def _checksum(array: np.ndarray) -> int:

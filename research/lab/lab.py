@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from research.config import flatten
-from research.errors import UserError
+from research.errors import InterruptedRun, UserError
 from research.lab import checkpoint
 from research.lab.checkpoint import Checkpoints, Snapshot
 from research.lab.fit import (
@@ -157,6 +157,9 @@ class Lab:
         opened.append(Checkpoints(folder, warn=warn))
       return opened[0]
 
+    for step in checkpoint.steps(folder):
+      if step > study.count:  # the end of the study was lost, so it goes on from further back
+        checkpoint.set_aside(folder, step, "ahead")
     with ExitStack() as leaving:
       leaving.callback(study.close)
       leaving.push(lambda *raised: opened[0].close() if opened else None)
@@ -244,6 +247,13 @@ class Lab:
       if is_finished:
         self._end = max(self._end, end)  # asked twice, it must not lead back before later fits
       else:
+        if (
+          self._interruption.signal_number
+        ):  # it came in the last dispatch of a fit before this one
+          raise InterruptedRun(
+            self._interruption.signal_number,
+            f"interrupted before fit {name!r}; give the same command to resume",
+          )
         # Rows behind this fit's are written again, so the fits that they belong to are made again.
         for later in self._log.fits_behind(end[0]) - {name}:
           checkpoint.set_all_aside(self.folder / "checkpoints" / later, "behind")

@@ -37,7 +37,8 @@ class Run:
     self.folder = folder
     self.identity = read_identity(folder)
     self.module: ModuleType = catalogue.load(catalogue.select(self.identity.experiment)[0])
-    self.config: Any = from_json(self.module.Config(), self.identity.config)
+    fields = {n: v for n, v in self.identity.config.items() if not n.startswith("--")}  # of a sweep
+    self.config: Any = from_json(self.module.Config(), fields)
 
   @property
   def history(self) -> list[Row]:

@@ -4,15 +4,15 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from research import report as reporting
 from research.config import digest, flatten
 from research.errors import UserError
-from research.lab import environment, html_report, run_folder
+from research.lab import environment, html_report, run_folder, sweeping
 from research.lab.catalogue import Entry, load
 from research.lab.files import disk_full_is_a_user_error, write_atomically, write_json
 from research.lab.fit import Options
@@ -20,15 +20,20 @@ from research.lab.interruption import Interruption
 from research.lab.lab import Lab
 from research.lab.metrics_log import identity_of, read_rows
 
+NO_SEARCH: Mapping[str, Any] = MappingProxyType({})
+
 
 def default_folder(identity: run_folder.Identity) -> Path:
   """`runs/<experiment>/<digest of config and seed>`: the same command is the same run."""
   return Path("runs") / identity.experiment / digest(identity.seed, identity.config)
 
 
-def identify(entry: Entry, config: Any, seed: int) -> run_folder.Identity:
-  """The identity of a run."""
-  return run_folder.Identity(entry.name, seed, flatten(config))
+def identify(
+  entry: Entry, config: Any, seed: int, search: Mapping[str, Any] = NO_SEARCH
+) -> run_folder.Identity:
+  """The identity of a run, or of a sweep, which adds the flags of its search."""
+  flags = {f"--{name}": value for name, value in search.items()}
+  return run_folder.Identity(entry.name, seed, flatten(config) | flags)
 
 
 def run(
@@ -40,15 +45,18 @@ def run(
   options: Options,
   fresh: bool = False,
   fork: Path | None = None,
+  search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
   """Runs, resumes, or finds an experiment finished; returns its folder.
+
+  With a `search`, the flags of a sweep by name, the experiment is swept.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
-  identity = identify(entry, config, seed)
+  identity = identify(entry, config, seed, search)
   folder = folder or default_folder(identity)
   if fresh:
     run_folder.check_fresh(folder)
@@ -81,7 +89,10 @@ def run(
       say(f"{entry.name}: {folder}")
       lab = Lab(folder, seed=seed, options=options, interruption=interruption)
       try:
-        report = conduct(module, config, lab)
+        if search:
+          report = sweeping.conduct(module, config, lab, search, say)
+        else:
+          report = conduct(module, config, lab)
       except UserError:
         if is_to_fork and not lab.has_trained:  # it does not fit: leave no copy in the user's way
           shutil.rmtree(folder)
@@ -145,7 +156,9 @@ def read_claims(folder: Path) -> list[dict[str, Any]]:
 
 
 def _conclude(folder: Path, say: Callable[[str], None]) -> None:
-  say("\n" + reporting.claims_table(reporting.claims_from_json(read_claims(folder))))
+  claims = reporting.claims_from_json(read_claims(folder))
+  if claims:
+    say("\n" + reporting.claims_table(claims))
   figures = sorted(str(path) for path in (folder / "figures").glob("*.png"))
   if figures:
     say("figures: " + " ".join(figures))

@@ -306,3 +306,14 @@ def test_a_disk_that_fills_up_inside_of_orbax_is_one_line(door, monkeypatch):
   monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", full_disk)
   code, _, err = door("--workdir=run")
   assert code == 4 and "Traceback" not in err and err.count("launch.py: the disk is full") == 1
+
+
+def test_a_signal_in_the_last_dispatch_of_a_fit_stops_the_run_before_the_next(tmp_path):
+  signalled = Interruption(())
+  lab = Lab(tmp_path, seed=0, options=Options(), interruption=signalled)
+  config = Config()
+  lab.fit("first", config, training(config))
+  signalled.signal_number = 15
+  lab.fit("first", config, training(config))  # finished: it is only read
+  with pytest.raises(InterruptedRun, match="before fit 'second'"):
+    lab.fit("second", config, training(config))

@@ -1,0 +1,1 @@
+"""Tuning hyper-parameters (rows R07 to R10 of inventory family R)."""

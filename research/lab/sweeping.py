@@ -1,0 +1,258 @@
+"""An experiment turned into a sweep: from the flags to the table, the files and the figures."""
+
+import math
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+
+from research.config import flatten, show
+from research.errors import UserError
+from research.figures import sweeps as figures
+from research.lab.lab import Lab
+from research.report import Picture, Report
+from research.sweep import plan as planning
+from research.sweep import space as spaces
+from research.sweep.plan import Settings, Swept
+from research.sweep.space import Choice, Distribution, Space
+from research.sweep.study import Trial
+
+SEATS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
+SEATS_ELSEWHERE = 128
+SHOWN = 10  # trials in the table
+FEWEST_FOR_IMPORTANCE = 12
+
+
+def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: int) -> Space:
+  """The space of a search, checked without compiling or writing anything.
+
+  Raises:
+    UserError: for a bad space, or a search that makes no sense.
+  """
+  if not hasattr(module, "training"):
+    raise UserError(
+      f"{module.__name__.rpartition('.')[2]} makes several fits, and a sweep needs an experiment "
+      "of one; --list shows others"
+    )
+  space = spaces.parse(search["sweep"], config)
+  if search["seeds"]:
+    space = space._replace(repeats=search["seeds"])
+  planning.make(space, _settings(search, "objective"), seed, intervals=1)
+  return space
+
+
+def _settings(search: Mapping[str, Any], objective: str) -> Settings:
+  seats = SEATS.get(jax.default_backend(), SEATS_ELSEWHERE)
+  lanes = search["lanes"]
+  return Settings(
+    search["trials"],
+    search["sampler"],
+    search["stopper"],
+    search["rounds"],
+    objective,
+    max(seats, int(lanes)) if lanes.isdigit() else seats,
+  )
+
+
+def conduct(
+  module: ModuleType,
+  config: Any,
+  lab: Lab,
+  search: Mapping[str, Any],
+  say: Callable[[str], None],
+) -> Report:
+  """Searches, and trains the winner alone; leaves tables beside the study.
+
+  Raises:
+    UserError: where there is no objective, or every trial diverged.
+  """
+  space = prepare(module, config, search, lab.seed)
+  objective = search["objective"] or module.training(config).best
+  if objective is None:
+    raise UserError("this experiment ranks no metric; give one, as in --objective=test/accuracy")
+  swept = lab.sweep("study", space, module.training, _settings(search, objective))
+  write_tables(lab.folder, swept)
+  say("\n" + table(swept))
+  best = swept.ranked()[0]
+  if math.isnan(swept.score(best)):
+    raise UserError("every trial diverged; sweep a range of smaller step sizes")
+  winner = swept.config(best)
+  say(f"\nthe winner alone, again:\n{command(module, winner, lab.seed)}\n")
+  fit = lab.fit("train", winner, module.training(winner))
+  say(
+    f"alone, {objective} {fit.last(objective):.5g}; in the sweep {swept.score(best):.5g}"
+    + (" over its seeds" if space.repeats > 1 else "")
+  )
+  return Report((), [*pictures(swept), *module.report(winner, fit).pictures])
+
+
+def command(module: ModuleType, winner: Any, seed: int) -> str:
+  """The command that trains the winner alone."""
+  default = flatten(module.Config())
+  changed = {name: value for name, value in flatten(winner).items() if value != default[name]}
+  name = module.__name__.rpartition(".")[2]
+  words = [f"--experiment={name}"] + ([f"--seed={seed}"] if seed else [])
+  words += [f"--{field}={show(value)}" for field, value in changed.items()]
+  return shlex.join(["python", "launch.py", *words])
+
+
+def table(swept: Swept) -> str:
+  """The best trials, and how many came to which end."""
+  ranked, names = swept.ranked(), list(swept.plan.space.distributions)
+  objective = swept.plan.settings.objective
+  rows = [["rank", "trial", objective, "status", "intervals", *names]]
+  for rank, trial in enumerate(ranked[:SHOWN], 1):
+    rows.append(
+      [
+        str(rank),
+        str(trial.number),
+        _interval(swept, trial),
+        trial.status,
+        str(len(trial.reports)),
+        *(f"{v:.4g}" if isinstance(v, float) else show(v) for v in map(trial.values.get, names)),
+      ]
+    )
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = [
+    "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+    for row in rows
+  ]
+  counts = [f"{count} {status}" for status, count in _counts(ranked).items()]
+  return "\n".join([*lines, f"{len(ranked)} trials: {', '.join(counts)}"])
+
+
+def _counts(trials: Sequence[Trial]) -> dict[str, int]:
+  statuses = [trial.status for trial in trials]
+  return {status: statuses.count(status) for status in dict.fromkeys(statuses)}
+
+
+def _interval(swept: Swept, trial: Trial) -> str:
+  """The score, with its 95 % confidence interval where the trial has several seeds."""
+  text = f"{swept.score(trial):.4f}"
+  if swept.plan.space.repeats < 2 or trial.status == "diverged":
+    return text
+  from scipy import stats
+
+  values = trial.reports[-1][swept.plan.settings.objective]
+  error = np.std(values, ddof=1) / math.sqrt(len(values))  # type: ignore[arg-type]
+  return f"{text} ± {stats.t.ppf(0.975, len(values) - 1) * error:.4f}"
+
+
+def write_tables(folder: Path, swept: Swept) -> None:
+  """results.parquet, a row for every trial and seed, and curves.parquet, one for every interval."""
+  import pyarrow as pa
+  from pyarrow import parquet
+
+  results, curves = [], []
+  for trial in swept.trials.values():
+    values = {name: show(v) if isinstance(v, tuple) else v for name, v in trial.values.items()}
+    for repeat in range(swept.plan.space.repeats):
+      own = {"trial": trial.number, "repeat": repeat}
+      metrics = [{name: each[repeat] for name, each in report.items()} for report in trial.reports]
+      curves += [own | {"interval": n} | row for n, row in enumerate(metrics, 1)]
+      about = {"status": trial.status, "round": trial.round, "intervals": len(trial.reports)}
+      results.append(own | about | values | (metrics[-1] if metrics else {}))
+  for name, rows in (("results", results), ("curves", curves)):
+    path = folder / f"{name}.parquet"
+    parquet.write_table(pa.Table.from_pylist(rows), path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)
+
+
+def pictures(swept: Swept) -> list[Picture]:
+  """What a person looks at after a sweep."""
+  objective = swept.plan.settings.objective
+  scored = [trial for trial in swept.ranked() if not math.isnan(swept.score(trial))]
+  scores = [swept.score(trial) for trial in scored]
+  axes = [_axis(name, each, scored) for name, each in swept.plan.space.distributions.items()]
+  metric = objective.rpartition("/")[2]
+  others = [
+    name for name in scored[0].reports[0] if name.rpartition("/")[2] == metric and name != objective
+  ]
+  best = [
+    figures.Curves(
+      f"{rank}. trial {trial.number}: {swept.score(trial):.3g}",
+      {name: trial.curve(name) for name in [objective, *others]},
+    )
+    for rank, trial in enumerate(scored[:20], 1)
+  ]
+  made = [
+    Picture(
+      "best_trials",
+      figures.best_curves(
+        best, metric, title=f"The best {len(best)} of {len(swept.trials)} trials"
+      ),
+      f"Learning curves of the best trials, ranked by {objective}, on one scale.",
+    ),
+    Picture(
+      "parameters",
+      figures.parameters_against_score(
+        axes, scores, objective, title="Every parameter against the score"
+      ),
+      "A point is a trial, on the scale that the parameter was drawn from; a narrow band says that "
+      "it matters.",
+    ),
+    Picture(
+      "parallel",
+      figures.parallel_coordinates(axes, scores, objective, title="All trials"),
+      "A line is a trial; the darker, the better.",
+    ),
+    Picture(
+      "budget",
+      figures.budget_against_best(*_best_so_far(swept), objective, title="Budget against the best"),
+      "The best score so far as intervals of training were spent.",
+    ),
+  ]
+  if len(axes) > 1 and len(scored) >= FEWEST_FOR_IMPORTANCE:
+    made.append(
+      Picture(
+        "importance",
+        figures.importance(
+          [axis.name for axis in axes],
+          *_importance(np.array([axis.places for axis in axes]).T, np.array(scores)),
+          title="Which parameters matter",
+        ),
+        "A random forest is fitted to the scores; a bar is what it loses when a parameter's values "
+        "are shuffled among the trials.",
+      )
+    )
+  return made
+
+
+def _axis(name: str, distribution: Distribution, trials: Sequence[Trial]) -> figures.Axis:
+  places = [distribution.unit(trial.values[name]) for trial in trials]
+  if isinstance(distribution, Choice):
+    labels = [(distribution.unit(value), show(value)) for value in distribution.values]
+    return figures.Axis(name, "choice", places, labels)
+  values = [distribution.value(place) for place in (0.0, 0.25, 0.5, 0.75, 1.0)]
+  if distribution.scale == "log" and distribution.high >= 100 * distribution.low:
+    low, high = (math.log10(bound) for bound in (distribution.low, distribution.high))
+    values = [10.0**power for power in range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)]
+  ticks = [(distribution.unit(value), f"{value:.3g}") for value in values]
+  return figures.Axis(name, distribution.scale, places, ticks)
+
+
+def _best_so_far(swept: Swept) -> tuple[list[float], list[float]]:
+  """Intervals spent, and the best score until then, trial after trial."""
+  sign = -1 if swept.plan.settings.objective.endswith("loss") else 1
+  spent, best, total = list[float](), list[float](), 0
+  for trial in swept.trials.values():
+    total += len(trial.reports) * swept.plan.space.repeats
+    score = sign * swept.score(trial)
+    before = best[-1] * sign if best else -math.inf
+    if not math.isnan(score) and (trial.status == "finished" or not best):
+      spent.append(total)
+      best.append(sign * max(before, score))
+  return spent, best
+
+
+def _importance(places: np.ndarray, scores: np.ndarray) -> tuple[list[float], list[float]]:
+  from sklearn.ensemble import RandomForestRegressor
+  from sklearn.inspection import permutation_importance
+
+  forest = RandomForestRegressor(200, random_state=0).fit(places, scores)
+  found = permutation_importance(forest, places, scores, n_repeats=20, random_state=0)
+  return found.importances_mean.tolist(), found.importances_std.tolist()

@@ -1,0 +1,128 @@
+"""Sweeps through the door: any experiment of one fit, with one flag."""
+
+import json
+import random
+import sqlite3
+import time
+
+import pytest
+from pyarrow import parquet
+
+from tests import tiny_experiment
+from tests.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
+from tests.tiny_experiment import everything_under, launched
+
+RATES = "--sweep=learning_rate=log(1e-3,10)"
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch, tmp_path):
+  modules = {"tiny_net": tiny_experiment.ONE, "several": tiny_experiment.SEVERAL}
+  for name, module in modules.items():
+    module.__name__ = f"experiments.tiny.{name}"
+  tiny_experiment.install(monkeypatch, tmp_path, **modules)
+
+
+def study_rows(folder):
+  connection = sqlite3.connect(folder / "study.sqlite")
+  rows = connection.execute("SELECT * FROM events ORDER BY number").fetchall()
+  connection.close()
+  return rows
+
+
+def test_a_sweep_ends_with_a_table_files_figures_and_a_command_for_the_winner(capfd, tmp_path):
+  code, out, _ = launched(
+    capfd, RATES + "; noise=uniform(0,0.5)", "--trials=13", "--seeds=2", "--workdir=run"
+  )
+  assert code == 0
+  table = [line for line in out.splitlines() if line.startswith("1 ")]
+  assert len(table) == 1 and "±" in table[0] and "13 trials: 13 finished" in out
+  (command,) = [line for line in out.splitlines() if line.startswith("python launch.py")]
+  run = tmp_path / "run"
+  for name in ("best_trials", "parameters", "parallel", "budget", "importance"):
+    assert (run / "figures" / f"{name}.png").stat().st_size > 5000
+  results = parquet.read_table(run / "results.parquet").to_pylist()
+  assert len(results) == 26 and {"learning_rate", "noise", "test/accuracy"} <= set(results[0])
+  curves = parquet.read_table(run / "curves.parquet").to_pylist()
+  assert len(curves) == 26 * 4
+  assert json.loads((run / "claims.json").read_text()) == []
+  code, out, _ = launched(capfd, *command.split()[3:], "--workdir=alone")
+  assert code == 0
+
+
+def test_the_same_command_finds_the_sweep_finished(capfd, tmp_path):
+  arguments = (RATES, "--trials=3")
+  first = launched(capfd, *arguments)
+  before = everything_under(tmp_path / "runs")
+  second = launched(capfd, *arguments)
+  assert first[0] == second[0] == 0 and "is finished already" in second[1]
+  assert everything_under(tmp_path / "runs") == before
+
+
+def test_a_sweep_and_a_run_of_the_same_settings_do_not_share_a_folder(capfd, tmp_path):
+  launched(capfd, RATES, "--trials=2", "--workdir=run")
+  code, _, err = launched(capfd, "--workdir=run")
+  assert code == 2 and "--sweep" in err
+
+
+@pytest.mark.parametrize(
+  "arguments, complaint",
+  [
+    (["--sweep=learning_rat=log(1,2)"], "did you mean learning_rate?"),
+    (["--sweep=learning_rate=log(2,1)"], "reversed"),
+    (["--sweep=learning_rate=log(0,1)"], "above 0"),
+    (["--sweep=width=uniform(1,5)"], "whole numbers"),
+    (["--sweep="], "names no field"),
+    ([RATES, "--trials=0"], "trials"),
+    ([RATES, "--sampler=luck"], "luck"),
+    ([RATES, "--objective=test/acuracy"], "test/accuracy"),
+    ([RATES, "--verify"], "no meaning"),
+    ([RATES, "--lanes=many"], "give auto, vmap, map"),
+    ([RATES + "; width=choice(3,5)", "--stopper=pbt"], "width does not allow"),
+    (["--trials=5"], "add --sweep"),
+    ([RATES, "--rounds=21"], "more than there are trials"),
+  ],
+)
+def test_bad_input_is_refused_in_one_line(capfd, tmp_path, arguments, complaint):
+  code, _, err = launched(capfd, *arguments)
+  assert code == 2 and complaint in err and len(err.splitlines()) == 1
+  assert not list(tmp_path.glob("runs/*/*/study.sqlite"))
+
+
+def test_an_experiment_of_several_fits_is_refused(capfd):
+  code, _, err = launched(capfd, RATES, experiment="several")
+  assert code == 2 and "makes several fits" in err
+
+
+SEARCH = (
+  *TINY_CONVNET,
+  "--sweep=optimizer.learning_rate=log(1e-4,1e-1); optimizer.beta1=oneminus(0.5,0.99)",
+  "--trials=6",
+)
+QUICK = pytest.param("random", 3)
+THOROUGH = [pytest.param(s, 10, marks=pytest.mark.slow) for s in ("random", "halton", "tpe")]
+
+
+@pytest.mark.parametrize("sampler, kills", [QUICK, *THOROUGH])
+def test_kill_9_at_random_moments_and_a_damaged_tail_change_no_row(tmp_path, sampler, kills):
+  command = (*SEARCH, f"--sampler={sampler}", "--save_seconds=0")
+  whole, folder, rng = tmp_path / "whole", tmp_path / "killed", random.Random(1)
+  code, _, stderr = launch(*command, f"--workdir={whole}")
+  assert code == 0, stderr
+  for kill in range(kills):
+    process = start(*command, f"--workdir={folder}")
+    before = steps_saved(folder)
+    if kill % 2 == 0:  # some time after progress was made
+      wait_for(lambda before=before: steps_saved(folder) - before, process)
+    time.sleep(rng.uniform(0, 0.5 if kill % 2 == 0 else 5))
+    process.kill()
+    process.communicate()
+    log = folder / "study.sqlite-wal"
+    if kill % 3 == 0 and log.exists():  # the last transaction is torn
+      log.write_bytes(log.read_bytes()[:-100])
+  code, _, stderr = launch(*command, f"--workdir={folder}")
+  assert code == 0, stderr
+  assert study_rows(folder) == study_rows(whole)
+  for name in ("results.parquet", "curves.parquet"):
+    assert (folder / name).read_bytes() == (whole / name).read_bytes()

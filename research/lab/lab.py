@@ -247,9 +247,7 @@ class Lab:
       if is_finished:
         self._end = max(self._end, end)  # asked twice, it must not lead back before later fits
       else:
-        if (
-          self._interruption.signal_number
-        ):  # it came in the last dispatch of a fit before this one
+        if self._interruption.signal_number:  # it came before there was anything of this fit
           raise InterruptedRun(
             self._interruption.signal_number,
             f"interrupted before fit {name!r}; give the same command to resume",

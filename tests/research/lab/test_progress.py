@@ -75,7 +75,7 @@ def test_the_rate_leaves_compilation_out_and_the_time_left_follows_from_it(clock
   ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (61, "1:01"), (3661, "1:01:01")]
 )
 def test_times(seconds, text):
-  assert progress._clock(seconds) == text
+  assert progress.clock(seconds) == text
 
 
 def test_a_loss_that_is_not_finite_is_shown(clock):

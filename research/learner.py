@@ -106,6 +106,38 @@ def supervised(
   )
 
 
+def looking_back(learner: Learner) -> Learner:
+  """The learner that looks at every batch once more after learning from it.
+
+  Its "loss_after" is lower than the "loss" that was found on the way: the batch has just been
+  fitted. Saito's book logs the former, most others the latter.
+  """
+
+  def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
+    state, metrics = learner.step(config, state, batch)
+    loss = learner.evaluate(config, state, batch)["loss"]
+    return state, metrics | {"loss_after": loss.total / loss.weight}
+
+  return learner._replace(step=step)
+
+
+def augmented(
+  learner: Learner, transform: Callable[[Config, Key[Array, ""], Float[Array, "..."]], Array]
+) -> Learner:
+  """The learner on other images of the same classes, drawn anew at every step.
+
+  Args:
+    learner: its state is a `TrainState`.
+    transform: gives the step's images, of (config, key, images in [0, 1]).
+  """
+
+  def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 1)
+    return learner.step(config, state, batch | {"image": transform(config, key, inputs_of(batch))})
+
+  return learner._replace(step=step)
+
+
 def predict(
   model: nn.Module,
   state: TrainState,

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from research.figures.style import Stroke, label_axes, legend_below, new_figure, stroke
 
 Row = Mapping[str, Any]
+Histories = Mapping[str, Sequence[Sequence[Row]]]  # by name, the rows of each seed
 MARKERS_PER_CURVE = 10
 
 
@@ -58,7 +59,7 @@ def learning_curves(
 
 
 def compare_curves(
-  histories: Mapping[str, Sequence[Sequence[Row]]],
+  histories: Histories,
   metric: str,
   *,
   title: str,
@@ -76,7 +77,59 @@ def compare_curves(
   """
   figure, grid = new_figure(title, panel_inches=(6.4, 3.9))
   axes = grid[0, 0]
-  seeds = {len(runs) for runs in histories.values()}
+  draw_spreads(axes, histories, metric, steps_per_epoch=steps_per_epoch, window=window)
+  label_axes(
+    axes,
+    "epoch" if steps_per_epoch else "step",
+    y or _metric_name(metric),
+    _smoothed(_spread_note(histories), window),
+  )
+  _scale(axes, metric.rpartition("/")[2], log=log)
+  legend_below(figure)
+  return figure
+
+
+def compare_panels(
+  panels: Mapping[str, Histories],
+  metric: str,
+  *,
+  title: str,
+  columns: int,
+  y: str | None = None,
+  steps_per_epoch: float | None = None,
+  window: int = 1,
+  log: bool = False,
+) -> Figure:
+  """As `compare_curves`, a panel for each of several titles, on common axes.
+
+  A name has one look in all panels where all have the same names.
+  """
+  rows = -(-len(panels) // columns)
+  figure, grid = new_figure(title, rows, columns, (2.5, 1.9) if columns > 2 else (4.6, 3.4))
+  for number, (axes, (name, histories)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
+    if number:
+      axes.sharex(grid[0, 0])
+      axes.sharey(grid[0, 0])
+    draw_spreads(axes, histories, metric, steps_per_epoch=steps_per_epoch, window=window)
+    is_left, is_lowest = number % columns == 0, number + columns >= len(panels)
+    x = "epoch" if steps_per_epoch else "step"
+    label_axes(axes, x if is_lowest else "", (y or _metric_name(metric)) if is_left else "", name)
+  _scale(grid[0, 0], metric.rpartition("/")[2], log=log)
+  for axes in grid.flat[len(panels) :]:
+    axes.set_visible(False)
+  legend_below(figure)
+  return figure
+
+
+def draw_spreads(
+  axes: Axes,
+  histories: Histories,
+  metric: str,
+  *,
+  steps_per_epoch: float | None = None,
+  window: int = 1,
+) -> None:
+  """The mean over its seeds for each history, in a band of one sample standard deviation."""
   for index, (name, runs) in enumerate(histories.items()):
     steps, values_SxT = _aligned(runs, metric, name)
     values_SxT = np.stack([running_mean(values, window) for values in values_SxT])
@@ -86,14 +139,6 @@ def compare_curves(
       spread = values_SxT.std(0, ddof=1)
       colour = stroke(index).colour
       axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
-  kind = metric.rpartition("/")[2]
-  if y is None:
-    y = metric.replace("/", " ") + (" (%)" if kind == "accuracy" else "")
-  note = f"mean ± 1 std over {_range(seeds)} seeds" if max(seeds, default=1) > 1 else ""
-  label_axes(axes, "epoch" if steps_per_epoch else "step", y, _smoothed(note, window))
-  _scale(axes, kind, log=log)
-  legend_below(figure)
-  return figure
 
 
 def series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
@@ -153,6 +198,15 @@ def _smoothed(text: str, window: int) -> str:
   if window <= 1:
     return text
   return f"{text}, running mean over {window} rows".removeprefix(", ")
+
+
+def _metric_name(metric: str) -> str:
+  return metric.replace("/", " ") + (" (%)" if metric.endswith("/accuracy") else "")
+
+
+def _spread_note(histories: Histories) -> str:
+  seeds = {len(runs) for runs in histories.values()}
+  return f"mean ± 1 std over {_range(seeds)} seeds" if max(seeds, default=1) > 1 else ""
 
 
 def _range(counts: set[int]) -> str:

@@ -279,5 +279,5 @@ def _help(values: flags.FlagValues) -> str:
 
 if __name__ == "__main__":
   if not any(word.lstrip("-").startswith(("list", "help")) for word in sys.argv[1:]):
-    environment.prepare_jax()
+    environment.prepare_jax(collectives=any("parallel" in word for word in sys.argv[1:]))
   sys.exit(main(sys.argv))

@@ -29,7 +29,7 @@ def main():
   sys.path.insert(0, str(ROOT))
   from research.lab import environment
 
-  environment.prepare_jax()
+  environment.prepare_jax(collectives=False)
   import jax
   import numpy as np
 

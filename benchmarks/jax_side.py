@@ -15,7 +15,7 @@ from networks import CLASSES, COMPARED_STEPS, EXAMPLES, LEARNING_RATE, MOMENTUM,
 
 from research.lab import environment
 
-environment.prepare_jax()  # before JAX is imported
+environment.prepare_jax(collectives=False)  # before JAX is imported
 
 import jax
 import jax.numpy as jnp

@@ -2,10 +2,7 @@
 
 import os
 
-os.environ["XLA_FLAGS"] = (
-  os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-)
-os.environ["NPROC"] = "16"  # virtual CPU devices with collectives hang beyond 32 steps in flight
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 
@@ -18,7 +15,7 @@ from jaxtyping import install_import_hook
 
 from research.lab import environment
 
-environment.prepare_jax(reexecute=False)
+environment.prepare_jax(collectives=True, reexecute=False)
 # Shapes stand in the annotations; the suite checks every call of these modules against them. Modules
 # that hold a config are left out: its fields are annotated as numbers, and may be tracers.
 install_import_hook(

@@ -15,16 +15,15 @@ from research.lab.fit import Options
 from research.lab.lab import Lab
 
 ROOT = Path(__file__).parent.parent
+TEXTS = [
+  (ROOT / document).read_text() for document in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
+] + [
+  ast.get_docstring(ast.parse(path.read_text())) or "" for path in ROOT.glob("experiments/*/*.py")
+]
 COMMANDS = [
   line.split("#")[0].strip()
-  for document in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
-  for line in (ROOT / document).read_text().splitlines()
-  if line.startswith("python launch.py")
-]
-COMMANDS += [
-  line.strip()
-  for path in ROOT.glob("experiments/*/*.py")
-  for line in (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()
+  for text in TEXTS
+  for line in text.replace("\\\n", " ").splitlines()
   if line.strip().startswith("python launch.py")
 ]
 

@@ -7,13 +7,13 @@ a million steps; evaluation at 0.05. Gradients there are summed over the batch o
 epsilon and the rate's reach follow: 0.01 / 32^2 inside the root, the same steps.
 
     pip install -r requirements-rl.txt
-    python launch.py --experiment=dqn_atari                         # Pong, 2 million steps
+    python launch.py --experiment=dqn_atari
     python launch.py --experiment=dqn_atari --game=breakout --frames=50000000
 
 The memory takes 7.06 GB, twice that while a checkpoint is written; --agent.capacity=200000 is
 enough for Pong. The emulators are in the checkpoint too (`research/rl/atari.py`).
 
-Expected: 18.9 on Pong in the paper; not yet run to its end here.
+Expected: 18.9 on Pong in the paper; its 2 million steps, the default, were not yet run here.
 """
 
 import numpy as np

@@ -32,7 +32,7 @@ from research.lab.machine import machine_for_many, machine_for_one
 from research.lab.metrics_log import MetricsLog, read_rows
 from research.lanes import lane, stack
 from research.sweep import plan as planning
-from research.sweep.crew import intervals_of, metrics_of
+from research.sweep.crew import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.local import Sweep
 from research.sweep.local import run as run_sweep
 from research.sweep.plan import Swept
@@ -146,6 +146,7 @@ class Lab:
     """
     first = training(space.config)
     planning.check_objective(settings.objective, metrics_of(first, space.config))
+    settings = settings._replace(seats=settings.seats or seats_of_this_device())
     plan = planning.make(space, settings, self.seed, intervals_of(first))
     folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
     study = Study(path, plan.settings._asdict() | {"space": str(space), "seed": self.seed})

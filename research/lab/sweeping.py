@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import jax
 import numpy as np
 
 from research.config import flatten, show
@@ -21,8 +20,6 @@ from research.sweep.plan import Settings, Swept
 from research.sweep.space import Choice, Distribution, Space
 from research.sweep.study import Trial
 
-SEATS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
-SEATS_ELSEWHERE = 128
 SHOWN = 10  # trials in the table
 FEWEST_FOR_IMPORTANCE = 12
 
@@ -46,15 +43,14 @@ def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: in
 
 
 def _settings(search: Mapping[str, Any], objective: str) -> Settings:
-  seats = SEATS.get(jax.default_backend(), SEATS_ELSEWHERE)
   lanes = search["lanes"]
   return Settings(
     search["trials"],
+    objective,
     search["sampler"],
     search["stopper"],
     search["rounds"],
-    objective,
-    max(seats, int(lanes)) if lanes.isdigit() else seats,
+    int(lanes) if lanes.isdigit() else 0,
   )
 
 
@@ -253,6 +249,6 @@ def _importance(places: np.ndarray, scores: np.ndarray) -> tuple[list[float], li
   from sklearn.ensemble import RandomForestRegressor
   from sklearn.inspection import permutation_importance
 
-  forest = RandomForestRegressor(200, random_state=0).fit(places, scores)
-  found = permutation_importance(forest, places, scores, n_repeats=20, random_state=0)
+  forest = RandomForestRegressor(100, random_state=0).fit(places, scores)
+  found = permutation_importance(forest, places, scores, n_repeats=10, random_state=0)
   return found.importances_mean.tolist(), found.importances_std.tolist()

@@ -14,6 +14,9 @@ from research.lab.machine import averages
 from research.lanes import block_of, compile_population, lane, stack
 from research.learner import State
 
+SEATS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
+SEATS_ELSEWHERE = 128
+
 
 class Seat(NamedTuple):
   """Who trains in a lane.
@@ -190,6 +193,11 @@ class Crew:
 def _merged(mask: Any, new: State, old: State) -> State:
   choose = lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
   return jax.tree.map(choose, new, old)
+
+
+def seats_of_this_device() -> int:
+  """How many trials train at once where nobody asks for another number."""
+  return SEATS.get(jax.default_backend(), SEATS_ELSEWHERE)
 
 
 def intervals_of(training: Training) -> int:

@@ -17,20 +17,20 @@ class Settings(NamedTuple):
 
   Attributes:
     trials: in all; a total, however often the sweep is resumed.
+    objective: the metric by which trials are ranked, such as "validation/accuracy"; larger is
+      better unless it ends in "loss".
     sampler: one of `research.sweep.search.SAMPLERS`.
     stopper: one of `research.sweep.stopping.STOPPERS`.
     rounds: from coarse to fine; each has its share of the trials.
-    objective: the metric by which trials are ranked, such as "validation/accuracy"; larger is
-      better unless it ends in "loss".
-    seats: lanes that train at the same time.
+    seats: lanes that train at the same time; 0 for as many as suit the device.
   """
 
   trials: int
-  sampler: str
-  stopper: str
-  rounds: int
   objective: str
-  seats: int
+  sampler: str = "random"
+  stopper: str = "none"
+  rounds: int = 1
+  seats: int = 0
 
 
 class Plan(NamedTuple):
@@ -179,20 +179,20 @@ def space_of_round(
 def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -> list[Event]:
   """What becomes of the trials that have just reported, each with its interval's number."""
   events = []
+  everyone = {number: progress(plan, trial) for number, trial in trials.items()}
   for number in reported:
-    trial = trials[number]
-    seen = progress(plan, trial)
+    trial, seen = trials[number], everyone[number]
     is_last = len(trial.reports) == plan.intervals
     is_lost = None in trial.reports[-1]["train/loss"] or seen.scores[-1] == -math.inf
     if is_lost and (is_last or plan.settings.stopper != "pbt"):  # there, it will copy another
       events.append(Event("diverged", number))
       trial.status = "diverged"  # so that those after it in this round compare with it as such
+      everyone[number] = progress(plan, trial)
       continue
     if is_last:
       events.append(Event("finished", number))
       continue
-    everyone = [progress(plan, each) for each in trials.values()]
-    verdict = plan.stopper.verdict(everyone, seen)
+    verdict = plan.stopper.verdict(list(everyone.values()), seen)
     if verdict != "go":
       events.append(Event({"pause": "paused", "stop": "stopped"}[verdict], number))
   if plan.settings.stopper == "pbt":

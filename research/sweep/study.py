@@ -8,7 +8,7 @@ last checkpoint are undone and happen again.
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -126,18 +126,23 @@ class Trial:
     self.number, self.values, self.round = number, values, round
     self.status = "running"
     self.reports: list[dict[str, list[float | None]]] = []
+    self._means: dict[str, list[float]] = {}
 
   def curve(self, metric: str) -> list[float]:
     """The mean over repetitions after each interval; nan where a value was not finite."""
-    return [
-      math.nan if None in report[metric] else sum(report[metric]) / len(report[metric])  # type: ignore[arg-type]
-      for report in self.reports
-    ]
+    means = self._means.setdefault(metric, [])
+    means += [_mean(report[metric]) for report in self.reports[len(means) :]]
+    return list(means)
 
   @property
   def has_ended(self) -> bool:
     """Whether it will never go on."""
     return self.status in ENDS
+
+
+def _mean(values: Sequence[float | None]) -> float:
+  known = [value for value in values if value is not None]
+  return sum(known) / len(known) if len(known) == len(values) else math.nan
 
 
 def fold(trials: dict[int, Trial], events: Iterable[Event]) -> dict[int, Trial]:

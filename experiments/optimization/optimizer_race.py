@@ -13,6 +13,8 @@ Expected: SGD last, AdaGrad and Adam first, mean losses of the last 200 batches 
 book's; about 90 seconds on two CPU cores.
 """
 
+import functools
+
 import jax
 import numpy as np
 
@@ -72,9 +74,15 @@ learner = looking_back(
 )
 
 
+@functools.cache
+def images(name: str) -> sets.Splits:
+  """The data set, read once for all members."""
+  return sets.load(name)
+
+
 def training(config: Config) -> Training:
   """All images to learn from; the test images are looked at before and after."""
-  splits = sets.load(config.dataset)
+  splits = images(config.dataset)
   return Training(
     learner,
     splits.train,

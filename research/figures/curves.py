@@ -71,7 +71,8 @@ def compare_curves(
   """One metric of several named histories; a history is a list of seeds, each a list of rows.
 
   The curve is the mean over seeds, at the steps that all of them have; the band reaches one sample
-  standard deviation to both sides. `y` names the vertical axis (the metric's key by default).
+  standard deviation to both sides, but of values above zero not below their least. `y` names the
+  vertical axis (the metric's key by default).
 
   Raises ValueError naming a history whose seeds have no step with this metric in common.
   """
@@ -115,8 +116,37 @@ def compare_panels(
     x = "epoch" if steps_per_epoch else "step"
     label_axes(axes, x if is_lowest else "", (y or _metric_name(metric)) if is_left else "", name)
   _scale(grid[0, 0], metric.rpartition("/")[2], log=log)
+  grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4 if columns > 2 else 7))
   for axes in grid.flat[len(panels) :]:
     axes.set_visible(False)
+  legend_below(figure)
+  return figure
+
+
+def split_panels(
+  fits: Mapping[str, Sequence[Sequence[Row]]],
+  splits: Sequence[str],
+  *,
+  title: str,
+  steps_per_epoch: float,
+) -> Figure:
+  """Accuracies on several splits, a panel for each of the named histories, on common axes."""
+  figure, grid = new_figure(title, columns=len(fits), panel_inches=(3.6, 3.2))
+  for axes, (name, runs) in zip(grid[0], fits.items(), strict=True):
+    for index, split in enumerate(splits):
+      draw_spread(
+        axes,
+        runs,
+        f"{split}/accuracy",
+        name=split,
+        index=index,
+        of=len(splits),
+        steps_per_epoch=steps_per_epoch,
+      )
+    is_left = axes is grid[0, 0]
+    label_axes(axes, "epoch", "accuracy (%)" if is_left else "", name)
+    axes.set_ylim(0, 1.02)
+    _scale(axes, "accuracy", log=False)
   legend_below(figure)
   return figure
 
@@ -131,14 +161,40 @@ def draw_spreads(
 ) -> None:
   """The mean over its seeds for each history, in a band of one sample standard deviation."""
   for index, (name, runs) in enumerate(histories.items()):
-    steps, values_SxT = _aligned(runs, metric, name)
-    values_SxT = np.stack([running_mean(values, window) for values in values_SxT])
-    x, mean = steps / (steps_per_epoch or 1), values_SxT.mean(0)
-    draw_curve(axes, x, mean, name=name, look=stroke(index), offset=index / len(histories))
-    if len(runs) > 1:
-      spread = values_SxT.std(0, ddof=1)
-      colour = stroke(index).colour
-      axes.fill_between(x, mean - spread, mean + spread, color=colour, alpha=0.18, linewidth=0)
+    draw_spread(
+      axes,
+      runs,
+      metric,
+      name=name,
+      index=index,
+      of=len(histories),
+      steps_per_epoch=steps_per_epoch,
+      window=window,
+    )
+
+
+def draw_spread(
+  axes: Axes,
+  runs: Sequence[Sequence[Row]],
+  metric: str,
+  *,
+  name: str,
+  index: int,
+  of: int,
+  steps_per_epoch: float | None = None,
+  window: int = 1,
+) -> None:
+  """The same for one history, which is number `index` of so many."""
+  steps, values_SxT = _aligned(runs, metric, name)
+  values_SxT = np.stack([running_mean(values, window) for values in values_SxT])
+  x, mean, look = steps / (steps_per_epoch or 1), values_SxT.mean(0), stroke(index)
+  draw_curve(axes, x, mean, name=name, look=look, offset=index / of)
+  if len(runs) > 1:
+    spread = values_SxT.std(0, ddof=1)
+    least = values_SxT.min(0)
+    # A band of a positive value below zero says nothing, and on a log scale it fills the panel.
+    low = np.where((least > 0) & (mean < spread), least, mean - spread)
+    axes.fill_between(x, low, mean + spread, color=look.colour, alpha=0.18, linewidth=0)
 
 
 def series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.initialization import bn_scales, init_race
-from experiments.optimization import optimizer_race
+from experiments.initialization import bn_scales, init_race, weight_initializers
+from experiments.optimization import batch_sizes, optimizer_race
 from research.config import replace
 from research.data import sets
 from research.lab.fit import Options
@@ -17,6 +17,8 @@ from tests.experiments.little_data import TRAIN, replace_sets
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
   replace_sets(monkeypatch)
+  for race in (bn_scales, init_race, weight_initializers, optimizer_race):
+    race.images.cache_clear()
   first = jax.devices()[:1]
   monkeypatch.setattr(jax, "devices", lambda: first)  # to compile less
   return Lab(tmp_path, seed=0, options=Options())
@@ -111,3 +113,65 @@ def test_momentum_of_zero_is_sgd():
       update, state = rule.update(gradient, state, params)
     updates.append(update["kernel"])
   np.testing.assert_array_equal(*updates)
+
+
+def test_all_rules_race_as_one_program(lab, monkeypatch):
+  monkeypatch.setattr(weight_initializers, "FOLLOWED", ("He normal",))
+  config = weight_initializers.Config(
+    hidden=(30, 30), batch_size=20, iterations=10, look_every=5, looked_at=20, repeats=2
+  )
+  report = weight_initializers.run(config, lab)
+  assert (lab.folder / "checkpoints" / "race.0").is_dir()
+  assert not (lab.folder / "checkpoints" / "race.1").exists()
+  assert found(report, "zero: loss") == pytest.approx(np.log(10), rel=0.01)
+  assert found(report, "He normal: gradient of layer 1") == pytest.approx(1, abs=0.5)
+  ratio = found(report, "std 1: gradient") / found(report, "std 0.01: gradient")
+  assert ratio == pytest.approx(100, rel=0.2)  # one layer apart; the losses weigh otherwise
+
+
+def test_the_rule_is_a_number_that_may_be_traced():
+  draw = jax.jit(lambda rule: weight_initializers.drawn(rule, jax.random.key(0), (5, 4), float))
+  for place, rule in enumerate(weight_initializers.RULES.values()):
+    expected = rule(jax.random.key(0), (5, 4), float)
+    np.testing.assert_allclose(draw(float(place)), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_look_sees_every_examples_gradient():
+  config = weight_initializers.Config(hidden=(7, 6), activation="tanh", rule=8)
+  batch = {
+    "image": jax.random.uniform(jax.random.key(1), (9, 28, 28, 1)),
+    "label": jnp.arange(9) % 3,
+  }
+  state = jax.jit(weight_initializers.learner.init)(config, jax.random.key(0))
+  looks = weight_initializers.look(config, state.params, batch)
+
+  def loss(params):
+    return weight_initializers.net.evaluate(config, state._replace(params=params), batch)[
+      "loss"
+    ].total
+
+  slopes = jax.grad(loss)(state.params)
+  for layer, gradient in enumerate(looks.gradients):
+    assert gradient.shape == looks.activations[layer].shape == (9, (7, 6)[layer])
+    np.testing.assert_allclose(gradient.sum(axis=0), slopes[f"Dense_{layer}"]["bias"], atol=1e-5)
+
+
+def test_noise_is_the_deviation_of_the_batches_within_an_epoch(lab):
+  config = batch_sizes.Config(batch_size=15, examples=60, hidden=(8,), epochs=2)
+  (fit,) = lab.race("race", {"15": config}, batch_sizes.training)["15"]
+  assert batch_sizes.steps_per_epoch(config) == 4 and fit.history[-1]["step"] == 8
+  last = fit.history[-1]
+  assert last["train/loss_squared"] > last["train/loss"] ** 2
+  assert 0 < batch_sizes.noise(fit) < 1
+  values = np.array([1.0, 3.0])
+  row = {"train/loss": values.mean(), "train/loss_squared": np.mean(values**2)}
+  assert batch_sizes.noise(fit._replace(history=[row])) == pytest.approx(values.std() / 2)
+  assert [row["step"] for row in batch_sizes.in_epochs(fit)] == [0, 1, 2]
+  assert batch_sizes.seconds_per_epoch(config, jax.random.key(0)) > 0
+
+
+def test_equal_time_is_other_epochs():
+  loss = {"fast": np.array([4.0, 3, 2, 1]), "slow": np.array([4.0, 2, 0, 0])}
+  seconds = {"fast": 1.0, "slow": 2.0}  # three fast epochs are one and a half slow ones
+  assert batch_sizes.at_time("fast", "slow", loss, seconds) == pytest.approx(1)
+  assert batch_sizes.in_order({"a": 3, "b": 1, "c": 2}) == 1

@@ -3,7 +3,14 @@ import itertools
 import numpy as np
 import pytest
 
-from research.figures.curves import compare_curves, learning_curves, running_mean, series
+from research.figures.curves import (
+  compare_curves,
+  compare_panels,
+  learning_curves,
+  running_mean,
+  series,
+  split_panels,
+)
 
 ROWS = [
   {"fit": "train", "step": 600 * epoch, "train/loss": 1 / (1 + epoch), "test/accuracy": epoch / 10}
@@ -63,6 +70,31 @@ def test_the_band_is_one_standard_deviation_over_seeds():
   np.testing.assert_allclose(axes.get_lines()[0].get_xydata(), [[1, 2], [2, 2]])
   heights = axes.collections[0].get_paths()[0].vertices[:, 1]
   assert (heights.min(), heights.max()) == pytest.approx((2 - 2**0.5, 2 + 2**0.5))
+
+
+def test_a_band_of_positive_values_stays_positive():
+  seeds = [[{"step": step, "loss": value} for step in (1, 2)] for value in (0.01, 0.02, 9.0)]
+  axes = compare_curves({"sgd": seeds}, "loss", title="race", log=True).axes[0]
+  assert axes.collections[0].get_paths()[0].vertices[:, 1].min() == pytest.approx(0.01)
+
+
+def test_panels_share_their_axes_and_have_their_own_curves():
+  seeds = lambda value: [[{"step": s, "loss": value + n * s} for s in (1, 2)] for n in (0, 1)]
+  panels = {name: {"net": seeds(value)} for name, value in (("a", 1.0), ("b", 10.0))}
+  first, second, third = compare_panels(panels, "loss", title="two", columns=3).axes
+  assert (first.get_title(), second.get_title()) == ("a", "b") and not third.get_visible()
+  np.testing.assert_allclose(second.get_lines()[0].get_ydata(), [10.5, 11])
+  assert first.get_ylim() == second.get_ylim() and first.get_ylim()[1] > 11
+
+
+def test_splits_are_told_apart_in_every_panel():
+  rows = [{"step": s, "train set/accuracy": 1.0, "test/accuracy": 0.5} for s in (0, 3, 6)]
+  figure = split_panels(
+    {"a": [rows], "b": [rows]}, ("train set", "test"), title="two", steps_per_epoch=3
+  )
+  assert legend(figure) == ["train set", "test"]
+  for axes in figure.axes:
+    np.testing.assert_allclose(axes.get_lines()[1].get_xydata(), [[0, 0.5], [1, 0.5], [2, 0.5]])
 
 
 def test_histories_without_the_metric_are_named():

@@ -128,6 +128,8 @@ class Lab:
     space: Space,
     training: Callable[[Any], Training],
     settings: planning.Settings,
+    *,
+    seed: int | None = None,
   ) -> Swept:
     """Searches a space; finished, it returns what the study holds, interrupted, it goes on.
 
@@ -139,6 +141,7 @@ class Lab:
       space: what is searched.
       training: of a trial; its data must not depend on traced fields.
       settings: how it is searched.
+      seed: of the search and of its trials; by default the run's.
 
     Raises:
       UserError: for settings that make no sense, or where the study in the folder is another one.
@@ -147,10 +150,11 @@ class Lab:
     first = training(space.config)
     planning.check_objective(settings.objective, metrics_of(first, space.config))
     settings = settings._replace(seats=settings.seats or seats_of_this_device())
-    plan = planning.make(space, settings, self.seed, intervals_of(first))
+    seed = self.seed if seed is None else seed
+    plan = planning.make(space, settings, seed, intervals_of(first))
     folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
-    study = Study(path, plan.settings._asdict() | {"space": str(space), "seed": self.seed})
-    keys = lambda repeat: tuple(jax.random.split(named_key(self.seed + repeat, "train")))
+    study = Study(path, plan.settings._asdict() | {"space": str(space), "seed": seed})
+    keys = lambda repeat: tuple(jax.random.split(named_key(seed + repeat, "train")))
     opened: list[Checkpoints] = []
 
     def checkpoints() -> Checkpoints:

@@ -1,7 +1,8 @@
 """From coarse to fine: a round searches where the rounds before found the best trials.
 
-Along each range the next round spans the best trials so far and half as much again, and at most
-half of the range before. Where the best trial lies at the edge, the range is moved beyond it
+Along each range the next round goes from the worse trial below the best ones to the worse trial
+above them, or to the range's end where there is none: what lies beyond was not tried yet. It is at
+most half of the range before. Where the best trial lies at the edge, the range is moved beyond it
 instead, as far as the field allows.
 """
 
@@ -13,7 +14,6 @@ from research.config import fields
 from research.sweep.space import Range, Space
 
 BEST_SHARE = 0.2  # of the finished trials, and at least three
-MARGIN = 0.25  # of the span of the best trials, to both sides
 SMALLEST, LARGEST = 0.1, 0.5  # of the range before
 EDGE = 0.1  # of the range: a best trial this close to an end asks for more beyond it
 
@@ -28,16 +28,19 @@ def narrowed(
     finished: values and score of its trials; larger is better.
   """
   ranked = [values for values, score in sorted(finished, key=lambda pair: -pair[1])]
-  best = ranked[: max(3, math.ceil(BEST_SHARE * len(ranked)))]
+  count = max(3, math.ceil(BEST_SHARE * len(ranked)))
+  best, worse = ranked[:count], ranked[count:]
   known = {field.name: field for field in fields(space.config)}
   distributions, decisions = dict(space.distributions), {}
   for name, each in space.distributions.items():
     if not isinstance(each, Range) or not best:
       continue
     places = [each.unit(values[name]) for values in best]
-    low, high = min(places), max(places)
+    others = [each.unit(values[name]) for values in worse]
+    low = max((place for place in others if place < min(places)), default=0.0)
+    high = min((place for place in others if place > max(places)), default=1.0)
     middle = (low + high) / 2
-    half = min(max((high - low) * (0.5 + MARGIN), SMALLEST / 2), LARGEST / 2)
+    half = min(max((high - low) / 2, SMALLEST / 2), LARGEST / 2)
     if places[0] < EDGE or places[0] > 1 - EDGE:
       middle, word = places[0], "extended"  # the best one is the middle: half lies beyond it
     else:

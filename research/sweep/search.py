@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import qmc
 
 from research.errors import UserError, unknown_name
 from research.sweep.space import Choice, Distribution, Range, Space
@@ -107,16 +106,20 @@ def _random(asked: Asked) -> dict[str, Any]:
 
 
 def _halton(asked: Asked) -> dict[str, Any]:
-  return _element(qmc.Halton, asked)
+  return _element("Halton", asked)
 
 
 def _sobol(asked: Asked) -> dict[str, Any]:
-  return _element(qmc.Sobol, asked)
+  return _element("Sobol", asked)
 
 
-def _element(sequence: type[qmc.QMCEngine], asked: Asked) -> dict[str, Any]:
+def _element(sequence: str, asked: Asked) -> dict[str, Any]:
   """Element `number` of the sequence that the seed scrambles."""
-  points = sequence(len(asked.space.distributions), rng=np.random.default_rng(asked.seed))
+  from scipy.stats import qmc  # takes a second, and random search needs none of it
+
+  points = getattr(qmc, sequence)(
+    len(asked.space.distributions), rng=np.random.default_rng(asked.seed)
+  )
   if asked.number:  # SciPy's Sobol sequence cannot be forwarded by 0
     points.fast_forward(asked.number)
   return asked.space.trial(points.random()[0].tolist())

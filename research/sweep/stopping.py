@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 ETA = 3  # a third of the trials goes on from one rung to the next
 GRACE = 0.1  # share of a trial during which the median rule stops nothing
+RUNGS = 2  # of ASHA and halving: a trial is first judged after a ninth of its length
 FEWEST = 5  # trials that the median rule compares with
 STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
 
@@ -52,9 +53,9 @@ class Stopper(NamedTuple):
 def make(name: str, intervals: int, trials: int) -> Stopper:
   """The rule called `name`, one of STOPPERS, for trials of so many intervals."""
   if name == "asha":
-    return asha(rungs(intervals, most=99))
+    return asha(rungs(intervals, most=RUNGS))
   if name == "halving":
-    return in_brackets([(range(trials), rungs(intervals, most=99))])
+    return in_brackets([(range(trials), rungs(intervals, most=RUNGS))])
   if name == "hyperband":
     return in_brackets(hyperband_brackets(intervals, trials))
   if name == "median":

@@ -1,0 +1,227 @@
+"""Searches of one net at equal budgets: halving, grid, coarse to fine, panda, caviar (R08, R10).
+
+All search the learning rate and the weight decay of R07's net: six layers of 100 ReLU units, 400
+images of MNIST to learn from and 100 to be judged by, SGD. Each comparison is made over several
+seeds, with initial weights and batches of their own. In R07's own range the best learning rate is
+the largest, where a grid has a point by luck; all but ASHA search a range that goes on beyond it.
+
+ASHA (Li et al. 2020) stops what falls behind: beside the 100 whole trials of R07.
+R08 (Bergstra and Bengio 2012; Ng, course 2 week 3): 25 trials as a grid of 5 by 5, at random, on
+Halton's sequence, and at random in two rounds, from coarse to fine.
+R10: the panda has one child and watches over it, the caviar has many (Ng, course 2 week 3). 400
+epochs are spent on one net whose learning rate a rule nudges, on 20 nets at random, and on a
+population of 20 in which the worst copy the best (Jaderberg et al. 2017).
+
+    python launch.py --experiment=equal_budgets
+
+Expected: about 8 minutes on two CPU cores.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+
+from research.compile import ONE_DEVICE, run_evaluation, run_steps
+from research.config import config, part, replace, static
+from research.data import sampling, sets
+from research.figures.style import INK, label_axes, new_figure, stroke
+from research.initializers import Init, kernel_init
+from research.lab.fit import Training, on_device
+from research.lab.lab import Lab
+from research.learner import supervised
+from research.losses import softmax_cross_entropy
+from research.models.mlp import MLP
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least, at_most
+from research.sweep.plan import Settings, Swept
+from research.sweep.space import Distribution, Range, Space
+
+OBJECTIVE = "validation/accuracy"
+RATE, DECAY = "optimizer.learning_rate", "optimizer.weight_decay"
+RANGES: dict[str, Distribution] = {RATE: Range("log", 1e-6, 1e-2), DECAY: Range("log", 1e-8, 1e-4)}
+WIDER: dict[str, Distribution] = {RATE: Range("log", 1e-5, 1.0), DECAY: Range("log", 1e-8, 1e-4)}
+SEARCHES: dict[str, dict[str, Any]] = {
+  "grid": {"sampler": "grid"},
+  "random": {"sampler": "random"},
+  "halton": {"sampler": "halton"},
+  "coarse to fine": {"sampler": "random", "rounds": 2},
+}
+
+
+@config
+class Config:
+  """The net of R07, and the budgets."""
+
+  seeds_each: int = static(10, "seeds of each comparison", at_least=2)
+  whole: int = static(100, "trials that ASHA is compared with", at_least=9)
+  few: int = static(25, "trials of the searches beside the grid", at_least=4)
+  members: int = static(20, "of the population", at_least=5)
+  member_epochs: int = static(20, "epochs of each of its members", at_least=2)
+  epochs: int = static(50, "passes over the training images", at_least=2)
+  examples: int = static(400, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  held_out: int = static(100, "images after those, for validation", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: Init = part(Init("he_normal"))
+  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = static(100, "examples per step", at_least=1)
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold as many images as there are."""
+  return max(config.examples // config.batch_size, 1)
+
+
+learner = supervised(
+  lambda config: MLP((*config.hidden, 10), jax.nn.relu, kernel_init(config.init)),
+  softmax_cross_entropy,
+  lambda config: sets.spec("mnist").image_shape,
+  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+)
+
+
+def training(config: Config) -> Training:
+  """Of one trial."""
+  every = sets.load("mnist").train
+  few = {name: array[: config.examples] for name, array in every.items()}
+  last = config.examples + config.held_out
+  held_out = {name: array[config.examples : last] for name, array in every.items()}
+  return Training(
+    learner,
+    few,
+    sampling.with_replacement(config.batch_size),
+    steps=config.epochs * steps_per_epoch(config),
+    evaluate={"validation": held_out},
+    evaluate_every=steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+    best=OBJECTIVE,
+  )
+
+
+def best(swept: Swept) -> float:
+  """The best accuracy of a trial that ran to its end."""
+  return swept.score(swept.ranked()[0])
+
+
+def share_of_budget(swept: Swept) -> float:
+  """Epochs spent over those of all trials at full length."""
+  spent = sum(len(trial.reports) for trial in swept.trials.values())
+  return spent / (len(swept.trials) * swept.plan.intervals)
+
+
+class Panda(NamedTuple):
+  """One net that was watched over: its best accuracy, and the learning rate of each stage."""
+
+  accuracy: float
+  rates: list[float]
+
+
+def panda(config: Config, lab: Lab, seed: int) -> Panda:
+  """One net for the whole budget: a stage that lowers the loss doubles the rate, another undoes it.
+
+  A stage has as many epochs as a member of the population, and there are as many stages as members.
+  A stage that ends with a higher validation loss is taken back, and the rate falls to a quarter.
+  """
+  task = training(config)
+  steps = config.member_epochs * steps_per_epoch(config)
+  data, held_out = jax.device_put((dict(task.data), dict(task.evaluate["validation"])))
+  init_key, order_key = jax.random.split(jax.random.fold_in(lab.key("panda"), seed))
+
+  @jax.jit
+  def stage(settings: Config, state: object, first: jax.Array) -> tuple:
+    state, _ = run_steps(
+      learner, task.sampler, ONE_DEVICE, steps, settings, state, data, order_key, first
+    )
+    means = run_evaluation(learner, config.held_out, ONE_DEVICE, settings, state, held_out)
+    return state, {name: mean.total / mean.weight for name, mean in means.items()}
+
+  rate, rates, accuracies = 1e-3, list[float](), list[float]()
+  state = jax.jit(learner.init)(on_device(config), init_key)
+  lowest = np.inf
+  for number in range(config.members):
+    settings = on_device(replace(config, {RATE: rate}))
+    after, means = stage(settings, state, jnp.int32(number * steps))
+    rates.append(rate)
+    accuracies.append(float(means["accuracy"]))
+    if float(means["loss"]) < lowest:
+      state, lowest, rate = after, float(means["loss"]), min(2 * rate, 1.0)
+    else:
+      rate /= 4
+  return Panda(max(accuracies), rates)
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """All searches, seed after seed."""
+  seeds = range(lab.seed, lab.seed + config.seeds_each)
+  short = replace(config, {"epochs": config.member_epochs})
+
+  def search(name: str, own: Config, ranges: dict, trials: int, **how: Any) -> list[Swept]:
+    settings = Settings(trials, OBJECTIVE)._replace(**how)
+    space = Space(own, ranges)
+    return [lab.sweep(f"{name} {n}", space, training, settings, seed=n) for n in seeds]
+
+  whole = search("whole", config, RANGES, config.whole)
+  asha = search("asha", config, RANGES, config.whole, stopper="asha")
+  few = {name: search(name, config, WIDER, config.few, **how) for name, how in SEARCHES.items()}
+  caviar = search("caviar", short, WIDER, config.members)
+  population = search("population", short, WIDER, config.members, stopper="pbt")
+  watched = [panda(config, lab, seed) for seed in seeds]
+
+  scores = {
+    "100 whole trials": {"random": list(map(best, whole)), "ASHA": list(map(best, asha))},
+    f"{config.few} trials": {name: list(map(best, each)) for name, each in few.items()},
+    f"{config.members * config.member_epochs} epochs": {
+      "panda": [one.accuracy for one in watched],
+      "caviar": list(map(best, caviar)),
+      "population": list(map(best, population)),
+    },
+  }
+  mean = lambda budget, name: float(np.mean(scores[budget][name]))
+  budgets = list(scores)
+  behind = np.array(scores[budgets[0]]["random"]) - np.array(scores[budgets[0]]["ASHA"])
+  ahead = np.array(scores[budgets[2]]["population"]) >= np.array(scores[budgets[2]]["caviar"])
+  row = lambda id, what, source, ours, bar, unit="": Claim(id, what, source, ours, bar, unit)
+  return Report(
+    [
+      row("R07", "ASHA: share of the whole budget", "at most a third",
+          float(np.mean([share_of_budget(each) for each in asha])), at_most(1 / 3), "%"),
+      row("R07", f"ASHA: mean points behind the best of {config.whole} whole trials",
+          "within 2", 100 * float(behind.mean()), at_most(2)),
+      row("R07", f"ASHA: seeds of {config.seeds_each} within 2 points", "all",
+          float((behind <= 0.02 + 1e-6).sum()), at_least(config.seeds_each)),
+      row("R08", "random less grid, mean points", "random is better",
+          100 * (mean(budgets[1], "random") - mean(budgets[1], "grid")), at_least(0)),
+      row("R08", "coarse to fine less random, mean points", "better",
+          100 * (mean(budgets[1], "coarse to fine") - mean(budgets[1], "random")), at_least(0)),
+      row("R10", f"seeds of {config.seeds_each} in which the population is as good as the caviar",
+          "7 of 10", float(ahead.sum()), at_least(0.7 * config.seeds_each)),
+      row("R10", "caviar less panda, mean points", "not given",
+          100 * (mean(budgets[2], "caviar") - mean(budgets[2], "panda")), at_least(0)),
+    ],
+    [
+      Picture(
+        "equal_budgets",
+        strips(scores),
+        "A mark is a seed, the line its group's mean. Within a panel all have the same budget, "
+        "except that ASHA takes a part of it.",
+      ),
+    ],
+  )  # fmt: skip
+
+
+def strips(scores: Mapping[str, Mapping[str, list[float]]]) -> Figure:
+  """The best accuracy of every seed by search, a panel for each budget."""
+  figure, grid = new_figure("Searches at equal budgets", 1, len(scores), panel_inches=(3.6, 3.4))
+  for axes, (budget, groups) in zip(grid[0], scores.items(), strict=True):
+    for place, (name, values) in enumerate(groups.items()):
+      spread = np.linspace(-0.18, 0.18, len(values))
+      look = stroke(place)
+      axes.plot(place + spread, values, look.marker, color=look.colour, label=name)
+      axes.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=INK, linewidth=1.6)
+    axes.set_xticks(range(len(groups)), list(groups), rotation=12)
+    label_axes(axes, "", "best validation accuracy" if axes is grid[0, 0] else "", budget)
+    axes.sharey(grid[0, 0])
+  return figure

@@ -1,0 +1,114 @@
+"""The rules of stopping, narrowing and breeding, on scores written by hand."""
+
+import math
+
+import pytest
+
+from research.sweep import breeding, narrowing, stopping
+from research.sweep.space import Choice, Range, Space
+from research.sweep.stopping import Progress
+from tests.tiny_experiment import Config
+
+RATE = Range("log", 1e-4, 1.0)
+SPACE = Space(Config(), {"learning_rate": RATE})
+
+
+def trials(*scores, status="running"):
+  return [Progress(number, own, status) for number, own in enumerate(scores)]
+
+
+def test_rungs_are_thirds_of_the_length():
+  assert stopping.rungs(81, most=99) == [1, 3, 9, 27]
+  assert stopping.rungs(50, most=2) == [6, 17]
+  assert stopping.rungs(2, most=9) == [1]
+
+
+def test_asha_keeps_the_best_third_of_those_that_came_so_far():
+  rule = stopping.asha([1, 3])
+  first = trials([0.5], [0.4])
+  assert [rule.verdict(first, trial) for trial in first] == ["pause", "pause"]  # a third of 2 is 0
+  three = trials([0.5], [0.4], [0.6])
+  assert rule.verdict(three, three[2]) == "go" and rule.verdict(three, three[0]) == "pause"
+  between = trials([0.5, 0.1], [0.4], [0.6])
+  assert rule.verdict(between, between[0]) == "go"  # nothing is judged between rungs
+
+
+def test_asha_promotes_a_paused_trial_when_others_turn_out_worse():
+  rule = stopping.asha([1, 3])
+  paused = trials([0.5], [0.4], status="paused")
+  assert rule.promoted(paused) is None
+  assert rule.promoted([*paused, Progress(2, [0.1], "paused")]) == 0
+  lost = [Progress(0, [-math.inf], "diverged"), *paused[1:], Progress(2, [0.1], "paused")]
+  assert rule.promoted(lost) == 1
+
+
+def test_halving_waits_for_all_of_a_rung():
+  rule = stopping.in_brackets([(range(3), [1])])
+  two = trials([0.5], [0.4], status="paused")
+  assert rule.promoted(two) is None
+  assert rule.promoted([*two, Progress(2, [0.7], "paused")]) == 2
+  assert rule.verdict(two, two[0]) == "pause"
+
+
+def test_hyperband_deals_every_trial_to_one_bracket():
+  brackets = stopping.hyperband_brackets(27, 50)
+  dealt = [number for numbers, _ in brackets for number in numbers]
+  assert dealt == list(range(50))
+  lengths = [len(rungs) for _, rungs in brackets]
+  assert lengths[:4] == [3, 2, 1, 0]  # from many short trials to a few whole ones
+
+
+def test_the_median_rule_compares_with_averages_of_others():
+  others = [[0.5] * 4] * 5
+  rule = lambda own: stopping.median_rule(10, trials(own, *others), Progress(0, own, "running"))
+  assert rule([0.1, 0.2, 0.3, 0.4]) == "stop" and rule([0.1, 0.6, 0.3, 0.4]) == "go"
+  assert rule([0.1]) == "go"  # the grace at the start
+
+
+def narrow(*finished):
+  values = [({"learning_rate": RATE.value(place)}, score) for place, score in finished]
+  space, decisions = narrowing.narrowed(SPACE, values)
+  after = space.distributions["learning_rate"]
+  return RATE.unit(after.low), RATE.unit(after.high), decisions["learning_rate"].split()[0]
+
+
+def test_a_round_lies_between_the_worse_neighbours_of_the_best():
+  low, high, word = narrow((0.1, 0), (0.3, 1), (0.4, 3), (0.5, 4), (0.55, 5), (0.7, 2), (0.9, 0))
+  assert word == "narrowed" and (low, high) == pytest.approx((0.3, 0.7))
+
+
+def test_what_was_never_tried_beyond_the_best_stays_in():
+  low, high, word = narrow((0.05, 0), (0.6, 1), (0.7, 3), (0.72, 4), (0.8, 5))
+  assert word == "narrowed" and low == pytest.approx(0.6) and high == pytest.approx(1.0)
+
+
+def test_a_best_trial_at_the_edge_moves_the_range_beyond_it():
+  low, high, word = narrow((0.2, 0), (0.5, 1), (0.7, 2), (0.8, 4), (0.97, 5))
+  assert word == "extended" and high > 1.05 and low > 0.5
+
+
+def test_a_choice_is_never_narrowed():
+  space = SPACE._replace(distributions={"width": Choice((3, 5))})
+  assert narrowing.narrowed(space, [({"width": 3}, 1.0)]) == (space, {})
+
+
+def test_the_worst_fifth_copies_the_best_fifth_and_varies_it():
+  values = [{"learning_rate": 0.01 * (1 + member)} for member in range(10)]
+  scores = {member: float(member) for member in range(10)}
+  copies = breeding.copies(SPACE, 0, 5, scores, values)
+  assert [copy.to for copy in copies] == [0, 1] and {copy.source for copy in copies} <= {8, 9}
+  for copy in copies:
+    factor = copy.values["learning_rate"] / values[copy.source]["learning_rate"]
+    assert factor == pytest.approx(0.8) or factor == pytest.approx(1.2)
+  assert copies == breeding.copies(SPACE, 0, 5, scores, values)
+  assert copies != breeding.copies(SPACE, 0, 6, scores, values)
+
+
+def test_breeding_stays_within_the_range_and_counts_the_diverged_as_worst():
+  values = [{"learning_rate": 1.0}] * 5
+  scores = {0: -math.inf, 1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
+  for interval in range(20):
+    (copy,) = breeding.copies(SPACE, 0, interval, scores, values)
+    assert copy.to == 0 and copy.source == 4 and 1e-4 <= copy.values["learning_rate"] <= 1.0
+  oneminus = Range("oneminus", 0.9, 0.999)
+  assert breeding.perturbed(oneminus, 0.99, 1.2) == pytest.approx(1 - 0.01 / 1.2)

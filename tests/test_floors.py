@@ -14,7 +14,7 @@ FLOORS = [
   ["research.lanes"],
   ["research.compile"],
   ["research.rl"],
-  ["research.learner", "research.carried"],
+  ["research.learner", "research.carried", "research.buckets"],
   ["research.models", "research.data", "research.figures", "research.analysis"],
   [
     "research.layers",

@@ -22,6 +22,7 @@ from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
 from research.config import config, static, traced
+from research.figures.functions import Panel, function_curves
 from research.figures.style import label_axes, legend_below, new_figure, stroke
 from research.lab.lab import Lab
 from research.layers.recurrent import Recurrent
@@ -241,6 +242,11 @@ def run(config: Config, lab: Lab) -> Report:
         "An error of length 1 at the last time flows back through the same text. Each time "
         "multiplies it by W' and tanh': it dies with small weights and explodes with large ones.",
       ),
+      Picture(
+        "tanh",
+        tanh_and_slope(),
+        "The slope is 1 at zero and falls fast: a saturated unit passes next to nothing back.",
+      ),
     ],
   )
 
@@ -263,6 +269,13 @@ def clipping(config: Config, runs: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
   grid[0, 1].set_ylim(0.3, 1e3)
   legend_below(figure)
   return figure
+
+
+def tanh_and_slope() -> Figure:
+  """The activation, and what it multiplies errors by."""
+  x = np.linspace(-4, 4, 161)
+  curves = {"tanh(a)": (x, np.tanh(x)), "its derivative 1 - tanh(a)^2": (x, 1 - np.tanh(x) ** 2)}
+  return function_curves([Panel("value", curves)], title="tanh and its derivative", x="a")
 
 
 def through_time(flows: dict[str, Array]) -> Figure:

@@ -12,7 +12,6 @@ CPU cores); the source's 500 passes are 4,000 updates, which have not been run t
 """
 
 import math
-from pathlib import Path
 
 import optax
 
@@ -61,10 +60,7 @@ def text_of(config: Config, seed: int) -> str:
   if not config.text:
     _, pairs = tasks.dates(config.characters // 8, seed)
     return "; ".join(source for source, _ in pairs)[: config.characters]
-  try:
-    return Path(config.text).expanduser().read_text("utf-8")[: config.characters]
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f"--text={config.text} cannot be read as UTF-8 text ({error})") from error
+  return language.text_of_file(config.text)[: config.characters]
 
 
 def run(config: Config, lab: Lab) -> Report:

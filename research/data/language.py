@@ -1,8 +1,19 @@
-"""Batches for language models from one long array of tokens."""
+"""Text for language models: a file of one's own, and batches from one long array of tokens."""
+
+from pathlib import Path
 
 import numpy as np
 
 from research.data.spec import Arrays
+from research.errors import UserError
+
+
+def text_of_file(path: str) -> str:
+  """What a text file holds; raises UserError where it cannot be read as UTF-8."""
+  try:
+    return Path(path).expanduser().read_text("utf-8")
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(f"--text={path} cannot be read as UTF-8 text ({error})") from error
 
 
 def windows(tokens: np.ndarray, length: int, stride: int) -> Arrays:

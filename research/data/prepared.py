@@ -13,6 +13,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -66,27 +67,53 @@ def _prepare(idx_set: IdxSet, data_dir: str | None, scratch: Path, tfds_dir: Pat
   return arrays
 
 
-def fetch(idx_set: IdxSet, data_dir: str | None, scratch: Path) -> Path:
-  """A folder with the four raw files, from the first source that serves them all unharmed."""
+class Published(Protocol):
+  """Raw files that are known by their digests, and who serves them."""
+
+  @property
+  def name(self) -> str:
+    """The name that users load them by."""
+
+  @property
+  def sha256(self) -> dict[str, str]:
+    """File name -> hexadecimal digest."""
+
+  @property
+  def downloads(self) -> tuple[sources.Source, ...]:
+    """Tried in this order, after the user's own files."""
+
+  def file_sizes(self) -> dict[str, int]:
+    """File name -> bytes."""
+
+
+def fetch(
+  published: Published,
+  data_dir: str | None,
+  scratch: Path,
+  instead: str = "another --dataset, such as digits, which needs none",
+) -> Path:
+  """A folder with the raw files, from the first source that serves them all unharmed.
+
+  Raises DataUnavailableError, which ends by saying what there is `instead`.
+  """
   own_folder = data_dir or os.environ.get("LINEAGE_DATA_DIR")
-  own = (sources.folder(Path(own_folder).expanduser(), idx_set.name),) if own_folder else ()
+  own = (sources.folder(Path(own_folder).expanduser(), published.name),) if own_folder else ()
   refusals = []
-  for index, source in enumerate((*own, *idx_set.downloads)):
-    print(f"{idx_set.name}: fetching from {source.title}", file=sys.stderr)
+  for index, source in enumerate((*own, *published.downloads)):
+    print(f"{published.name}: fetching from {source.title}", file=sys.stderr)
     desk, raw = scratch / f"source-{index}", scratch / f"raw-{index}"
     desk.mkdir()
     raw.mkdir()
     try:
-      sources.collect(source, desk, idx_set.file_sizes(), idx_set.sha256, raw)
+      sources.collect(source, desk, published.file_sizes(), published.sha256, raw)
       return raw
     except sources.SourceError as error:
       refusals.append(f"{source.title}: {error}")
-      print(f"{idx_set.name}: not from there: {error}", file=sys.stderr)
-  names = ", ".join(idx_set.sha256)
+      print(f"{published.name}: not from there: {error}", file=sys.stderr)
+  names = ", ".join(published.sha256)
   raise DataUnavailableError(
-    f"data set {idx_set.name} could not be had. Tried {' | '.join(refusals)}. Ways out: "
-    f"--data_dir=FOLDER that holds {names} (raw or .gz); a network; or another --dataset, "
-    "such as digits, which needs none"
+    f"data set {published.name} could not be had. Tried {' | '.join(refusals)}. Ways out: "
+    f"--data_dir=FOLDER that holds {names} (raw or .gz); a network; or {instead}"
   )
 
 

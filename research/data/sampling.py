@@ -5,6 +5,7 @@ batch, so that a device can ask for its own share only, and a position at or bey
 is padding: it repeats an example with weight 0.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -40,6 +41,15 @@ def with_replacement(batch_size: int) -> Sampler:
 def in_order(batch_size: int) -> Sampler:
   """The examples as they stand, over and over: for batches that continue each other."""
   return Sampler(batch_size, lambda key, examples, numbers: numbers % examples)
+
+
+def in_blocks(batch_size: int) -> Sampler:
+  """Batches of neighbours, in a new order each epoch: for data sorted by length.
+
+  Where the blocks begin is drawn anew each epoch, so that the same examples do not meet again; the
+  last block goes on with the first examples.
+  """
+  return Sampler(batch_size, functools.partial(_in_blocks, batch_size))
 
 
 def without_data() -> Sampler:
@@ -83,6 +93,17 @@ def _by_epoch(
   touched = 2 + (numbers.shape[0] - 1) // examples
   orders = jnp.stack([in_order(epochs.min() + ahead) for ahead in range(touched)])
   return jnp.take_along_axis(orders, (epochs - epochs.min())[None], axis=0)[0]
+
+
+def _in_blocks(
+  batch_size: int, key: Key[Array, ""], examples: int, numbers: Int[Array, " batch"]
+) -> Int[Array, " batch"]:
+  blocks = -(-examples // batch_size)
+  number, place = numbers // batch_size, numbers % batch_size  # a batch is one block
+  epoch_key = jax.random.fold_in(key, number[0] // blocks)
+  block = shuffled(epoch_key, number % blocks, blocks)
+  first = jax.random.randint(jax.random.fold_in(epoch_key, 1), (), 0, examples)
+  return (first + block * batch_size + place) % examples
 
 
 ROUNDS = 6

@@ -1,4 +1,4 @@
-"""Where raw files come from: the user's folder, the original hosts, the npm and Debian packages.
+"""Where raw files come from: the user's folder, the original hosts, npm, Debian and PyPI packages.
 
 A source only brings candidates; `collect` judges them all by size and SHA-256, so that a source
 needs no trust. Whatever keeps a source from serving is a `SourceError` with a short reason, and
@@ -13,6 +13,7 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import tarfile
 import threading
 import zlib
@@ -109,6 +110,28 @@ def debian_package(package: str) -> Source:
     return sorted((scratch / "unpacked/usr/share/datasets").glob("*"))
 
   return Source(f"the Debian package {package}", fetch)
+
+
+def wheels(requirements: tuple[str, ...]) -> Source:
+  """Whole wheels from the Python package index, such as django==5.2.19, brought by pip."""
+
+  def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    # Only their files are of interest, so it does not matter on which Python they would run.
+    _run(
+      [
+        *pip,
+        "--no-deps",
+        "--only-binary=:all:",
+        "--ignore-requires-python",
+        "--dest=.",
+        *requirements,
+      ],
+      scratch,
+    )
+    return [scratch]
+
+  return Source("the Python package index", fetch)
 
 
 def collect(

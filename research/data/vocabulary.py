@@ -30,13 +30,13 @@ class Vocabulary(NamedTuple):
     return np.array([number.get(token, UNKNOWN) for token in tokens], np.int32)
 
   def decode(self, numbers: Iterable[int]) -> list[str]:
-    """Tokens up to the end mark, without padding."""
+    """Tokens up to the end mark, without padding; numbers that name none are unknown."""
     tokens = []
     for number in numbers:
       if number == END:
         break
       if number not in (PADDING, BEGIN):
-        tokens.append(self.tokens[number])
+        tokens.append(self.tokens[number if number < len(self) else UNKNOWN])
     return tokens
 
   def to_json(self) -> str:

@@ -159,6 +159,7 @@ class RecurrentStack(nn.Module):
     cell: one of `CELLS`.
     bidirectional: whether each layer runs in both directions, outputs side by side.
     dropout: rate between layers.
+    reverse: whether time runs backwards, where it runs in one direction.
   """
 
   hidden: int
@@ -166,6 +167,7 @@ class RecurrentStack(nn.Module):
   cell: str = "lstm"
   bidirectional: bool = False
   dropout: float | Float[Array, ""] = 0.0
+  reverse: bool = False
 
   @nn.compact
   def __call__(
@@ -177,7 +179,7 @@ class RecurrentStack(nn.Module):
   ) -> tuple[Float[Array, "batch time outputs"], tuple[Carry, ...]]:
     """The top layer's outputs, and the last carry of every layer and direction in turn."""
     last: list[Carry] = []
-    directions = (False, True) if self.bidirectional else (False,)
+    directions = (False, True) if self.bidirectional else (self.reverse,)
     for layer in range(self.layers):
       outputs = []
       for reverse in directions:

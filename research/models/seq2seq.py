@@ -45,6 +45,8 @@ class Seq2Seq(nn.Module):
     bidirectional: whether the encoder reads in both directions; its two last states then pass
       through a dense layer with tanh to become the decoder's first.
     dropout: rate between layers.
+    backwards: whether an encoder of one direction reads from the end, as Sutskever et al. 2014 have
+      it in section 3.3.
   """
 
   source_vocabulary: int
@@ -56,13 +58,14 @@ class Seq2Seq(nn.Module):
   attention: bool = False
   bidirectional: bool = False
   dropout: float | Float[Array, ""] = 0.0
+  backwards: bool = False
 
   def setup(self) -> None:
     """The parts."""
     self.source_embedding = nn.Embed(self.source_vocabulary, self.embedding)
     self.target_embedding = nn.Embed(self.target_vocabulary, self.embedding)
     self.encoder = RecurrentStack(
-      self.hidden, self.layers, self.cell, self.bidirectional, self.dropout
+      self.hidden, self.layers, self.cell, self.bidirectional, self.dropout, self.backwards
     )
     self.decoder = [Recurrent(self.hidden, self.cell) for _ in range(self.layers)]
     self.drop = Dropout(self.dropout)

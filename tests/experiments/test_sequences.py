@@ -8,12 +8,16 @@ import pytest
 from experiments.sequences import (
   attention_lessons,
   backprop_through_time,
+  character_model,
   dates,
   long_lag,
   reversal,
+  translation,
 )
 from research.config import replace
-from research.data import tasks
+from research.data import sentences, tasks
+from research.errors import UserError
+from research.lab.fit import Fit
 from research.optimizers import Optimizer
 from tests.experiments.without_a_lab import FakeLab, failed
 
@@ -55,17 +59,22 @@ def test_attention_lessons():
 
 
 def test_a_reversed_map_is_the_alignment_and_a_straight_one_is_not():
-  mirror = np.eye(6)[None, ::-1]
-  assert reversal.alignment(mirror, 6) == 1
-  assert reversal.alignment(np.eye(6)[None], 6) == 0
+  mirror, config = np.eye(6)[None, ::-1], reversal.Config(longest=6)
+  reversed_places = reversal.TASKS["reversal"].looks_at(config)
+  assert reversal.alignment(mirror, reversed_places) == 1
+  assert reversal.alignment(np.eye(6)[None], reversed_places) == 0
+  assert reversal.alignment(np.eye(6)[None], reversal.TASKS["copy"].looks_at(config)) == 1
 
 
-@pytest.mark.parametrize("module", [reversal, dates])
-def test_all_nets_of_an_experiment_take_its_batches(module):
+@pytest.mark.parametrize("task", ["dates", *reversal.TASKS])
+def test_all_nets_of_an_experiment_take_its_batches(task):
+  module = dates if task == "dates" else reversal
   config = module.Config(embedding=4, hidden=8, features=8, optimizer=Optimizer("sgd", 0.1))
   if module is reversal:
-    config = replace(config, {"longest": 6})
-    data = tasks.reversal(4, 0, (1, 6), longest=6)
+    config = replace(config, {"longest": 6, "task": task})
+    data = reversal.TASKS[task].data(config, 4, 0, False)
+    lengths = [leaf.shape[0] for leaf in reversal.example(config)]
+    assert lengths == [data["source"].shape[1], data["target"].shape[1] - 1]
   else:
     data, _ = tasks.dates(4, 0)
   for learner in module.LEARNERS.values():
@@ -84,3 +93,72 @@ def test_the_long_lags_net_learns_a_short_one():
   for _ in range(60):
     state, metrics = step(config, state, data)
   assert float(metrics["accuracy"]) == 1
+
+
+def test_a_files_last_tenth_is_held_out(tmp_path):
+  path = tmp_path / "text.txt"
+  path.write_text("0123456789" * 10, "utf-8")
+  train, test = character_model.text_of(character_model.Config(text=str(path)), 0)
+  assert train + test == path.read_text() and len(test) == 10
+  with pytest.raises(UserError, match="cannot be read"):
+    character_model.text_of(character_model.Config(text=str(tmp_path / "none")), 0)
+
+
+def test_a_text_that_repeats_itself_costs_few_bits():
+  train, test = "the same line again\n" * 50, "the same line again\n" * 5
+  noise = "".join(map(chr, np.random.default_rng(0).integers(97, 123, 100)))
+  compress = __import__("lzma").compress
+  assert character_model.pressed_bits(compress, train, test) < 1
+  assert character_model.pressed_bits(compress, train, noise) > 4
+  characters = character_model.vocabulary(train)
+  known, unseen = characters.encode(train), characters.encode(test)
+  bits = [character_model.counted_bits(known, unseen, len(characters), n) for n in (1, 2, 5)]
+  assert bits[0] > bits[1] > bits[2] and bits[2] < 0.2
+
+
+def test_the_language_model_writes_lines_of_its_own_characters():
+  config = character_model.Config(vocabulary=12, embedding=3, hidden=5, batch_size=2)
+  characters = character_model.vocabulary("abc\n", most=8)
+  state = jax.jit(character_model.learner.init)(config, jax.random.key(0))
+  fit = Fit("text", config, state, [], lambda: state)
+  lines = character_model.written(config, fit, characters, FakeLab(), 1.0)
+  assert len(lines) == 10 and set("".join(lines)) <= set("abc")
+  assert len(set(lines)) > 1 and lines == character_model.written(
+    config, fit, characters, FakeLab(), 1.0
+  )
+
+
+PAIRS = [
+  sentences.Pair(["open", "file", str(number)], ["ouvrir", "le", "fichier", str(number)])
+  for number in range(20)
+]
+
+
+def test_pairs_that_are_too_few_are_refused(tmp_path):
+  path = tmp_path / "pairs.tsv"
+  path.write_text("Go now.\tVa !\n", "utf-8")
+  with pytest.raises(UserError, match="1 pairs of 2 to 16 words are too few"):
+    translation.pairs_of(translation.Config(pairs=str(path)))
+
+
+def test_a_net_translates_greedily_and_with_a_beam():
+  config = translation.Config(vocabulary=30, embedding=3, hidden=4, features=8)
+  read, write = (translation.tokeniser(config, [pair[side] for pair in PAIRS]) for side in (0, 1))
+  assert translation.lengths_of(PAIRS, read, write) == (3, 6)
+  data = sentences.arrays_of(PAIRS, read, write, (3, 6))
+  batch = {name: jnp.asarray(array[:4]) for name, array in data.items()}
+  learner = translation.LEARNERS["GRU with attention"]
+  state = jax.jit(learner.init)(config, jax.random.key(0))
+  _, metrics = jax.eval_shape(learner.step, config, state, batch)
+  assert set(metrics) == {"loss", "accuracy"}
+  fit = Fit("fit", config, state, [], lambda: state)
+  model = translation.MODELS["GRU with attention"](config)
+  for width in (1, 2):
+    rows = translation.written(model, fit, data["source"][:4], 6, width, batch=2)
+    assert rows.shape == (4, 6)
+    assert all(isinstance(word, str) for word in write.decode(rows[0]))
+
+
+def test_d2ls_bleu_is_a_mean_over_sentences():
+  go = ["va", "!"]
+  assert translation.mean_d2l([go, ["x"]], [go, go]) == 0.5

@@ -87,3 +87,20 @@ def test_an_evaluation_batch_is_in_order_and_padded_at_the_end():
 def test_a_learner_that_makes_its_own_experience_gets_empty_batches():
   sampler = sampling.without_data()
   assert sampling.batch_at(sampler, {}, KEY, jnp.int32(5), jnp.arange(1), padded=True) == {}
+
+
+@pytest.mark.parametrize("examples", [12, 14])
+def test_blocks_are_neighbours_and_together_an_epoch(examples):
+  sampler, size, blocks = sampling.in_blocks(4), 4, -(-examples // 4)
+  epochs = []
+  for epoch in range(4):
+    batches = [
+      np.asarray(sampler.indices(KEY, examples, (epoch * blocks + block) * size + jnp.arange(size)))
+      for block in range(blocks)
+    ]
+    assert all(((batch[1:] - batch[:-1]) % examples == 1).all() for batch in batches)
+    assert set(np.concatenate(batches)) == set(range(examples))
+    epochs.append(np.concatenate(batches).tobytes())
+  assert len(set(epochs)) == 4
+  share = sampler.indices(KEY, examples, 4 * 5 + jnp.arange(2, 4))
+  np.testing.assert_array_equal(share, sampler.indices(KEY, examples, 4 * 5 + jnp.arange(4))[2:])

@@ -1,0 +1,236 @@
+"""How surprising is real text? An LSTM beside five-grams and file compressors (S01, S04).
+
+A language model gives every character a probability after those before it; exp of the mean negative
+log-likelihood on text that was held out is the perplexity (1 for a prophet, the vocabulary's size
+for one who knows nothing), and its logarithm to the base 2 the bits per character to which a coder
+could press the text. The LSTM is trained by truncated back-propagation with its carries handed on.
+Beside it stand an interpolated Kneser-Ney five-gram (Chen and Goodman 1999) on the same
+characters, and what gzip and lzma need for the held-out text behind the training text.
+
+The text is what seven open-source packages say to their users in English (456,000 characters,
+`research/data/catalogues.py`), lines in random order, or a file of one's own, of which the last
+tenth is held out.
+
+    python launch.py --experiment=character_model --text=FILE
+
+Expected: TO BE MEASURED.
+"""
+
+import gzip
+import lzma
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from research.carried import carried
+from research.config import config, part, static, traced
+from research.data import catalogues, language, sampling
+from research.data.vocabulary import MARKS, Vocabulary, vocabulary
+from research.errors import UserError
+from research.figures.curves import draw_curve, series
+from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
+from research.figures.texts import text_columns
+from research.lab.files import write_atomically
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.models import ngrams
+from research.models.decoding import Marks, sample
+from research.models.language_model import LanguageModel
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_most
+
+
+@config
+class Config:
+  """The text and the net."""
+
+  text: str = static("", "a UTF-8 text file; nothing for what programs say")
+  vocabulary: int = static(128, "room for different characters, marks included", at_least=8)
+  cell: str = static("lstm", "the recurrent cell", choices=("rnn", "gru", "lstm"))
+  embedding: int = static(64, "features of a character; 0 for one-hot", at_least=0)
+  hidden: int = static(256, "units", at_least=1)
+  layers: int = static(1, "recurrent layers", at_least=1)
+  times: int = static(64, "characters through which gradients flow", at_least=1)
+  dropout: float = traced(0.1, "rate on the embedding and the outputs", at_least=0, below=1)
+  clip: float = traced(1.0, "longest gradient", above=0)
+  optimizer: Optimizer = part(Optimizer("adam", 4e-3, schedule="cosine"))
+  batch_size: int = static(16, "strands of text", at_least=1)
+  steps: int = static(6000, "updates; fifteen passes over the packages' text", at_least=1)
+
+
+def network(config: Config) -> LanguageModel:
+  """The recurrent language model."""
+  sizes = (config.vocabulary, config.embedding, config.hidden, config.layers, config.cell)
+  return LanguageModel(*sizes, dropout=config.dropout)
+
+
+learner = carried(
+  network,
+  lambda config: optax.chain(
+    optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+  ),
+  lambda config: config.batch_size,
+)
+STRETCH = 2048  # characters; the held-out text is read from a carry of zero at every so many
+ORDERS = range(1, 6)
+MOST_BITS_SHOWN = 4
+
+
+def text_of(config: Config, seed: int) -> tuple[str, str]:
+  """The text to learn and the text that is held out."""
+  if config.text:
+    text = language.text_of_file(config.text)
+  else:
+    lines = [" ".join(english.split()) for english, _ in catalogues.load()]
+    order = np.random.default_rng(seed).permutation(len(lines))
+    text = "\n".join(lines[index] for index in order)
+  end = len(text) * 9 // 10
+  return text[:end], text[end:]
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """The fit; what counting and compressing make of the same text; what the net writes."""
+  train, test = text_of(config, lab.seed)
+  characters = vocabulary(train, most=config.vocabulary - len(MARKS))
+  write_atomically(lab.folder / "characters.json", characters.to_json())
+  known, unseen = characters.encode(train), characters.encode(test)
+  try:
+    data = language.partition(known, config.batch_size, config.times)
+    held_out = language.windows(unseen, STRETCH, STRETCH)
+  except ValueError as error:
+    raise UserError(f"the text is too short: {error}") from error
+  epoch = len(data["target"]) // config.batch_size
+  fit = lab.fit(
+    "text",
+    config,
+    Training(
+      learner,
+      data,
+      sampling.in_order(config.batch_size),
+      steps=config.steps,
+      evaluate={"test": held_out},
+      evaluate_every=epoch,
+      log_every=epoch,
+      evaluation_batch_size=32,
+    ),
+  )
+  counted = {order: counted_bits(known, unseen, len(characters), order) for order in ORDERS}
+  pressed = {
+    "gzip": pressed_bits(lambda data: gzip.compress(data, 9), train, test),
+    "lzma": pressed_bits(lambda data: lzma.compress(data, preset=9), train, test),
+  }
+  bits = fit.last("test/loss") / math.log(2)
+  best = max(ORDERS)
+  size = f"{len(test):,} held-out characters"
+  return Report(
+    [
+      Claim(
+        "S01",
+        f"perplexity of {size}: {config.cell} of {config.hidden} units (the bar is a smoothed "
+        f"{best}-gram's)",
+        f"below the {best}-gram's (proposed)",
+        2**bits,
+        at_most(round(2 ** counted[best], 3)),
+      ),
+      Claim(
+        "S01",
+        f"bits per character of the same (the bar is lzma's; gzip needs {pressed['gzip']:.2f})",
+        "below a file compressor's (proposed)",
+        bits,
+        at_most(round(pressed["lzma"], 3)),
+      ),
+    ],
+    [
+      Picture(
+        "bits",
+        bits_over_time(fit, counted, pressed),
+        "Each order of counting helps less than the one before. The net passes them all and the "
+        "compressors, which see nothing but repetitions.",
+      ),
+      Picture(
+        "written",
+        text_columns(
+          {
+            f"temperature {temperature:g}": written(config, fit, characters, lab, temperature)
+            for temperature in (0.3, 0.6, 1.0)
+          },
+          title="What the net says",
+        ),
+        "Lines drawn from the model, each begun behind the end of a line. At a low temperature "
+        "they are safe and alike; at 1 they are as varied as the text, and less often right.",
+      ),
+    ],
+  )
+
+
+def counted_bits(known: np.ndarray, unseen: np.ndarray, size: int, order: int) -> float:
+  """Bits per character of the unseen text for an n-gram model of the known one."""
+  likelihood = ngrams.log_likelihoods(ngrams.count(known, size, order), unseen)
+  return float(-likelihood.mean() / math.log(2))
+
+
+def pressed_bits(compress: Callable[[bytes], bytes], train: str, test: str) -> float:
+  """Bits per character by which a compressed file grows when the held-out text is added."""
+  both, one = (len(compress(text.encode())) for text in (train + test, train))
+  return 8 * (both - one) / len(test)
+
+
+def written(
+  config: Config, fit: Fit, characters: Vocabulary, lab: Lab, temperature: float
+) -> list[str]:
+  """Ten lines of the net's own, of up to 100 characters."""
+  model, params, lines = network(config), {"params": fit.state.params}, 10
+  (newline,) = characters.encode("\n")
+
+  def following(carries: tuple, token: jax.Array) -> tuple[jax.Array, tuple]:
+    logits, carries = model.apply(params, token[:, None], carries)
+    number = jnp.arange(config.vocabulary)
+    is_character = (number >= len(MARKS)) & (number < len(characters))
+    return jnp.where(is_character[None], logits[:, 0], -jnp.inf), carries
+
+  carries = jax.tree.map(lambda leaf: jnp.zeros((lines, leaf.shape[1])), fit.state.carries)
+  draw = jax.jit(
+    lambda key: sample(following, carries, lines, Marks(newline, newline), 100, key, temperature)
+  )
+  rows = draw(lab.key("written"))
+  return ["".join(characters.decode(row)).rstrip("\n") for row in np.asarray(rows)]
+
+
+def bits_over_time(fit: Fit, counted: dict[int, float], pressed: dict[str, float]) -> Figure:
+  """Bits per character of held-out and training text over the updates, and what others need."""
+  figure, grid = new_figure("How surprising is real text?", panel_inches=(7.0, 4.0))
+  axes = grid[0, 0]
+  for index, (name, key) in enumerate(
+    {"net, held-out text": "test/loss", "net, training text": "train/loss"}.items()
+  ):
+    steps, nats = series(fit.history, key)
+    draw_curve(axes, steps, nats / math.log(2), name=name, look=stroke(index))
+  for order, bits in counted.items():
+    label_line(axes, f"{order}-gram", bits, is_inside=False)
+  for name, bits in pressed.items():
+    label_line(axes, name, bits, is_inside=True)
+  axes.set_ylim(1, MOST_BITS_SHOWN)
+  label_axes(axes, "step", "bits per character")
+  legend_below(figure)
+  return figure
+
+
+def label_line(axes: Axes, name: str, bits: float, *, is_inside: bool) -> None:
+  """A level line with its name at its right end, on it or behind it."""
+  if bits < MOST_BITS_SHOWN:
+    axes.axhline(bits, color="#777777", linewidth=0.9, linestyle="--" if is_inside else "-")
+    axes.annotate(
+      name,
+      (0.99 if is_inside else 1.01, bits),
+      xycoords=("axes fraction", "data"),
+      fontsize=9,
+      color=INK,
+      ha="right" if is_inside else "left",
+      va="bottom" if is_inside else "center",
+    )

@@ -1,0 +1,149 @@
+"""What length costs: a Transformer layer and a GRU layer on ever longer sequences (S12, S13).
+
+Vaswani et al. 2017, table 1: self-attention takes n^2 d multiplications for n tokens of d features
+and one step in sequence, recurrence n d^2 and n steps. So attention's share per token grows with n,
+and the GRU's does not; but the GRU has to wait for every token before the next, with products that
+are small. Multiplications are counted from the program; times are of forward and backward pass
+together, on this machine, and are a finding, not a claim.
+
+    python launch.py --experiment=cost_of_length
+
+Expected: TO BE MEASURED.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.config import config, static
+from research.figures.functions import Panel, function_curves
+from research.flops import flops
+from research.lab.lab import Lab
+from research.layers.attention import key_mask
+from research.layers.recurrent import Recurrent
+from research.layers.transformer import EncoderLayer
+from research.report import Claim, Picture, Report, equals
+
+Tokens = Float[Array, "batch places features"]
+
+
+@config
+class Config:
+  """The layers, and what they are fed."""
+
+  lengths: tuple[int, ...] = static((16, 32, 64, 128, 256, 512, 1024), "tokens", at_least=1)
+  features: int = static(64, "features of a token, a multiple of 4", at_least=4)
+  batch_size: int = static(4, "sequences at once", at_least=1)
+  repeats: int = static(7, "times that each is timed; the median counts", at_least=1)
+
+
+class Attending(nn.Module):
+  """An encoder layer of four heads."""
+
+  @nn.compact
+  def __call__(self, x: Tokens) -> Tokens:
+    """The same shape."""
+    everything = key_mask(jnp.ones(x.shape[:2], bool))
+    return EncoderLayer(x.shape[-1], 4, 2 * x.shape[-1])(x, everything)[0]
+
+
+class Remembering(nn.Module):
+  """A GRU layer."""
+
+  @nn.compact
+  def __call__(self, x: Tokens) -> Tokens:
+    """The same shape."""
+    return Recurrent(x.shape[-1], "gru")(x)[0]
+
+
+LAYERS: dict[str, Callable[[], nn.Module]] = {"Transformer layer": Attending, "GRU": Remembering}
+
+
+def program(layer: nn.Module, x: Tokens) -> tuple[Callable[..., Array], Array]:
+  """A training step without its update, and the parameters it is given."""
+  params = jax.jit(layer.init)(jax.random.key(0), x)
+  return jax.grad(lambda params, x: jnp.mean(jnp.square(layer.apply(params, x)))), params
+
+
+def products_per_token(layer: nn.Module, x: Tokens) -> float:
+  """Multiplications and additions of a step in matrix products, over the tokens."""
+  step, params = program(layer, x)
+  return flops(jax.make_jaxpr(step)(params, x).jaxpr) / (x.shape[0] * x.shape[1])
+
+
+def microseconds_per_token(layer: nn.Module, x: Tokens, repeats: int) -> float:
+  """The median time of a compiled step, over the tokens."""
+  step, params = program(layer, x)
+  compiled = jax.jit(step)
+  jax.block_until_ready(compiled(params, x))
+  seconds = []
+  for _ in range(repeats):
+    started = time.perf_counter()
+    jax.block_until_ready(compiled(params, x))
+    seconds.append(time.perf_counter() - started)
+  return 1e6 * statistics.median(seconds) / (x.shape[0] * x.shape[1])
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Both layers at every length."""
+  inputs = [
+    jax.random.normal(lab.key("input"), (config.batch_size, length, config.features))
+    for length in config.lengths
+  ]
+  counted = {
+    name: [products_per_token(layer(), x) for x in inputs] for name, layer in LAYERS.items()
+  }
+  timed = {
+    name: [microseconds_per_token(layer(), x, config.repeats) for x in inputs]
+    for name, layer in LAYERS.items()
+  }
+  n = 64
+  at = lambda layer, length: products_per_token(
+    layer(), jnp.zeros((1, length, config.features), jnp.float32)
+  )
+  attended = [at(Attending, length) for length in (n, 2 * n, 4 * n)]
+  return Report(
+    [
+      Claim(
+        "S12",
+        "products per token that twice the length adds, over what the length itself added",
+        "2: n d per token",
+        (attended[2] - attended[1]) / (attended[1] - attended[0]),
+        equals(2),
+      ),
+      Claim(
+        "S12",
+        "GRU: products per token at four times the length, over those at the length",
+        "1: d^2 per token",
+        at(Remembering, 4 * n) / at(Remembering, n),
+        equals(1),
+      ),
+    ],
+    [
+      Picture(
+        "cost",
+        cost(config, counted, timed),
+        "Left: the Transformer's products per token are constant until the sequence is about as "
+        "long as a token is wide, then grow with it; the GRU's stay. Right: the time per token.",
+      )
+    ],
+  )
+
+
+def cost(config: Config, counted: dict[str, list[float]], timed: dict[str, list[float]]) -> Figure:
+  """Products and time per token against the length."""
+  curves = lambda values: {name: (config.lengths, found) for name, found in values.items()}
+  return function_curves(
+    [
+      Panel("operations per token", curves(counted), "counted", log="xy"),
+      Panel("time per token (µs)", curves(timed), "measured here", log="xy"),
+    ],
+    title=f"A training step of one layer, {config.features} features",
+    x="tokens in the sequence",
+  )

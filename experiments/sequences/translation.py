@@ -1,0 +1,295 @@
+"""English into French: GRU, GRU with attention, Transformer, and two that learn little (S07-S13).
+
+The models of Cho et al. 2014, Bahdanau et al. 2015 and Vaswani et al. 2017 (norms before the
+sublayers) on some 9,700 sentence pairs of 2 to 16 words, taken from the translation catalogues of
+seven open-source packages (`research/data/catalogues.py`), or on pairs of one's own. Beside them
+stand the source as it is, and its words replaced one by one with the dictionary of Brown et al.'s
+model 1. A tenth of the pairs is for the test; none of its sources is in training. BLEU is
+Papineni's over the whole test, to 4-grams, on lower-case words; decoding is greedy and with a beam
+of four. Tokens are words, or byte pairs (`--tokens=pieces`). It is software's language, of which
+much recurs, so these numbers compare with each other and with nothing else.
+
+    python launch.py --experiment=translation --pairs=FILE
+
+Expected: TO BE MEASURED.
+"""
+
+import functools
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+from research.analysis.bleu import corpus_bleu, d2l_bleu
+from research.batch import pair_inputs
+from research.buckets import bucketed
+from research.config import config, part, static, traced
+from research.data import byte_pairs, catalogues, sampling, sentences
+from research.data.sentences import Pair, Tokeniser, Words
+from research.data.vocabulary import BEGIN, END
+from research.errors import UserError
+from research.figures.attention import Map, attention_maps
+from research.figures.curves import compare_curves
+from research.figures.style import label_axes, new_figure, stroke
+from research.figures.texts import text_columns
+from research.lab.files import write_atomically
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.learner import supervised
+from research.losses import token_cross_entropy
+from research.metrics import token_accuracy
+from research.models import word_by_word
+from research.models.decoding import Marks, beam, greedy
+from research.models.seq2seq import Seq2Seq
+from research.models.transformer import Transformer
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+
+
+@config
+class Config:
+  """Sentences, nets, training."""
+
+  pairs: str = static("", "UTF-8 file, a text, a tab and its translation a line; or the packages'")
+  longest: int = static(16, "words of the longest sentences", at_least=2)
+  tokens: str = static("words", "what is read and written", choices=("words", "pieces"))
+  vocabulary: int = static(2400, "different tokens on either side, marks included", at_least=8)
+  embedding: int = static(96, "features of a token in the recurrent nets", at_least=1)
+  hidden: int = static(192, "units of the recurrent nets", at_least=1)
+  features: int = static(128, "features of the Transformer, a multiple of 8", at_least=8)
+  dropout: float = traced(0.2, "rate in the Transformer", at_least=0, below=1)
+  clip: float = traced(1.0, "longest gradient", above=0)
+  optimizer: Optimizer = part(Optimizer("adam", 2e-3, schedule="cosine"))
+  batch_size: int = static(64, "sentences per step", at_least=1)
+  beam: int = static(4, "beginnings that are kept while decoding", at_least=1)
+  steps: int = static(2000, "updates of each net; fifteen passes over the packages'", at_least=1)
+
+
+PLACES = 64  # for which the Transformer has positions; the most tokens of a sentence
+
+
+def recurrent(config: Config, *, attention: bool) -> nn.Module:
+  """GRUs of one layer, the encoder's reading both ways."""
+  sizes = (config.vocabulary, config.vocabulary, config.embedding, config.hidden)
+  return Seq2Seq(*sizes, attention=attention, bidirectional=True)
+
+
+def transformer(config: Config) -> nn.Module:
+  """Two layers of four heads, norms before the sublayers."""
+  sizes = (2, config.features, 4, 2 * config.features, PLACES)
+  vocabularies = (config.vocabulary, config.vocabulary)
+  return Transformer(*vocabularies, *sizes, pre_norm=True, dropout=config.dropout)
+
+
+MODELS: dict[str, Callable[[Config], nn.Module]] = {
+  "GRU": functools.partial(recurrent, attention=False),
+  "GRU with attention": functools.partial(recurrent, attention=True),
+  "Transformer": transformer,
+}
+# Half of a batch would be padding without them: the sentences have five or six words on average.
+BUCKETS = ({"source": 4, "target": 8}, {"source": 8, "target": 13})
+TOKENS = jax.ShapeDtypeStruct((4,), jnp.int32)
+LEARNERS = {
+  name: bucketed(
+    supervised(
+      model,
+      token_cross_entropy,
+      lambda config: (TOKENS, TOKENS),
+      lambda config: optax.chain(
+        optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+      ),
+      metrics={"accuracy": token_accuracy},
+      inputs=pair_inputs,
+    ),
+    BUCKETS,
+  )
+  for name, model in MODELS.items()
+}
+IDS = {"GRU": "S07", "GRU with attention": "S11", "Transformer": "S13"}
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """Each net on the same pairs, then what everyone writes for the test's sources."""
+  parts = sentences.divided(pairs_of(config), lab.seed)
+  sides = ([pair.source for pair in parts.train], [pair.target for pair in parts.train])
+  read, write = (tokeniser(config, side) for side in sides)
+  for name, tokens in (("source", read), ("target", write)):
+    write_atomically(lab.folder / f"{name}_tokens.json", tokens.to_json())
+  lengths = lengths_of([*parts.train, *parts.validation, *parts.test], read, write)
+  train, validation, test = (
+    sentences.arrays_of(pairs, read, write, lengths)
+    for pairs in (sentences.by_length(parts.train), parts.validation, parts.test)
+  )
+  every = max(1, config.steps // 8)
+  fits = {
+    name: lab.fit(
+      name,
+      config,
+      Training(
+        learner,
+        train,
+        sampling.in_blocks(config.batch_size),
+        steps=config.steps,
+        evaluate={"validation": validation},
+        evaluate_every=every,
+        log_every=every,
+        evaluation_batch_size=250,
+      ),
+    )
+    for name, learner in LEARNERS.items()
+  }
+  dictionary = word_by_word.learn(*sides)
+  texts = {
+    "as it is": [pair.source for pair in parts.test],
+    "dictionary": [word_by_word.translate(dictionary, pair.source) for pair in parts.test],
+  }
+  for name, fit in fits.items():
+    model = MODELS[name](config)
+    for decoding, width in (("greedy", 1), ("beam", config.beam)):
+      rows = written(model, fit, test["source"], lengths[1], width)
+      texts[f"{name}, {decoding}"] = [write.decode(row) for row in rows]
+  references = [pair.target for pair in parts.test]
+  bleu = {name: corpus_bleu(found, references) for name, found in texts.items()}
+  size = f"BLEU on {len(references):,} sentences never seen"
+  claims = [
+    Claim(
+      IDS[name],
+      f"{name}, beam: {size}; greedily {bleu[f'{name}, greedy']:.1%}, unchanged "
+      f"{bleu['as it is']:.1%} (the bar is the dictionary's)",
+      "above word by word (proposed)",
+      bleu[f"{name}, beam"],
+      at_least(round(bleu["dictionary"], 4)),
+      "%",
+    )
+    for name in MODELS
+  ]
+  gain = bleu["GRU with attention, beam"] - bleu["GRU, beam"]
+  claims += [
+    Claim("S11", "what attention adds to the GRU's BLEU", "> 0", gain, at_least(0.0), "%"),
+    Claim(
+      "S08",
+      "GRU with attention, beam: mean of d2l's BLEU (k = 2) over the sentences",
+      "1, 1, 0.658, 1 on four that were learnt (d2l)",
+      mean_d2l(texts["GRU with attention, beam"], references),
+      at_least(mean_d2l(texts["dictionary"], references)),
+    ),
+  ]
+  return Report(
+    claims,
+    [
+      Picture("bleu", bars(bleu), "TO BE WRITTEN"),
+      Picture(
+        "validation",
+        compare_curves(
+          {name: [fit.history] for name, fit in fits.items()},
+          "validation/loss",
+          title="English into French",
+          y="validation loss (nats per token)",
+        ),
+        "TO BE WRITTEN",
+      ),
+      Picture("examples", examples(parts.test, texts), "TO BE WRITTEN"),
+      Picture(
+        "attention",
+        drawn(config, fits["GRU with attention"], test, read, write),
+        "TO BE WRITTEN",
+      ),
+    ],
+  )
+
+
+def pairs_of(config: Config) -> list[Pair]:
+  """The sentence pairs; UserError where there are too few."""
+  messages = catalogues.messages_of_file(config.pairs) if config.pairs else catalogues.load()
+  pairs = sentences.pairs_of(messages, config.longest)
+  if len(pairs) < 100:
+    raise UserError(
+      f"{len(pairs)} pairs of 2 to {config.longest} words are too few to learn from; "
+      "give 100 or more, or a larger --longest"
+    )
+  return pairs
+
+
+def tokeniser(config: Config, texts: list[Words]) -> Tokeniser:
+  """Of one side of the training pairs."""
+  learn = sentences.whole_words if config.tokens == "words" else byte_pairs.learn
+  return learn(texts, config.vocabulary)
+
+
+def lengths_of(pairs: list[Pair], read: Tokeniser, write: Tokeniser) -> tuple[int, int]:
+  """Tokens of the longest source, and of the longest target with its marks."""
+  source = max(len(read.encode(pair.source)) for pair in pairs)
+  target = max(len(write.encode(pair.target)) for pair in pairs)
+  return min(source, PLACES), min(target + 2, PLACES)
+
+
+def written(
+  model: nn.Module, fit: Fit, sources: np.ndarray, length: int, width: int, batch: int = 250
+) -> np.ndarray:
+  """The tokens that the net writes for each source; greedily where the beam's width is 1."""
+  params = {"params": fit.state.params}
+  next_token = lambda memory, token: model.apply(params, memory, token, method="next")
+  marks = Marks(BEGIN, END)
+
+  @jax.jit
+  def decode(source: jax.Array) -> jax.Array:
+    memory = model.apply(params, source, length, method="start")
+    if width == 1:
+      return greedy(next_token, memory, len(source), marks, length)
+    return beam(next_token, memory, len(source), marks, length, width).tokens[:, 0]
+
+  rows = [decode(sources[first : first + batch]) for first in range(0, len(sources), batch)]
+  return np.concatenate([np.asarray(part) for part in rows])
+
+
+def mean_d2l(texts: list[Words], references: list[Words]) -> float:
+  """Mean over the sentences of the BLEU of d2l's section 10.7."""
+  return float(np.mean([d2l_bleu(*both) for both in zip(texts, references, strict=True)]))
+
+
+def bars(bleu: dict[str, float]) -> Figure:
+  """BLEU of everyone."""
+  figure, grid = new_figure("English into French: BLEU on the test", panel_inches=(6.6, 3.6))
+  axes = grid[0, 0]
+  names = list(bleu)
+  colours = [stroke(index).colour for index in (2, 2, 0, 0, 1, 1, 3, 3)]
+  places = np.arange(len(names))[::-1]
+  drawn = axes.barh(places, [100 * bleu[name] for name in names], color=colours, height=0.7)
+  axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=9)
+  axes.set_yticks(places, names)
+  label_axes(axes, "BLEU (%)", "")
+  axes.grid(False, axis="y")
+  return figure
+
+
+def examples(pairs: list[Pair], texts: dict[str, list[Words]], count: int = 10) -> Figure:
+  """The first test sentences, the translators' and two of ours."""
+  columns = {
+    "English": [pair.source for pair in pairs],
+    "its translators": [pair.target for pair in pairs],
+    "dictionary": texts["dictionary"],
+    "GRU with attention": texts["GRU with attention, beam"],
+  }
+  lines = {name: [" ".join(words) for words in found[:count]] for name, found in columns.items()}
+  return text_columns(lines, title="The first of the test", width=34)
+
+
+def drawn(
+  config: Config, fit: Fit, test: dict[str, np.ndarray], read: Tokeniser, write: Tokeniser
+) -> Figure:
+  """Where the decoder looks while it is led through the translators' words of four sentences."""
+  long = np.flatnonzero((test["source"] > 0).sum(1) >= 8)[:4]
+  inputs = pair_inputs({name: jnp.asarray(array[long]) for name, array in test.items()})
+  model = MODELS["GRU with attention"](config)
+  _, weights = model.apply({"params": fit.state.params}, inputs, method="with_weights")
+  maps = {}
+  for number, row in enumerate(long):
+    source = [" ".join(read.decode(np.array([token]))) for token in test["source"][row] if token]
+    target = [" ".join(write.decode(np.array([t]))) for t in test["target"][row, 1:] if t > END]
+    shown = np.asarray(weights[number, 0, : len(target), : len(source)])
+    maps[f"sentence {number + 1}"] = Map(shown, source, target)
+  return attention_maps(maps, title="Where the decoder looks")

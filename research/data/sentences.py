@@ -1,0 +1,103 @@
+"""Sentence pairs for translation: made plain, cut into words, divided, and numbered as arrays."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from research.data.catalogues import Message
+from research.data.spec import Arrays
+from research.data.vocabulary import MARKS, padded, vocabulary
+
+Words = list[str]
+
+# What a program fills in, such as %(name)s, {name} or {{ name }}.
+BLANK = re.compile(r"%\(\w*\)[a-z]|%[sdrf]\b|\{\{?[^{}]*\}?\}")
+# Markup, addresses, and texts of several paragraphs are no sentences.
+FOREIGN = re.compile(r"<[a-z/]|https?:|\\|\n\s*\n")
+WORD = re.compile(r"\w+'|\w+|[^\w\s]")
+
+
+class Pair(NamedTuple):
+  """A sentence and its translation."""
+
+  source: Words
+  target: Words
+
+
+class Parts(NamedTuple):
+  """Pairs to learn from, to choose by, and to report on."""
+
+  train: list[Pair]
+  validation: list[Pair]
+  test: list[Pair]
+
+
+def words(text: str) -> Words:
+  """Lower-case words, elided articles and marks; a blank that is filled in later is "@"."""
+  text = re.sub(r"&(?=\w)", "", BLANK.sub("@", text))  # the & marks the key that chooses a menu
+  return WORD.findall(text.lower().replace("’", "'"))
+
+
+def pairs_of(messages: Sequence[Message], longest: int) -> list[Pair]:
+  """Pairs of 2 to `longest` words on either side, each source once.
+
+  Messages that become equal as words (differing in case or blanks) are one, or the test would hold
+  what was learnt.
+  """
+  found: dict[tuple[str, ...], Pair] = {}
+  for message in messages:
+    if any(FOREIGN.search(side) for side in message):
+      continue
+    pair = Pair(*map(words, message))
+    if all(2 <= len(side) <= longest for side in pair) and pair.source != pair.target:
+      found.setdefault(tuple(pair.source), pair)
+  return list(found.values())
+
+
+def divided(pairs: Sequence[Pair], seed: int, share: float = 0.1) -> Parts:
+  """The pairs in three parts, drawn at random: `share` to test, half as many to validate."""
+  order = np.random.default_rng(seed).permutation(len(pairs))
+  shuffled = [pairs[index] for index in order]
+  test = round(share * len(pairs))
+  first = test + test // 2
+  return Parts(shuffled[first:], shuffled[test:first], shuffled[:test])
+
+
+class Tokeniser(NamedTuple):
+  """Words as numbers, and back; both are pure.
+
+  Attributes:
+    size: numbers there are, `research.data.vocabulary.MARKS` included.
+    encode: of a sentence's words.
+    decode: of numbers up to the end mark.
+    to_json: what the run folder keeps.
+  """
+
+  size: int
+  encode: Callable[[Words], np.ndarray]
+  decode: Callable[[np.ndarray], Words]
+  to_json: Callable[[], str]
+
+
+def whole_words(sentences: Iterable[Words], size: int) -> Tokeniser:
+  """A tokeniser of the most frequent words, `size` numbers with the marks; others are unknown."""
+  known = vocabulary((word for words in sentences for word in words), most=size - len(MARKS))
+  return Tokeniser(len(known), known.encode, known.decode, known.to_json)
+
+
+def by_length(pairs: Iterable[Pair]) -> list[Pair]:
+  """The pairs, the short ones first."""
+  return sorted(pairs, key=lambda pair: len(pair.source) + len(pair.target))
+
+
+def arrays_of(
+  pairs: Sequence[Pair], source: Tokeniser, target: Tokeniser, lengths: tuple[int, int]
+) -> Arrays:
+  """{"source": int32 [n, lengths[0]], "target": int32 [n, lengths[1]]}, the target with marks."""
+  read, written = lengths
+  return {
+    "source": padded([source.encode(pair.source) for pair in pairs], read),
+    "target": padded([target.encode(pair.target) for pair in pairs], written, begin=True, end=True),
+  }

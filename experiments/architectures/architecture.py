@@ -142,7 +142,7 @@ ARCHITECTURES = {
   "densenet": Architecture(
     "A07",
     lambda c, init: DenseNet(
-      (4, 4, 4), 6 * c.width, 12 * c.width, classes=10, small_images=True, kernel_init=init
+      (4, 4, 4), 8 * c.width, 16 * c.width, classes=10, small_stem=2, kernel_init=init
     ),
     "88.5 % (d2l)",
     0.925,

@@ -85,7 +85,8 @@ class DenseNet(linen.Module):
     bottleneck: as in `DenseLayer`.
     use_bias: whether convolutions have biases.
     classes: number of logits.
-    small_images: a 3x3 stem of stride 1 without pooling, for images of 28 or 32 pixels.
+    small_stem: stride of a 3x3 stem without pooling, for images of 28 or 32 pixels; 0 for the
+      paper's stem.
     kernel_init: initialiser of all weights.
   """
 
@@ -95,13 +96,13 @@ class DenseNet(linen.Module):
   bottleneck: int = 4
   use_bias: bool = False
   classes: int = 1000
-  small_images: bool = False
+  small_stem: int = 0
   kernel_init: Initializer = initializer("he_normal")
 
   @linen.compact
   def __call__(self, x: Images, train: bool = False) -> Float[Array, "batch class"]:
     """The logits."""
-    size, stride = (3, 1) if self.small_images else (7, 2)
+    size, stride = (3, self.small_stem) if self.small_stem else (7, 2)
     x = Conv(
       self.stem_features,
       (size, size),
@@ -110,7 +111,7 @@ class DenseNet(linen.Module):
       use_bias=self.use_bias,
       kernel_init=self.kernel_init,
     )(x)
-    if not self.small_images:
+    if not self.small_stem:
       x = linen.relu(BatchNorm(name="stem_norm")(x, train))
       x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
     for block, layers in enumerate(self.layers):

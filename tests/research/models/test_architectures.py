@@ -114,7 +114,7 @@ def test_nin_has_no_dense_layer():
     CifarResNet(8, width=4, residual=False),
     ResNet(18, width=4, classes=10),
     ResNet(50, width=2, classes=10, residual=False),
-    DenseNet((2, 2), growth=4, stem_features=8, classes=10, small_images=True),
+    DenseNet((2, 2), growth=4, stem_features=8, classes=10, small_stem=2),
     DeepConvNet(width=2, hidden=8),
   ],
   ids=lambda model: type(model).__name__,

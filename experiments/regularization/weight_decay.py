@@ -13,7 +13,7 @@ penalties; here they are measured, not used.
 
     python launch.py --experiment=weight_decay
 
-Expected: training 91-92 %, test 72 % (book); about 40 seconds on two CPU cores.
+Expected: training 91-92 %, test 72 % (book); about a minute on two CPU cores.
 """
 
 from typing import NamedTuple

@@ -81,6 +81,13 @@ def define_flags() -> flags.FlagValues:
   )
   text("objective", None, "of a sweep: the metric that ranks trials, such as validation/accuracy")
   text("lanes", "auto", "how trials share a program: auto, vmap, map, or how many a block holds")
+  flags.DEFINE_enum(
+    "engine", "local", ("local", "ray", "slurm"), "where trials of sweeps train", flag_values=values
+  )
+  flags.DEFINE_integer(
+    "workers", 4, "blocks of trials that train at once elsewhere", lower_bound=1, flag_values=values
+  )
+  text("slurm", "", "parameters of the jobs: slurm_partition=gpu,gpus_per_node=1,timeout_min=60")
   flags.register_validator(
     "lanes",
     lambda lanes: lanes in ("auto", "vmap", "map") or (lanes.isdigit() and int(lanes) > 0),
@@ -265,7 +272,14 @@ def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
       raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
     os.environ["LINEAGE_DATA_DIR"] = str(folder)
   return Options(
-    values.parallel, values.on_nan == "stop", values.save_seconds, values.dispatch, values.lanes
+    values.parallel,
+    values.on_nan == "stop",
+    values.save_seconds,
+    values.dispatch,
+    values.lanes,
+    values.engine,
+    values.workers,
+    values.slurm,
   )
 
 

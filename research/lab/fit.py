@@ -64,6 +64,9 @@ class Options(NamedTuple):
     dispatch: steps per dispatch; 0 leaves it to the rule in `research.compile`.
     lanes: how the members of a population share a program: "auto" leaves it to the rule in
       `research.lanes`, "vmap", "map", or how many a block holds.
+    engine: where the trials of a sweep train: "local", "ray" or "slurm".
+    workers: how many blocks of them train at once, where not here.
+    slurm: parameters of its jobs, as in "slurm_partition=gpu,gpus_per_node=1".
   """
 
   parallel: str = "jit"
@@ -71,6 +74,9 @@ class Options(NamedTuple):
   save_seconds: float = 30.0
   dispatch: int = 0
   lanes: str = "auto"
+  engine: str = "local"
+  workers: int = 4
+  slurm: str = ""
 
 
 class Fit(NamedTuple):

@@ -36,6 +36,7 @@ from research.sweep.crew import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.local import Sweep
 from research.sweep.local import run as run_sweep
 from research.sweep.plan import Swept
+from research.sweep.remote import RemoteSweep
 from research.sweep.space import Space
 from research.sweep.study import Study
 
@@ -168,8 +169,13 @@ class Lab:
     with ExitStack() as leaving:
       leaving.callback(study.close)
       leaving.push(lambda *raised: opened[0].close() if opened else None)
+      if self._options.engine == "local":
+        sweep = Sweep(plan, study, training, keys, self._options)
+      else:
+        blocks = (self.folder / "blocks" / name).absolute()
+        sweep = RemoteSweep(plan, study, training, keys, self._options, blocks)
       trials = run_sweep(
-        Sweep(plan, study, training, keys, self._options),
+        sweep,
         plan,
         name=name,
         there_was=checkpoint.exists(folder),

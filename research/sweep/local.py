@@ -111,6 +111,10 @@ class Sweep:
       elif event.kind != "copied":
         self._crew_of(event.trial).dismiss(event.trial)
 
+  def save(self, checkpoints: Callable[[], Checkpoints]) -> None:
+    """Makes a checkpoint of all states."""
+    checkpoints().save(self.snapshot())
+
   def snapshot(self) -> Snapshot:
     """All states, and the number of events that they belong to."""
     crews = list(self._crews.values())
@@ -156,6 +160,9 @@ class Sweep:
       self._crews[structure] = self._new_crew(config)
     return self._crews[structure]
 
+  def _every(self, number: int) -> int:
+    return self._crew_of(number).training.evaluate_every
+
   def _new_crew(self, config: Any) -> Crew:
     return Crew(
       self._training(config),
@@ -166,7 +173,7 @@ class Sweep:
     )
 
   def _seats(self, number: int) -> list[Seat]:
-    steps = len(self.trials[number].reports) * self._crew_of(number).training.evaluate_every
+    steps = len(self.trials[number].reports) * self._every(number)
     return [self._seat(number, repeat, steps) for repeat in range(self._plan.space.repeats)]
 
   def _seat(self, number: int, repeat: int, step: int) -> Seat:
@@ -198,10 +205,9 @@ def run(
       line.show(f"{name}: {_summary(plan, sweep.trials, done_before, time.monotonic() - began)}")
     stop = interruption.signal_number
     if stop or time.monotonic() - saved_at >= save_seconds:
-      checkpoints().save(sweep.snapshot())
+      sweep.save(checkpoints)
       saved_at = time.monotonic()
-    if stop:
-      checkpoints().wait()
+    if stop:  # leaving the lab waits until it is written
       raise InterruptedRun(
         stop, f"interrupted and saved; give the same command to resume the sweep {name!r}"
       )

@@ -200,6 +200,19 @@ def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -
   return events
 
 
+def next_decision(plan: Plan, number: int, done: int) -> int:
+  """After how many intervals a trial's state is asked for next; until then it may train unseen.
+
+  The median rule may stop it at any time; then what it trained beyond is thrown away.
+  """
+  rungs = [rung for rung in plan.stopper.rungs_of(number) if rung > done]
+  if plan.settings.stopper == "pbt":
+    rungs = [n for n in range(done + 1, plan.intervals) if breeding.is_ready(n, plan.intervals)]
+  if plan.settings.stopper == "median":
+    rungs = [done + math.ceil(plan.intervals / 10)]
+  return min([*rungs, plan.intervals])
+
+
 def _generation(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -> list[Event]:
   if not reported or not breeding.is_ready(len(trials[reported[0]].reports), plan.intervals):
     return []

@@ -44,10 +44,12 @@ class Stopper(NamedTuple):
   Attributes:
     verdict: (all trials, the trial that has just reported) -> "go", "pause" or "stop".
     promoted: all trials -> the number of the paused trial to go on with, or None.
+    rungs_of: the number of a trial -> the intervals after which it may pause, rising.
   """
 
   verdict: Callable[[Sequence[Progress], Progress], str]
   promoted: Callable[[Sequence[Progress]], int | None]
+  rungs_of: Callable[[int], Sequence[int]] = lambda number: ()
 
 
 def make(name: str, intervals: int, trials: int) -> Stopper:
@@ -104,7 +106,7 @@ def asha(rungs: Sequence[int]) -> Stopper:
           return trial.number
     return None
 
-  return Stopper(verdict, promoted)
+  return Stopper(verdict, promoted, lambda number: rungs)
 
 
 def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stopper:
@@ -134,7 +136,7 @@ def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stop
             return trial.number
     return None
 
-  return Stopper(verdict, promoted)
+  return Stopper(verdict, promoted, rungs_of.__getitem__)
 
 
 def hyperband_brackets(intervals: int, trials: int) -> list[tuple[list[int], list[int]]]:

@@ -1,0 +1,121 @@
+"""A block task: some trials trained for some intervals, from files to files.
+
+A task is a pure function of its block, and its results are written under names that depend on the
+block alone. So it may run on any machine that shares the folder, twice, or again after it was
+killed: nobody can tell.
+"""
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.lab.checkpoint import from_host, to_host
+from research.lab.files import write_atomically
+from research.lab.fit import Training, on_device
+from research.sweep.crew import Crew, Seat
+
+Keys = Sequence[tuple[np.ndarray, np.ndarray]]  # data of each repetition's keys: to begin, to order
+
+
+class Stretch(NamedTuple):
+  """Some intervals of one trial.
+
+  Attributes:
+    trial: its number.
+    config: its settings during the stretch.
+    keys: of its repetitions.
+    step: updates made before.
+    source: the file of the stretch that it goes on from; None where it starts.
+    path: the file that it will write.
+  """
+
+  trial: int
+  config: Any
+  keys: Keys
+  step: int
+  source: Path | None
+  path: Path
+
+
+class Block(NamedTuple):
+  """What a worker gets.
+
+  Attributes:
+    training: of a trial.
+    stretches: of trials that differ in traced fields only, all of the same length.
+    intervals: that length.
+    lanes: how they share a program, as in `research.lanes.block_of`.
+  """
+
+  training: Callable[[Any], Training]
+  stretches: tuple[Stretch, ...]
+  intervals: int
+  lanes: str
+
+  def is_done(self) -> bool:
+    """Whether every result is there."""
+    return all(stretch.path.exists() for stretch in self.stretches)
+
+
+def train(block: Block) -> None:
+  """Trains the trials of a block, and writes for each its reports and its states."""
+  if block.is_done():
+    return
+  first = block.stretches[0]
+  repeats = len(first.keys)
+  crew = Crew(
+    block.training(first.config),
+    first.config,
+    repeats * len(block.stretches),
+    block.lanes,
+    _key(first.keys[0][0]),
+  )
+  newcomers = []
+  for stretch in block.stretches:
+    for repeat, (init_key, order_key) in enumerate(stretch.keys):
+      seat = Seat(stretch.trial, repeat, stretch.config, _key(order_key), stretch.step)
+      if stretch.source is None:
+        newcomers.append((seat, _key(init_key)))
+      else:
+        crew.enter_again(seat, _read_state(stretch.source, repeat, crew))
+  if newcomers:
+    crew.enter(newcomers)
+  reports = [crew.advance() for _ in range(block.intervals)]
+  for stretch in block.stretches:
+    own = [report[stretch.trial] for report in reports]
+    states = crew.leave(stretch.trial)
+    arrays = {
+      f"{repeat}/{name}": array
+      for repeat, state in enumerate(states)
+      for name, array in to_host(state).items()
+    }
+    file = io.BytesIO()
+    np.savez(file, reports=np.array(json.dumps(own)), **arrays)  # type: ignore[arg-type]
+    stretch.path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(stretch.path, file.getvalue())
+
+
+def read_reports(path: Path) -> list[dict[str, list[float]]]:
+  """What a stretch reported: for each interval, metrics with a value for every repetition."""
+  with np.load(path) as file:
+    reports: list[dict[str, list[float]]] = json.loads(str(file["reports"]))
+  return reports
+
+
+def _read_state(path: Path, repeat: int, crew: Crew) -> Any:
+  settings = on_device(crew.config)
+  template = jax.eval_shape(crew.training.learner.init, settings, jax.random.key(0))
+  with np.load(path) as file:
+    prefix = f"{repeat}/"
+    arrays = {n.removeprefix(prefix): file[n] for n in file.files if n.startswith(prefix)}
+  return from_host(arrays, template)
+
+
+def _key(data: np.ndarray) -> jax.Array:
+  return jax.random.wrap_key_data(jnp.asarray(data))

@@ -1,0 +1,121 @@
+"""Sweeps whose trials train elsewhere: their studies are those of the local engine, row by row."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from research.errors import InterruptedRun, UserError
+from research.lab.fit import Options
+from research.lab.lab import Lab
+from research.sweep import remote
+from research.sweep import space as spaces
+from research.sweep.blocks import train
+from tests import tiny_experiment
+from tests.research.lab.test_fit import StopAfter
+from tests.research.sweep.test_local import SETTINGS, SPACE, WITH_WIDTHS, rows
+from tests.tiny_experiment import Config
+
+DEATH = "LINEAGE_TEST_DEATH"  # a file whose absence kills the worker, and who is not one
+
+
+def mortal_training(config):
+  mark, coordinator = os.environ[DEATH].rsplit(":", 1)
+  if os.getpid() != int(coordinator) and not Path(mark).exists():
+    Path(mark).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+  return tiny_experiment.training(config)
+
+
+def swept(
+  folder,
+  engine,
+  text=SPACE,
+  *,
+  training=tiny_experiment.training,
+  interruption=None,
+  workers=2,
+  **changes,
+):
+  folder.mkdir(exist_ok=True)
+  lab = Lab(
+    folder,
+    seed=0,
+    options=Options(engine=engine, workers=workers, save_seconds=1e9),
+    interruption=interruption,
+  )
+  space = spaces.parse(text, Config())
+  return lab.sweep("study", space, training, SETTINGS._replace(**changes))
+
+
+@pytest.fixture
+def trained(monkeypatch):
+  """The engine "ray" trains here, one block after the other; the blocks are counted."""
+  blocks = []
+
+  def engine(some):
+    for block in some:
+      train(block)
+      blocks.append(block)
+
+  monkeypatch.setitem(remote.ENGINES, "ray", lambda options, folder: engine)
+  return blocks
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {},
+    {"stopper": "asha", "trials": 9},
+    {"stopper": "hyperband", "trials": 9},
+    {"stopper": "median", "trials": 9},
+    {"stopper": "pbt"},
+    {"text": WITH_WIDTHS},
+    {"text": f"{SPACE}; seeds(2)", "seats": 4},
+  ],
+  ids=str,
+)
+def test_the_study_is_the_local_one(tmp_path, trained, changes):
+  swept(tmp_path / "local", "local", **changes)
+  swept(tmp_path / "remote", "ray", **changes)
+  assert rows(tmp_path / "remote") == rows(tmp_path / "local")
+  assert trained
+
+
+def test_how_many_workers_there_are_changes_no_row(tmp_path, trained):
+  swept(tmp_path / "one", "ray", workers=1, stopper="asha", trials=9)
+  alone = len(trained)
+  swept(tmp_path / "four", "ray", workers=4, stopper="asha", trials=9)
+  assert rows(tmp_path / "one") == rows(tmp_path / "four")
+  assert len(trained) - alone > alone
+
+
+def test_a_coordinator_that_was_stopped_trains_no_block_twice(tmp_path, trained):
+  with pytest.raises(InterruptedRun):
+    swept(tmp_path / "remote", "ray", stopper="asha", trials=9, interruption=StopAfter(4))
+  before = len(trained)
+  swept(tmp_path / "remote", "ray", stopper="asha", trials=9)
+  assert before and len({block.stretches[0].path for block in trained}) == len(trained)
+  swept(tmp_path / "local", "local", stopper="asha", trials=9)
+  assert rows(tmp_path / "remote") == rows(tmp_path / "local")
+
+
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_a_missing_package_is_one_line(tmp_path, monkeypatch, engine, package):
+  monkeypatch.setitem(__import__("sys").modules, package, None)
+  with pytest.raises(UserError, match="requirements-cluster"):
+    swept(tmp_path, engine)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_a_killed_worker_changes_no_row(tmp_path, monkeypatch, engine, package):
+  pytest.importorskip(package)
+  mark = tmp_path / "died"
+  monkeypatch.setenv(DEATH, f"{mark}:{os.getpid()}")
+  swept(tmp_path / "local", "local", training=mortal_training, stopper="asha", trials=9)
+  assert not mark.exists()
+  swept(tmp_path / "far", engine, training=mortal_training, stopper="asha", trials=9)
+  assert mark.exists()
+  assert rows(tmp_path / "far") == rows(tmp_path / "local")

@@ -5,10 +5,13 @@ weights (not on biases or gains), except in adamw, where it is decoupled (Loshch
 2019).
 """
 
+import re
+
 import jax
 import optax
 
 from research.config import config, static, traced
+from research.errors import UserError
 from research.schedules import UNIT_SCHEDULES
 
 BUILDERS = {
@@ -64,3 +67,34 @@ def make(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
   if optimizer.name == "adamw":
     return update
   return optax.chain(optax.add_decayed_weights(optimizer.weight_decay, mask=is_weight), update)
+
+
+def freeze(
+  update: optax.GradientTransformation, params: optax.Params, pattern: str
+) -> optax.GradientTransformation:
+  """The optimizer for transfer: parameters whose path matches stay as they are, undecayed.
+
+  Frozen parameters have no optimizer state.
+
+  Args:
+    update: for all others.
+    params: whose paths are meant; shapes are enough.
+    pattern: regular expression that a path such as "Conv_0/kernel" begins with; "Conv_" freezes all
+      convolutions of a flat network.
+
+  Raises:
+    UserError: where no path matches.
+  """
+  paths = [_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+  if not any(re.match(pattern, path) for path in paths):
+    raise UserError(f"no parameter's path begins with {pattern!r}; there are {', '.join(paths)}")
+
+  def groups(tree: optax.Params) -> optax.Params:
+    group = lambda path, _: "frozen" if re.match(pattern, _path(path)) else "learning"
+    return jax.tree_util.tree_map_with_path(group, tree)
+
+  return optax.multi_transform({"learning": update, "frozen": optax.set_to_zero()}, groups)
+
+
+def _path(path: jax.tree_util.KeyPath) -> str:
+  return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,5 +1,7 @@
 """DeepConvNet of Saito 2016, Deep Learning from Scratch, section 8.1 (inventory C09)."""
 
+from collections.abc import Callable
+
 from flax import linen
 from jaxtyping import Array, Float
 
@@ -22,6 +24,7 @@ class DeepConvNet(linen.Module):
     dropout_rate: of both dropouts.
     logit_dropout: whether the logits are dropped too, as in the book.
     kernel_init: initialiser of all weights.
+    activation: after every layer but the last.
   """
 
   width: int = 16
@@ -30,6 +33,7 @@ class DeepConvNet(linen.Module):
   dropout_rate: float | Float[Array, ""] = 0.5
   logit_dropout: bool = True
   kernel_init: Initializer = initializer("he_normal")
+  activation: Callable[[Array], Array] = linen.relu
 
   @linen.compact
   def __call__(
@@ -39,10 +43,12 @@ class DeepConvNet(linen.Module):
     for stage, second_padding in enumerate((1, 2, 1)):  # 28, then 14 made 16, then 8 pixels
       for padding in (1, second_padding):
         features = self.width * 2**stage
-        x = linen.relu(Conv(features, (3, 3), padding=padding, kernel_init=self.kernel_init)(x))
+        x = self.activation(
+          Conv(features, (3, 3), padding=padding, kernel_init=self.kernel_init)(x)
+        )
       x = max_pool(x)
     x = x.reshape(x.shape[0], -1)
-    x = linen.relu(linen.Dense(self.hidden, kernel_init=self.kernel_init)(x))
+    x = self.activation(linen.Dense(self.hidden, kernel_init=self.kernel_init)(x))
     x = Dropout(self.dropout_rate)(x, train)
     x = linen.Dense(self.classes, kernel_init=self.kernel_init)(x)
     return Dropout(self.dropout_rate)(x, train) if self.logit_dropout else x

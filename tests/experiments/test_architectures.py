@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.architectures import architecture, degradation
+from experiments.architectures import architecture, degradation, fashion_race
 from experiments.convolution import deep_convnet
 from research.losses import softmax_cross_entropy
 from research.models.googlenet import Heads
@@ -67,3 +67,28 @@ def test_halved_images_are_means():
   half = degradation.halved(data, 2)
   np.testing.assert_array_equal(half["image"][1, :, :, 0], [[10, 18], [42, 50]])
   assert half["label"].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+  "name, parameters",
+  [("LeNet, sigmoids", 61_706), ("LeNet, ReLU", 61_706), ("ResNet-8", 75_002)],
+)
+def test_the_race_has_the_networks_it_says(name, parameters):
+  config = fashion_race.Config(network=name)
+  assert count(fashion_race.learner, config) == parameters
+
+
+def test_the_books_lenet_sees_its_images_as_they_are():
+  images = jax.random.uniform(jax.random.key(0), (8, 6, 6, 1))
+  seen = lambda name: fashion_race.transform(
+    fashion_race.Config(network=name), jax.random.key(1), images
+  )
+  np.testing.assert_array_equal(seen(fashion_race.BOOKS), images)
+  assert not np.array_equal(seen("ResNet-8"), images)
+
+
+def test_rows_are_counted_in_epochs():
+  config = fashion_race.Config()
+  rows = [{"step": 600 * n, "test/accuracy": 0.1 * n} for n in range(3)]
+  fit = fashion_race.Fit("x", config, None, rows, lambda: None)
+  assert [row["step"] for row in fashion_race.by_epoch(fit)] == [1, 2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from research.batch import inputs_of
-from research.learner import predict_classes, supervised
+from research.learner import augmented, predict_classes, supervised
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import Mean, accuracy
 from research.optimizers import Optimizer, make
@@ -55,6 +55,26 @@ def test_dropout_is_a_function_of_the_key_and_the_step():
   later = STEP(SETTINGS, fresh()._replace(step=jnp.int32(1)), batch)[1]["loss"]
   other = STEP(SETTINGS, fresh()._replace(key=jax.random.key(9)), batch)[1]["loss"]
   assert first == again and len({float(first), float(later), float(other)}) == 3
+
+
+def test_augmented_images_are_drawn_anew_at_every_step_and_only_there():
+  seen = []
+
+  def transform(config, key, images):
+    seen.append(key)
+    return images * jax.random.uniform(key)
+
+  learner = augmented(LEARNER, transform)
+  assert learner.evaluate is LEARNER.evaluate
+  batch = jax.tree.map(lambda array: array[:8], data_set())
+  first, again, later = (
+    float(learner.step(SETTINGS, fresh()._replace(step=jnp.int32(at)), batch)[1]["loss"])
+    for at in (0, 0, 1)
+  )
+  keys = [tuple(jax.random.key_data(key).tolist()) for key in seen]
+  assert first == again and keys[0] == keys[1] != keys[2]
+  expected = STEP(SETTINGS, fresh(), batch | {"image": transform(None, seen[0], inputs_of(batch))})
+  assert first == pytest.approx(float(expected[1]["loss"]), rel=1e-5) and later != first
 
 
 def test_bytes_become_intensities_and_floats_stay():

@@ -4,7 +4,8 @@ import numpy as np
 import optax
 import pytest
 
-from research.optimizers import BUILDERS, Optimizer, is_weight, make
+from research.errors import UserError
+from research.optimizers import BUILDERS, Optimizer, freeze, is_weight, make
 from research.schedules import UNIT_SCHEDULES
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.array([1.0, -1.0])}
@@ -62,11 +63,23 @@ def test_weight_decay_is_the_gradient_of_the_l2_penalty_and_spares_biases():
 
 
 @pytest.mark.parametrize(
-  "name, factors", [("constant", (1, 1, 1)), ("linear", (1, 0.5, 0)), ("cosine", (1, 0.5, 0))]
+  "name, factors",
+  [
+    ("constant", (1, 1, 1)),
+    ("linear", (1, 0.5, 0)),
+    ("cosine", (1, 0.5, 0)),
+    ("one_cycle", (0, 2 / 3, 0)),
+  ],
 )
-def test_schedules_start_at_one_and_end_where_they_say(name, factors):
+def test_schedules_begin_and_end_where_they_say(name, factors):
   done = jnp.array([0.0, 0.5, 1.0])
   np.testing.assert_allclose(UNIT_SCHEDULES[name](done), factors, atol=1e-7)
+
+
+def test_one_cycle_is_highest_after_a_quarter():
+  done = jnp.linspace(0, 1, 101)
+  factors = UNIT_SCHEDULES["one_cycle"](done)
+  assert factors.max() == pytest.approx(1) and done[factors.argmax()] == pytest.approx(0.25)
 
 
 def test_a_schedule_scales_each_step_and_its_peak_may_be_traced():
@@ -74,3 +87,23 @@ def test_a_schedule_scales_each_step_and_its_peak_may_be_traced():
   moved = jax.jit(lambda settings: after(make(settings, 4), steps=2))(optimizer)
   expected = PARAMS["bias"] - 0.1 * (1 + 0.75) * GRADIENTS["bias"]
   np.testing.assert_allclose(moved["bias"], expected, rtol=1e-6)
+
+
+def test_frozen_parameters_stay_and_carry_nothing():
+  params = {"Conv_0": PARAMS, "Dense_0": PARAMS}
+  gradients = {"Conv_0": GRADIENTS, "Dense_0": GRADIENTS}
+  update = freeze(make(Optimizer("adam", 0.1, weight_decay=0.1), 10), params, "Conv_.*/kernel")
+  state = update.init(params)
+  moments = [leaf for leaf in jax.tree.leaves(state) if getattr(leaf, "ndim", 0)]
+  assert len(moments) == 2 * 3  # mean and mean square of all but one array
+  updates, _ = update.update(gradients, state, params)
+  moved = jax.tree.map(lambda leaf: bool(np.any(leaf)), updates)
+  assert moved == {
+    "Conv_0": {"kernel": False, "bias": True},
+    "Dense_0": {"kernel": True, "bias": True},
+  }
+
+
+def test_a_pattern_that_freezes_nothing_is_refused_with_the_names_there_are():
+  with pytest.raises(UserError, match=r"'Convolution'; there are bias, kernel"):
+    freeze(make(Optimizer(), 10), PARAMS, "Convolution")

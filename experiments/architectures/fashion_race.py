@@ -1,0 +1,166 @@
+"""LeNet, a narrow ResNet and a narrow DenseNet on Fashion-MNIST (A01, A06, A07).
+
+Dive into Deep Learning trains each for ten epochs by plain SGD: LeNet with sigmoids and average
+pooling (section 7.6) 77.9 %, ResNet-18 89.3 %, DenseNet 88.5 %, the last two on images blown up to
+96 pixels. The first stands here as in the book. Beside it are LeNet with ReLU and max pooling, He's
+ResNet of 8 layers and 16 channels (75,002 parameters) and a DenseNet of 3 x 4 layers with 16
+channels each (at 14 pixels from its first layer on), on the images as they are, trained in the
+modern way: AdamW, a rate that goes up and down in one cycle, crops and mirrored images drawn in the
+step.
+
+    python launch.py --experiment=fashion_race
+
+Expected: LeNet 78 % in the book's form and 88 % in the modern one, ResNet and DenseNet 92.5 %.
+Not yet measured here.
+"""
+
+import math
+from typing import NamedTuple
+
+from flax import linen
+from jaxtyping import Array, Float, Key
+
+from research.config import config, part, replace, static
+from research.data import augmentation, sampling, sets
+from research.figures.curves import compare_curves
+from research.initializers import initializer
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.layers.pooling import max_pool
+from research.learner import augmented, supervised
+from research.losses import softmax_cross_entropy
+from research.models.densenet import DenseNet
+from research.models.lenet import LeNet
+from research.models.resnet import CifarResNet
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+
+Images = Float[Array, "batch height width channel"]
+
+
+class Entry(NamedTuple):
+  """A network of the race: its id, itself, the source's accuracy, and the bar."""
+
+  id: str
+  network: linen.Module
+  source: str
+  bar: float
+
+
+ENTRIES = {
+  "LeNet, sigmoids": Entry("A01", LeNet(), "77.9 % (d2l)", 0.78),
+  "LeNet, ReLU": Entry(
+    "A01",
+    LeNet(activation=linen.relu, pool=max_pool, kernel_init=initializer("he_normal")),
+    "77.9 % (d2l, sigmoids)",
+    0.88,
+  ),
+  "ResNet-8": Entry("A06", CifarResNet(8, 16), "89.3 % (d2l, ResNet-18)", 0.925),
+  "DenseNet-12": Entry(
+    "A07", DenseNet((4, 4, 4), 16, 32, bottleneck=0, classes=10, small_stem=2), "88.5 %", 0.925
+  ),
+}
+BOOKS = "LeNet, sigmoids"
+
+
+@config
+class Config:
+  """How one of the networks is trained."""
+
+  network: str = static("ResNet-8", "set by the race, one after the other", choices=tuple(ENTRIES))
+  crop: int = static(1, "pixels of zeros around the images that are cropped", at_least=0)
+  optimizer: Optimizer = part(Optimizer("adamw", 5e-3, "one_cycle", weight_decay=0.05))
+  batch_size: int = static(100, "examples per step", at_least=1, at_most=60_000)
+  epochs: int = static(6, "passes over the training set", at_least=1)
+
+
+# Section 7.6 of the book.
+AS_THE_BOOK = {
+  "network": BOOKS,
+  "optimizer.name": "sgd",
+  "optimizer.learning_rate": 0.9,
+  "optimizer.schedule": "constant",
+  "optimizer.weight_decay": 0.0,
+  "batch_size": 256,
+  "epochs": 10,
+}
+
+
+def transform(config: Config, key: Key[Array, ""], images: Images) -> Images:
+  """Mirrored by chance and moved; the book's images stay as they are."""
+  if config.network == BOOKS:
+    return images
+  kinds = augmentation.one_after_another(augmentation.crop(config.crop), augmentation.flip())
+  return augmentation.augment(kinds, key, images)
+
+
+def steps_per_epoch(config: Config) -> int:
+  """Batches that hold every training image once."""
+  return math.ceil(sets.spec("fashion_mnist").train_size / config.batch_size)
+
+
+learner = augmented(
+  supervised(
+    lambda config: ENTRIES[config.network].network,
+    softmax_cross_entropy,
+    lambda config: sets.spec("fashion_mnist").image_shape,
+    lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+  ),
+  transform,
+)
+
+
+def training(config: Config) -> Training:
+  """All training images; the test set is looked at after every epoch."""
+  splits = sets.load("fashion_mnist")
+  return Training(
+    learner,
+    splits.train,
+    sampling.by_epoch(config.batch_size),
+    steps=config.epochs * steps_per_epoch(config),
+    evaluate={"test": splits.test},
+    evaluate_every=steps_per_epoch(config),
+    log_every=steps_per_epoch(config),
+    evaluation_batch_size=500,
+  )
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """All networks, the book's LeNet with the book's settings."""
+  fits: dict[str, Fit] = {}
+  for name in ENTRIES:
+    one = replace(config, AS_THE_BOOK if name == BOOKS else {"network": name})
+    fits[name] = lab.fit(name.replace(",", ""), one, training(one))
+  return Report(
+    [
+      Claim(
+        entry.id,
+        f"{name} on Fashion-MNIST, test accuracy after {fits[name].config.epochs} epochs",
+        entry.source,
+        fits[name].last("test/accuracy"),
+        at_least(entry.bar),
+        "%",
+      )
+      for name, entry in ENTRIES.items()
+    ],
+    [
+      Picture(
+        "accuracy",
+        compare_curves(
+          {name: [by_epoch(fit)] for name, fit in fits.items()},
+          "test/accuracy",
+          title="Fashion-MNIST",
+          y="test accuracy (fraction)",
+          steps_per_epoch=1,
+        ),
+        "Sigmoids learn nothing for an epoch or more; normalisation and shortcuts start at once.",
+      )
+    ],
+  )
+
+
+def by_epoch(fit: Fit) -> list[dict]:
+  """The rows after the first, their steps counted in epochs, for the batches differ in size."""
+  return [
+    row | {"step": row["step"] // steps_per_epoch(fit.config)} for row in fit.history if row["step"]
+  ]

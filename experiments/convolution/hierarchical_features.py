@@ -1,0 +1,199 @@
+"""What the layers see: deconvolution with switches, strongest patches, occlusion (C08).
+
+Zeiler and Fergus 2014: a deconvnet leads an activation back to the pixels, through the transposed
+filters and through max pooling by the switches; from layer to layer the features grow from strokes
+to parts of objects (figure 2). A grey square that hides what the network looks at takes the
+probability of the right class away (figure 7). Here a DeepConvNet of half the width on MNIST, after
+one epoch.
+
+    python launch.py --experiment=hierarchical_features
+
+Expected: a feature's picture lies within its receptive field; hiding the digit's ink is what costs
+most. Not yet measured here.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from matplotlib.figure import Figure
+
+from research.analysis.attribution import deconvnet_relu, lead_back, occlusion_map
+from research.batch import inputs_of
+from research.config import config, part, static
+from research.data import sampling, sets
+from research.figures.gallery import image_grid
+from research.lab.fit import Fit, Training
+from research.learner import predict, supervised
+from research.losses import softmax_cross_entropy
+from research.models.deep_convnet import DeepConvNet
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least, at_most
+
+# The second convolution of each stage, and how many pixels one of its activations sees.
+FIELDS = {"Conv_1": 5, "Conv_3": 14, "Conv_5": 32}
+
+
+@config
+class Config:
+  """The network, how it is trained, and what is shown of it."""
+
+  width: int = static(8, "channels of the first stage", at_least=1)
+  features: int = static(6, "feature maps shown of a layer", at_least=1)
+  images: int = static(200, "test images that are looked at", at_least=10, at_most=10_000)
+  square: int = static(7, "pixels of the grey square's side", at_least=1, at_most=28)
+  optimizer: Optimizer = part(Optimizer("adam", 3e-3, "one_cycle"))
+  batch_size: int = static(100, "examples per step", at_least=1)
+  steps: int = static(600, "updates", at_least=1)
+
+
+def model(config: Config) -> DeepConvNet:
+  """Its ReLU is the deconvnet's; learning needs the ordinary one."""
+  return DeepConvNet(config.width, logit_dropout=False, activation=deconvnet_relu)
+
+
+learner = supervised(
+  lambda config: model(config).clone(activation=jax.nn.relu),
+  softmax_cross_entropy,
+  lambda config: sets.spec("mnist").image_shape,
+  lambda config: make(config.optimizer, config.steps),
+)
+
+
+def training(config: Config) -> Training:
+  """All training images."""
+  splits = sets.load("mnist")
+  return Training(
+    learner,
+    splits.train,
+    sampling.by_epoch(config.batch_size),
+    steps=config.steps,
+    evaluate={"test": splits.test},
+    evaluate_every=config.steps,
+    log_every=config.steps,
+  )
+
+
+def maps(
+  config: Config, fit: Fit, layer: str, images: Float[Array, "batch height width 1"]
+) -> Float[Array, "batch rows columns feature"]:
+  """The layer's activations."""
+  _, seen = model(config).apply(
+    {"params": fit.state.params}, images, capture_intermediates=True, mutable="intermediates"
+  )
+  return deconvnet_relu(seen["intermediates"][layer]["__call__"][0])
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """Features led back to the pixels, and what hiding costs."""
+  test = {name: array[: config.images] for name, array in sets.load("mnist").test.items()}
+  images = inputs_of({"image": jnp.asarray(test["image"])})
+  layers = {layer: strongest(config, fit, layer, images) for layer in FIELDS}
+  widest = {layer: max(map(extent, painted)) for layer, (_, painted) in layers.items()}
+  drops = [hidden(config, fit, images[n], int(test["label"][n])) for n in range(40)]
+  ink = [occluded_ink(images[n], drop, config.square) for n, drop in enumerate(drops)]
+  return Report(
+    [
+      Claim(
+        "C08",
+        f"pixels that a feature of {layer} is led back to, largest extent",
+        f"at most {field} (receptive field)",
+        widest[layer],
+        at_most(field),
+      )
+      for layer, field in FIELDS.items()
+    ]
+    + [
+      Claim(
+        "C08",
+        "images where the square that costs most hides ink",
+        "the object (figure 7)",
+        float(np.mean(np.array(ink) > 0)),
+        at_least(0.9),
+        "%",
+      )
+    ],
+    [
+      *(
+        Picture(
+          f"features-{layer.lower().replace('_', '-')}",
+          feature_figure(config, layer, *found),
+          "Each row: the four images that excite a feature most, and what excited it, led back to "
+          "the pixels.",
+        )
+        for layer, found in layers.items()
+      ),
+      Picture(
+        "occlusion",
+        occlusion_figure(np.asarray(images[:10, ..., 0]), drops[:10]),
+        "Above the digits, below the probability of the right class with a grey square centred "
+        "there: dark where the network needs what is hidden.",
+      ),
+    ],
+  )
+
+
+def strongest(
+  config: Config, fit: Fit, layer: str, images: Float[Array, "batch height width 1"]
+) -> tuple[np.ndarray, np.ndarray]:
+  """For the liveliest features the four images that excite each most, and these led back."""
+  see = functools.partial(maps, config, fit, layer)
+  peaks = jax.jit(lambda x: see(x).max(axis=(1, 2)))(images)
+  chosen = np.asarray(jnp.argsort(-peaks.max(axis=0))[: config.features])
+  back = jax.jit(lambda x, feature: lead_back(see, x, feature))
+  shown, painted = [], []
+  for feature in chosen:
+    best = images[np.asarray(jnp.argsort(-peaks[:, feature])[:4])]
+    shown.append(np.asarray(best))
+    painted.append(np.asarray(back(best, feature)))
+  return np.concatenate(shown), np.concatenate(painted)
+
+
+def extent(image: Float[np.ndarray, "height width 1"]) -> int:
+  """Rows or columns, whichever are more, from the first pixel that is not zero to the last."""
+  return max((int(np.ptp(where)) + 1 for where in np.nonzero(image)[:2] if where.size), default=0)
+
+
+def hidden(
+  config: Config, fit: Fit, image: Float[Array, "height width 1"], label: int
+) -> Float[np.ndarray, "rows columns"]:
+  """Probability of the label with a grey square at each place."""
+  score = lambda x: jax.nn.softmax(predict(model(config), fit.state, {"image": x}))[:, label]
+  return np.asarray(occlusion_map(score, image, config.square))
+
+
+def occluded_ink(
+  image: Float[Array, "height width 1"], drop: Float[np.ndarray, "rows columns"], square: int
+) -> float:
+  """Sum of the intensities under the square that costs most."""
+  row, column = np.unravel_index(drop.argmin(), drop.shape)
+  return float(image[row : row + square, column : column + square].sum())
+
+
+def feature_figure(config: Config, layer: str, shown: np.ndarray, painted: np.ndarray) -> Figure:
+  """Rows of four images and four pictures led back, each on its own scale."""
+  scale = np.abs(painted).max(axis=(1, 2, 3), keepdims=True)
+  painted = 0.5 + 0.5 * painted / np.where(scale > 0, scale, 1)
+  rows = [part for n in range(0, len(shown), 4) for part in (shown[n : n + 4], painted[n : n + 4])]
+  return image_grid(
+    np.concatenate(rows),
+    title=f"{config.features} features of {layer}",
+    note="left: the images; right: what excited the feature, led back to the pixels (grey: zero)",
+    columns=8,
+    value_range=(0, 1),
+  )
+
+
+def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> Figure:
+  """Digits above their occlusion maps, which are framed to the same size."""
+  frame = images.shape[1] - drops[0].shape[0]
+  sides = (frame // 2, frame - frame // 2)
+  framed = [np.pad(drop, (sides, sides), constant_values=1.0) for drop in drops]
+  return image_grid(
+    np.concatenate([images, np.stack(framed)]),
+    title="Where a grey square costs most",
+    columns=len(images),
+    value_range=(0, 1),
+  )

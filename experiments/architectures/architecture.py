@@ -3,9 +3,9 @@
 The networks are those of `research/models/`, exact to their papers at full width (their counts and
 their equality with PyTorch are in tests/research/models and tests/parity). Here they are narrow:
 `--width` scales them, and the stems of the ImageNet nets take images of 28 pixels (a 3x3 or 5x5
-convolution of stride 1, and of 2 in DenseNet). Adam at 0.001 falling linearly to zero serves them all. Dive into Deep
-Learning, whose numbers stand beside ours, trains the full widths on images blown up to 96 or 224
-pixels, ten epochs by plain SGD.
+convolution of stride 1, and of 2 in DenseNet). Adam at 0.001 falling linearly to zero serves them
+all. Dive into Deep Learning, whose numbers stand beside ours, trains the full widths on images
+blown up to 96 or 224 pixels, ten epochs by plain SGD.
 
     python launch.py --experiment=architecture --architecture=lenet --dataset=fashion_mnist
     python launch.py --experiment=architecture --architecture=resnet --width=2 --epochs=10

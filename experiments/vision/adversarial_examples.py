@@ -10,7 +10,8 @@ on them.
 
     python launch.py --experiment=adversarial_examples
 
-Expected by the source: every image has an example, at distortions of 0.058 to 0.14. Not yet measured here.
+Expected by the source: every image has an example, at distortions of 0.058 to 0.14. Not yet
+measured here.
 """
 
 import dataclasses

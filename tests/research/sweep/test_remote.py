@@ -1,8 +1,6 @@
 """Sweeps whose trials train elsewhere: their studies are those of the local engine, row by row."""
 
 import os
-import signal
-from pathlib import Path
 
 import pytest
 
@@ -15,17 +13,7 @@ from research.sweep.blocks import train
 from tests import tiny_experiment
 from tests.research.lab.test_fit import StopAfter
 from tests.research.sweep.test_local import SETTINGS, SPACE, WITH_WIDTHS, rows
-from tests.tiny_experiment import Config
-
-DEATH = "LINEAGE_TEST_DEATH"  # a file whose absence kills the worker, and who is not one
-
-
-def mortal_training(config):
-  mark, coordinator = os.environ[DEATH].rsplit(":", 1)
-  if os.getpid() != int(coordinator) and not Path(mark).exists():
-    Path(mark).touch()
-    os.kill(os.getpid(), signal.SIGKILL)
-  return tiny_experiment.training(config)
+from tests.tiny_experiment import DEATH, Config, mortal_training
 
 
 def swept(

@@ -8,8 +8,9 @@ a whole; the tests' decoding is greedy, with a key-value cache in the Transforme
 
     python launch.py --experiment=dates
 
-Expected (seed 0): 100 % with attention after 250 updates, 100 % without after 750, the Transformer
-99.6 % after 750; about 12 minutes on two busy CPU cores.
+Expected (seed 0): all three write all of 1,954 dates never seen rightly; with attention from 250
+updates on, without 94.8 % after 500, the Transformer 99.6 % after 750. Six minutes on two CPU cores
+that others use too.
 """
 
 import functools

@@ -9,8 +9,8 @@ the LSTM learns lag 100 no better than the vanilla net (13.4 % after 1,000 updat
 
     python launch.py --experiment=long_lag
 
-Expected (seed 0): LSTM and GRU 100 % at lag 100 after 500 updates, the vanilla net 12.1 %; a few
-minutes on two CPU cores.
+Expected (seed 0): LSTM and GRU 100 % at lag 100; the vanilla net 100 % up to lag 20, 24.8 % at 50
+and 14.0 % at 100. Two minutes on two CPU cores.
 """
 
 import functools

@@ -9,7 +9,9 @@ from experiments.sequences import (
   attention_lessons,
   backprop_through_time,
   character_model,
+  cost_of_length,
   dates,
+  deep_and_both_ways,
   long_lag,
   reversal,
   translation,
@@ -162,3 +164,29 @@ def test_a_net_translates_greedily_and_with_a_beam():
 def test_d2ls_bleu_is_a_mean_over_sentences():
   go = ["va", "!"]
   assert translation.mean_d2l([go, ["x"]], [go, go]) == 0.5
+
+
+def test_only_a_net_that_reads_both_ways_sees_what_it_is_asked_for():
+  config = deep_and_both_ways.Config(hidden=5, times=6)
+  tokens = jnp.array([[4, 5, 6, 7, 8, 9]])
+  other = tokens.at[0, 4].set(11)  # what is asked for at place 3
+  for name, learner in deep_and_both_ways.LEARNERS.items():
+    state = jax.jit(learner.init)(config, jax.random.key(0))
+    layers = 2 if name == "two layers" else 1
+    model = deep_and_both_ways.Logits(layers, 5, name == "both ways")
+    before, after = (model.apply({"params": state.params}, x)[0, :4] for x in (tokens, other))
+    assert bool(jnp.any(before != after)) == (name == "both ways")
+
+
+def test_the_loss_at_the_end_is_of_the_last_character():
+  logits = jnp.zeros((2, 3, 4)).at[:, -1, 2].set(9)
+  batch = {"target": jnp.array([[0, 1, 1, 2], [0, 1, 1, 3]])}
+  right, wrong = deep_and_both_ways.loss_at_the_end(logits, batch)
+  assert right < 0.01 and wrong > 8
+
+
+def test_attentions_cost_per_token_grows_with_the_length_and_the_grus_does_not():
+  at = lambda layer, n: cost_of_length.products_per_token(layer(), jnp.zeros((1, n, 8)))
+  attended = [at(cost_of_length.Attending, n) for n in (8, 16, 32)]
+  assert attended[2] - attended[1] == 2 * (attended[1] - attended[0]) > 0
+  assert at(cost_of_length.Remembering, 8) == at(cost_of_length.Remembering, 32)

@@ -15,16 +15,16 @@ from research.lab.fit import Options
 from research.lab.lab import Lab
 
 ROOT = Path(__file__).parent.parent
-TEXTS = [
-  (ROOT / document).read_text() for document in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
-] + [
+DOCUMENTS = [
+  (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")
+]
+DOCSTRINGS = [
   ast.get_docstring(ast.parse(path.read_text())) or "" for path in ROOT.glob("experiments/*/*.py")
 ]
 COMMANDS = [
-  line.split("#")[0].strip()
-  for text in TEXTS
-  for line in text.replace("\\\n", " ").splitlines()
-  if line.strip().startswith("python launch.py")
+  match[0].replace("\\\n", " ").split("#")[0]
+  for text, indent in [(text, "") for text in DOCUMENTS] + [(text, " {4}") for text in DOCSTRINGS]
+  for match in re.finditer(rf"(?m)^{indent}python launch\.py(?:.*\\\n)*.*$", text)
 ]
 
 

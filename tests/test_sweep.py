@@ -47,8 +47,21 @@ def test_a_sweep_ends_with_a_table_files_figures_and_a_command_for_the_winner(ca
   curves = parquet.read_table(run / "curves.parquet").to_pylist()
   assert len(curves) == 26 * 4
   assert json.loads((run / "claims.json").read_text()) == []
+  check_mirror(run, results)
   code, out, _ = launched(capfd, *command.split()[3:], "--workdir=alone")
   assert code == 0
+
+
+def check_mirror(run, results):
+  """Optuna sees the same trials."""
+  optuna = pytest.importorskip("optuna")
+  from research.sweep.mirror import mirror
+
+  study = optuna.load_study(study_name=None, storage=f"sqlite:///{mirror(run / 'study.sqlite')}")
+  assert [trial.params["learning_rate"] for trial in study.trials] == [
+    row["learning_rate"] for row in results if row["repeat"] == 0
+  ]
+  assert len(study.trials[0].intermediate_values) == 4
 
 
 def test_the_same_command_finds_the_sweep_finished(capfd, tmp_path):

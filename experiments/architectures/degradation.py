@@ -44,7 +44,7 @@ class Config:
   depths: tuple[int, ...] = static((8, 20, 44), "layers, 6n + 2 each", at_least=8)
   width: int = static(4, "channels of the first stage", at_least=1)
   examples: int = static(6000, "training images", at_least=1, at_most=60_000)
-  trials: int = static(3, "nets of each kind and depth", at_least=1)
+  repeats: int = static(3, "nets of each kind and depth", at_least=1)
   optimizer: Optimizer = part(Optimizer("momentum", 0.1, "one_cycle", weight_decay=1e-4))
   batch_size: int = static(100, "examples per step", at_least=1)
   epochs: int = static(8, "passes over the training images", at_least=1)
@@ -100,7 +100,7 @@ def run(config: Config, lab: Lab) -> Report:
   splits = sets.load(config.dataset)
   train, test = halved(splits.train, config.examples), halved(splits.test, 2000)
   fits: dict[tuple[bool, int], list[Fit]] = {}
-  for trial in range(config.trials):
+  for trial in range(config.repeats):
     for depth in config.depths:
       for residual in (False, True):
         one = One(depth, residual, trial, config)
@@ -185,7 +185,7 @@ def depth_figure(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Fig
       axes.plot(
         config.depths, values, color=look.colour, linestyle="none", marker=look.marker, markersize=5
       )
-    label_axes(axes, f"layers (lines: means over {config.trials} nets)", unit)
+    label_axes(axes, f"layers (lines: means over {config.repeats} nets)", unit)
     axes.set_xticks(config.depths)
   legend_below(figure)
   return figure

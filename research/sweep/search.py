@@ -172,13 +172,13 @@ def _axes(space: Space, trials: int) -> list[list[Any]]:
 
 
 def _tpe(asked: Asked) -> dict[str, Any]:
-  optuna = _package("optuna", "--sampler=tpe")
+  optuna = package("optuna", "--sampler=tpe")
   return _by_optuna(optuna, asked, optuna.samplers.TPESampler)
 
 
 def _gp(asked: Asked) -> dict[str, Any]:
-  optuna = _package("optuna", "--sampler=gp")
-  _package("torch", "--sampler=gp", "torch")
+  optuna = package("optuna", "--sampler=gp")
+  package("torch", "--sampler=gp", "torch")
   return _by_optuna(optuna, asked, optuna.samplers.GPSampler)
 
 
@@ -234,7 +234,7 @@ def _decode(each: Distribution, param: Any) -> Any:
 
 def _cmaes(asked: Asked) -> dict[str, Any]:
   """The finished trials, in order of number, are the generations so far; choices are random."""
-  cmaes = _package("cmaes", "--sampler=cmaes")
+  cmaes = package("cmaes", "--sampler=cmaes")
   values = _random(asked)
   ranges = {
     name: each for name, each in asked.space.distributions.items() if isinstance(each, Range)
@@ -263,7 +263,7 @@ def _cmaes(asked: Asked) -> dict[str, Any]:
   }
 
 
-def _package(name: str, flag: str, wanted: str = "-r requirements-sweep.txt") -> Any:
+def package(name: str, flag: str, wanted: str = "-r requirements-sweep.txt") -> Any:
   """A package that only some samplers need.
 
   Raises:

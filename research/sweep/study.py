@@ -111,6 +111,24 @@ class Study:
     self._connection.close()
 
 
+def read(path: Path) -> tuple[dict[str, Any], list[Event]]:
+  """Settings and events of a study, which may be in use.
+
+  Raises:
+    UserError: where there is none.
+  """
+  if not path.is_file():
+    raise UserError(f"there is no study {path}")
+  try:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    settings = {n: json.loads(v) for n, v in connection.execute("SELECT * FROM settings")}
+    rows = connection.execute("SELECT kind, trial, data FROM events ORDER BY number").fetchall()
+    connection.close()
+  except sqlite3.DatabaseError as error:
+    raise UserError(f"{path} cannot be read as a study: {error}") from error
+  return settings, [Event(kind, trial, json.loads(data)) for kind, trial, data in rows]
+
+
 class Trial:
   """A trial as its events tell it.
 

@@ -18,7 +18,7 @@ class Stack(nn.Module):
     return self.classifier(self.features(x).flatten(1))
 
 
-def alexnet(features, groups, local_norm, hidden, classes):
+def alexnet(features, groups, local_norm, hidden, classes, pooled=6):
   one, two, three, four, five = features
   # PyTorch divides alpha by n; the paper does not.
   norm = [nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)] if local_norm else []
@@ -30,17 +30,17 @@ def alexnet(features, groups, local_norm, hidden, classes):
       *(*conv(one, two, 5, 1, 2, groups=groups), *norm, pool()),
       *conv(two, three, 3, padding=1),
       *conv(three, four, 3, padding=1, groups=groups),
-      *(*conv(four, five, 3, padding=1, groups=groups), pool(), nn.AdaptiveAvgPool2d(6)),
+      *(*conv(four, five, 3, padding=1, groups=groups), pool(), nn.AdaptiveAvgPool2d(pooled)),
     ],
     [
-      *(nn.Dropout(0), nn.Linear(36 * five, hidden), nn.ReLU()),
+      *(nn.Dropout(0), nn.Linear(pooled**2 * five, hidden), nn.ReLU()),
       *(nn.Dropout(0), nn.Linear(hidden, hidden), nn.ReLU()),
       nn.Linear(hidden, classes),
     ],
   )
 
 
-def vgg(stages, width, hidden, classes):
+def vgg(stages, width, hidden, classes, pooled=7):
   layers, channels = [], 3
   for stage, convolutions in enumerate(stages):
     for _ in range(convolutions):
@@ -49,9 +49,9 @@ def vgg(stages, width, hidden, classes):
       channels = features
     layers.append(nn.MaxPool2d(2))
   return Stack(
-    [*layers, nn.AdaptiveAvgPool2d(7)],
+    [*layers, nn.AdaptiveAvgPool2d(pooled)],
     [
-      *(nn.Linear(49 * channels, hidden), nn.ReLU(), nn.Dropout(0)),
+      *(nn.Linear(pooled**2 * channels, hidden), nn.ReLU(), nn.Dropout(0)),
       *(nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(0)),
       nn.Linear(hidden, classes),
     ],

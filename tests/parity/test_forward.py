@@ -40,32 +40,33 @@ def nin_paths(layers):
 
 
 # Name: ours, PyTorch's, our names for its layers, the images' shape. No dropout, so that training
-# can be compared.
+# can be compared. Images are as small as leaves 2x2 pixels to AlexNet's and VGG's dense layers, where
+# the order of rows, columns and channels matters, and all windows to the published GoogLeNet's heads.
 PAIRS = {
   "lenet": (LeNet(classes=7), lambda: peers.lenet(7), sequential_paths, (28, 28, 1)),
   "alexnet, published": (
     AlexNet(ALEX, hidden=16, classes=7, dropout_rate=0.0),
-    lambda: peers.alexnet(ALEX, 2, True, 16, 7),
+    lambda: peers.alexnet(ALEX, 2, True, 16, 7, pooled=2),
     sequential_paths,
-    (224, 224, 3),
+    (99, 99, 3),
   ),
   "alexnet, torchvision": (
     AlexNet(ALEX, 1, False, hidden=16, classes=7, dropout_rate=0.0),
-    lambda: peers.alexnet(ALEX, 1, False, 16, 7),
+    lambda: peers.alexnet(ALEX, 1, False, 16, 7, pooled=2),
     sequential_paths,
-    (224, 224, 3),
+    (99, 99, 3),
   ),
   "vgg-11": (
     VGG(11, width=2, hidden=16, classes=7, dropout_rate=0.0),
-    lambda: peers.vgg(VGG_STAGES[11], 2, 16, 7),
+    lambda: peers.vgg(VGG_STAGES[11], 2, 16, 7, pooled=2),
     sequential_paths,
-    (224, 224, 3),
+    (64, 64, 3),
   ),
   "vgg-16": (
     VGG(16, width=2, hidden=16, classes=7, dropout_rate=0.0),
-    lambda: peers.vgg(VGG_STAGES[16], 2, 16, 7),
+    lambda: peers.vgg(VGG_STAGES[16], 2, 16, 7, pooled=2),
     sequential_paths,
-    (224, 224, 3),
+    (64, 64, 3),
   ),
   "nin": (NiN(6, 7, dropout_rate=0.0), lambda: peers.nin(6, 7), nin_paths, (99, 99, 3)),
   "resnet-18": (
@@ -221,9 +222,8 @@ FULL = {
   "vgg11": lambda: peers.vgg(VGG_STAGES[11], 64, 4096, 1000),
   "googlenet": lambda: peers.GoogLeNet(1, 1000, as_torchvision=True),
   "resnet34": lambda: peers.ResNet(STAGES[34], 64, 1000),
-  "resnet152": lambda: peers.ResNet(STAGES[152], 64, 1000, expansion=4),
+  "resnet50": lambda: peers.ResNet(STAGES[50], 64, 1000, expansion=4),
   "densenet161": lambda: peers.DenseNet(FORMS[161]["layers"], 48, 96, 1000),
-  "densenet201": lambda: peers.DenseNet(FORMS[201]["layers"], 32, 64, 1000),
 }
 
 

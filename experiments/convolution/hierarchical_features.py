@@ -34,6 +34,8 @@ from research.report import Claim, Picture, Report, at_least, at_most
 
 # The second convolution of each stage, and how many pixels one of its activations sees.
 FIELDS = {"Conv_1": 5, "Conv_3": 14, "Conv_5": 32}
+# The mean intensity of MNIST's training images: a lighter square on the black paper is a stroke.
+GREY = 0.1307
 
 
 @config
@@ -161,7 +163,7 @@ def hidden(
 ) -> Float[np.ndarray, "rows columns"]:
   """Probability of the label with a grey square at each place."""
   score = lambda x: jax.nn.softmax(predict(model(config), fit.state, {"image": x}))[:, label]
-  return np.asarray(occlusion_map(score, image, config.square))
+  return np.asarray(occlusion_map(score, image, config.square, GREY))
 
 
 def occluded_ink(

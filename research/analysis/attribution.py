@@ -44,7 +44,7 @@ def occlusion_map(
   score: Callable[[Images], Float[Array, " batch"]],
   image: Float[Array, "height width channel"],
   size: int,
-  grey: float = 0.5,
+  grey: float,
 ) -> Float[Array, "rows columns"]:
   """The score of the image with a grey square of `size` pixels at each place (section 4.2)."""
   height, width, _ = image.shape

@@ -55,7 +55,7 @@ def test_an_activation_of_the_deep_convnet_is_led_back_into_its_receptive_field(
 
 def test_hiding_what_matters_lowers_the_score():
   image = jnp.zeros((6, 7, 1)).at[4, 1].set(1.0)
-  found = occlusion_map(lambda x: x[:, 4, 1, 0], image, 2, grey=0.25)
+  found = occlusion_map(lambda x: x[:, 4, 1, 0], image, 2, 0.25)
   expected = np.ones((5, 6))
   expected[3:5, 0:2] = 0.25
   np.testing.assert_allclose(found, expected)

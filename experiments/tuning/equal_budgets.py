@@ -14,7 +14,10 @@ population of 20 in which the worst copy the best (Jaderberg et al. 2017).
 
     python launch.py --experiment=equal_budgets
 
-Expected: about 8 minutes on two CPU cores.
+Expected: over seeds 0 to 9 ASHA finds the best of the 100 trials in every one, for 28 % of their
+epochs; random search is 3.0 points ahead of the grid, coarse to fine 0.6 points ahead of random; the
+population is at least as good as the caviar in 9 seeds of 10, and the caviar 1.7 points ahead of the
+panda. 8 to 20 minutes on two CPU cores. Ten seeds are within one run, so `--verify` needs no more.
 """
 
 from collections.abc import Mapping
@@ -214,7 +217,8 @@ def run(config: Config, lab: Lab) -> Report:
 
 def strips(scores: Mapping[str, Mapping[str, list[float]]]) -> Figure:
   """The best accuracy of every seed by search, a panel for each budget."""
-  figure, grid = new_figure("Searches at equal budgets", 1, len(scores), panel_inches=(3.6, 3.4))
+  every = [value for groups in scores.values() for values in groups.values() for value in values]
+  figure, grid = new_figure("Searches at equal budgets", 1, len(scores), panel_inches=(3.8, 3.4))
   for axes, (budget, groups) in zip(grid[0], scores.items(), strict=True):
     for place, (name, values) in enumerate(groups.items()):
       spread = np.linspace(-0.18, 0.18, len(values))
@@ -223,5 +227,5 @@ def strips(scores: Mapping[str, Mapping[str, list[float]]]) -> Figure:
       axes.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=INK, linewidth=1.6)
     axes.set_xticks(range(len(groups)), list(groups), rotation=12)
     label_axes(axes, "", "best validation accuracy" if axes is grid[0, 0] else "", budget)
-    axes.sharey(grid[0, 0])
+    axes.set_ylim(min(every) - 0.02, max(every) + 0.02)
   return figure

@@ -15,7 +15,9 @@ their own place, seed 0), and reading both ways it is shared (68 %), with answer
 
     python launch.py --experiment=reversal
 
-Expected: TO BE MEASURED.
+Expected (seed 0): the Transformer 99.9 %, the GRU with a fixed context and the Transformer without
+positions 0 % after 2,000 updates; with attention 99.0 %, 99.97 % of letters at their own place,
+measured after 1,000. About 12 minutes on two CPU cores.
 """
 
 import functools

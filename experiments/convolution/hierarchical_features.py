@@ -9,7 +9,9 @@ one epoch.
     python launch.py --experiment=hierarchical_features
 
 Expected: a feature's picture lies within its receptive field; hiding the digit's ink is what costs
-most. Not yet measured here.
+most. Measured, seed 0: pictures of 5, 14 and 28 pixels, where fields have 5, 14 and 32 (the image
+28); the square has not been measured at the mean intensity (at 0.5, where it paints strokes of its
+own, 82.5 % of the costliest squares hid ink). About a minute.
 """
 
 import functools

@@ -14,10 +14,10 @@ its deepest net with a smaller one (section 4.2, n = 18).
     python launch.py --experiment=degradation
     python launch.py --experiment=degradation --depths=20,56 --examples=60000 --epochs=10
 
-Expected by the source: plain nets rise, residual ones do not. Measured on one net each, from 8 to 20
-layers: plain 0.353 to 0.423 nats, residual 0.360 to 0.298. With a cosine from 0.1 on, 3,000 images
-and 6 epochs, from 20 to 44 layers: plain 0.72 to 1.54, residual 0.57 to 0.78. Deeper and with three
-nets each it is not yet measured.
+Expected by the source: plain nets rise, residual ones do not. Measured on one net each, from 8 to
+20 layers: plain 0.353 to 0.423 nats, residual 0.360 to 0.298. With a cosine from 0.1 on, 3,000
+images and 6 epochs, from 20 to 44 layers: plain 0.72 to 1.54, residual 0.57 to 0.78. Deeper and
+with three nets each it is not yet measured.
 """
 
 import math

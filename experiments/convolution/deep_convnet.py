@@ -4,7 +4,7 @@ Saito 2016, section 8.1: 3x3 convolutions of 16, 16, 32, 32, 64 and 64 channels,
 dense layers, He's initial weights, Adam at 0.001, batches of 100, 20 epochs; 99.38 % in the book,
 99.35 % by the weights that came with it. The second dropout sits on the logits: in every step half
 of the classes have logit zero, whatever the image. The repaired net leaves it out. Six epochs
-suffice here, for the rate rises to 0.003 and falls to zero in one cycle (Smith and Topin 2019).
+are to suffice, for the rate rises to 0.003 and falls to zero in one cycle (Smith and Topin 2019).
 
     python launch.py --experiment=deep_convnet
     python launch.py --experiment=deep_convnet --form=book --epochs=20 \\

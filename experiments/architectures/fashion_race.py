@@ -11,7 +11,9 @@ step.
     python launch.py --experiment=fashion_race
 
 Expected: LeNet 78 % in the book's form and 88 % in the modern one, ResNet and DenseNet 92.5 %.
-Not yet measured here.
+Measured, seed 0: 81.64, 90.05 and 91.74 % by ResNet-8, which after six epochs is right on 92.0 % of
+the augmented training images and so would gain from more epochs or channels; DenseNet not yet. The
+three took about 12 minutes on a busy core.
 """
 
 import math

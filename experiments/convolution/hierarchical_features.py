@@ -10,8 +10,8 @@ one epoch.
 
 Expected: a feature's picture lies within its receptive field; hiding the digit's ink is what costs
 most. Measured, seed 0: pictures of 5, 14 and 28 pixels, where fields have 5, 14 and 32 (the image
-28); the square has not been measured at the mean intensity (at 0.5, where it paints strokes of its
-own, 82.5 % of the costliest squares hid ink). About a minute.
+28); the costliest square hides ink in 40 of 40 images (at an intensity of 0.5, where it paints
+strokes of its own, in 33). About a minute.
 """
 
 import functools

@@ -1,7 +1,8 @@
 # ruff: noqa: E402 - the environment must be set before JAX starts
 """Trains one network with the project's own step; a child of `training.py`.
 
-python benchmarks/jax_side.py NETWORK TURN_SECONDS FILE_FOR_WEIGHTS_AND_BATCHES
+python benchmarks/jax_side.py NETWORK TURN_SECONDS FILE_FOR_WEIGHTS_AND_BATCHES WORK
+where WORK is "step" or "forward".
 """
 
 import sys
@@ -24,12 +25,15 @@ from flax import linen
 
 from research.compile import compile_learner, step_work, steps_per_dispatch
 from research.data import sampling
-from research.learner import supervised
+from research.flops import flops
+from research.learner import predict, supervised
 from research.losses import softmax_cross_entropy
+from research.models.deep_convnet import DeepConvNet
 from research.models.lenet import LeNet
 from research.models.mlp import MLP
 from research.models.resnet import CifarResNet
 from research.models.simple_convnet import SimpleConvNet
+from research.models.vgg import VGG
 from research.optimizers import Optimizer, make
 
 MODELS = {
@@ -37,6 +41,8 @@ MODELS = {
   "mlp": lambda: MLP((100, 100, 100, 100, CLASSES)),
   "simple_convnet": SimpleConvNet,
   "lenet": LeNet,
+  "deep_convnet": lambda: DeepConvNet(dropout_rate=0.0, logit_dropout=False),
+  "vgg11": lambda: VGG(11, width=8, hidden=128, classes=CLASSES, dropout_rate=0.0),
   "resnet20": CifarResNet,
 }
 
@@ -51,7 +57,7 @@ def order(path: tuple) -> list[tuple[int, int, bool]]:
 
 
 def main() -> None:
-  name, turn_seconds, file = sys.argv[1], float(sys.argv[2]), sys.argv[3]
+  name, turn_seconds, file, work = sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4]
   network = NETWORKS[name]
   learner = supervised(
     lambda _: MODELS[name](),
@@ -101,9 +107,21 @@ def main() -> None:
 
   while len(losses) < COMPARED_STEPS:
     train()
-  serve(
-    first | {"losses": losses[:COMPARED_STEPS], "steps_per_dispatch": steps}, train, turn_seconds
-  )
+  operations = step_work(learner, sampler, config, data)
+  about = {"losses": losses[:COMPARED_STEPS], "steps_per_dispatch": steps}
+  if work == "forward":
+    batch = {"image": data["image"][: network.batch_size]}
+    answer = jax.jit(lambda state, batch: predict(MODELS[name](), state, batch))
+    operations = flops(jax.make_jaxpr(answer)(state, batch).jaxpr)
+
+    def run_forward() -> int:
+      jax.block_until_ready(answer(state, batch))
+      return 1
+
+    run_forward()
+    serve(first | about | {"operations": operations}, run_forward, turn_seconds)
+  else:
+    serve(first | about | {"operations": operations}, train, turn_seconds)
 
 
 main()

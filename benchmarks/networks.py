@@ -16,6 +16,8 @@ NETWORKS = {
   "mlp": Network("MLP 784-100x4-10", 100, (28, 28, 1)),
   "simple_convnet": Network("SimpleConvNet", 100, (28, 28, 1)),
   "lenet": Network("LeNet", 256, (28, 28, 1)),
+  "deep_convnet": Network("DeepConvNet", 100, (28, 28, 1)),
+  "vgg11": Network("VGG-11, 8 channels", 100, (32, 32, 3)),
   "resnet20": Network("ResNet-20", 128, (32, 32, 3)),
 }
 EXAMPLES = 4096

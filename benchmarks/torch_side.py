@@ -1,7 +1,8 @@
 """Trains one network with PyTorch; a child of `training.py`.
 
-python benchmarks/torch_side.py NETWORK TURN_SECONDS FILE_FOR_WEIGHTS_AND_BATCHES VARIANT THREADS
-where VARIANT is nchw or channels_last, with "+compile" for torch.compile.
+python benchmarks/torch_side.py NETWORK TURN_SECONDS FILE WORK VARIANT THREADS
+where FILE holds weights and batches, WORK is "step" or "forward", and VARIANT is nchw or
+channels_last, with "+compile" for torch.compile.
 """
 
 import itertools
@@ -50,6 +51,27 @@ def resnet20():
   return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
+def deep_convnet():
+  layers, before = [], 1
+  for features, padding in ((16, 1), (16, 1), (32, 1), (32, 2), (64, 1), (64, 1)):
+    is_first = len(layers) % 5 == 0
+    layers += [nn.Conv2d(before, features, 3, padding=padding), nn.ReLU()]
+    layers += [] if is_first else [nn.MaxPool2d(2)]
+    before = features
+  return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, 50), nn.ReLU(), nn.Linear(50, 10))
+
+
+def vgg11():
+  layers, before = [], 3
+  for stage in ((8,), (16,), (32, 32), (64, 64), (64, 64)):
+    for features in stage:
+      layers += [nn.Conv2d(before, features, 3, padding=1), nn.ReLU()]
+      before = features
+    layers.append(nn.MaxPool2d(2))
+  dense = perceptron(64, 128, 128, 10, activation=nn.ReLU)
+  return nn.Sequential(*layers, *dense)
+
+
 MODELS = {
   "two_layer": lambda: perceptron(784, 50, 10, activation=nn.Sigmoid),
   "mlp": lambda: perceptron(784, 100, 100, 100, 100, 10, activation=nn.ReLU),
@@ -62,6 +84,8 @@ MODELS = {
     *(nn.Conv2d(6, 16, 5), nn.Sigmoid(), nn.AvgPool2d(2), nn.Flatten()),
     *(nn.Linear(400, 120), nn.Sigmoid(), nn.Linear(120, 84), nn.Sigmoid(), nn.Linear(84, 10)),
   ),
+  "deep_convnet": deep_convnet,
+  "vgg11": vgg11,
   "resnet20": resnet20,
 }
 
@@ -95,7 +119,7 @@ def load(model, file):
 
 
 def main():
-  name, turn_seconds, path, variant, threads = sys.argv[1:6]
+  name, turn_seconds, path, work, variant, threads = sys.argv[1:7]
   torch.set_num_threads(int(threads))
   network = NETWORKS[name]
   file = np.load(path)
@@ -139,7 +163,15 @@ def main():
     made += 1
     return 1
 
-  serve(first | {"losses": losses}, train, float(turn_seconds))
+  def answer():
+    with torch.no_grad():
+      model((images[batches[0]].float() / 255).contiguous(memory_format=layout))
+    return 1
+
+  if work == "forward":
+    model.eval()
+  run = answer if work == "forward" else train
+  serve(first | {"losses": losses}, run, float(turn_seconds))
 
 
 main()

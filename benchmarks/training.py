@@ -27,6 +27,9 @@ FOLDER = Path(__file__).parent
 FLAGS = flags.FLAGS
 flags.DEFINE_list("networks", list(NETWORKS), "which networks: " + ", ".join(NETWORKS))
 flags.DEFINE_integer("repeats", 5, "turns of each side", lower_bound=1)
+flags.DEFINE_enum(
+  "work", "step", ["step", "forward"], "a whole training step, or the evaluation of a batch"
+)
 flags.DEFINE_float("turn_seconds", 2.0, "length of a turn", lower_bound=0.1)
 flags.DEFINE_integer(
   "cores", os.cpu_count() or 1, "cores, and so threads, that each side may use", lower_bound=1
@@ -85,7 +88,7 @@ def compare(name: str) -> dict[str, Any]:
   """Measures both sides of one network."""
   with tempfile.TemporaryDirectory() as folder:
     shared = str(Path(folder) / "weights.npz")
-    arguments = [name, str(FLAGS.turn_seconds), shared]
+    arguments = [name, str(FLAGS.turn_seconds), shared, FLAGS.work]
     cache = {"JAX_COMPILATION_CACHE_DIR": str(Path(folder) / "xla"), "JAX_PLATFORMS": "cpu"}
     start = lambda: Side([sys.executable, str(FOLDER / "jax_side.py"), *arguments], cache)
     cold = start()
@@ -139,6 +142,7 @@ def row(result: dict[str, Any]) -> str:
     result["variant"],
     f"{result['ratio']:.2f} ({result['best_ratio']:.2f})",
     f"{result['processor_ratio']:.2f}",
+    f"{ours['operations'] * ours['steps_per_second'] / 1e9:.0f}",
     f"{ours['cold_compile_seconds']:.1f} / {ours['compile_seconds']:.1f}",
     f"{ours['cold_first_step_seconds']:.1f} / {ours['first_step_seconds']:.1f}",
     f"{theirs['first_step_seconds']:.1f}",
@@ -150,6 +154,7 @@ def row(result: dict[str, Any]) -> str:
 
 
 NOTE = """\
+Matrix products of 2048 x 2048 here: {:.0f} GFLOP/s.
 Steps per second are medians of the turns (the best turn in brackets), seconds are with a cold /
 warm compilation cache, MB are the whole process's peak.
 """
@@ -160,6 +165,7 @@ COLUMNS = (
   "its best way",
   "ratio",
   "by processor time",
+  "JAX's GFLOP/s",
   "compile s",
   "first step s",
   "PyTorch's",
@@ -169,9 +175,21 @@ COLUMNS = (
 )
 
 
+def matrix_product_rate() -> float:
+  """The best of ten products of 2048 x 2048 by NumPy's BLAS, in GFLOP/s."""
+  command = (
+    "import numpy, time; a = numpy.ones((2048, 2048), numpy.float32); times = []\n"
+    "for _ in range(10):\n"
+    "  start = time.perf_counter(); a @ a; times.append(time.perf_counter() - start)\n"
+    "print(2 * 2048**3 / min(times) / 1e9)"
+  )
+  cores = ["taskset", "-c", f"0-{FLAGS.cores - 1}"]
+  return float(subprocess.check_output([*cores, sys.executable, "-c", command], text=True))
+
+
 def main(_: list[str]) -> None:
   """Measures and prints."""
-  print(NOTE)
+  print(NOTE.format(matrix_product_rate()))
   print("| " + " | ".join(COLUMNS) + " |")
   print("|" + "---|" * len(COLUMNS), flush=True)
   results = []

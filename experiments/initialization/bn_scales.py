@@ -94,15 +94,9 @@ learner = supervised(
 )
 
 
-@functools.cache
-def images(name: str) -> sets.Splits:
-  """The data set, read once for all members."""
-  return sets.load(name)
-
-
 def training(config: Config) -> Training:
   """Few images, which are looked at after every epoch."""
-  few = {name: a[: config.examples] for name, a in images("mnist").train.items()}
+  few = {name: a[: config.examples] for name, a in sets.load("mnist").train.items()}
   return Training(
     learner,
     few,

@@ -15,7 +15,6 @@ Expected: mean losses of the last 200 batches 2.30, 0.29-0.30 and 0.20 within 10
 on two CPU cores.
 """
 
-import functools
 import math
 
 import jax
@@ -75,15 +74,9 @@ learner = looking_back(
 )
 
 
-@functools.cache
-def images(name: str) -> sets.Splits:
-  """The data set, read once for all members."""
-  return sets.load(name)
-
-
 def training(config: Config) -> Training:
   """All images to learn from; the test images are looked at before and after."""
-  splits = images(config.dataset)
+  splits = sets.load(config.dataset)
   return Training(
     learner,
     splits.train,

@@ -136,15 +136,9 @@ net = supervised(
 learner = net._replace(evaluate=evaluate)
 
 
-@functools.cache
-def images(name: str) -> sets.Splits:
-  """The data set, read once for all members."""
-  return sets.load(name)
-
-
 def training(config: Config) -> Training:
   """All images to learn from; the first of them are sent through at every look."""
-  train = images(config.dataset).train
+  train = sets.load(config.dataset).train
   return Training(
     learner,
     train,
@@ -162,7 +156,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits = lab.race("race", members, training, repeats=config.repeats)
   loss = {name: mean_over(fits[name], lambda fit: fit.last("train/loss")) for name in RULES}
   slope = lambda name: mean_over(fits[name], lambda fit: back(fit, config))
-  test = {name: jnp.asarray(array) for name, array in images(config.dataset).test.items()}
+  test = {name: jnp.asarray(array) for name, array in sets.load(config.dataset).test.items()}
   judge = jax.jit(lambda state: net.evaluate(config, state, test)["accuracy"])
   accuracy = lambda fit: float(np.divide(*judge(fit.state)))
   row = lambda what, source, ours, bar, unit="": Claim("I03", what, source, ours, bar, unit)
@@ -226,7 +220,7 @@ def pictures(config: Config, fits: dict[str, list[Fit]]) -> list[Picture]:
   spread = f"Lines are means over {config.repeats} seeds, bands one standard deviation."
   few = {
     name: jnp.asarray(array[: config.looked_at])
-    for name, array in images(config.dataset).train.items()
+    for name, array in sets.load(config.dataset).train.items()
   }
   looks = {
     when: {name: look(config, state(fits[name][0]).params, few) for name in SHOWN[when]}

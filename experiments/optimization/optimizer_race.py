@@ -13,8 +13,6 @@ Expected: SGD last, AdaGrad and Adam first, mean losses of the last 200 batches 
 book's; about 90 seconds on two CPU cores.
 """
 
-import functools
-
 import jax
 import numpy as np
 
@@ -74,15 +72,9 @@ learner = looking_back(
 )
 
 
-@functools.cache
-def images(name: str) -> sets.Splits:
-  """The data set, read once for all members."""
-  return sets.load(name)
-
-
 def training(config: Config) -> Training:
   """All images to learn from; the test images are looked at before and after."""
-  splits = images(config.dataset)
+  splits = sets.load(config.dataset)
   return Training(
     learner,
     splits.train,

@@ -48,6 +48,7 @@ class MetricsLog:
     self._file: TextIO | None = None
     self._timing: TextIO | None = None
     self._tensorboard: Any = None
+    self._shown_at = 0.0
     self.offset = self.checksum = 0
 
   def fits_behind(self, offset: int) -> set[str]:
@@ -123,7 +124,9 @@ class MetricsLog:
         summary = scalar(f"{identity_of(row)}/{name}", value)
         event = Event(wall_time=time.time(), step=row["step"], summary=summary)
         self._tensorboard.write_event(event)
-    self._tensorboard.flush()
+    if time.monotonic() - self._shown_at > 1:  # a flush reaches the disk; what is lost is replayed
+      self._tensorboard.flush()
+      self._shown_at = time.monotonic()
 
 
 def _row_or_none(line: bytes) -> Row | None:

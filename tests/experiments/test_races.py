@@ -17,8 +17,6 @@ from tests.experiments.little_data import TRAIN, replace_sets
 @pytest.fixture
 def lab(tmp_path, monkeypatch):
   replace_sets(monkeypatch)
-  for race in (bn_scales, init_race, weight_initializers, optimizer_race):
-    race.images.cache_clear()
   first = jax.devices()[:1]
   monkeypatch.setattr(jax, "devices", lambda: first)  # to compile less
   return Lab(tmp_path, seed=0, options=Options())

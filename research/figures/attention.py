@@ -34,7 +34,8 @@ def attention_maps(maps: Mapping[str, Map], *, title: str, columns: int = 2) -> 
     shades = axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     label_axes(axes, "token that is read", "token that is written", name)
     axes.grid(False)
-    axes.set_xticks(range(len(shown.read)), shown.read)
+    turn = 90 if max(map(len, shown.read), default=0) > 3 else 0  # words would meet
+    axes.set_xticks(range(len(shown.read)), shown.read, rotation=turn)
     axes.set_yticks(range(len(shown.written)), shown.written)
     axes.tick_params(labelsize=7.5, length=0)
   if shades is not None:

@@ -7,6 +7,8 @@ import pytest
 
 from experiments.initialization import bn_scales, init_race, weight_initializers
 from experiments.optimization import batch_sizes, optimizer_race
+from experiments.regression import softmax_regression
+from experiments.regularization import ensembles, weight_decay
 from research.config import replace
 from research.data import sets
 from research.lab.fit import Options
@@ -173,3 +175,27 @@ def test_equal_time_is_other_epochs():
   seconds = {"fast": 1.0, "slow": 2.0}  # three fast epochs are one and a half slow ones
   assert batch_sizes.at_time("fast", "slow", loss, seconds) == pytest.approx(1)
   assert batch_sizes.in_order({"a": 3, "b": 1, "c": 2}) == 1
+
+
+def test_regularisation_is_compared_over_paired_seeds(lab):
+  tiny = {"hidden": (8, 8), "examples": 20, "batch_size": 10, "epochs": 4, "repeats": 2}
+  report = weight_decay.run(weight_decay.Config(**tiny, features=5, regression_epochs=2), lab)
+  assert found(report, "L2 norm") < 1  # equal first weights, so that decay alone tells them apart
+  panels = report.pictures[0].figure.axes
+  assert [axes.get_title() for axes in panels] == ["lambda = 0", "lambda = 0.1"]
+  assert all(axes.collections for axes in panels)  # bands
+
+
+def test_softmax_twice_and_once_start_alike(lab):
+  config = softmax_regression.Config(hidden=8, batch_size=20, epochs=2, repeats=2)
+  report = softmax_regression.run(config, lab)
+  assert found(report, "loss at the end") > 1
+  first, second = report.pictures[0].figure.axes[0].get_lines()
+  assert len(first.get_xdata()) == len(second.get_xdata()) == 3
+
+
+def test_voters_are_lanes_of_one_program(lab):
+  config = ensembles.Config(hidden=8, members=3, thinned=4, batch_size=20, steps=30)
+  report = ensembles.run(config, lab)
+  assert (lab.folder / "checkpoints" / "race.0").is_dir()
+  assert np.isfinite([claim.ours for claim in report.claims]).all()

@@ -79,6 +79,7 @@ def training(config: Config) -> Training:
     evaluate=evaluation_episodes(config.evaluation_episodes),
     evaluate_every=max(1, steps(config) // 20),
     log_every=max(1, steps(config) // 20),
+    best="test/return",
   )
 
 

@@ -79,6 +79,7 @@ def training(config: Config) -> Training:
     evaluate=evaluation_episodes(config.evaluation_episodes),
     evaluate_every=every,
     log_every=every,
+    best="test/return",
   )
 
 

@@ -91,6 +91,7 @@ def training(config: Config) -> Training:
     evaluate=evaluation_episodes(config.evaluation_episodes),
     evaluate_every=5 * every,
     log_every=every,
+    best="test/return",
   )
 
 

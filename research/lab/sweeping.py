@@ -83,7 +83,8 @@ def conduct(
     f"alone, {objective} {fit.last(objective):.5g}; in the sweep {swept.score(best):.5g}"
     + (" over its seeds" if space.repeats > 1 else "")
   )
-  return Report((), [*pictures(swept), *module.report(winner, fit).pictures])
+  own = module.report(winner, fit).pictures if hasattr(module, "report") else []
+  return Report((), [*pictures(swept), *own])
 
 
 def command(module: ModuleType, winner: Any, seed: int) -> str:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -447,6 +448,9 @@ def test_verify_measures_every_seed_and_writes_the_results(door, monkeypatch, tm
   code, out, _ = door("--verify", "--seeds=2", "--seed=4")
   assert code == 0 and "RESULTS.md: 1 claims, all hold" in out
   assert "| C06 | test accuracy |" in (tmp_path / "RESULTS.md").read_text()
+  (page,) = (tmp_path / "docs" / "gallery").glob("*.md")
+  (picture,) = re.findall(r"!\[.*\]\((.*)\)", page.read_text())
+  assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
   runs = sorted(Path("runs/tiny_net").iterdir())
   assert [run_folder.read_identity(run).seed for run in runs] in ([4, 5], [5, 4])
   code, out, _ = door("--verify", "--seeds=2", "--seed=4")

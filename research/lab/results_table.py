@@ -212,6 +212,7 @@ Every number here was measured by `launch.py --verify`, which also wrote this fi
 was run once per seed with its documented command; *ours* is the mean over seeds, with the sample
 standard deviation where there are several, and the *verdict* is the bar applied to that mean.
 *Source* is the number as published. To renew the rows of one experiment, run its command below.
+The figures, by family: [docs/gallery](docs/gallery).
 
 """
 

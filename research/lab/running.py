@@ -127,6 +127,8 @@ def _write_report(
     picture.figure.savefig(image, format="png")
     write_atomically(path, image.getvalue())
     pictures.append((path, picture.caption))
+  captions = {picture.name: picture.caption for picture in report.pictures}
+  write_json(folder / "figures" / "captions.json", captions)
   claims = reporting.claims_json(report.claims)
   rows = {identity_of(row): row for row in read_rows(folder)}
   html_report.write_report(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.lab import results_table, running
+from research.lab import gallery, results_table, running
 from research.lab.catalogue import Entry, load
 from research.lab.fit import Options
 from research.lab.run_folder import is_finished
@@ -23,6 +23,8 @@ def verify(
   say: Callable[[str], None] = print,
 ) -> list[results_table.Verified]:
   """Runs each experiment at its defaults with `seeds` seeds from `seed` on, and renews its rows.
+
+  The figures of the first seed go to `docs/gallery` beside the results.
 
   The runs live in their own folders, so an interrupted verification resumes like any run. A run
   that another version of the code finished is made again.
@@ -51,6 +53,7 @@ def verify(
         "of the code made are measured anew with --verify --fresh"
       ) from error
     results_table.merge(results, rows)
+    gallery.renew(results.parent / "docs" / "gallery", entry, folders[0])
     verified += rows
   return verified
 

@@ -1,4 +1,4 @@
-"""DQN catches the ball from pixels; without replay or target network it does worse (Q02).
+"""DQN catches the ball from pixels; without replay it does worse (Q02).
 
 Catch (Mnih et al. 2014, in the form of bsuite) on 10 by 10 pixels; the agent of Mnih et al. 2015
 with a small network and Adam, its memory and intervals scaled down to 50,000 frames. The ablations
@@ -8,8 +8,10 @@ only, "no target network" copies after every update; each is the change of one f
     python launch.py --experiment=dqn_catch
     python launch.py --experiment=dqn_catch --agent.replay=latest
 
-Expected: 1.00, every ball, from 10,000 frames on (seeds 0 and 1); 10 s of processor time for each
-of the four fits. The ablations are not yet measured over five seeds.
+Expected: 1.00, every ball, for 5 agents of 5. Over the whole run the agent is 0.22 ahead of "no
+replay", but 0.03 behind "no target network": with a ball that is caught within nine steps, errors
+have nowhere to run away to, and newer targets are better ones. That claim fails and stays. About
+2 minutes on two CPU cores.
 """
 
 import numpy as np

@@ -20,6 +20,14 @@ TINY_TWO_LAYER = (
   "--steps=1200",
 )
 
+TINY_CARTPOLE = ("--experiment=dqn_cartpole", "--frames=200000", "--evaluation_episodes=4")
+TINY_MINATAR = (
+  "--experiment=dqn_minatar",
+  "--frames=40000",
+  "--evaluation_episodes=4",
+  "--agent.capacity=5000",
+)
+
 
 def environment(**changes):
   """This process's environment without the suite's eight devices."""

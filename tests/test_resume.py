@@ -9,7 +9,9 @@ import time
 import pytest
 
 from tests.processes import (
+  TINY_CARTPOLE,
   TINY_CONVNET,
+  TINY_MINATAR,
   TINY_TWO_LAYER,
   launch,
   outcome,
@@ -19,12 +21,25 @@ from tests.processes import (
   wait_for,
 )
 
-EXPERIMENTS = {"one fit": TINY_CONVNET, "two fits": TINY_TWO_LAYER}
+EXPERIMENTS = {
+  "one fit": TINY_CONVNET,
+  "two fits": TINY_TWO_LAYER,
+  "CartPole": TINY_CARTPOLE,
+  "MinAtar": TINY_MINATAR,
+}
+SLOW = ("CartPole", "MinAtar")
 KILLS = 10
 
 
-@pytest.fixture(scope="module", params=EXPERIMENTS)
+@pytest.fixture(
+  scope="module",
+  params=[
+    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in EXPERIMENTS
+  ],
+)
 def uninterrupted(request, tmp_path_factory):
+  if request.param == "MinAtar":
+    pytest.importorskip("pgx")
   folder = tmp_path_factory.mktemp("uninterrupted") / "run"
   code, _, stderr = launch(*EXPERIMENTS[request.param], f"--workdir={folder}")
   assert code == 0, stderr

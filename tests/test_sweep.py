@@ -8,6 +8,8 @@ import time
 import pytest
 from pyarrow import parquet
 
+import launch as door
+from research.sweep import remote, search, stopping
 from tests import tiny_experiment
 from tests.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
 from tests.tiny_experiment import everything_under, launched
@@ -50,6 +52,13 @@ def test_a_sweep_ends_with_a_table_files_figures_and_a_command_for_the_winner(ca
   check_mirror(run, results)
   code, out, _ = launched(capfd, *command.split()[3:], "--workdir=alone")
   assert code == 0
+
+
+def test_the_door_knows_what_the_sweep_knows():
+  """It says so before JAX is imported, and therefore a second time."""
+  assert door.SAMPLERS == search.SAMPLERS and door.STOPPERS == stopping.STOPPERS
+  engine = door.define_flags()["engine"].parser.enum_values
+  assert engine == ["local", *remote.ENGINES]
 
 
 def check_mirror(run, results):

@@ -25,8 +25,10 @@ from research.sweep.blocks import Block, Stretch, read_reports, train
 from research.sweep.crew import Seat
 from research.sweep.local import Keys, Sweep
 from research.sweep.plan import Plan
+from research.sweep.search import package
 from research.sweep.study import Study, fold
 
+EXTRA = "-r requirements-cluster.txt"
 ATTEMPTS = 4  # of a block whose worker dies
 ROOT = Path(__file__).parents[2]
 
@@ -173,12 +175,7 @@ class RemoteSweep(Sweep):
 
 def _by_ray(options: Options, folder: Path) -> Engine:
   """Core tasks of Ray, on the cluster of RAY_ADDRESS or on this machine."""
-  try:
-    import ray
-  except ImportError as error:
-    raise UserError(
-      f"--engine=ray needs Ray ({error}); install it with: pip install -r requirements-cluster.txt"
-    ) from error
+  ray = package("ray", "--engine=ray", EXTRA)
   variables = {n: v for n, v in os.environ.items() if n.startswith(("JAX_", "LINEAGE_"))}
   on_cluster = "RAY_ADDRESS" in os.environ
   if not ray.is_initialized():
@@ -199,26 +196,23 @@ def _by_ray(options: Options, folder: Path) -> Engine:
 
 def _by_slurm(options: Options, folder: Path) -> Engine:
   """SLURM job arrays through submitit; where there is no SLURM, processes of this machine."""
+  submitit = package("submitit", "--engine=slurm", EXTRA)
+  wanted = dict(part.partition("=")[::2] for part in options.slurm.split(",") if part)
+  is_slurm = shutil.which("srun") is not None
+  executor = submitit.AutoExecutor(folder / "jobs", cluster="slurm" if is_slurm else "local")
   try:
-    import submitit
-  except ImportError as error:
-    raise UserError(
-      f"--engine=slurm needs submitit ({error}); install it with: "
-      "pip install -r requirements-cluster.txt"
-    ) from error
-  cluster = "slurm" if shutil.which("srun") else "local"
-  executor = submitit.AutoExecutor(folder / "jobs", cluster=cluster)
-  wanted = dict(part.split("=", 1) for part in options.slurm.split(",") if part)
-  executor.update_parameters(name="lineage", timeout_min=60)
-  executor.update_parameters(**{n: int(v) if v.isdigit() else v for n, v in wanted.items()})
-  if cluster == "slurm":
-    executor.update_parameters(slurm_array_parallelism=options.workers)
+    executor.update_parameters(**{"name": "lineage", "timeout_min": 60} | _numbers(wanted))
+    if is_slurm:
+      executor.update_parameters(slurm_array_parallelism=options.workers)
+  except (AssertionError, NameError) as error:  # submitit's words for a wrong value, or name
+    raise UserError(f"--slurm={options.slurm}: {error}") from error
 
   def engine(blocks: Sequence[Block]) -> None:
     left = list(blocks)
     for _ in range(ATTEMPTS):
-      for start in range(0, len(left), options.workers if cluster == "local" else len(left) or 1):
-        some = left[start : start + options.workers] if cluster == "local" else left
+      at_once = len(left) if is_slurm else options.workers  # SLURM itself keeps to the number
+      for start in range(0, len(left), max(at_once, 1)):
+        some = left[start : start + at_once]
         with _environment(JAX_NUM_CPU_DEVICES="1", PYTHONPATH=str(ROOT)):
           jobs = executor.map_array(train, some)
         for job in jobs:
@@ -232,6 +226,10 @@ def _by_slurm(options: Options, folder: Path) -> Engine:
     )
 
   return engine
+
+
+def _numbers(wanted: Mapping[str, str]) -> dict[str, str | int]:
+  return {name: int(value) if value.isdigit() else value for name, value in wanted.items()}
 
 
 @contextmanager

@@ -264,7 +264,7 @@ def _cmaes(asked: Asked) -> dict[str, Any]:
 
 
 def package(name: str, flag: str, wanted: str = "-r requirements-sweep.txt") -> Any:
-  """A package that only some samplers need.
+  """A package that only some sweeps need.
 
   Raises:
     UserError: where it is not installed, with what pip has to be told.

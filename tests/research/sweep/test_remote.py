@@ -96,6 +96,14 @@ def test_a_missing_package_is_one_line(tmp_path, monkeypatch, engine, package):
     swept(tmp_path, engine)
 
 
+@pytest.mark.parametrize("slurm", ["timeout_min", "colour=blue"])
+def test_a_parameter_that_slurm_does_not_know_is_one_line(tmp_path, slurm):
+  pytest.importorskip("submitit")
+  lab = Lab(tmp_path, seed=0, options=Options(engine="slurm", slurm=slurm))
+  with pytest.raises(UserError, match=f"--slurm={slurm}"):
+    lab.sweep("study", spaces.parse(SPACE, Config()), tiny_experiment.training, SETTINGS)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
 def test_a_killed_worker_changes_no_row(tmp_path, monkeypatch, engine, package):

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from research.lab.catalogue import Entry, catalogue
+from research.lab import catalogue
 from research.lab.files import write_atomically, write_json
 
 COLOURS = 128  # of a copy; figures are drawn in few
 
 
-def renew(gallery: Path, entry: Entry, run: Path) -> None:
+def renew(gallery: Path, entry: catalogue.Entry, run: Path) -> None:
   """Puts the figures of a finished run into the gallery, in place of the experiment's older ones.
 
   Args:
@@ -38,7 +38,7 @@ def _page(gallery: Path, family: str) -> str:
   parts = [
     f"# {family.capitalize()}\n\nWhat the runs behind [RESULTS.md](../../RESULTS.md) drew.\n"
   ]
-  for entry in catalogue().values():
+  for entry in catalogue.catalogue().values():
     path = gallery / entry.name / "captions.json"
     if entry.family != family or not path.exists():
       continue

@@ -139,7 +139,7 @@ def ranked(plan: Plan, trials: Mapping[int, Trial]) -> list[Trial]:
 
 def next_events(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
   """What to do with room for one more trial: go on with a paused one, start one, or nothing."""
-  promoted = plan.stopper.promoted([progress(plan, trial) for trial in trials.values()])
+  promoted = plan.stopper.promoted(progress(plan, trial) for trial in trials.values())
   if promoted is not None:
     return [Event("resumed", promoted)]
   number = len(trials)
@@ -179,20 +179,19 @@ def space_of_round(
 def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -> list[Event]:
   """What becomes of the trials that have just reported, each with its interval's number."""
   events = []
-  everyone = {number: progress(plan, trial) for number, trial in trials.items()}
   for number in reported:
-    trial, seen = trials[number], everyone[number]
+    trial = trials[number]
+    seen = progress(plan, trial)
     is_last = len(trial.reports) == plan.intervals
     is_lost = None in trial.reports[-1]["train/loss"] or seen.scores[-1] == -math.inf
     if is_lost and (is_last or plan.settings.stopper != "pbt"):  # there, it will copy another
       events.append(Event("diverged", number))
       trial.status = "diverged"  # so that those after it in this round compare with it as such
-      everyone[number] = progress(plan, trial)
       continue
     if is_last:
       events.append(Event("finished", number))
       continue
-    verdict = plan.stopper.verdict(list(everyone.values()), seen)
+    verdict = plan.stopper.verdict((progress(plan, each) for each in trials.values()), seen)
     if verdict != "go":
       events.append(Event({"pause": "paused", "stop": "stopped"}[verdict], number))
   if plan.settings.stopper == "pbt":

@@ -6,7 +6,7 @@ is room, which paused trial goes on. Larger scores are better; a diverged trial 
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 ETA = 3  # a third of the trials goes on from one rung to the next
@@ -42,13 +42,13 @@ class Stopper(NamedTuple):
   """A rule.
 
   Attributes:
-    verdict: (all trials, the trial that has just reported) -> "go", "pause" or "stop".
+    verdict: (all trials, read once, the trial that has just reported) -> "go", "pause" or "stop".
     promoted: all trials -> the number of the paused trial to go on with, or None.
     rungs_of: the number of a trial -> the intervals after which it may pause, rising.
   """
 
-  verdict: Callable[[Sequence[Progress], Progress], str]
-  promoted: Callable[[Sequence[Progress]], int | None]
+  verdict: Callable[[Iterable[Progress], Progress], str]
+  promoted: Callable[[Iterable[Progress]], int | None]
   rungs_of: Callable[[int], Sequence[int]] = lambda number: ()
 
 
@@ -65,7 +65,7 @@ def make(name: str, intervals: int, trials: int) -> Stopper:
   return Stopper(lambda all_trials, trial: "go", _nobody)
 
 
-def _nobody(trials: Sequence[Progress]) -> None:
+def _nobody(trials: Iterable[Progress]) -> None:
   return None
 
 
@@ -90,18 +90,19 @@ def asha(rungs: Sequence[int]) -> Stopper:
   A trial goes on from a rung as soon as it is among the best 1/ETA of those that reached it so far.
   """
 
-  def leading(trials: Sequence[Progress], rung: int) -> list[Progress]:
+  def leading(trials: Iterable[Progress], rung: int) -> list[Progress]:
     there = [trial for trial in trials if trial.has_reached(rung)]
     return [trial for trial in best(there, rung, len(there) // ETA) if trial.status != "diverged"]
 
-  def verdict(trials: Sequence[Progress], trial: Progress) -> str:
+  def verdict(trials: Iterable[Progress], trial: Progress) -> str:
     rung = len(trial.scores)
     is_ahead = rung not in rungs or trial.number in [each.number for each in leading(trials, rung)]
     return "go" if is_ahead else "pause"
 
-  def promoted(trials: Sequence[Progress]) -> int | None:
+  def promoted(trials: Iterable[Progress]) -> int | None:
+    everyone = list(trials)
     for rung in reversed(rungs):
-      for trial in leading(trials, rung):
+      for trial in leading(everyone, rung):
         if trial.status == "paused" and len(trial.scores) == rung:
           return trial.number
     return None
@@ -119,10 +120,10 @@ def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stop
   """
   rungs_of = {number: rungs for numbers, rungs in brackets for number in numbers}
 
-  def verdict(trials: Sequence[Progress], trial: Progress) -> str:
+  def verdict(trials: Iterable[Progress], trial: Progress) -> str:
     return "pause" if len(trial.scores) in rungs_of[trial.number] else "go"
 
-  def promoted(trials: Sequence[Progress]) -> int | None:
+  def promoted(trials: Iterable[Progress]) -> int | None:
     by_number = {trial.number: trial for trial in trials}
     for numbers, rungs in brackets:
       entered = [by_number[number] for number in numbers if number in by_number]
@@ -158,7 +159,7 @@ def hyperband_brackets(intervals: int, trials: int) -> list[tuple[list[int], lis
   return brackets
 
 
-def median_rule(intervals: int, trials: Sequence[Progress], trial: Progress) -> str:
+def median_rule(intervals: int, trials: Iterable[Progress], trial: Progress) -> str:
   """Stops a trial whose best score is below the median of the others' average scores so far.
 
   Golovin et al. 2017 (Google Vizier), section 3.2.1.

@@ -23,6 +23,7 @@ Relation = Literal["at least", "at most", "equals", "within", "within ratio"]
 Verdict = Literal["pass", "fail"]
 
 PERCENT = "%"
+PICTURES = (".gif", ".png")  # what a picture's file may be: a film or a still
 _DISPLAY_DIGITS = 6
 _ALL_DIGITS = 17
 
@@ -154,6 +155,11 @@ class Picture:
   def __post_init__(self) -> None:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", self.name):
       raise ValueError(f"a picture's name is made of a-z, 0-9, '_' and '-', not {self.name!r}")
+
+  @property
+  def file_name(self) -> str:
+    """`name` with the ending of its file, one of `PICTURES`; a film names its own."""
+    return self.name + getattr(self.figure, "suffix", ".png")
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,10 @@ def report(config: Config, fit: Fit) -> Report:
         ),
         "The best action is filled; the frames are what the network sees.",
       ),
-      Picture("policy", film(played.pictures, seconds_per_picture=1 / 15), "One episode (a film)."),
+      Picture(
+        "policy",
+        film(played.pictures[:300], seconds_per_picture=1 / 15),
+        "The first twenty seconds of an evaluation episode (a film).",
+      ),
     ],
   )

@@ -116,7 +116,7 @@ def report(config: Config, fit: Fit) -> Report:
       ),
       Picture(
         "policy",
-        film(played.pictures[::2], seconds_per_picture=0.04),
+        film(played.pictures, seconds_per_picture=0.02),
         "An evaluation episode of the final policy (a film).",
       ),
     ],

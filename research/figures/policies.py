@@ -1,6 +1,6 @@
 """What a policy does: a film of an episode, values over a frame, values and arrows over a map."""
 
-import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,52 +10,59 @@ from PIL import Image
 
 from research.figures.style import INK, label_axes, new_figure, stroke
 
+COLOURS = 64  # of a film; policies live in worlds that are drawn in few
+LONGEST = 150  # pictures of a film: with so many it is some hundred kilobytes
+
 
 class Film(Figure):
-  """A figure that moves: saved as an animated PNG, which browsers play and others show as a still.
+  """A figure that moves: saved as an animated GIF, which browsers, slides and mail play.
 
-  The report holds pictures as PNG files, so a film needs no other way through it.
+  Attributes:
+    suffix: of its file.
+    pictures: [time, height, width, 3] in [0, 1].
+    seconds_per_picture: how long each stays, to the hundredth.
+    zoom: pixels on a side for each of the pictures'.
   """
 
-  pictures: Sequence[np.ndarray] = ()
-  seconds_per_picture: float = 0.1
+  suffix = ".gif"
+  pictures: np.ndarray
+  seconds_per_picture: float
+  zoom: int
 
   def savefig(self, fname: Any, **options: Any) -> None:
     """Writes the film; `options` are those of a still picture and do not matter."""
     del options
+    moving = np.round(255 * self.pictures).astype(np.uint8)
+    # One palette for all, so that what stands still does not flicker.
+    palette = Image.fromarray(np.concatenate(moving)).quantize(COLOURS)
+    size = (self.zoom * moving.shape[2], self.zoom * moving.shape[1])
     images = [
-      Image.fromarray(np.round(255 * np.asarray(picture)).astype(np.uint8))
-      for picture in self.pictures
+      Image.fromarray(picture)
+      .quantize(palette=palette, dither=Image.Dither.NONE)
+      .resize(size, Image.Resampling.NEAREST)
+      for picture in moving
     ]
     images[0].save(
       fname,
-      format="PNG",
+      format="GIF",
       save_all=True,
       append_images=images[1:],
-      duration=1000 * self.seconds_per_picture,
+      duration=10 * round(100 * self.seconds_per_picture),
       loop=0,
     )
 
 
-def film(
-  pictures: np.ndarray, *, seconds_per_picture: float = 0.1, height: int = 240, most: int = 300
-) -> Film:
-  """A film of pictures [time, height, width, 3] in [0, 1], enlarged to about `height` pixels."""
-  zoom = max(1, height // pictures.shape[1])
+def film(pictures: np.ndarray, *, seconds_per_picture: float = 0.1, height: int = 240) -> Film:
+  """A film of pictures [time, height, width, 3] in [0, 1], enlarged to about `height` pixels.
+
+  Of more than `LONGEST` pictures every second, third... is taken, and stays as much longer.
+  """
+  every = math.ceil(len(pictures) / LONGEST)
   moving = Film()
-  moving.pictures = [
-    picture.repeat(zoom, axis=0).repeat(zoom, axis=1) for picture in np.asarray(pictures[:most])
-  ]
-  moving.seconds_per_picture = seconds_per_picture
+  moving.pictures = np.asarray(pictures[::every])
+  moving.seconds_per_picture = every * seconds_per_picture
+  moving.zoom = max(1, height // pictures.shape[1])
   return moving
-
-
-def save_gif(path: Any, moving: Film) -> None:
-  """The same film as a GIF file."""
-  image = io.BytesIO()
-  moving.savefig(image)
-  with Image.open(image) as frames:
-    frames.save(path, format="GIF", save_all=True, loop=0)
 
 
 def values_over_frames(

@@ -8,8 +8,9 @@ from PIL import Image
 
 from research.lab import catalogue
 from research.lab.files import write_atomically, write_json
+from research.report import PICTURES
 
-COLOURS = 128  # of a copy; figures are drawn in few
+COLOURS = 128  # of a still's copy; figures are drawn in few, and a film is small already
 
 
 def renew(gallery: Path, entry: catalogue.Entry, run: Path) -> None:
@@ -22,16 +23,30 @@ def renew(gallery: Path, entry: catalogue.Entry, run: Path) -> None:
   """
   captions = json.loads((run / "figures" / "captions.json").read_text())
   own = gallery / entry.name
-  for old in own.glob("*.png") if own.is_dir() else ():
-    old.unlink()
+  for old in own.glob("*") if own.is_dir() else ():
+    if old.suffix in PICTURES:
+      old.unlink()
   own.mkdir(parents=True, exist_ok=True)
   for name in captions:
-    small = io.BytesIO()
-    with Image.open(run / "figures" / f"{name}.png") as image:
-      image.convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
-    write_atomically(own / f"{name}.png", small.getvalue())
+    picture = _picture(run / "figures", name)
+    write_atomically(own / picture.name, _copy(picture))
   write_json(own / "captions.json", captions)
   write_atomically(gallery / f"{entry.family}.md", _page(gallery, entry.family))
+
+
+def _picture(folder: Path, name: str) -> Path:
+  """The file of a picture, whichever of the kinds it is."""
+  return next(path for kind in PICTURES if (path := folder / f"{name}{kind}").exists())
+
+
+def _copy(picture: Path) -> bytes:
+  """A film as it is, a still in few colours."""
+  if picture.suffix == ".gif":
+    return picture.read_bytes()
+  small = io.BytesIO()
+  with Image.open(picture) as image:
+    image.convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
+  return small.getvalue()
 
 
 def _page(gallery: Path, family: str) -> str:
@@ -44,5 +59,6 @@ def _page(gallery: Path, family: str) -> str:
       continue
     parts.append(f"## {entry.name}\n\n{entry.summary}\n")
     for name, caption in json.loads(path.read_text()).items():
-      parts.append(f"![{name.replace('_', ' ')}]({entry.name}/{name}.png)\n\n{caption}\n")
+      link = f"{entry.name}/{_picture(path.parent, name).name}"
+      parts.append(f"![{name.replace('_', ' ')}]({link})\n\n{caption}\n")
   return "\n".join(parts)

@@ -39,9 +39,9 @@ def write_report(
   """Writes the page to `path`, whole or not at all.
 
   `docstring` is the experiment's, `command` the line that runs it again, `config` and
-  `environment` may be nested. `claims` are those of `claims.json`, `pictures` pairs of a PNG file
-  and its caption, `rows` the last row of metrics of each fit, `notes` sentences that a reader must
-  know. No text is trusted to be HTML.
+  `environment` may be nested. `claims` are those of `claims.json`, `pictures` pairs of a PNG or
+  GIF file and its caption, `rows` the last row of metrics of each fit, `notes` sentences that a
+  reader must know. No text is trusted to be HTML.
 
   Raises FileNotFoundError for a picture that is not there, and leaves `path` as it was.
   """
@@ -49,7 +49,7 @@ def write_report(
     _introduction(title, docstring, claims),
     _section("Claims", _claims_table(claims)),
     _section("Notes", _list(notes)),
-    _section("Figures", "".join(_figure(Path(png), caption) for png, caption in pictures)),
+    _section("Figures", "".join(_figure(Path(file), caption) for file, caption in pictures)),
     _section("Final metrics", _metrics_table(rows)),
     _section("Run it again", _again(command)),
     _section("Configuration", _key_value_table(config)),
@@ -97,10 +97,11 @@ def _claims_table(claims: Sequence[Claim]) -> str:
   return _table(head, lines)
 
 
-def _figure(png: Path, caption: str) -> str:
-  data = base64.b64encode(png.read_bytes()).decode("ascii")
+def _figure(picture: Path, caption: str) -> str:
+  data = base64.b64encode(picture.read_bytes()).decode("ascii")
+  kind = picture.suffix.removeprefix(".")
   return (
-    f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{data}">'
+    f'<figure><img alt="{escape(caption)}" src="data:image/{kind};base64,{data}">'
     f"<figcaption>{escape(caption)}</figcaption></figure>"
   )
 

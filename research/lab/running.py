@@ -122,9 +122,9 @@ def _write_report(
   (folder / "figures").mkdir(exist_ok=True)
   pictures = []
   for picture in report.pictures:
-    path = folder / "figures" / f"{picture.name}.png"
+    path = folder / "figures" / picture.file_name
     image = io.BytesIO()
-    picture.figure.savefig(image, format="png")
+    picture.figure.savefig(image, format=path.suffix.removeprefix("."))
     write_atomically(path, image.getvalue())
     pictures.append((path, picture.caption))
   captions = {picture.name: picture.caption for picture in report.pictures}
@@ -161,7 +161,8 @@ def _conclude(folder: Path, say: Callable[[str], None]) -> None:
   claims = reporting.claims_from_json(read_claims(folder))
   if claims:
     say("\n" + reporting.claims_table(claims))
-  figures = sorted(str(path) for path in (folder / "figures").glob("*.png"))
+  files = (folder / "figures").glob("*")
+  figures = sorted(str(path) for path in files if path.suffix in reporting.PICTURES)
   if figures:
     say("figures: " + " ".join(figures))
   say(f"report:  {folder / 'report.html'}")

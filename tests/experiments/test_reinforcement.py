@@ -7,7 +7,7 @@ from PIL import Image
 
 from experiments.reinforcement import dqn_atari, dqn_cartpole, dqn_catch, q_learning
 from research.config import replace
-from research.figures.policies import film, save_gif
+from research.figures.policies import film
 from research.lab.fit import Fit
 from research.rl import grid_world
 
@@ -60,11 +60,29 @@ def test_the_atari_network_and_memory_are_natures():
   assert state.memory.rows.frame.dtype == np.uint8
 
 
-def test_a_film_is_an_animated_picture(tmp_path):
-  pictures = np.stack([np.full((4, 6, 3), shade) for shade in (0.0, 0.5, 1.0)])
-  moving = film(pictures, height=8)
-  moving.savefig(tmp_path / "film.png", format="png")
-  save_gif(tmp_path / "film.gif", moving)
-  for name in ("film.png", "film.gif"):
-    with Image.open(tmp_path / name) as image:
-      assert (image.n_frames, image.size) == (3, (12, 8))
+def frames_of(path):
+  """The film's grey pictures, and the milliseconds of each."""
+  with Image.open(path) as image:
+    assert image.format == "GIF"
+    for number in range(image.n_frames):
+      image.seek(number)
+      yield np.asarray(image.convert("L")), image.info["duration"]
+
+
+def test_a_film_is_an_animated_gif(tmp_path):
+  shades = (0, 102, 255)
+  pictures = np.stack([np.full((4, 6, 3), shade / 255) for shade in shades])
+  film(pictures, height=8, seconds_per_picture=0.04).savefig(tmp_path / "film.gif", format="gif")
+  for (picture, duration), shade in zip(frames_of(tmp_path / "film.gif"), shades, strict=True):
+    assert picture.shape == (8, 12) and set(picture.flat) == {shade} and duration == 40
+
+
+def test_a_long_film_shows_every_third_picture_in_the_same_time(tmp_path):
+  pictures = np.zeros((400, 20, 20, 3))
+  pictures.reshape(400, 400, 3)[np.arange(400), np.arange(400)] = 1  # a dot that moves
+  film(pictures, height=20, seconds_per_picture=0.02).savefig(tmp_path / "film.gif")
+  dots = []
+  for picture, duration in frames_of(tmp_path / "film.gif"):
+    dots.append(int(picture.argmax()))
+    assert duration == 60
+  assert dots == list(range(0, 400, 3))

@@ -57,7 +57,7 @@ ENTRIES = {
     "77.9 % (d2l, sigmoids)",
     0.88,
   ),
-  "ResNet-8": Entry("A06", CifarResNet(8, 16), "89.3 % (d2l, ResNet-18)", 0.925),
+  "ResNet-8": Entry("A06", CifarResNet(8, 32, stem_stride=2), "89.3 % (d2l, ResNet-18)", 0.925),
   "DenseNet-12": Entry(
     "A07", DenseNet((4, 4, 4), 16, 32, bottleneck=0, classes=10, small_stem=2), "88.5 %", 0.925
   ),
@@ -73,7 +73,7 @@ class Config:
   crop: int = static(1, "pixels of zeros around the images that are cropped", at_least=0)
   optimizer: Optimizer = part(Optimizer("adamw", 5e-3, "one_cycle", weight_decay=0.05))
   batch_size: int = static(100, "examples per step", at_least=1, at_most=60_000)
-  epochs: int = static(6, "passes over the training set", at_least=1)
+  epochs: int = static(10, "passes over the training set", at_least=1)
 
 
 # Section 7.6 of the book.

@@ -154,6 +154,7 @@ class CifarResNet(linen.Module):
     classes: number of logits.
     kernel_init: initialiser of all weights.
     residual: whether there are shortcuts; without them it is the plain twin, with the same weights.
+    stem_stride: of the first convolution; 1 in the paper.
   """
 
   depth: int = 20
@@ -161,6 +162,7 @@ class CifarResNet(linen.Module):
   classes: int = 10
   kernel_init: linen.initializers.Initializer = _HE
   residual: bool = True
+  stem_stride: int = 1
 
   @linen.compact
   def __call__(self, x: Images, train: bool = False) -> Float[Array, "batch class"]:
@@ -168,7 +170,8 @@ class CifarResNet(linen.Module):
     blocks, remainder = divmod(self.depth - 2, 6)
     if remainder:
       raise ValueError(f"depth {self.depth} is not 6n + 2")
-    x = linen.relu(BatchNorm()(_Conv3x3(self.width, kernel_init=self.kernel_init)(x), train))
+    x = _Conv3x3(self.width, strides=self.stem_stride, kernel_init=self.kernel_init)(x)
+    x = linen.relu(BatchNorm()(x, train))
     shortcut: Shortcut = "padded" if self.residual else "none"
     for stage in range(3):
       for block in range(blocks):

@@ -7,8 +7,9 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from experiments.tuning import bayesian_optimisation, random_against_grid
+from experiments.tuning import bayesian_optimisation, population_quadratic, random_against_grid
 from experiments.tuning.bayesian_optimisation import Data, Kernel
+from research.config import replace
 from tests.experiments.without_a_lab import FakeLab, failed
 
 NOISE = 1e-4
@@ -98,3 +99,23 @@ def test_the_distance_formula():
 @pytest.mark.slow
 def test_bayesian_optimisation():
   assert not failed(bayesian_optimisation.run(bayesian_optimisation.Config(), FakeLab()))
+
+
+def test_the_worse_of_two_workers_becomes_the_better():
+  sight = jnp.eye(2)
+  worse_first = population_quadratic.Workers(jnp.array([[0.9, 0.0], [0.0, 0.5]]), sight)
+  both = population_quadratic.exploit(worse_first)
+  np.testing.assert_allclose(both.place, [[0.0, 0.5]] * 2)
+  np.testing.assert_allclose(both.sight, [[0.0, 1.0]] * 2)
+  equal = population_quadratic.Workers(jnp.array([[0.9, 0.0], [0.0, 0.9]]), sight)
+  np.testing.assert_allclose(population_quadratic.exploit(equal).sight, sight)
+  moved = population_quadratic.explore(equal, 5.0, jax.random.key(0))
+  assert jnp.all((moved.sight >= 0) & (moved.sight <= 1)) and not jnp.allclose(moved.sight, sight)
+  np.testing.assert_allclose(moved.place, equal.place)
+
+
+def test_only_a_population_that_does_both_climbs_the_quadratic():
+  config = population_quadratic.Config()
+  report = population_quadratic.run(config, FakeLab())
+  assert not failed(report) and len(report.pictures) == 2
+  assert failed(population_quadratic.run(replace(config, {"noise": 0.0}), FakeLab()))

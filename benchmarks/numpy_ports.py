@@ -5,8 +5,8 @@ python benchmarks/numpy_ports.py --port=init_race     the port alone
 
 A turn starts four processes, one after the other: this project's own command with an empty compile
 cache, the port, the command again with the cache that it has filled, and the port in float32 (the
-book computes in float64, NumPy's default). All train the same nets on the same data as often, from
-one seed. The command also writes its checkpoints, its figure and its report.
+book computes in float64, NumPy's default). All train the same nets on the same data as
+often, `--repeats` of each kind. The command also writes its checkpoints, its figure and its report.
 """
 
 import itertools
@@ -32,6 +32,9 @@ RACES = ("bn_scales", "optimizer_race", "init_race")
 FLAGS = flags.FLAGS
 flags.DEFINE_list("races", list(RACES), "which races: " + ", ".join(RACES))
 flags.DEFINE_integer("turns", 2, "turns of each side", lower_bound=1)
+flags.DEFINE_integer(
+  "repeats", 1, "nets of each kind; a port trains them one by one", lower_bound=1
+)
 flags.DEFINE_string("options", "", "further flags for the command")
 flags.DEFINE_enum("port", None, RACES, "run only this port, and print what it reached")
 flags.DEFINE_enum("dtype", "float64", ("float64", "float32"), "of the port")
@@ -292,11 +295,13 @@ def compare(name: str, turns: int, options: list[str]) -> dict[str, list[float]]
   for _ in range(turns):
     with tempfile.TemporaryDirectory() as folder:
       ours = lambda number: seconds(
-        [str(ROOT / "launch.py"), f"--experiment={name}", "--repeats=1",
+        [str(ROOT / "launch.py"), f"--experiment={name}", f"--repeats={FLAGS.repeats}",
          f"--workdir={folder}/{number}", *options],
         JAX_COMPILATION_CACHE_DIR=f"{folder}/xla",
       )  # fmt: skip
-      port = lambda dtype: seconds([__file__, f"--port={name}", f"--dtype={dtype}"])
+      port = lambda dtype: seconds(
+        [__file__, f"--port={name}", f"--dtype={dtype}", f"--repeats={FLAGS.repeats}"]
+      )
       times["cold"].append(ours(1))
       times["NumPy"].append(port("float64"))
       times["warm"].append(ours(2))
@@ -310,8 +315,9 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f"what is {argv[1]!r}? give flags only")
   if FLAGS.port:
     with np.errstate(all="ignore"):  # large weights overflow, as they do in the book
-      for name, value in PORTS[FLAGS.port](FLAGS.dtype).items():
-        print(f"{name}: {value:.4g}")
+      for _ in range(FLAGS.repeats):
+        for name, value in PORTS[FLAGS.port](FLAGS.dtype).items():
+          print(f"{name}: {value:.4g}")
     return
   print("| race | cold s | warm s | NumPy s | in float32 | cold | warm | warm to float32 | load |")
   print("|---|---|---|---|---|---|---|---|---|")

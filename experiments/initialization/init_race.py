@@ -12,7 +12,7 @@ before; the claims and the figure are of that loss.
     python launch.py --experiment=init_race --dataset=fashion_mnist --activation=tanh
 
 Expected: mean losses of the last 200 batches 2.30, 0.29-0.30 and 0.20 within 10 %; about 20 seconds
-on two CPU cores.
+on two CPU cores. On Fashion-MNIST, of which the book says nothing, 2.30, 0.48 and 0.40.
 """
 
 import math
@@ -98,17 +98,19 @@ def run(config: Config, lab: Lab) -> Report:
     for name, repeats in fits.items()
   }
   row = lambda what, source, ours, bar, unit="": Claim("I03", what, source, ours, bar, unit)
+  is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")
+  source = SOURCE if is_the_books else {}
   return Report(
     [
       *(
         row(f"{name}: mean loss of the last {LAST} batches", words, losses[name],
             within_ratio(loss, 0.1))
-        for name, (loss, words, _) in SOURCE.items()
+        for name, (loss, words, _) in source.items()
       ),
       *(
         row(f"{name}: test accuracy", f"{100 * accuracy:.4g} %", accuracies[name],
             within(accuracy, 0.015), "%")
-        for name, (_, _, accuracy) in SOURCE.items()
+        for name, (_, _, accuracy) in source.items()
       ),
       row("loss of He / of Xavier", "below 1: He's rule is faster", losses["He"] / losses["Xavier"],
           at_most(0.9)),

@@ -79,6 +79,14 @@ def test_initialisers_race(lab):
   assert not (lab.folder / "checkpoints" / "race.2").exists()
 
 
+def test_the_books_numbers_are_claimed_for_the_books_race_only(lab):
+  config = init_race.Config(
+    activation="tanh", hidden=(4,) * 4, batch_size=5, iterations=4, repeats=1
+  )
+  report = init_race.run(config, lab)
+  assert [claim.what for claim in report.claims] == ["loss of He / of Xavier", "parameters"]
+
+
 def test_optimisers_race(lab):
   config = optimizer_race.Config(hidden=(20,), batch_size=20, iterations=60, repeats=2)
   report = optimizer_race.run(config, lab)

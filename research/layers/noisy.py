@@ -34,10 +34,11 @@ class NoisyDense(linen.Module):
     bias = self.param("bias", uniform, (self.features,))
     kernel_noise = self.param("kernel_noise", sigma, (inputs, self.features))
     bias_noise = self.param("bias_noise", sigma, (self.features,))
-    outputs = x @ kernel + bias[None]
     if self.has_rng("noise"):
       drawn = jax.random.normal(self.make_rng("noise"), (inputs + self.features,))
       f = jnp.sign(drawn) * jnp.sqrt(jnp.abs(drawn))
       into, out = f[:inputs], f[inputs:]
-      outputs = outputs + ((x * into[None]) @ kernel_noise + bias_noise[None]) * out[None]
-    return outputs
+      # Weights first, so that there is one product with the batch and not two.
+      kernel = kernel + kernel_noise * into[:, None] * out[None]
+      bias = bias + bias_noise * out
+    return x @ kernel + bias[None]

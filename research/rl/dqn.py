@@ -248,8 +248,9 @@ def _step(
   )
   is_copied = is_learning & (updates % agent.target_every == 0)
   if priorities is not None:
-    revised = prioritised.revise(priorities, memory, places, surprise, agent.priority_exponent)
-    priorities = choose(is_learning, revised, priorities)
+    priorities = prioritised.revise(
+      priorities, memory, places, surprise, agent.priority_exponent, is_learning
+    )
   ended = outcomes.is_over.astype(float)
   return AgentState(
     state.step + 1,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from research.rl import sum_tree
 from research.rl.replay import Memory, Places, capacity
@@ -75,11 +75,13 @@ def revise(
   places: Places,
   surprise: Float[Array, " batch"],
   exponent: float | Float[Array, ""],
+  is_learnt: Bool[Array, ""],
 ) -> Priorities:
-  """Sets the priorities of what was just learnt from."""
+  """Sets the priorities of what was just learnt from, if it was."""
   leaves = leaves_of(memory, places)
-  new = (surprise + SMALLEST) ** exponent
-  new = jnp.where(sum_tree.priorities(priorities.tree, leaves) > 0, new, 0)
+  old = sum_tree.priorities(priorities.tree, leaves)
+  # The choice is made here, among a few numbers: between two trees it would copy all of one.
+  new = jnp.where(is_learnt & (old > 0), (surprise + SMALLEST) ** exponent, old)
   tree = sum_tree.update(priorities.tree, leaves, new)
   return Priorities(tree, jnp.maximum(priorities.highest, new.max()))
 

@@ -15,8 +15,10 @@ SumTree = tuple[Float[Array, "..."], ...]  # from the root's children down to th
 
 def empty(leaves: int) -> SumTree:
   """A tree for that many priorities, all 0."""
-  depth = max(1, math.ceil(math.log(leaves, CHILDREN) - 1e-9))
-  return tuple(jnp.zeros((CHILDREN**level, CHILDREN)) for level in range(depth))
+  nodes = [math.ceil(leaves / CHILDREN)]
+  while nodes[0] > 1:
+    nodes.insert(0, math.ceil(nodes[0] / CHILDREN))
+  return tuple(jnp.zeros((count, CHILDREN)) for count in nodes)
 
 
 def total(tree: SumTree) -> Float[Array, ""]:

@@ -128,7 +128,12 @@ def test_exactly_the_whole_places_have_a_priority(moments):
   places = prioritised.draw(priorities, memory, jax.random.key(0), 30)
   np.testing.assert_array_equal(np.asarray(rows.is_cut)[places.row, places.environment], False)
   surprise = jnp.where(places.environment == 0, 4.0, 1.0)
-  revised = prioritised.revise(priorities, memory, places, surprise, 0.5)
+  revise = lambda is_learnt: prioritised.revise(
+    priorities, memory, places, surprise, 0.5, jnp.bool_(is_learnt)
+  )
+  for ours, before in zip(jax.tree.leaves(revise(False)), jax.tree.leaves(priorities), strict=True):
+    np.testing.assert_allclose(ours, before, rtol=1e-6)
+  revised = revise(True)
   assert revised.highest == pytest.approx(2, rel=1e-3)
   weight = prioritised.importance(revised, memory, places, 1.0)
   np.testing.assert_allclose(weight, jnp.where(places.environment == 0, 0.5, 1.0), rtol=1e-3)

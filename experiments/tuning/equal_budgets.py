@@ -18,7 +18,7 @@ Expected: over seeds 0 to 9 ASHA finds the best of the 100 trials in every one, 
 epochs; random search is 3.0 points ahead of the grid, coarse to fine 0.6 points ahead of random;
 the population is at least as good as the caviar in 9 seeds of 10, and the caviar 1.7 points ahead
 of the panda. By the studies' events, the learning rate along the line of the population's best
-member falls in 7 seeds, by a fifth to two fifths, and rises in 2. 8 to 20 minutes on two CPU cores,
+member falls in 7 seeds, by up to two fifths, and rises in 2. 8 to 20 minutes on two CPU cores,
 for all ten seeds.
 """
 

@@ -21,7 +21,8 @@ class Sampler(NamedTuple):
   """How a training run draws its batches.
 
   `indices(key, examples, numbers)` gives the example for each running number, where the batch at
-  step s holds the numbers from s * batch_size on.
+  step s holds the numbers from s * batch_size on. Samplers that are made alike are equal, so that
+  trainings which share all but their settings share a program too.
   """
 
   batch_size: int
@@ -38,11 +39,13 @@ def with_replacement(batch_size: int) -> Sampler:
   return Sampler(batch_size, _with_replacement)
 
 
+@functools.cache
 def in_order(batch_size: int) -> Sampler:
   """The examples as they stand, over and over: for batches that continue each other."""
   return Sampler(batch_size, lambda key, examples, numbers: numbers % examples)
 
 
+@functools.cache
 def in_blocks(batch_size: int) -> Sampler:
   """Batches of neighbours, in a new order each epoch: for data sorted by length.
 
@@ -52,6 +55,7 @@ def in_blocks(batch_size: int) -> Sampler:
   return Sampler(batch_size, functools.partial(_in_blocks, batch_size))
 
 
+@functools.cache
 def without_data() -> Sampler:
   """For learners that make their own experience: every batch is empty."""
   return Sampler(1, lambda key, examples, numbers: numbers)

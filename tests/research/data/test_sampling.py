@@ -89,6 +89,20 @@ def test_a_learner_that_makes_its_own_experience_gets_empty_batches():
   assert sampling.batch_at(sampler, {}, KEY, jnp.int32(5), jnp.arange(1), padded=True) == {}
 
 
+@pytest.mark.parametrize(
+  "make",
+  [
+    lambda: sampling.by_epoch(4),
+    lambda: sampling.with_replacement(4),
+    lambda: sampling.in_order(4),
+    lambda: sampling.in_blocks(4),
+    sampling.without_data,
+  ],
+)
+def test_samplers_made_alike_are_equal_so_that_members_of_a_race_share_a_program(make):
+  assert make() == make()
+
+
 @pytest.mark.parametrize("examples", [12, 14])
 def test_blocks_are_neighbours_and_together_an_epoch(examples):
   sampler, size, blocks = sampling.in_blocks(4), 4, -(-examples // 4)

@@ -28,6 +28,11 @@ install_import_hook(
     "research.data.sampling",
     "research.learner",
     "research.compile",
+    *(
+      f"research.rl.{path.stem}"
+      for path in Path(__file__).parent.parent.glob("research/rl/*.py")
+      if path.stem != "dqn"  # holds a config
+    ),
   ],
   "beartype.beartype",
 )

@@ -27,6 +27,13 @@ TINY_MINATAR = (
   "--evaluation_episodes=4",
   "--agent.capacity=5000",
 )
+TINY_GYMNASIUM = (
+  "--experiment=dqn_gymnasium",
+  "--game=CartPole-v1",
+  "--frames=60000",
+  "--evaluation_episodes=4",
+  "--agent.capacity=5000",
+)
 
 
 def environment(**changes):

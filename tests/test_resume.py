@@ -11,6 +11,7 @@ import pytest
 from tests.processes import (
   TINY_CARTPOLE,
   TINY_CONVNET,
+  TINY_GYMNASIUM,
   TINY_MINATAR,
   TINY_TWO_LAYER,
   launch,
@@ -26,8 +27,10 @@ EXPERIMENTS = {
   "two fits": TINY_TWO_LAYER,
   "CartPole": TINY_CARTPOLE,
   "MinAtar": TINY_MINATAR,
+  "gymnasium": TINY_GYMNASIUM,
 }
-SLOW = ("CartPole", "MinAtar")
+NEEDS = {"MinAtar": "pgx", "gymnasium": "pygame"}
+SLOW = ("CartPole", *NEEDS)
 KILLS = 10
 
 
@@ -38,8 +41,8 @@ KILLS = 10
   ],
 )
 def uninterrupted(request, tmp_path_factory):
-  if request.param == "MinAtar":
-    pytest.importorskip("pgx")
+  if request.param in NEEDS:
+    pytest.importorskip(NEEDS[request.param])
   folder = tmp_path_factory.mktemp("uninterrupted") / "run"
   code, _, stderr = launch(*EXPERIMENTS[request.param], f"--workdir={folder}")
   assert code == 0, stderr

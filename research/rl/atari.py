@@ -16,6 +16,7 @@ ale-py and its ROMs are under the GPL-2: `pip install ale-py`; nothing of it is 
 import functools
 import io
 import pickle
+import threading
 from typing import NamedTuple
 
 import jax
@@ -126,16 +127,18 @@ def environment(game: str) -> Environment:
   """
   pool = emulators(game)
   states, frames, lives = pool[0].starts()
+  in_use = threading.Lock()
 
-  def on_host(state: np.ndarray, action: np.ndarray) -> tuple[np.ndarray, ...]:
+  def on_host(state: Array, action: Array) -> tuple[np.ndarray, ...]:
     # Mapped calls arrive in one, with the mapped axes in front.
     lanes, flat = action.shape, np.asarray(state).reshape(-1, STATE_BYTES)
-    while len(pool) < len(flat):
-      pool.append(Emulator(game))
-    taken = [
-      emulator.step(one, int(act))
-      for emulator, one, act in zip(pool, flat, np.asarray(action).reshape(-1), strict=False)
-    ]
+    with in_use:  # programs on several devices call at once
+      while len(pool) < len(flat):
+        pool.append(Emulator(game))
+      taken = [
+        emulator.step(one, int(act))
+        for emulator, one, act in zip(pool, flat, np.asarray(action).reshape(-1), strict=False)
+      ]
     parts = zip(*taken, strict=True)
     kinds = (np.uint8, np.uint8, np.float32, np.int32, np.bool_)
     arrays: list[np.ndarray] = [

@@ -43,6 +43,8 @@ class Environment(NamedTuple):
     draw: state -> picture [height, width, 3] in [0, 1].
     actions: what each action is called.
     longest: no episode has more steps.
+    reset_if: (is_needed, key) -> as `reset` where it is needed, anything elsewhere; for worlds
+      whose reset is costly. None: `reset` does.
   """
 
   reset: Callable[[Key[Array, ""]], tuple[State, Observation]]
@@ -50,6 +52,7 @@ class Environment(NamedTuple):
   draw: Callable[[State], Float[Array, "height width 3"]]
   actions: tuple[str, ...]
   longest: int
+  reset_if: Callable[[Bool[Array, ""], Key[Array, ""]], tuple[State, Observation]] | None = None
 
 
 class Episode(NamedTuple):
@@ -92,10 +95,15 @@ class Outcome(NamedTuple):
   length: Int[Array, ""]
 
 
-def begin(environment: Environment, key: Key[Array, ""]) -> Episode:
-  """The first episode's beginning."""
-  state, observation = environment.reset(key)
+def begin(
+  environment: Environment, key: Key[Array, ""], is_needed: Bool[Array, ""] | bool = True
+) -> Episode:
+  """The beginning of an episode; anything where it is not needed."""
   no, yes = jnp.bool_(False), jnp.bool_(True)
+  if environment.reset_if is None:
+    state, observation = environment.reset(key)
+  else:
+    state, observation = environment.reset_if(yes & is_needed, key)
   return Episode(state, observation, yes, no, jnp.float32(0), jnp.int32(0))
 
 
@@ -113,7 +121,7 @@ def advance(
   follows = Episode(
     taken.state, taken.observation, no, taken.is_last & ~ends_by_itself, rewards, length
   )
-  following = choose(begins, begin(environment, reset_key), follows)
+  following = choose(begins, begin(environment, reset_key, begins), follows)
   outcome = Outcome(
     jnp.where(episode.is_cut, zero, taken.reward),
     jnp.where(episode.is_cut, zero + 1, taken.discount),

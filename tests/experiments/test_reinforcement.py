@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.reinforcement import dqn_atari, dqn_cartpole, dqn_catch, q_learning
+from experiments.reinforcement import dqn_atari, dqn_cartpole, dqn_catch, dqn_gymnasium, q_learning
 from research.config import replace
 from research.figures.policies import film
 from research.lab.fit import Fit
@@ -58,6 +58,47 @@ def test_the_atari_network_and_memory_are_natures():
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 1_687_206  # six actions
   assert state.memory.rows.frame.shape == (1_000_000, 1, 84, 84, 1)
   assert state.memory.rows.frame.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+  "game, parameters",
+  [
+    # 6x128 + 128, 128x128 + 128, 128x3 + 3
+    ("Acrobot-v1", 896 + 16_512 + 387),
+    # Sixteen cells, four directions.
+    ("FrozenLake-v1", 2_176 + 16_512 + 516),
+  ],
+)
+def test_the_network_fits_what_gymnasium_registers(game, parameters):
+  pytest.importorskip("gymnasium")
+  pytest.importorskip("pygame")
+  config = replace(dqn_gymnasium.Config(), {"game": game})
+  training = dqn_gymnasium.training(config)
+  state = jax.eval_shape(training.learner.init, config, jax.random.key(0))
+  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
+  assert training.evaluate_every % training.log_every == 0
+
+
+def test_the_claim_is_gymnasiums_threshold_where_it_has_one(monkeypatch):
+  pytest.importorskip("gymnasium")
+  pytest.importorskip("pygame")
+  small = {"game": "CartPole-v1", "agent.capacity": 300, "features": 4, "hidden": 4}
+  config = replace(dqn_gymnasium.Config(), small)
+  state = jax.jit(dqn_gymnasium.learner.init)(config, jax.random.key(0))
+  history = [{"fit": "train", "step": step, "test/return": 470.0 + step} for step in (0, 10)]
+  fit = Fit("train", config, state, history, lambda: state)
+  report = dqn_gymnasium.report(config, fit)
+  (claim,) = report.claims
+  assert (claim.ours, claim.bar.target, claim.verdict) == (480, 475, "pass")
+  assert [picture.file_name for picture in report.pictures] == [
+    "returns.png",
+    "values.png",
+    "policy.gif",
+  ]
+  monkeypatch.setattr(dqn_gymnasium.gymnasium_host, "threshold", lambda name: None)
+  monkeypatch.setattr(dqn_gymnasium.gymnasium_host, "can_draw", lambda name: False)
+  report = dqn_gymnasium.report(config, fit)
+  assert not report.claims and [picture.name for picture in report.pictures] == ["returns"]
 
 
 def frames_of(path):

@@ -45,6 +45,17 @@ def test_the_emulator_is_a_pure_function_of_the_state_that_is_carried():
   assert set(np.unique(rewards)) <= {-1.0, 0.0, 1.0}
 
 
+def test_devices_that_play_at_once_do_not_disturb_each_other():
+  keys = jax.random.split(jax.random.key(0), 2)
+  actions = jax.random.randint(jax.random.key(1), (10, 2), 0, 6)
+  start, run, actions = play(keys, actions)
+  alone, _ = run(start, actions)
+  copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 4), (start, actions))
+  together, _ = jax.pmap(run)(*copies)
+  for ours, theirs in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+    np.testing.assert_array_equal(ours, np.stack([theirs] * 4))
+
+
 def test_episodes_begin_after_different_idle_frames():
   environment = atari.environment("pong")
   states, _ = jax.vmap(environment.reset)(jax.random.split(jax.random.key(0), 64))

@@ -145,7 +145,8 @@ def test_minatar_has_the_papers_rules():
   taken = step(jax.random.split(jax.random.key(2), 4000), state, jnp.int32(0))
   paddle = np.argmax(np.asarray(taken.observation)[:, 9, :, 0], axis=1)
   moved = np.mean(
-    paddle != np.argmax(environment.step(jax.random.key(0), state, 0).observation[9, :, 0])
+    paddle
+    != np.argmax(environment.step(jax.random.key(0), state, jnp.int32(0)).observation[9, :, 0])
   )
   assert min(moved, 1 - moved) == pytest.approx(0.1, abs=0.02)
 

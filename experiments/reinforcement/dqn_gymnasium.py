@@ -1,0 +1,155 @@
+"""DQN on any gymnasium environment with discrete actions, by its name (Q02).
+
+The agent of Mnih et al. 2015 with double Q-learning (van Hasselt, Guez and Silver 2016) and
+five-step returns (Sutton 1988). Vectors and discrete observations are seen by dense layers, images
+by Nature's convolutions. The bar is the return at which gymnasium's registration calls the
+environment solved; where it names none, nothing is claimed. The environments stay on the host
+(`research/rl/gymnasium_host.py`), and a run resumes to the byte all the same.
+
+    pip install -r requirements-rl.txt
+    python launch.py --experiment=dqn_gymnasium
+    python launch.py --experiment=dqn_gymnasium --game=FrozenLake-v1
+
+Expected: Acrobot-v1 swings up in 84.5 steps (return -84.7, -85.7, -83.1 with seeds 0, 1, 2; solved
+at -100); 40 seconds of one CPU core.
+"""
+
+import jax
+import numpy as np
+from flax import linen
+
+from research.config import config, part, static
+from research.data import sampling
+from research.figures.curves import compare_curves
+from research.figures.policies import film, values_over_frames
+from research.lab.fit import Fit, Training
+from research.models.q_network import MINATAR, NATURE, ConvTorso, DenseTorso
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+from research.rl import gymnasium_host
+from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.watching import play
+
+
+@config
+class Config:
+  """Settings found on Acrobot-v1 for a minute of one CPU core, not the source's."""
+
+  game: str = static("Acrobot-v1", "the environment's registered name, or module:name")
+  agent: Agent = part(
+    Agent(
+      environments=10,
+      steps_per_update=1,
+      batch_size=64,
+      capacity=50_000,
+      learning_starts=1_000,
+      target_every=100,
+      epsilon_frames=20_000.0,
+      epsilon_end=0.05,
+      evaluation_epsilon=0.0,
+      n_step=5,
+      double=True,
+    )
+  )
+  features: int = static(128, "units of the first layer, where vectors are seen", at_least=1)
+  hidden: int = static(128, "units of the last hidden layer", at_least=1)
+  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
+  frames: int = static(100_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = static(100, "episodes of each evaluation", at_least=1)
+
+
+def steps(config: Config) -> int:
+  """Updates, those before learning starts included."""
+  return steps_for(config.agent, config.frames)
+
+
+def torso(config: Config) -> linen.Module:
+  """Dense for vectors; Nature's convolutions for images, MinAtar's for very small ones."""
+  reset = gymnasium_host.environment(config.game).reset
+  height, *image = jax.eval_shape(reset, jax.random.key(0))[1].shape
+  if not image:
+    return DenseTorso((config.features,))
+  return ConvTorso(NATURE if min(height, image[0]) >= 36 else MINATAR)
+
+
+PARTS = Parts(
+  agent=lambda config: config.agent,
+  environment=lambda config: gymnasium_host.environment(config.game),
+  torso=torso,
+  hidden=lambda config: config.hidden,
+  optimizer=lambda config: make(config.optimizer, steps(config)),
+  steps=steps,
+)
+learner = dqn(PARTS)
+
+
+def training(config: Config) -> Training:
+  """The agent's own experience; ten evaluations over the run."""
+  gymnasium_host.environment(config.game)  # refuses before anything is taken
+  reserve(PARTS, config)
+  every = max(1, steps(config) // 50)
+  return Training(
+    learner,
+    {},
+    sampling.without_data(),
+    steps=steps(config),
+    evaluate=evaluation_episodes(config.evaluation_episodes),
+    evaluate_every=5 * every,
+    log_every=every,
+    best="test/return",
+  )
+
+
+def report(config: Config, fit: Fit) -> Report:
+  """The last evaluation beside the return at which gymnasium calls the environment solved."""
+  solved = gymnasium_host.threshold(config.game)
+  curves, claims = {"evaluation": [fit.history]}, []
+  if solved is not None:
+    evaluations = [row for row in fit.history if "test/return" in row]
+    curves["solved"] = [[row | {"test/return": solved} for row in evaluations]]
+    claims.append(
+      Claim(
+        "Q02",
+        f"{config.game}, mean return of {config.evaluation_episodes} episodes after "
+        f"{config.frames:,} steps",
+        f"{solved:g} (gymnasium calls it solved)",
+        fit.last("test/return"),
+        at_least(solved),
+      )
+    )
+  returns = compare_curves(
+    curves,
+    "test/return",
+    title=config.game,
+    y=f"return (mean of {config.evaluation_episodes} episodes)",
+  )
+  caption = "Separate evaluation episodes without random actions."
+  return Report(claims, [Picture("returns", returns, caption), *episode(config, fit)])
+
+
+def episode(config: Config, fit: Fit) -> list[Picture]:
+  """The final policy at work, where there are pictures of it."""
+  if not gymnasium_host.can_draw(config.game):
+    return []
+  environment = gymnasium_host.environment(config.game)
+  played = play(PARTS, config, fit.state, most=environment.longest)
+  chosen = np.linspace(0, len(played.pictures) - 1, 5).astype(int)
+  values = values_over_frames(
+    played.pictures[chosen],
+    played.values[chosen],
+    environment.actions,
+    title="Expected returns of the actions over an episode",
+  )
+  return [
+    Picture(
+      "values",
+      values,
+      "The best action, by gymnasium's number, is filled. Where the next step can undo this one, "
+      "all are worth nearly the same.",
+    ),
+    Picture(
+      "policy",
+      film(played.pictures, seconds_per_picture=0.04),
+      "An evaluation episode of the final policy (a film).",
+    ),
+  ]

@@ -1,0 +1,338 @@
+"""Any gymnasium environment with discrete actions, by its registered name.
+
+Gymnasium's environments are objects that in general cannot be saved. What determines them is
+carried in the learner's state in their place: the seed of the episode's reset and the actions
+since. A step reaches them by `jax.pure_callback`; the host keeps environments between calls only to
+save the work of getting where they are, and resets and replays one where none is there (after a
+resume, say). So a step is a pure function and a checkpoint holds the games, as with Atari's
+emulators (`research/rl/atari.py`). It is exact for environments that are deterministic given the
+seed of their reset, as gymnasium's are; those that are registered as nondeterministic are refused.
+
+Gymnasium (Towers et al. 2024) keeps apart what ends an episode: terminated is discount 0, truncated
+alone only cuts it off.
+
+    pip install -r requirements-rl.txt
+"""
+
+import functools
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, UInt, UInt32
+from PIL import Image
+
+from research.errors import UserError, unknown_name
+from research.rl.environment import Environment, Observation, Transition
+
+LONGEST = 1_000  # steps of an episode where the registration has no limit
+KEPT = 256  # environments on the host at least, before the one longest unused is put elsewhere
+HIGHEST = 150  # rows of a drawn picture
+
+# Pictures without a screen, a sound card or a greeting.
+QUIET = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
+
+Place = tuple[int, bytes]  # the seed of the reset, and the actions since
+
+
+class State(NamedTuple):
+  """The seed of the episode's reset, its actions (the first `time` count), and whether it is over.
+
+  A step from where it is over leads nowhere, and costs nothing.
+  """
+
+  seed: UInt32[Array, ""]
+  actions: UInt[Array, " longest"]
+  time: Int[Array, ""]
+  is_over: Bool[Array, ""]
+
+
+class Seen(NamedTuple):
+  """How observations become arrays."""
+
+  shape: tuple[int, ...]
+  dtype: Any
+  array: Callable[[Any], np.ndarray]
+
+
+class Host:
+  """Environments of one kind, each where a seed and some actions have brought it.
+
+  Several may be in one place. Threads may share the host: who uses one has taken it out.
+  """
+
+  def __init__(self, make: Callable[[], Any], actions: np.dtype, first_action: int):
+    self._make = make
+    self._actions = actions
+    self._first_action = first_action
+    self._lock = threading.Lock()
+    self._at: dict[Place, list[Any]] = {}  # the place that was reached last comes last
+    self._idle: list[Any] = []  # those whose episodes are over
+    self._made, self._most = 0, KEPT
+
+  def expect(self, lanes: int) -> None:
+    """Says how many are used side by side."""
+    self._most = max(self._most, 2 * lanes)
+
+  def reset(self, seed: int) -> Any:
+    """The first observation of an episode."""
+    environment = self._spare()
+    observation, _ = environment.reset(seed=seed)
+    self._put((seed, b""), environment)
+    return observation
+
+  def step(self, place: Place, action: int) -> tuple[Any, float, bool, bool]:
+    """Observation, reward, terminated, truncated."""
+    environment = self._reach(place)
+    observation, reward, terminated, truncated, _ = self._act(environment, action)
+    if terminated or truncated:
+      self._idle.append(environment)
+    else:
+      seed, actions = place
+      self._put((seed, actions + self._actions.type(action).tobytes()), environment)
+    return observation, float(reward), bool(terminated), bool(truncated)
+
+  def draw(self, place: Place) -> np.ndarray:
+    """The picture there; the environments must have been made for it."""
+    environment = self._reach(place)
+    picture = environment.render()
+    self._put(place, environment)
+    return picture
+
+  def _reach(self, place: Place) -> Any:
+    """One that is there; or one that is an action behind, or a new one, and goes there."""
+    seed, actions = place
+    for start in (actions, actions[: -self._actions.itemsize]):
+      environment = self._take((seed, start))
+      if environment is not None:
+        break
+    else:
+      environment, start = self._spare(), b""
+      environment.reset(seed=seed)
+    for action in np.frombuffer(actions[len(start) :], self._actions):
+      self._act(environment, action)
+    return environment
+
+  def _act(self, environment: Any, action: int | np.integer) -> tuple:
+    return environment.step(self._first_action + int(action))
+
+  def _put(self, place: Place, environment: Any) -> None:
+    with self._lock:
+      self._at[place] = [*self._at.pop(place, ()), environment]
+
+  def _take(self, place: Place) -> Any | None:
+    with self._lock:
+      there = self._at.pop(place, [])
+      if len(there) > 1:
+        self._at[place] = there[:-1]
+      return there[-1] if there else None
+
+  def _spare(self) -> Any:
+    """One whose episode is over, or a new one; where there are many, the one longest unused."""
+    with self._lock:
+      if self._idle:
+        return self._idle.pop()
+      longest_unused = next(iter(self._at), None)
+      if self._made < self._most or longest_unused is None:
+        self._made += 1
+        longest_unused = None
+    found = self._take(longest_unused) if longest_unused else None
+    return self._make() if found is None else found
+
+
+def registration(name: str) -> Any:
+  """Gymnasium's entry of a name, which may be "module:name" where a module must be imported first.
+
+  Raises:
+    UserError: where gymnasium is not installed or has no such entry, or the module is not there.
+  """
+  for variable, value in QUIET.items():
+    os.environ.setdefault(variable, value)
+  try:
+    import gymnasium
+  except ImportError as error:
+    raise UserError(
+      f"{name} needs the package gymnasium ({error}); "
+      "install it with: pip install -r requirements-rl.txt"
+    ) from error
+  module, _, entry = name.rpartition(":")
+  try:
+    if module:
+      importlib.import_module(module)
+  except ImportError as error:
+    raise UserError(f"{name}: {error}; install what brings the module {module}") from error
+  if entry not in gymnasium.registry:
+    raise UserError(unknown_name(entry, gymnasium.registry, "gymnasium environment"))
+  return gymnasium.registry[entry]
+
+
+def threshold(name: str) -> float | None:
+  """The return at which the environment counts as solved, where its registration says so."""
+  return registration(name).reward_threshold
+
+
+def can_draw(name: str) -> bool:
+  """Whether there are pictures of it."""
+  return "rgb_array" in _make(name).metadata.get("render_modes", ())
+
+
+@functools.cache
+def environment(name: str) -> Environment:
+  """One environment. Its observations are vectors (float32; or bytes, 255 at one place, where they
+  are numbers of a discrete space) or images (bytes [height, width, channel]).
+
+  Raises:
+    UserError: as `registration`; where a package that it needs is missing, to act or to draw;
+      where its actions are not discrete, or its observations none of the above.
+  """
+  spec = registration(name)
+  if spec.nondeterministic:
+    raise UserError(f"{name} is registered as nondeterministic: its episodes cannot be replayed")
+  sample = _make(name)
+  space = sample.action_space
+  if type(space).__name__ != "Discrete":
+    raise UserError(
+      f"{name} has the actions {_words(space)}; the agent chooses one of some, so they must be "
+      "Discrete"
+    )
+  seen = _seen(name, sample.observation_space)
+  longest = spec.max_episode_steps or LONGEST
+  kind = np.min_scalar_type(int(space.n) - 1)
+  first = int(space.start)
+  host = Host(lambda: _make(name), kind, first)
+  seen_shape = jax.ShapeDtypeStruct(seen.shape, seen.dtype)
+  flag = jax.ShapeDtypeStruct((), jnp.bool_)
+  told = (seen_shape, jax.ShapeDtypeStruct((), jnp.float32), flag, flag)
+  nothing = np.zeros(seen.shape, seen.dtype)
+
+  def reset_there(seed: np.integer, is_needed: np.bool_) -> tuple[np.ndarray]:
+    return (seen.array(host.reset(int(seed))) if is_needed else nothing,)
+
+  def step_there(
+    seed: np.integer, actions: np.ndarray, time: np.integer, is_over: np.bool_, action: np.integer
+  ) -> tuple:
+    if is_over:
+      return nothing, 0.0, True, True
+    taken = host.step((int(seed), actions[:time].tobytes()), int(action))
+    return seen.array(taken[0]), *taken[1:]
+
+  def reset_if(is_needed: Bool[Array, ""], key: Key[Array, ""]) -> tuple[State, Observation]:
+    seed = jax.random.bits(key, dtype=jnp.uint32)
+    (observation,) = _on_host(reset_there, host.expect, (seen_shape,), seed, is_needed)
+    state = State(seed, jnp.zeros(longest, kind), jnp.int32(0), jnp.bool_(False))
+    return state, observation
+
+  def step(key: Key[Array, ""], state: State, action: Int[Array, ""]) -> Transition:
+    del key  # all chance is the reset's seed
+    seed, actions, time, is_over = state
+    observation, reward, terminated, truncated = _on_host(
+      step_there, host.expect, told, seed, actions, time, is_over, action
+    )
+    # At the limit gymnasium truncates; past the end the time stands still.
+    following = State(
+      seed,
+      actions.at[time].set(action.astype(kind), mode="drop"),
+      jnp.where(is_over, time, time + 1),
+      terminated | truncated,
+    )
+    return Transition(
+      following, observation, reward, jnp.where(terminated, 0.0, 1.0), terminated | truncated
+    )
+
+  return Environment(
+    lambda key: reset_if(jnp.bool_(True), key),
+    step,
+    _drawing(name, kind, first) if can_draw(name) else lambda state: jnp.zeros((1, 1, 3)),
+    tuple(str(number) for number in range(int(space.n))),
+    longest,
+    reset_if,
+  )
+
+
+def _make(name: str, **options: Any) -> Any:
+  """A new environment with its limit of steps; gymnasium's own complaints in one line."""
+  spec = registration(name)
+  import gymnasium
+
+  limit = spec.max_episode_steps or LONGEST
+  try:
+    return gymnasium.make(spec, max_episode_steps=limit, disable_env_checker=True, **options)
+  except Exception as error:
+    raise UserError(f"{name} cannot be made: {_words(error)}") from error
+
+
+def _seen(name: str, space: Any) -> Seen:
+  kind = type(space).__name__
+  if kind == "Discrete":
+    values = np.arange(space.start, space.start + space.n)
+    return Seen((len(values),), np.dtype(np.uint8), lambda value: np.where(values == value, 255, 0))
+  if kind == "Box" and len(space.shape) == 1:
+    return Seen(space.shape, np.dtype(np.float32), np.asarray)
+  if kind == "Box" and len(space.shape) in (2, 3) and space.dtype == np.uint8:
+    shape = (*space.shape, 1)[:3]
+    return Seen(shape, np.dtype(np.uint8), lambda image: np.reshape(image, shape))
+  raise UserError(
+    f"{name} shows {_words(space)}; the agent sees a Box that is a vector, a Box of bytes that is "
+    "an image, or Discrete: wrap it into one of these"
+  )
+
+
+def _drawing(
+  name: str, kind: np.dtype, first_action: int
+) -> Callable[[State], Float[Array, "height width 3"]]:
+  """`Environment.draw`, after a first picture that shows whether and how large."""
+  make = lambda: _make(name, render_mode="rgb_array")
+  host = Host(make, kind, first_action)
+  host.reset(0)
+  try:
+    height, width, _ = host.draw((0, b"")).shape
+  except Exception as error:
+    raise UserError(
+      f"{name} cannot be drawn: {_words(error)}; "
+      "for most it is enough to: pip install -r requirements-rl.txt"
+    ) from error
+  rows = min(height, HIGHEST)
+  columns = round(width * rows / height)
+  picture = jax.ShapeDtypeStruct((rows, columns, 3), jnp.uint8)
+
+  def draw_there(seed: np.integer, actions: np.ndarray, time: np.integer) -> tuple[np.ndarray]:
+    large = Image.fromarray(host.draw((int(seed), actions[:time].tobytes())))
+    return (np.asarray(large.resize((columns, rows), Image.Resampling.BOX)),)
+
+  def draw(state: State) -> Float[Array, "height width 3"]:
+    (pixels,) = _on_host(draw_there, host.expect, (picture,), state.seed, state.actions, state.time)
+    return pixels.astype(float) / 255
+
+  return draw
+
+
+def _on_host(
+  one: Callable[..., tuple],
+  expect: Callable[[int], None],
+  told: tuple[jax.ShapeDtypeStruct, ...],
+  *arguments: Array,
+) -> tuple[Array, ...]:
+  """Calls `one` on the host for each lane of the mapped axes; its last argument is a scalar."""
+
+  def lanes(*arguments: Array) -> tuple[np.ndarray, ...]:
+    # Mapped calls arrive in one, with the mapped axes in front.
+    axes = np.shape(arguments[-1])
+    flat = [np.asarray(each).reshape(-1, *np.shape(each)[len(axes) :]) for each in arguments]
+    expect(len(flat[-1]))
+    parts = zip(*(one(*lane) for lane in zip(*flat, strict=True)), strict=True)
+    return tuple(
+      np.asarray(part, shape.dtype).reshape((*axes, *shape.shape))
+      for part, shape in zip(parts, told, strict=True)
+    )
+
+  return jax.pure_callback(lanes, told, *arguments, vmap_method="broadcast_all")
+
+
+def _words(of: object) -> str:
+  """Somebody else's words in one line."""
+  return " ".join(str(of).split())

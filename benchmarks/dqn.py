@@ -38,7 +38,7 @@ def main():
   from research.config import replace
   from research.data.sampling import without_data
   from research.lab.fit import on_device
-  from research.rl.dqn import frames_per_step
+  from research.rl.agent import frames_per_step
 
   programs = {}
   for name, changes in SETTINGS.items():

@@ -31,7 +31,7 @@ install_import_hook(
     *(
       f"research.rl.{path.stem}"
       for path in Path(__file__).parent.parent.glob("research/rl/*.py")
-      if path.stem != "dqn"  # holds a config
+      if path.stem != "agent"  # holds a config
     ),
   ],
   "beartype.beartype",

@@ -27,7 +27,9 @@ from research.lab.fit import Fit, Training
 from research.models.q_network import NATURE, ConvTorso
 from research.report import Claim, Picture, Report, at_least
 from research.rl import atari
-from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.agent import Agent, Parts, steps_for
+from research.rl.dqn import dqn, reserve
+from research.rl.evaluation import evaluation_episodes
 from research.rl.watching import play
 
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}

@@ -24,7 +24,9 @@ from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
-from research.rl.dqn import Agent, Parts, dqn, evaluation_episodes, reserve, steps_for
+from research.rl.agent import Agent, Parts, steps_for
+from research.rl.dqn import dqn, reserve
+from research.rl.evaluation import evaluation_episodes
 from research.rl.watching import play
 
 # The paper's DQN at 5 million frames, read off its figure 2.

@@ -31,7 +31,7 @@ from research.learner import Learner, Metrics
 from research.metrics import Mean
 from research.report import Claim, Picture, Report, at_least, at_most
 from research.rl import grid_world
-from research.rl.dqn import epsilon_greedy
+from research.rl.agent import epsilon_greedy
 from research.rl.environment import Episode, advance, begin
 from research.rl.value_learning import q_learning
 

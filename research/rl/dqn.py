@@ -1,6 +1,6 @@
 """The DQN agent as a learner: its step acts, remembers, and learns.
 
-Mnih et al. 2015, and six later papers, each as one field of `Agent`:
+Mnih et al. 2015, and six later papers, each as one field of `agent.Agent`:
 
   double          van Hasselt, Guez and Silver 2016: the online network chooses, the target judges
   dueling         Wang et al. 2016: value and advantages apart (`research.models.q_network`)
@@ -15,67 +15,30 @@ replay memory too, so that `jit`, lanes, checkpoints and resume are those of eve
 """
 
 import functools
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from flax import linen
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, inputs_of
-from research.config import config, static, traced
 from research.errors import UserError
-from research.layers.batch_axis import batch_sum
 from research.learner import Config, Learner, Metrics
-from research.metrics import Mean
-from research.models.q_network import QNetwork
-from research.rl import prioritised, replay, value_learning
-from research.rl.environment import Environment, Episode, Outcome, advance, begin, choose
-
-EVALUATION_SEED = 2015  # of the evaluation episodes, whatever the run's own seed
-
-
-@config
-class Agent:
-  """DQN's settings; the defaults of the options are Nature's."""
-
-  environments: int = static(1, "environments side by side", at_least=1)
-  steps_per_update: int = static(4, "steps of each environment between updates", at_least=1)
-  batch_size: int = static(32, "transitions per update", at_least=1)
-  capacity: int = static(1_000_000, "frames in the replay memory", at_least=1)
-  learning_starts: int = static(50_000, "frames before the first update", at_least=1)
-  target_every: int = static(2_500, "updates between copies to the target network", at_least=1)
-  stack: int = static(1, "frames that the agent sees at once", at_least=1)
-  discount: float = traced(0.99, "worth of a reward one step later", at_least=0, at_most=1)
-  epsilon_start: float = traced(1.0, "share of random actions at first", at_least=0, at_most=1)
-  epsilon_end: float = traced(0.1, "share of random actions later", at_least=0, at_most=1)
-  epsilon_frames: float = traced(1e6, "frames until epsilon_end is reached", above=0)
-  evaluation_epsilon: float = traced(0.05, "random actions in evaluation", at_least=0, at_most=1)
-  error_bound: float = traced(1.0, "errors are clipped to this; large: the square loss", above=0)
-  clip_rewards: bool = static(False, "whether to learn from rewards clipped to [-1, 1]")
-  double: bool = static(False, "the online network chooses the action that the target judges")
-  dueling: bool = static(False, "streams of their own for the value and the advantages")
-  n_step: int = static(1, "rewards before the estimate", at_least=1)
-  replay: str = static(
-    "uniform",
-    "what is learnt from; latest is no replay",
-    choices=("uniform", "prioritised", "latest"),
-  )
-  priority_exponent: float = traced(0.5, "prioritised: 0 is uniform", at_least=0)
-  importance_exponent: float = traced(
-    0.4, "prioritised: correction at first, 1 at last", at_least=0
-  )
-  distributional: str = static(
-    "none", "whether to learn the return's distribution", choices=("none", "c51", "qr")
-  )
-  atoms: int = static(51, "c51, qr: points of the distribution", at_least=2)
-  lowest: float = traced(-10.0, "c51: the smallest return")
-  highest: float = traced(10.0, "c51: the largest return")
-  noisy: bool = static(False, "noise in the weights instead of random actions")
+from research.rl import prioritised, replay
+from research.rl.agent import (
+  Agent,
+  Parts,
+  action_values,
+  epsilon_greedy,
+  frames_per_step,
+  head,
+  network,
+  outputs_of,
+  steps_for,
+)
+from research.rl.environment import Episode, Outcome, advance, begin, choose
+from research.rl.evaluation import evaluate
 
 
 class AgentState(NamedTuple):
@@ -104,26 +67,6 @@ class AgentState(NamedTuple):
   seen: Array
 
 
-class Parts(NamedTuple):
-  """What an agent is made of; every function may read any field of the config.
-
-  Attributes:
-    agent: its settings.
-    environment: where it acts.
-    torso: what sees; any Linen module that gives [batch, features].
-    hidden: units of the dense layer behind the torso.
-    optimizer: of the network.
-    steps: of the learner in all, for the correction of prioritised replay.
-  """
-
-  agent: Callable[[Config], Agent]
-  environment: Callable[[Config], Environment]
-  torso: Callable[[Config], linen.Module]
-  hidden: Callable[[Config], int]
-  optimizer: Callable[[Config], optax.GradientTransformation]
-  steps: Callable[[Config], int]
-
-
 def dqn(parts: Parts) -> Learner:
   """The learner. It takes empty batches; to evaluate it, give it the episodes' numbers.
 
@@ -133,51 +76,8 @@ def dqn(parts: Parts) -> Learner:
   return Learner(
     functools.partial(_init, parts),
     functools.partial(_step, parts),
-    functools.partial(_evaluate, parts),
+    lambda config, state, batch: evaluate(parts, config, state.params, batch),
   )
-
-
-def frames_per_step(agent: Agent) -> int:
-  """Frames of one step of the learner, all environments together."""
-  return agent.environments * agent.steps_per_update
-
-
-def steps_for(agent: Agent, frames: int) -> int:
-  """Steps of the learner that make at least that many frames."""
-  return math.ceil(frames / frames_per_step(agent))
-
-
-def evaluation_episodes(count: int) -> dict[str, dict[str, np.ndarray]]:
-  """Data for `Training.evaluate`: that many episodes, by number."""
-  return {"test": {"episode": np.arange(count)}}
-
-
-def head(agent: Agent) -> value_learning.Head:
-  """What the network's outputs mean."""
-  if agent.distributional == "c51":
-    return value_learning.categorical(agent.atoms, agent.lowest, agent.highest)
-  if agent.distributional == "qr":
-    return value_learning.quantiles(agent.atoms)
-  return value_learning.expectation(agent.error_bound)
-
-
-def network(parts: Parts, config: Config) -> QNetwork:
-  """The network of a config."""
-  agent = parts.agent(config)
-  return QNetwork(
-    parts.torso(config),
-    parts.hidden(config),
-    len(parts.environment(config).actions),
-    head(agent).outputs,
-    dueling=agent.dueling,
-    noisy=agent.noisy,
-  )
-
-
-def action_values(parts: Parts, config: Config, params: Any, seen: Array) -> Array:
-  """Expected returns [batch, action] of what was seen [batch, ...], without noise."""
-  outputs = network(parts, config).apply({"params": params}, inputs_of({"image": seen}))
-  return jax.vmap(jax.vmap(head(parts.agent(config)).value))(outputs)
 
 
 def reserve(parts: Parts, config: Config) -> None:
@@ -293,7 +193,7 @@ def _act(
     episodes, seen = carry
     noise_key, explore_key, world_key = jax.random.split(key, 3)
     action = epsilon_greedy(
-      _values(parts, config, state.params, seen, noise_key), epsilon, explore_key
+      action_values(parts, config, state.params, seen, noise_key), epsilon, explore_key
     )
     keys = jax.random.split(world_key, agent.environments)
     step = functools.partial(advance, environment)
@@ -314,33 +214,6 @@ def _act(
   carry = (state.episodes, state.seen)
   (episodes, seen), (rows, outcomes) = jax.lax.scan(moment, carry, keys)
   return episodes, seen, rows, outcomes
-
-
-def epsilon_greedy(
-  values: Float[Array, "batch action"],
-  epsilon: float | Float[Array, ""],
-  key: Key[Array, ""],
-) -> Int[Array, " batch"]:
-  """The best action, or with probability `epsilon` any."""
-  drawn = jax.random.uniform(key, values.shape[:1])
-  # Below epsilon the draw is even in [0, epsilon): it chooses the action too.
-  share = drawn / jnp.maximum(epsilon, jnp.finfo(drawn.dtype).tiny)
-  chosen = jnp.minimum(share * values.shape[1], values.shape[1] - 1).astype(jnp.int32)
-  return jnp.where(drawn < epsilon, chosen, jnp.argmax(values, axis=1).astype(jnp.int32))
-
-
-def _outputs(
-  parts: Parts, config: Config, params: Any, seen: Array, noise_key: Key[Array, ""] | None
-) -> Float[Array, "batch action output"]:
-  rngs = {"noise": noise_key} if parts.agent(config).noisy and noise_key is not None else {}
-  return network(parts, config).apply({"params": params}, inputs_of({"image": seen}), rngs=rngs)
-
-
-def _values(
-  parts: Parts, config: Config, params: Any, seen: Array, noise_key: Key[Array, ""] | None
-) -> Float[Array, "batch action"]:
-  value = head(parts.agent(config)).value
-  return jax.vmap(jax.vmap(value))(_outputs(parts, config, params, seen, noise_key))
 
 
 def _sample(
@@ -378,14 +251,14 @@ def _learn(
   total = jnp.maximum(batch.weight.sum(), 1e-6) if agent.replay != "prioritised" else len(batch.r_t)
   each = jnp.arange(len(batch.r_t))
 
-  target = _outputs(parts, config, state.target_params, batch.s_t, target_key)
+  target = outputs_of(parts, config, state.target_params, batch.s_t, target_key)
   chooser = target
   if agent.double:
-    chooser = _outputs(parts, config, state.params, batch.s_t, selector_key)
+    chooser = outputs_of(parts, config, state.params, batch.s_t, selector_key)
   target = target[each, jnp.argmax(values_of(chooser), axis=1)]
 
   def objective(params: Any) -> tuple[Float[Array, ""], tuple[Array, Array]]:
-    outputs = _outputs(parts, config, params, batch.s_tm1, online_key)
+    outputs = outputs_of(parts, config, params, batch.s_tm1, online_key)
     taken = outputs[each, batch.a_tm1]
     losses, surprise = jax.vmap(here.loss)(taken, batch.r_t, batch.discount_t, target)
     value = values_of(outputs).max(axis=1).mean()
@@ -402,42 +275,3 @@ def _learn_nothing(
   """What `_learn` gives before there is enough to learn from."""
   zero = jnp.float32(0)
   return state.params, state.opt_state, zero, zero, jnp.zeros(agent.batch_size)
-
-
-def _evaluate(parts: Parts, config: Config, state: AgentState, batch: Batch) -> dict[str, Mean]:
-  """Whole episodes, side by side, each with a key made of its number alone."""
-  agent, environment = parts.agent(config), parts.environment(config)
-  number = batch["episode"]
-  weight = batch.get("weight", jnp.ones(number.shape))
-  fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-  keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(EVALUATION_SEED), number)
-  world, frame = jax.vmap(environment.reset)(fold(keys, 0))
-  black = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * agent.stack), frame.dtype)
-  seen = jax.vmap(replay.push)(black, frame, jnp.ones(number.shape, bool))
-
-  def moment(carry: tuple) -> tuple:
-    time, world, seen, is_on, rewards, length = carry
-    now = fold(keys, time)
-    drawn = jax.vmap(jax.random.split)(now)
-    values = _values(parts, config, state.params, seen, None)
-    epsilon = 0.0 if agent.noisy else agent.evaluation_epsilon
-    one = lambda values, key: epsilon_greedy(values[None], epsilon, key)[0]
-    action = jax.vmap(one)(values, drawn[:, 0])
-    taken = jax.vmap(environment.step)(drawn[:, 1], world, action)
-    rewards = rewards + jnp.where(is_on, taken.reward, 0)
-    length = length + is_on
-    seen = jax.vmap(replay.push)(seen, taken.observation, jnp.zeros(number.shape, bool))
-    return time + 1, taken.state, seen, is_on & ~taken.is_last, rewards, length
-
-  def goes_on(carry: tuple) -> Array:
-    return jnp.any(carry[3]) & (carry[0] <= environment.longest)
-
-  nothing = jnp.zeros(number.shape)
-  start = (jnp.int32(1), world, seen, weight > 0, nothing, nothing)
-  *_, rewards, length = jax.lax.while_loop(goes_on, moment, start)
-  return batch_sum(
-    {
-      "return": Mean((weight * rewards).sum(), weight.sum()),
-      "length": Mean((weight * length).sum(), weight.sum()),
-    }
-  )

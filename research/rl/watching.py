@@ -7,8 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.learner import Config
-from research.rl import dqn, replay
-from research.rl.dqn import EVALUATION_SEED, AgentState, Parts
+from research.rl import replay
+from research.rl.agent import Parts, action_values
+from research.rl.dqn import AgentState
+from research.rl.evaluation import EVALUATION_SEED
 
 
 class Played(NamedTuple):
@@ -32,7 +34,7 @@ def play(parts: Parts, config: Config, state: AgentState, *, most: int, episode:
 
   @jax.jit
   def step(params: object, world: object, seen: jax.Array, time: jax.Array) -> tuple:
-    values = dqn.action_values(parts, config, params, seen[None])[0]
+    values = action_values(parts, config, params, seen[None])[0]
     taken = environment.step(jax.random.fold_in(key, time), world, jnp.argmax(values))
     seen = replay.push(seen, taken.observation, jnp.bool_(False))
     return values, environment.draw(world), taken.reward, taken.is_last, taken.state, seen

@@ -10,7 +10,7 @@ from research.errors import UserError
 from research.models.q_network import ConvTorso, DenseTorso
 from research.optimizers import Optimizer, make
 from research.rl import cart_pole, catch, dqn
-from research.rl.dqn import Agent, Parts
+from research.rl.agent import Agent, Parts
 
 
 @config
@@ -190,10 +190,3 @@ def test_a_perfect_catcher_scores_one():
 def test_a_memory_too_small_to_learn_from_is_refused():
   with pytest.raises(UserError, match=r"agent\.capacity=12 holds 4 moments of 3 environments"):
     dqn.dqn(ON_CATCH).init(replace(Config(), {"agent.capacity": 12}), jax.random.key(0))
-
-
-@pytest.mark.parametrize("epsilon, shares", [(0.0, [0, 1, 0]), (0.3, [0.1, 0.8, 0.1])])
-def test_epsilon_greedy_draws_all_actions_alike(epsilon, shares):
-  values = jnp.tile(jnp.array([[0.0, 2.0, 1.0]]), (6000, 1))
-  actions = dqn.epsilon_greedy(values, epsilon, jax.random.key(0))
-  np.testing.assert_allclose(np.bincount(actions, minlength=3) / 6000, shares, atol=0.02)

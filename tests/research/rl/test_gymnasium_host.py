@@ -17,7 +17,7 @@ from research.errors import UserError
 from research.models.q_network import ConvTorso, DenseTorso
 from research.optimizers import Optimizer, make
 from research.rl import dqn, gymnasium_host
-from research.rl.dqn import Agent, Parts
+from research.rl.agent import Agent, Parts
 from research.rl.environment import advance, begin
 from research.rl.gymnasium_host import Host, environment
 

@@ -1,0 +1,138 @@
+"""What a value-based agent is: its settings, its network, and how it chooses what to do."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen
+from jaxtyping import Array, Float, Int, Key
+
+from research.batch import inputs_of
+from research.config import config, static, traced
+from research.learner import Config
+from research.models.q_network import QNetwork
+from research.rl import value_learning
+from research.rl.environment import Environment
+
+
+@config
+class Agent:
+  """DQN's settings; the defaults of the options are Nature's."""
+
+  environments: int = static(1, "environments side by side", at_least=1)
+  steps_per_update: int = static(4, "steps of each environment between updates", at_least=1)
+  batch_size: int = static(32, "transitions per update", at_least=1)
+  capacity: int = static(1_000_000, "frames in the replay memory", at_least=1)
+  learning_starts: int = static(50_000, "frames before the first update", at_least=1)
+  target_every: int = static(2_500, "updates between copies to the target network", at_least=1)
+  stack: int = static(1, "frames that the agent sees at once", at_least=1)
+  discount: float = traced(0.99, "worth of a reward one step later", at_least=0, at_most=1)
+  epsilon_start: float = traced(1.0, "share of random actions at first", at_least=0, at_most=1)
+  epsilon_end: float = traced(0.1, "share of random actions later", at_least=0, at_most=1)
+  epsilon_frames: float = traced(1e6, "frames until epsilon_end is reached", above=0)
+  evaluation_epsilon: float = traced(0.05, "random actions in evaluation", at_least=0, at_most=1)
+  error_bound: float = traced(1.0, "errors are clipped to this; large: the square loss", above=0)
+  clip_rewards: bool = static(False, "whether to learn from rewards clipped to [-1, 1]")
+  double: bool = static(False, "the online network chooses the action that the target judges")
+  dueling: bool = static(False, "streams of their own for the value and the advantages")
+  n_step: int = static(1, "rewards before the estimate", at_least=1)
+  replay: str = static(
+    "uniform",
+    "what is learnt from; latest is no replay",
+    choices=("uniform", "prioritised", "latest"),
+  )
+  priority_exponent: float = traced(0.5, "prioritised: 0 is uniform", at_least=0)
+  importance_exponent: float = traced(
+    0.4, "prioritised: correction at first, 1 at last", at_least=0
+  )
+  distributional: str = static(
+    "none", "whether to learn the return's distribution", choices=("none", "c51", "qr")
+  )
+  atoms: int = static(51, "c51, qr: points of the distribution", at_least=2)
+  lowest: float = traced(-10.0, "c51: the smallest return")
+  highest: float = traced(10.0, "c51: the largest return")
+  noisy: bool = static(False, "noise in the weights instead of random actions")
+
+
+class Parts(NamedTuple):
+  """What an agent is made of; every function may read any field of the config.
+
+  Attributes:
+    agent: its settings.
+    environment: where it acts.
+    torso: what sees; any Linen module that gives [batch, features].
+    hidden: units of the dense layer behind the torso.
+    optimizer: of the network.
+    steps: of the learner in all, for the correction of prioritised replay.
+  """
+
+  agent: Callable[[Config], Agent]
+  environment: Callable[[Config], Environment]
+  torso: Callable[[Config], linen.Module]
+  hidden: Callable[[Config], int]
+  optimizer: Callable[[Config], optax.GradientTransformation]
+  steps: Callable[[Config], int]
+
+
+def frames_per_step(agent: Agent) -> int:
+  """Frames of one step of the learner, all environments together."""
+  return agent.environments * agent.steps_per_update
+
+
+def steps_for(agent: Agent, frames: int) -> int:
+  """Steps of the learner that make at least that many frames."""
+  return math.ceil(frames / frames_per_step(agent))
+
+
+def head(agent: Agent) -> value_learning.Head:
+  """What the network's outputs mean."""
+  if agent.distributional == "c51":
+    return value_learning.categorical(agent.atoms, agent.lowest, agent.highest)
+  if agent.distributional == "qr":
+    return value_learning.quantiles(agent.atoms)
+  return value_learning.expectation(agent.error_bound)
+
+
+def network(parts: Parts, config: Config) -> QNetwork:
+  """The network of a config."""
+  agent = parts.agent(config)
+  return QNetwork(
+    parts.torso(config),
+    parts.hidden(config),
+    len(parts.environment(config).actions),
+    head(agent).outputs,
+    dueling=agent.dueling,
+    noisy=agent.noisy,
+  )
+
+
+def outputs_of(
+  parts: Parts, config: Config, params: Any, seen: Array, noise_key: Key[Array, ""] | None = None
+) -> Float[Array, "batch action output"]:
+  """What the network says of what was seen [batch, ...]; without a key there is no noise."""
+  rngs = {"noise": noise_key} if parts.agent(config).noisy and noise_key is not None else {}
+  return network(parts, config).apply({"params": params}, inputs_of({"image": seen}), rngs=rngs)
+
+
+def action_values(
+  parts: Parts, config: Config, params: Any, seen: Array, noise_key: Key[Array, ""] | None = None
+) -> Float[Array, "batch action"]:
+  """Expected returns of the actions in what was seen [batch, ...]."""
+  value = head(parts.agent(config)).value
+  return jax.vmap(jax.vmap(value))(outputs_of(parts, config, params, seen, noise_key))
+
+
+def epsilon_greedy(
+  values: Float[Array, "batch action"],
+  epsilon: float | Float[Array, ""],
+  key: Key[Array, ""],
+) -> Int[Array, " batch"]:
+  """The best action, or with probability `epsilon` any."""
+  drawn = jax.random.uniform(key, values.shape[:1])
+  # Below epsilon the draw is even in [0, epsilon): it chooses the action too.
+  share = drawn / jnp.maximum(epsilon, jnp.finfo(drawn.dtype).tiny)
+  chosen = jnp.minimum(share * values.shape[1], values.shape[1] - 1).astype(jnp.int32)
+  return jnp.where(drawn < epsilon, chosen, jnp.argmax(values, axis=1).astype(jnp.int32))

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import pytest
 
 import launch
+from research.errors import UserError
 from research.lab import run_folder, running
 from research.lab.metrics_log import MetricsLog, read_rows
 from tests import tiny_experiment
@@ -345,6 +346,29 @@ def test_a_finished_run_that_lost_its_report_writes_it_again_without_training(
   assert door("--steps=5", "--workdir=run")[0] == 0
   assert Path("run/figures/curve.png").exists() and Path("run/report.html").exists()
   assert {p: p.read_bytes() for p in expected} == expected
+
+
+def test_a_run_that_its_experiment_refuses_leaves_nothing_behind(door, monkeypatch):
+  def refuse(config):
+    raise UserError("no such game; did you mean chess?")
+
+  with monkeypatch.context() as patched:
+    patched.setattr(tiny_experiment.ONE, "training", refuse)
+    for _ in range(2):
+      code, _, err = door("--width=3", "--workdir=run")
+      assert code == 2 and err.endswith("launch.py: no such game; did you mean chess?\n")
+      assert not Path("run").exists()
+    Path("run").mkdir()  # the user's own
+    assert door("--width=3", "--workdir=run")[0] == 2 and Path("run").exists()
+  shutil.rmtree("run")
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  monkeypatch.setattr(tiny_experiment.ONE, "report", refuse_report)
+  shutil.rmtree("run/figures")
+  assert door("--steps=5", "--workdir=run")[0] == 2 and Path("run/metrics.jsonl").exists()
+
+
+def refuse_report(config, fit):
+  raise UserError("no report")
 
 
 def test_edited_or_shortened_metrics_are_refused_by_name(door, monkeypatch):

@@ -75,6 +75,7 @@ def run(
     _conclude(folder, say)
     return folder
   module = load(entry)
+  is_new = not folder.exists()
   with disk_full_is_a_user_error(folder):
     lock = run_folder.Lock(folder)
   interruption = Interruption()
@@ -94,7 +95,8 @@ def run(
         else:
           report = conduct(module, config, lab)
       except UserError:
-        if is_to_fork and not lab.has_trained:  # it does not fit: leave no copy in the user's way
+        # Refused before anything was done: leave nothing in the user's way.
+        if (is_to_fork or (is_new and not search)) and not lab.has_trained:
           shutil.rmtree(folder)
         raise
       _write_report(folder, entry, identity, surroundings, report)

@@ -167,7 +167,8 @@ def registration(name: str) -> Any:
   except ImportError as error:
     raise UserError(f"{name}: {error}; install what brings the module {module}") from error
   if entry not in gymnasium.registry:
-    raise UserError(unknown_name(entry, gymnasium.registry, "gymnasium environment"))
+    unknown = unknown_name(entry, gymnasium.registry, "gymnasium environment")
+    raise UserError(f"{unknown}{'' if module else ' (those of other packages: package:name)'}")
   return gymnasium.registry[entry]
 
 

@@ -321,6 +321,7 @@ def test_an_environment_without_pictures_is_drawn_black():
 REFUSED = {
   "Acrobt-v1": "unknown gymnasium environment 'Acrobt-v1'; did you mean Acrobot-v1",
   "CartPole": "did you mean CartPole-v1",
+  "ALE/Pong-v9": r"unknown .* \(those of other packages: package:name\)",
   "no_such_module:Walk-v0": "No module named 'no_such_module'",
   "BoxWalk-v0": r"BoxWalk-v0 has the actions Box\(-1\.0, 1\.0.*must be Discrete",
   "PairWalk-v0": r"has the actions MultiDiscrete\(\[2 2\]\)",

@@ -1,74 +1,72 @@
-"""How fast the DQN agent acts and learns: CartPole at two peers' settings, and ours.
+"""How fast the DQN agent acts and learns on CartPole, beside two peers.
 
-    python benchmarks/dqn.py
+python benchmarks/dqn.py [--repeats=5] [--cores=1] [--torch_python=PATH]
 
-The settings are those of the peers' own DQN scripts for CartPole-v1: both learn from 128
-transitions once every 10 steps, Adam, 120 and 84 hidden units (purejaxrl's network: see below).
-CleanRL acts in one environment, purejaxrl in ten side by side. A turn is one dispatch of our own
-`research.compile`, which acts, stores, samples and learns; turns of the settings alternate.
+CleanRL's script acts in one environment and purejaxrl's in ten side by side; both learn from 128
+transitions once every 10 steps, by Adam at 2.5e-4, with 120 and 84 hidden units, a memory of 10,000
+and a copy to the target network every 500 steps. `torch_dqn.py` and `gymnax_dqn.py` are written
+after them, without their logging; ours has the same settings. The processes take turns, as in
+`training.py`, whose flags this program takes. It needs gymnasium, gymnax, flashbax and chex.
 """
 
-import os
+import json
 import statistics
 import sys
-import time
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-TURNS, UPDATES = 5, 500
-LARGE = {"agent.capacity": 10_000, "agent.batch_size": 128, "agent.n_step": 1}
-SETTINGS = {
-  "CleanRL's: 1 environment, 128 transitions every 10 steps": LARGE
-  | {"agent.environments": 1, "agent.steps_per_update": 10},
-  "purejaxrl's: 10 environments, 128 transitions every 10 steps": LARGE,
-  "ours: 10 environments, 64 transitions every 10 steps, n = 10": {},
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from absl import app
+from training import FLAGS, FOLDER, Side
+
+EQUAL = {
+  "agent.capacity": 10_000,
+  "agent.batch_size": 128,
+  "agent.n_step": 1,
+  "agent.discount": 0.99,
+  "optimizer.learning_rate": 2.5e-4,
+  "optimizer.schedule": "constant",
 }
+PEERS = {  # the peer's program, and our settings that equal its own
+  "CleanRL's way, PyTorch": (
+    "torch_dqn.py",
+    EQUAL | {"agent.environments": 1, "agent.steps_per_update": 10},
+  ),
+  "purejaxrl's way, gymnax and Flashbax": ("gymnax_dqn.py", EQUAL),
+}
+COLUMNS = ("peer", "ours, steps/s", "peer, steps/s", "ratio", "by processor time", "load")
 
 
-def main():
-  sys.path.insert(0, str(ROOT))
-  from research.lab import environment
+def compare(peer: str) -> str:
+  """Measures us and one peer: a row of the table."""
+  file, settings = PEERS[peer]
+  seconds = str(FLAGS.turn_seconds)
+  ours = [sys.executable, str(FOLDER / "jax_dqn.py"), seconds, json.dumps(settings)]
+  theirs = [FLAGS.torch_python, str(FOLDER / file), seconds, str(FLAGS.cores)]
+  sides = [Side(ours, {"JAX_PLATFORMS": "cpu"}), Side(theirs, {"JAX_PLATFORMS": "cpu"})]
+  for _ in range(FLAGS.repeats):
+    for side in sides:
+      side.turn()
+  for side in sides:
+    side.close()
+  own, other = (side.summary() for side in sides)
+  ratio = statistics.median(
+    a["steps_per_second"] / b["steps_per_second"]
+    for a, b in zip(*(side.turns for side in sides), strict=True)
+  )
+  shown = lambda side: f"{side['steps_per_second']:,.0f} ({side['best_steps_per_second']:,.0f})"
+  processor = other["processor_seconds_per_step"] / own["processor_seconds_per_step"]
+  load = Path("/proc/loadavg").read_text().split()[0]
+  cells = (peer, shown(own), shown(other), f"**{ratio:.1f}**", f"{processor:.1f}", load)
+  return f"| {' | '.join(cells)} |"
 
-  environment.prepare_jax(collectives=False)
-  import jax
-  import numpy as np
 
-  from experiments.reinforcement import dqn_cartpole
-  from research.compile import compile_learner
-  from research.config import replace
-  from research.data.sampling import without_data
-  from research.lab.fit import on_device
-  from research.rl.agent import frames_per_step
-
-  programs = {}
-  for name, changes in SETTINGS.items():
-    config = on_device(replace(dqn_cartpole.Config(), changes))
-    program = compile_learner(dqn_cartpole.learner, without_data(), 1)
-    state = jax.jit(dqn_cartpole.learner.init)(config, jax.random.key(0))
-    began = time.perf_counter()
-    state, metrics = program.steps(UPDATES, config, state, {}, jax.random.key(1), np.int32(0))
-    jax.block_until_ready(metrics)
-    print(f"{name}: first dispatch {time.perf_counter() - began:.1f} s", flush=True)
-    programs[name] = [program, config, state, []]
-  for turn in range(1, TURNS + 1):
-    for entry in programs.values():
-      program, config, state, times = entry
-      wall, cpu = time.perf_counter(), time.process_time()
-      first = np.int32(turn * UPDATES)
-      state, metrics = program.steps(UPDATES, config, state, {}, jax.random.key(1), first)
-      jax.block_until_ready(metrics)
-      times.append((time.perf_counter() - wall, time.process_time() - cpu))
-      entry[2] = state
-  load = os.getloadavg()[0]
-  for name, (_, config, _, times) in programs.items():
-    frames = UPDATES * frames_per_step(config.agent)
-    wall, cpu = (frames / statistics.median(column) for column in zip(*times, strict=True))
-    best = frames / min(seconds for seconds, _ in times)
-    print(
-      f"{name}: {wall:,.0f} steps/s (best {best:,.0f}; {cpu:,.0f} a second of processor time; "
-      f"load {load:.1f})"
-    )
+def main(_: list[str]) -> None:
+  """Measures and prints: medians of the turns, the best turn in brackets."""
+  print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
+  for peer in PEERS:
+    print(compare(peer), flush=True)
 
 
 if __name__ == "__main__":
-  main()
+  app.run(main)

@@ -9,7 +9,7 @@ emulators (`research/rl/atari.py`). It is exact for environments that are determ
 seed of their reset, as gymnasium's are; those that are registered as nondeterministic are refused.
 
 Gymnasium (Towers et al. 2024) keeps apart what ends an episode: terminated is discount 0, truncated
-alone only cuts it off.
+alone only cuts it off, as its registered limit of steps does (`LONGEST` where it has none).
 
     pip install -r requirements-rl.txt
 """

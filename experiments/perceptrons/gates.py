@@ -184,7 +184,7 @@ def run(config: Config, lab: Lab) -> Report:
           f"at most {most_mistakes(unit, TABLES[name]):.1f} (Novikoff's bound)",
           # A gate that is still wrong in the last pass has not been learned.
           mistakes[name].sum() if mistakes[name][-1] == 0 else np.inf,
-          at_most(most_mistakes(unit, TABLES[name])),
+          at_most(round(most_mistakes(unit, TABLES[name]), 6)),
         )
         for name, unit in single.items()
       ),

@@ -1,0 +1,48 @@
+"""What something is worth: differences of pairs, their means, and how sure those are."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from research.figures.style import INK, label_axes, new_figure
+
+PAIR = "#999999"
+
+
+def compare_pairs(
+  differences: Mapping[str, Float[np.ndarray, " pair"]], *, title: str, x: str
+) -> Figure:
+  """A row for each name: every pair's difference, and their mean with its 95 % interval.
+
+  The means stand beside the rows as numbers too. `x` names the horizontal axis, with its unit.
+
+  Raises ValueError as `half_interval` does.
+  """
+  figure, grid = new_figure(title, panel_inches=(6.4, 3.4))
+  axes = grid[0, 0]
+  for row, each in enumerate(differences.values()):
+    half = half_interval(each)
+    axes.plot(each, np.full(len(each), row), "o", color=PAIR, markersize=4)
+    axes.errorbar(each.mean(), row, xerr=half, fmt="D", color=INK, capsize=4, markersize=6)
+    words = f"{each.mean():+.2f} ± {half:.2f}"
+    axes.annotate(words, (1.01, row), xycoords=axes.get_yaxis_transform(), va="center")
+  axes.axvline(0, color=INK, linewidth=0.8, linestyle="--")
+  axes.set_yticks(range(len(differences)), list(differences))
+  axes.invert_yaxis()
+  label_axes(axes, x, "")
+  return figure
+
+
+def half_interval(differences: Float[np.ndarray, " pair"]) -> float:
+  """Half the width of the mean's 95 % interval, from Student's t distribution.
+
+  Raises ValueError for fewer than two pairs.
+  """
+  from scipy import stats  # takes a second
+
+  pairs = len(differences)
+  if pairs < 2:
+    raise ValueError(f"an interval needs two pairs or more, not {pairs}")
+  return float(stats.t.ppf(0.975, pairs - 1) * differences.std(ddof=1) / np.sqrt(pairs))

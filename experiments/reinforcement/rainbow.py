@@ -16,9 +16,9 @@ chosen for Rainbow among four, on other seeds (5e-4 to 4e-3: 3.3, 4.0, 6.2, 5.8;
 Expected (mean return over the whole run, five paired seeds, 95 % intervals): Rainbow 4.79, DQN
 4.00. All six parts gain 0.79 ± 1.51; multi-step returns 1.23 ± 1.23, the distribution 0.73 ± 2.21,
 priorities 0.54 ± 0.92, dueling 0.06 ± 1.28, noise -0.01 ± 1.63, the double estimate -0.28 ± 1.36.
-The means fall off nearly as the paper's do, but Rainbow's own seeds lie between 3.4 and 5.9: but
-for multi-step returns, and that barely, no difference is beyond chance. The claims for noise and
-the double estimate fail and stay. Half an hour of one core.
+The means fall off nearly as the paper's do, but Rainbow's own seeds lie between 3.4 and 5.9, and
+only the gain from multi-step returns is beyond chance, barely. The claims for noise and the double
+estimate fail and stay. 29 minutes of one core, while the other was busy too.
 """
 
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ TITLES = {"remove": "Rainbow, and without each part", "add": "DQN, and with each
 
 @config
 class Config:
-  """Settings for half an hour of one core."""
+  """Settings for less than half an hour of one core."""
 
   game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
   direction: str = static(

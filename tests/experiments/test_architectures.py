@@ -71,7 +71,7 @@ def test_halved_images_are_means():
 
 @pytest.mark.parametrize(
   "name, parameters",
-  [("LeNet, sigmoids", 61_706), ("LeNet, ReLU", 61_706), ("ResNet-8", 75_002)],
+  [("LeNet, sigmoids", 61_706), ("LeNet, ReLU", 61_706), ("ResNet-8", 297_450)],
 )
 def test_the_race_has_the_networks_it_says(name, parameters):
   config = fashion_race.Config(network=name)

@@ -7,8 +7,8 @@ LeNet at rate 0.9 reaches 0.823 (A01), and at 0.1 nothing in this time.
 
     python launch.py --experiment=bn_lenet
 
-Expected: a training accuracy above LeNet's 0.823 at either rate (the source's; three fits of ten
-epochs each, some minutes on two CPU cores).
+Expected: a training accuracy above LeNet's 0.823 at either rate: 0.909 and 0.899 here, where plain
+LeNet has 0.824 (three fits of ten epochs each, some minutes on two CPU cores).
 """
 
 import math

@@ -162,14 +162,22 @@ def _zeros(like: jax.ShapeDtypeStruct) -> Array:
   return jnp.zeros(like.shape, like.dtype)
 
 
+@jax.jit  # as a whole, since array by array it takes seconds
 def stack(trees: Sequence[Any]) -> Any:
   """The trees side by side along a new first axis."""
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def pad(tree: Any, width: int) -> Any:
-  """Stacked arrays with the last lane repeated up to `width`."""
-  return jax.tree.map(lambda leaf: leaf[np.minimum(np.arange(width), leaf.shape[0] - 1)], tree)
+  """Stacked arrays, fetched to the host, with the last lane repeated up to `width`."""
+  repeated = lambda leaf: leaf[np.minimum(np.arange(width), leaf.shape[0] - 1)]
+  return jax.tree.map(repeated, jax.device_get(tree))
+
+
+@functools.partial(jax.jit, static_argnames="count")
+def first(tree: Any, count: int) -> Any:
+  """The first lanes of stacked arrays."""
+  return jax.tree.map(lambda leaf: leaf[:count], tree)
 
 
 def lane(tree: Any, number: int) -> Any:

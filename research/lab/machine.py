@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from research.compile import Program, compile_learner, step_work, steps_per_dispatch
 from research.lab.fit import Machine, Member, Options, Training, on_device
-from research.lanes import block_of, compile_population, pad, stack
+from research.lanes import block_of, compile_population, first, pad, stack
 from research.learner import Config, State
 
 
@@ -60,10 +60,10 @@ def machine_for_many(
   held_out = {split: population.share(dict(a)) for split, a in training.evaluate.items()}
 
   def fetch(tree: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[: len(members)], tree)
+    return tree if population.width == len(members) else first(tree, len(members))
 
-  def steps(count: int, state: State, first: int) -> tuple[State, Any]:
-    firsts = np.full(population.width, first, np.int32)
+  def steps(count: int, state: State, begin: int) -> tuple[State, Any]:
+    firsts = np.full(population.width, begin, np.int32)
     state, metrics = population.steps(count, active, settings, state, data, keys, firsts)
     return state, fetch(metrics)
 
@@ -72,7 +72,7 @@ def machine_for_many(
       split: population.evaluate(active, settings, state, arrays)
       for split, arrays in held_out.items()
     }
-    return fetch(averages(found))
+    return {metric: values[: len(members)] for metric, values in averages(found).items()}
 
   dispatch = steps_per_dispatch(work * len(members), training.log_every)
   return Machine(place, fetch, steps, evaluate, dispatch)

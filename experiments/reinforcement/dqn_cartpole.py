@@ -6,9 +6,12 @@ clipped errors the rare ends of episodes are outvoted by all other transitions, 
 without bound.
 
     python launch.py --experiment=dqn_cartpole
+    python launch.py --experiment=dqn_cartpole --trials=1 \\
+      --sweep='optimizer.learning_rate=choice(0.004); seeds(8)'
 
-Expected: 500, the most there is, in the last evaluations of 8 of 8 seeds; 1.3 s of learning a seed,
-14 s of processor time for the whole process with its figures.
+Expected: 500, the most there is, in the last evaluations of 8 of 8 seeds. On two CPU cores the
+first command takes 10 seconds from start to end, 6 with a warm compile cache; the second, eight
+seeds as lanes of one program and one of them again alone, 21.
 """
 
 from matplotlib.figure import Figure

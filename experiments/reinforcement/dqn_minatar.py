@@ -4,7 +4,7 @@ Young and Tian 2019, "MinAtar: An Atari-inspired testbed", whose DQN after 5 mil
 about 10 on Breakout, 17 on Asterix, 50 on Freeway, 20 on Seaquest, 44 on Space Invaders (read off
 its figure). The rules are the paper's: sticky actions with probability 0.1, all six actions, no
 limit of steps. The network is the paper's; the agent acts in several games at once, learns from
-three-step returns with double Q-learning and Adam, so that a minute is enough to see it learn.
+five-step returns with double Q-learning and Adam, so that a minute is enough to see it learn.
 
     pip install -r requirements-rl.txt
     python launch.py --experiment=dqn_minatar
@@ -56,12 +56,12 @@ class Config:
       epsilon_end=0.02,
       evaluation_epsilon=0.0,
       double=True,
-      n_step=3,
+      n_step=5,
     )
   )
   hidden: int = static(128, "units of the dense layer", at_least=1)
   optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
-  frames: int = static(576_000, "steps of all environments together", at_least=1)
+  frames: int = static(800_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
 
 

@@ -10,14 +10,13 @@ after them, without their logging; ours has the same settings. The processes tak
 """
 
 import json
-import statistics
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from absl import app
-from training import FLAGS, FOLDER, Side
+from training import FLAGS, FOLDER, Side, ratio, take_turns
 
 EQUAL = {
   "agent.capacity": 10_000,
@@ -44,20 +43,12 @@ def compare(peer: str) -> str:
   ours = [sys.executable, str(FOLDER / "jax_dqn.py"), seconds, json.dumps(settings)]
   theirs = [FLAGS.torch_python, str(FOLDER / file), seconds, str(FLAGS.cores)]
   sides = [Side(ours, {"JAX_PLATFORMS": "cpu"}), Side(theirs, {"JAX_PLATFORMS": "cpu"})]
-  for _ in range(FLAGS.repeats):
-    for side in sides:
-      side.turn()
-  for side in sides:
-    side.close()
+  take_turns(sides)
   own, other = (side.summary() for side in sides)
-  ratio = statistics.median(
-    a["steps_per_second"] / b["steps_per_second"]
-    for a, b in zip(*(side.turns for side in sides), strict=True)
-  )
   shown = lambda side: f"{side['steps_per_second']:,.0f} ({side['best_steps_per_second']:,.0f})"
   processor = other["processor_seconds_per_step"] / own["processor_seconds_per_step"]
   load = Path("/proc/loadavg").read_text().split()[0]
-  cells = (peer, shown(own), shown(other), f"**{ratio:.1f}**", f"{processor:.1f}", load)
+  cells = (peer, shown(own), shown(other), f"**{ratio(*sides):.1f}**", f"{processor:.1f}", load)
   return f"| {' | '.join(cells)} |"
 
 

@@ -6,7 +6,6 @@ As `training.py`, whose flags it takes: a process for each side, equal allocator
 and batches, turns taken one after the other, and the losses of the first steps compared.
 """
 
-import statistics
 import sys
 import tempfile
 from pathlib import Path
@@ -15,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from absl import app
 from sequence_networks import NETWORKS
-from training import FLAGS, FOLDER, Side
+from training import FLAGS, FOLDER, Side, ratio, take_turns
 
 COLUMNS = ("network, batch", "JAX", "PyTorch", "ratio", "by processor time", "losses differ by")
 
@@ -27,16 +26,8 @@ def compare(name: str) -> str:
     jax = [sys.executable, str(FOLDER / "jax_sequences.py"), *arguments]
     torch = [FLAGS.torch_python, str(FOLDER / "torch_sequences.py"), *arguments, str(FLAGS.cores)]
     sides = [Side(jax, {"JAX_PLATFORMS": "cpu"}), Side(torch, {})]
-    for _ in range(FLAGS.repeats):
-      for side in sides:
-        side.turn()
-    for side in sides:
-      side.close()
+    take_turns(sides)
   ours, theirs = (side.summary() for side in sides)
-  ratio = statistics.median(
-    a["steps_per_second"] / b["steps_per_second"]
-    for a, b in zip(*(side.turns for side in sides), strict=True)
-  )
   processor = theirs["processor_seconds_per_step"] / ours["processor_seconds_per_step"]
   difference = max(abs(a - b) / b for a, b in zip(ours["losses"], theirs["losses"], strict=True))
   shown = lambda side: f"{side['steps_per_second']:.1f} ({side['best_steps_per_second']:.1f})"
@@ -44,7 +35,7 @@ def compare(name: str) -> str:
     f"{NETWORKS[name].title}, {NETWORKS[name].batch_size}",
     shown(ours),
     shown(theirs),
-    f"{ratio:.2f}",
+    f"{ratio(*sides):.2f}",
     f"{processor:.2f}",
     f"{difference:.0e}",
   )

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,26 @@ class Side:
     return self.first | median | {"best_steps_per_second": best}
 
 
+def take_turns(sides: Sequence[Side]) -> None:
+  """Lets each train in its turn, as often as is asked for, and ends them."""
+  for _ in range(FLAGS.repeats):
+    for side in sides:
+      side.turn()
+  for side in sides:
+    side.close()
+
+
+def ratio(ours: Side, theirs: Side) -> float:
+  """How often as fast we are: the median over neighbouring turns.
+
+  So a slow minute of the machine counts for both.
+  """
+  return statistics.median(
+    a["steps_per_second"] / b["steps_per_second"]
+    for a, b in zip(ours.turns, theirs.turns, strict=True)
+  )
+
+
 def compare(name: str) -> dict[str, Any]:
   """Measures both sides of one network."""
   with tempfile.TemporaryDirectory() as folder:
@@ -97,22 +118,13 @@ def compare(name: str) -> dict[str, Any]:
     for variant in FLAGS.torch_variants:
       command = [FLAGS.torch_python, str(FOLDER / "torch_side.py"), *arguments, variant]
       sides[variant] = Side([*command, str(FLAGS.cores)], {})
-    for _ in range(FLAGS.repeats):
-      for side in sides.values():
-        side.turn()
-    for side in sides.values():
-      side.close()
+    take_turns(list(sides.values()))
   results = {title: side.summary() for title, side in sides.items()}
   ours = results["jax"]
   ours["cold_compile_seconds"] = cold.first["compile_seconds"]
   ours["cold_first_step_seconds"] = cold.first["first_step_seconds"]
   variant = max(FLAGS.torch_variants, key=lambda title: results[title]["steps_per_second"])
   theirs = results[variant]
-  # The ratio of neighbouring turns, so that a slow minute of the machine counts for both.
-  ratios = [
-    a["steps_per_second"] / b["steps_per_second"]
-    for a, b in zip(sides["jax"].turns, sides[variant].turns, strict=True)
-  ]
   difference = max(
     abs(a - b) / abs(b) for a, b in zip(ours["losses"], theirs["losses"], strict=True)
   )
@@ -123,7 +135,7 @@ def compare(name: str) -> dict[str, Any]:
     "network": name,
     "processor_ratio": processor(sides[variant]) / processor(sides["jax"]),
     "variant": variant,
-    "ratio": statistics.median(ratios),
+    "ratio": ratio(sides["jax"], sides[variant]),
     "best_ratio": ours["best_steps_per_second"]
     / max(results[title]["best_steps_per_second"] for title in FLAGS.torch_variants),
     "loss_difference": difference,

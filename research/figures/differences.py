@@ -35,14 +35,14 @@ def compare_pairs(
   return figure
 
 
-def half_interval(differences: Float[np.ndarray, " pair"]) -> float:
+def half_interval(values: Float[np.ndarray, " n"]) -> float:
   """Half the width of the mean's 95 % interval, from Student's t distribution.
 
-  Raises ValueError for fewer than two pairs.
+  Raises ValueError for fewer than two values.
   """
   from scipy import stats  # takes a second
 
-  pairs = len(differences)
-  if pairs < 2:
-    raise ValueError(f"an interval needs two pairs or more, not {pairs}")
-  return float(stats.t.ppf(0.975, pairs - 1) * differences.std(ddof=1) / np.sqrt(pairs))
+  count = len(values)
+  if count < 2:
+    raise ValueError(f"an interval needs two values or more, not {count}")
+  return float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))

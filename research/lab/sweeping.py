@@ -12,6 +12,7 @@ import numpy as np
 from research.config import flatten, show
 from research.errors import UserError
 from research.figures import sweeps as figures
+from research.figures.differences import half_interval
 from research.lab.lab import Lab
 from research.report import Picture, Report
 from research.sweep import plan as planning
@@ -132,11 +133,8 @@ def _interval(swept: Swept, trial: Trial) -> str:
   text = f"{swept.score(trial):.4f}"
   if swept.plan.space.repeats < 2 or trial.status == "diverged":
     return text
-  from scipy import stats
-
-  values = trial.reports[-1][swept.plan.settings.objective]
-  error = np.std(values, ddof=1) / math.sqrt(len(values))  # type: ignore[arg-type]
-  return f"{text} ± {stats.t.ppf(0.975, len(values) - 1) * error:.4f}"
+  values = np.array(trial.reports[-1][swept.plan.settings.objective], float)
+  return f"{text} ± {half_interval(values):.4f}"
 
 
 def write_tables(folder: Path, swept: Swept) -> None:

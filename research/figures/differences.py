@@ -38,11 +38,11 @@ def compare_pairs(
 def half_interval(values: Float[np.ndarray, " n"]) -> float:
   """Half the width of the mean's 95 % interval, from Student's t distribution.
 
-  Raises ValueError for fewer than two values.
+  Raises ValueError for fewer than two.
   """
   from scipy import stats  # takes a second
 
   count = len(values)
   if count < 2:
-    raise ValueError(f"an interval needs two values or more, not {count}")
+    raise ValueError(f"an interval needs two pairs or more, not {count}")
   return float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / np.sqrt(count))

@@ -20,16 +20,15 @@ import numpy as np
 import optax
 
 from research.config import config, part, static, traced
-from research.data import sampling
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.agent_training import agent_training
 from research.lab.fit import Fit, Training
 from research.models.q_network import NATURE, ConvTorso
 from research.report import Claim, Picture, Report, at_least
 from research.rl import atari
 from research.rl.agent import Agent, Parts, steps_for
-from research.rl.dqn import dqn, reserve
-from research.rl.evaluation import evaluation_episodes
+from research.rl.dqn import dqn
 from research.rl.watching import play
 
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}
@@ -71,16 +70,13 @@ learner = dqn(PARTS)
 def training(config: Config) -> Training:
   """The agent's own experience; evaluations in separate episodes."""
   atari.emulators(config.game)  # refuses before anything is taken
-  reserve(PARTS, config)
-  every = max(1, steps(config) // (10 * config.evaluations))
-  return Training(
+  return agent_training(
     learner,
-    {},
-    sampling.without_data(),
-    steps=steps(config),
-    evaluate=evaluation_episodes(config.evaluation_episodes),
-    evaluate_every=10 * every,
-    log_every=every,
+    PARTS,
+    config,
+    episodes=config.evaluation_episodes,
+    evaluations=config.evaluations,
+    rows=10,
   )
 
 

@@ -17,17 +17,16 @@ seeds as lanes of one program and one of them again alone, 21.
 from matplotlib.figure import Figure
 
 from research.config import config, part, static
-from research.data import sampling
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.agent_training import agent_training
 from research.lab.fit import Fit, Training
 from research.models.q_network import DenseTorso
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
 from research.rl import cart_pole
 from research.rl.agent import Agent, Parts, steps_for
-from research.rl.dqn import dqn, reserve
-from research.rl.evaluation import evaluation_episodes
+from research.rl.dqn import dqn
 from research.rl.watching import play
 
 
@@ -75,15 +74,12 @@ learner = dqn(PARTS)
 
 def training(config: Config) -> Training:
   """The pole's own experience; twenty episodes of evaluation every twentieth of it."""
-  reserve(PARTS, config)
-  return Training(
+  return agent_training(
     learner,
-    {},
-    sampling.without_data(),
-    steps=steps(config),
-    evaluate=evaluation_episodes(config.evaluation_episodes),
-    evaluate_every=max(1, steps(config) // 20),
-    log_every=max(1, steps(config) // 20),
+    PARTS,
+    config,
+    episodes=config.evaluation_episodes,
+    evaluations=20,
     best="test/return",
   )
 

@@ -17,9 +17,9 @@ have nowhere to run away to, and newer targets are better ones. That claim fails
 import numpy as np
 
 from research.config import config, part, replace, static
-from research.data import sampling
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.agent_training import agent_training
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
@@ -27,8 +27,7 @@ from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
 from research.rl import catch
 from research.rl.agent import Agent, Parts, steps_for
-from research.rl.dqn import dqn, reserve
-from research.rl.evaluation import evaluation_episodes
+from research.rl.dqn import dqn
 from research.rl.watching import play
 
 
@@ -74,16 +73,12 @@ learner = dqn(PARTS)
 
 def training(config: Config) -> Training:
   """The agent's own experience; twenty evaluations over the run."""
-  reserve(PARTS, config)
-  every = max(1, steps(config) // 20)
-  return Training(
+  return agent_training(
     learner,
-    {},
-    sampling.without_data(),
-    steps=steps(config),
-    evaluate=evaluation_episodes(config.evaluation_episodes),
-    evaluate_every=every,
-    log_every=every,
+    PARTS,
+    config,
+    episodes=config.evaluation_episodes,
+    evaluations=20,
     best="test/return",
   )
 

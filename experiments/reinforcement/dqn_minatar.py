@@ -18,17 +18,16 @@ Asterix; six minutes of one core when nothing else runs.
 import numpy as np
 
 from research.config import config, part, static
-from research.data import sampling
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.agent_training import agent_training
 from research.lab.fit import Fit, Training
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
 from research.rl.agent import Agent, Parts, steps_for
-from research.rl.dqn import dqn, reserve
-from research.rl.evaluation import evaluation_episodes
+from research.rl.dqn import dqn
 from research.rl.watching import play
 
 # The paper's DQN at 5 million frames, read off its figure 2.
@@ -85,16 +84,13 @@ learner = dqn(PARTS)
 
 def training(config: Config) -> Training:
   """The agent's own experience; ten evaluations over the run."""
-  reserve(PARTS, config)
-  every = max(1, steps(config) // 50)
-  return Training(
+  return agent_training(
     learner,
-    {},
-    sampling.without_data(),
-    steps=steps(config),
-    evaluate=evaluation_episodes(config.evaluation_episodes),
-    evaluate_every=5 * every,
-    log_every=every,
+    PARTS,
+    config,
+    episodes=config.evaluation_episodes,
+    evaluations=10,
+    rows=5,
     best="test/return",
   )
 

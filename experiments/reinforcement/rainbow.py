@@ -26,9 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research.config import config, part, replace, static
-from research.data import sampling
 from research.figures.curves import compare_panels
 from research.figures.differences import compare_pairs
+from research.lab.agent_training import agent_training
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
@@ -36,8 +36,7 @@ from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
 from research.rl.agent import Agent, Parts, steps_for
-from research.rl.dqn import dqn, reserve
-from research.rl.evaluation import evaluation_episodes
+from research.rl.dqn import dqn
 
 # Each part: the field that holds it and the field's value without it, and what the paper found.
 WITHOUT: dict[str, tuple[str, Any, str]] = {
@@ -106,16 +105,12 @@ learner = dqn(PARTS)
 
 def training(config: Config) -> Training:
   """The agent's own experience; ten evaluations over the run."""
-  reserve(PARTS, config)
-  every = max(1, steps(config) // 10)
-  return Training(
+  return agent_training(
     learner,
-    {},
-    sampling.without_data(),
-    steps=steps(config),
-    evaluate=evaluation_episodes(config.evaluation_episodes),
-    evaluate_every=every,
-    log_every=every,
+    PARTS,
+    config,
+    episodes=config.evaluation_episodes,
+    evaluations=10,
   )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import pytest
 from jaxtyping import install_import_hook
 
 from research.lab import environment
@@ -36,3 +37,14 @@ install_import_hook(
   ],
   "beartype.beartype",
 )
+
+
+@pytest.fixture
+def door(monkeypatch, tmp_path, capfd):
+  """Launches a tiny experiment, of one fit or of several, in a folder of its own."""
+  from tests import tiny_experiment  # behind the hook
+
+  tiny_experiment.install(
+    monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, tiny_race=tiny_experiment.SEVERAL
+  )
+  return lambda *arguments, **options: tiny_experiment.launched(capfd, *arguments, **options)

@@ -140,6 +140,17 @@ def launched(capfd, *arguments, experiment="tiny_net"):
   return code, *capfd.readouterr()
 
 
+def refused(door, *arguments, code=2, **options):
+  """The one line with which the arguments are refused, without a trace on the disk."""
+  before = everything_under(Path.cwd())
+  answer, out, err = door(*arguments, **options)
+  assert answer == code, (out, err)
+  assert everything_under(Path.cwd()) == before
+  assert out == ""
+  assert err.startswith("launch.py: ") and err.count("\n") == 1 and err.endswith("\n"), err
+  return err
+
+
 def everything_under(folder: Path):
   """All that is there, to see that nothing was written."""
   return {

@@ -19,10 +19,9 @@ from research.lab.fit import Options
 from research.lab.interruption import Interruption
 from research.lab.lab import Lab
 from research.lab.metrics_log import MetricsLog, read_rows
-from tests import tiny_experiment
 from tests.processes import outcome
 from tests.research import test_compile
-from tests.tiny_experiment import Config, everything_under, launched, training
+from tests.tiny_experiment import Config, everything_under, training
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -168,14 +167,6 @@ def test_a_run_saved_on_one_device_goes_on_on_eight(tmp_path, parallel):
     *(checkpoint.to_host(fit.state).values() for fit in (moved, whole)), strict=True
   ):
     np.testing.assert_allclose(ours, theirs, atol=test_compile.TOLERANCE)
-
-
-@pytest.fixture
-def door(monkeypatch, tmp_path, capfd):
-  tiny_experiment.install(
-    monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, tiny_race=tiny_experiment.SEVERAL
-  )
-  return lambda *arguments, **options: launched(capfd, *arguments, **options)
 
 
 @pytest.mark.parametrize("dispatch", [1, 4, 5])

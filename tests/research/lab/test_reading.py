@@ -8,17 +8,7 @@ from research.errors import UserError
 from research.lab.checkpoint import Checkpoints
 from research.lab.metrics_log import read_rows
 from research.lab.reading import open_run
-from tests import tiny_experiment
-from tests.tiny_experiment import everything_under, launched
-
-
-@pytest.fixture
-def door(monkeypatch, tmp_path, capfd):
-  tiny_experiment.install(
-    monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, tiny_race=tiny_experiment.SEVERAL
-  )
-  return lambda *arguments, **options: launched(capfd, *arguments, **options)
-
+from tests.tiny_experiment import everything_under
 
 COMMAND = ("--workdir=run", "--steps=60", "--learning_rate=0.8", "--noise=1")
 

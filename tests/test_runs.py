@@ -1,0 +1,259 @@
+"""What the door does for those who come back to a run: the same folder, a fresh one, a fork."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from research.errors import UserError
+from research.lab import run_folder
+from research.lab.metrics_log import MetricsLog, read_rows
+from tests import tiny_experiment
+from tests.processes import outcome
+from tests.tiny_experiment import everything_under, refused
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"experiment": "tiny_net"}', "\xff\xfe"])
+def test_a_damaged_config_is_refused_and_fresh_is_the_way_out(door, content):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  Path("run/config.json").write_text(content, encoding="latin-1")
+  line = refused(door, "--steps=5", "--workdir=run")
+  assert "--workdir=run" in line and "config.json is damaged" in line and "--fresh" in line
+  assert door("--steps=5", "--workdir=run", "--fresh")[0] == 0
+  assert Path("run.old-1/config.json").read_text(encoding="latin-1") == content
+
+
+def test_a_resume_with_other_settings_shows_the_difference(door):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  line = refused(door, "--steps=5", "--workdir=run", "--seed=7", "--learning_rate=0.25")
+  assert "seed: there 0, here 7, learning_rate: there 0.5, here 0.25" in line
+  assert "--fresh" in line and "--fork=run" in line
+  line = refused(door, "--steps=5", "--workdir=run", experiment="tiny_race")
+  assert "experiment tiny_net, not tiny_race" in line
+  line = refused(door, "--workdir=run", "--evaluate", experiment="tiny_race")
+  assert "tiny_net, not of tiny_race" in line
+
+
+def test_the_second_process_on_a_folder_is_refused_and_told_of_the_first(door):
+  lock = run_folder.Lock(Path("run"))
+  for others in ((), ("--fresh",)):
+    line = refused(door, "--steps=5", "--workdir=run", *others) if not others else ""
+    if others:
+      (Path("run") / "config.json").write_text("{}")
+      line = refused(door, "--steps=5", "--workdir=run", *others)
+      (Path("run") / "config.json").unlink()
+    assert f"--workdir=run is in use by process {os.getpid()} on " in line
+  lock.release()
+  assert door("--steps=5", "--workdir=run")[0] == 0
+
+
+def test_the_lock_of_a_dead_process_does_not_block(door):
+  program = "import fcntl, sys, time; f = open(sys.argv[1], 'a'); fcntl.flock(f, 2); print('held', flush=True); time.sleep(60)"
+  Path("run").mkdir()
+  owner = subprocess.Popen(
+    [sys.executable, "-c", program, "run/.lock"], stdout=subprocess.PIPE, text=True
+  )
+  assert owner.stdout.readline() == "held\n"
+  assert "in use by another process" in refused(door, "--steps=5", "--workdir=run")
+  owner.kill()
+  owner.communicate()
+  Path("run/.lock").write_text("process 1 on elsewhere")
+  assert door("--steps=5", "--workdir=run")[0] == 0
+
+
+def test_fresh_keeps_every_old_run(door):
+  command = ("--steps=5", "--workdir=run")
+  assert door(*command, "--fresh")[0] == 0
+  assert not list(Path().glob("run.old-*"))  # there was nothing to keep
+  marks = []
+  for number in (1, 2):
+    marks.append(Path("run/config.json").stat().st_ino)
+    code, out, _ = door(*command, "--fresh", f"--seed={number}")
+    assert code == 0 and f"kept in run.old-{number}" in out
+    assert Path(f"run.old-{number}/config.json").stat().st_ino == marks[-1]
+    assert (Path(f"run.old-{number}") / "claims.json").exists()
+  assert run_folder.read_identity(Path("run")).seed == 2
+
+
+def test_fresh_does_not_pull_the_ground_from_under_the_shell(door, monkeypatch):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  monkeypatch.chdir("run")
+  assert "while you are in it" in refused(door, "--steps=5", "--workdir=.", "--fresh")
+
+
+def test_relative_absolute_and_strange_folders_are_the_same_to_a_run(door, tmp_path, monkeypatch):
+  expected = None
+  for folder in ("run", str(tmp_path / "absolute"), "with spaces & ünïcödé 图", "deep/er/run"):
+    assert door("--steps=20", f"--workdir={folder}", "--save_seconds=0")[0] == 0
+    expected = expected or outcome(Path(folder))
+    assert outcome(Path(folder)) == expected
+    assert door("--steps=20", f"--workdir={folder}", "--evaluate")[0] == 0
+  monkeypatch.setenv("HOME", str(tmp_path / "home"))
+  assert door("--steps=5", "--workdir=~/run")[0] == 0
+  assert (tmp_path / "home/run/claims.json").exists() and not Path("~").exists()
+  monkeypatch.chdir(tmp_path / "run")
+  assert "finished already" in door("--steps=20", "--workdir=.")[1]
+
+
+def stop_after(monkeypatch, rows, signal_number=signal.SIGTERM):
+  """Sends this process a signal when so many rows are written."""
+  append, seen = MetricsLog.append, []
+
+  def append_and_stop(self, row, seconds):
+    append(self, row, seconds)
+    seen.append(row)
+    if len(seen) == rows:
+      os.kill(os.getpid(), signal_number)
+
+  monkeypatch.setattr(MetricsLog, "append", append_and_stop)
+
+
+def test_fork_goes_on_from_the_checkpoint_with_other_settings(door, monkeypatch):
+  with monkeypatch.context() as patch:
+    stop_after(patch, 5)
+    assert door("--workdir=source")[0] == 128 + signal.SIGTERM
+  before = everything_under(Path("source"))
+  fork = ("--workdir=forked", "--fork=source", "--learning_rate=0.1", "--steps=60")
+  with monkeypatch.context() as patch:
+    stop_after(patch, 2)
+    code, _, err = door(*fork)
+  assert code == 128 + signal.SIGTERM and "resuming at step 25" in err
+  code, _, err = door(*fork)  # the same command again
+  assert code == 0 and "resuming at step 40" in err
+  assert everything_under(Path("source")) == before
+  steps = [row["step"] for row in read_rows(Path("forked"))]
+  assert steps == list(range(0, 61, 5))
+  old, new = (Path(name, "metrics.jsonl").read_bytes() for name in ("source", "forked"))
+  assert new.startswith(old) and json.loads(Path("forked/fork.json").read_text())["seed"] == 0
+  assert door("--workdir=straight", "--learning_rate=0.1", "--steps=60")[0] == 0
+  assert read_rows(Path("straight"))[-1] != read_rows(Path("forked"))[-1]
+
+
+def test_fork_refuses_what_cannot_be_forked(door, monkeypatch):
+  assert door("--steps=10", "--workdir=source")[0] == 0
+  assert door("--steps=5", "--workdir=used")[0] == 0
+  assert "used holds a run already" in refused(door, "--fork=source", "--workdir=used")
+  line = refused(door, "--fork=source", "--workdir=source", "--fresh", "--steps=10")
+  assert "--fork=source itself" in line
+  line = refused(door, "--fork=nowhere", "--workdir=used", "--fresh")  # and `used` stays there
+  assert "--fork=nowhere" in line
+  shutil.rmtree("used/checkpoints")
+  assert "no checkpoint yet" in refused(door, "--fork=used", "--workdir=new")
+  for change, words in (
+    ("--width=6", "has shape (5, 3), and (6, 3) is needed"),
+    ("--steps=5", "at step 10 already"),
+  ):
+    before = everything_under(Path("source"))
+    code, _, err = door("--fork=source", "--workdir=new", "--steps=30", change)
+    assert code == 2 and err.count("\n") == 1 and words in err and "--fork" in err, err
+    assert not Path("new").exists() and everything_under(Path("source")) == before
+  assert door("--fork=source", "--workdir=new", "--steps=30")[0] == 0
+
+
+def test_a_fork_that_was_killed_is_begun_again(door, monkeypatch):
+  assert door("--steps=10", "--workdir=source")[0] == 0
+
+  class Killed(BaseException):
+    pass
+
+  def killed(*arguments, **options):
+    raise Killed
+
+  for victim in ("shutil.copytree", "shutil.copy", "research.lab.run_folder.write_identity"):
+    with monkeypatch.context() as patch:
+      patch.setattr(victim, killed)
+      with pytest.raises(Killed):
+        door("--steps=20", "--fork=source", "--workdir=forked")
+  assert door("--steps=20", "--fork=source", "--workdir=forked")[0] == 0
+  assert [row["step"] for row in read_rows(Path("forked"))] == [0, 5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("experiment", ["tiny_net", "tiny_race"])
+def test_whatever_a_user_deletes_the_same_command_ends_equal(door, experiment):
+  assert door("--workdir=expected", experiment=experiment)[0] == 0
+  expected = outcome(Path("expected"))
+  fits = [path.name for path in Path("expected/checkpoints").iterdir()]
+  for lost in (
+    "figures",
+    "report.html",
+    "claims.json",
+    "events*",
+    "timing.jsonl",
+    "environment.json",
+    "checkpoints",
+    *(f"checkpoints/{fit}" for fit in fits),
+  ):
+    shutil.copytree("expected", "run", dirs_exist_ok=True)
+    (Path("run") / "claims.json").unlink()
+    for path in Path("run").glob(lost):
+      shutil.rmtree(path) if path.is_dir() else path.unlink()
+    code, _, err = door("--workdir=run", experiment=experiment)
+    assert code == 0, (lost, err)
+    assert outcome(Path("run")) == expected, lost
+    shutil.rmtree("run")
+
+
+@pytest.mark.parametrize("lost", ["figures", "report.html", "claims.json"])
+def test_a_finished_run_that_lost_its_report_writes_it_again_without_training(
+  door, monkeypatch, lost
+):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  path = Path("run", lost)
+  expected = {p: p.read_bytes() for p in Path("run").rglob("*.json*") if "env" not in p.name}
+  shutil.rmtree(path) if path.is_dir() else path.write_text("")
+  if lost == "report.html":
+    path.unlink()
+  monkeypatch.setattr("research.lab.lab.run_fit", None)
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  assert Path("run/figures/curve.png").exists() and Path("run/report.html").exists()
+  assert {p: p.read_bytes() for p in expected} == expected
+
+
+def test_a_run_that_its_experiment_refuses_leaves_nothing_behind(door, monkeypatch):
+  def refuse(config):
+    raise UserError("no such game; did you mean chess?")
+
+  with monkeypatch.context() as patched:
+    patched.setattr(tiny_experiment.ONE, "training", refuse)
+    for _ in range(2):
+      code, _, err = door("--width=3", "--workdir=run")
+      assert code == 2 and err.endswith("launch.py: no such game; did you mean chess?\n")
+      assert not Path("run").exists()
+    Path("run").mkdir()  # the user's own
+    assert door("--width=3", "--workdir=run")[0] == 2 and Path("run").exists()
+  shutil.rmtree("run")
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  monkeypatch.setattr(tiny_experiment.ONE, "report", refuse_report)
+  shutil.rmtree("run/figures")
+  assert door("--steps=5", "--workdir=run")[0] == 2 and Path("run/metrics.jsonl").exists()
+
+
+def refuse_report(config, fit):
+  raise UserError("no report")
+
+
+def test_edited_or_shortened_metrics_are_refused_by_name(door, monkeypatch):
+  with monkeypatch.context() as patch:
+    stop_after(patch, 5)
+    assert door("--workdir=run")[0] == 128 + signal.SIGTERM
+  path = Path("run/metrics.jsonl")
+  whole = path.read_bytes()
+  for content, words in (
+    (whole[:-10], "shortened"),
+    (b"", "shortened"),
+    (whole.replace(b'"step": 5', b'"step": 6'), "changed"),
+    (b"\xff" + whole, "changed"),
+  ):
+    path.write_bytes(content)
+    code, _, err = door("--workdir=run")
+    assert code == 2 and "metrics.jsonl" in err and words in err and "--fresh" in err, err
+    assert "Traceback" not in err and path.read_bytes() == content
+  path.write_bytes(whole + b'{"fit": "train", "st')  # torn behind the checkpoint: no harm
+  assert door("--workdir=run")[0] == 0
+  assert door("--workdir=expected")[0] == 0
+  assert outcome(Path("run")) == outcome(Path("expected"))

@@ -1,0 +1,146 @@
+"""DQN on all five games of MinAtar, beside the paper's at its five million frames (Q02).
+
+Young and Tian 2019, "MinAtar: An Atari-inspired testbed", figure 2: the returns of DQN, one curve
+per game, read off at 5 million frames. The rules are the paper's: sticky actions with probability
+0.1, all six actions, no limit of steps. The paper averages the returns of training, one random
+action in ten included; here they are separate episodes of the greedy policy. The network is the
+paper's; the agent is that of `dqn_minatar` with three-step returns. One setting plays every game.
+
+    pip install -r requirements-rl.txt
+    python launch.py --experiment=minatar_games
+    python launch.py --experiment=minatar_games --game=space_invaders
+
+Expected: TODO.
+"""
+
+from matplotlib.figure import Figure
+
+from research.config import config, part, replace, static
+from research.figures.curves import draw_curve, series
+from research.figures.policies import film
+from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.agent_training import agent_training
+from research.lab.fit import Fit, Training
+from research.lab.lab import Lab
+from research.models.q_network import MINATAR, ConvTorso
+from research.optimizers import Optimizer, make
+from research.report import Claim, Picture, Report, at_least
+from research.rl import minatar
+from research.rl.agent import Agent, Parts, steps_for
+from research.rl.dqn import dqn
+from research.rl.watching import play
+
+# The paper's DQN at 5 million frames, read off its figure 2.
+PAPER = {
+  "asterix": 17.0,
+  "breakout": 10.0,
+  "freeway": 50.0,
+  "seaquest": 20.0,
+  "space_invaders": 44.0,
+}
+ALL = "all"
+
+
+@config
+class Config:
+  """Settings for six minutes of one core and game."""
+
+  game: str = static(ALL, "which of the five, or all of them", choices=(ALL, *minatar.GAMES))
+  agent: Agent = part(
+    Agent(
+      environments=16,
+      steps_per_update=1,
+      batch_size=32,
+      capacity=100_000,
+      learning_starts=5_000,
+      target_every=200,
+      epsilon_frames=50_000.0,
+      epsilon_end=0.02,
+      evaluation_epsilon=0.0,
+      double=True,
+      n_step=3,
+    )
+  )
+  hidden: int = static(128, "units of the dense layer", at_least=1)
+  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
+  frames: int = static(5_000_000, "steps of all environments together, for each game", at_least=1)
+  evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
+
+
+def steps(config: Config) -> int:
+  """Updates, those before learning starts included."""
+  return steps_for(config.agent, config.frames)
+
+
+PARTS = Parts(
+  agent=lambda config: config.agent,
+  environment=lambda config: minatar.environment(config.game),
+  torso=lambda config: ConvTorso(MINATAR),
+  hidden=lambda config: config.hidden,
+  optimizer=lambda config: make(config.optimizer, steps(config)),
+  steps=steps,
+)
+learner = dqn(PARTS)
+
+
+def training(config: Config) -> Training:
+  """The agent's own experience; ten evaluations over the run."""
+  return agent_training(
+    learner,
+    PARTS,
+    config,
+    episodes=config.evaluation_episodes,
+    evaluations=10,
+    rows=5,
+    best="test/return",
+  )
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """One agent for each game, one after the other; what counts is its last evaluation."""
+  games = list(PAPER) if config.game == ALL else [config.game]
+  players = {game: replace(config, {"game": game}) for game in games}
+  fits = {game: lab.fit(game, player, training(player)) for game, player in players.items()}
+  return Report(
+    [
+      Claim(
+        "Q02",
+        f"MinAtar {game}, return after {config.frames:,} frames (sticky 0.1, six actions)",
+        f"{PAPER[game]:g} (Young and Tian, read off)",
+        fit.last("test/return"),
+        at_least(PAPER[game]),
+      )
+      for game, fit in fits.items()
+    ],
+    [
+      Picture(
+        "returns",
+        curves(config, fits),
+        f"Mean return of {config.evaluation_episodes} separate episodes without exploration, "
+        "against the steps of all environments together. The grey line is what the paper's DQN "
+        "reached after 5 million of them, in training.",
+      ),
+      *(
+        Picture(
+          game,
+          film(play(PARTS, players[game], fit.state, most=300).pictures, seconds_per_picture=0.08),
+          f"An evaluation episode of the final policy on {game} (a film).",
+        )
+        for game, fit in fits.items()
+      ),
+    ],
+  )
+
+
+def curves(config: Config, fits: dict[str, Fit]) -> Figure:
+  """The evaluations of each game, in a panel of its own: a point is something else in each."""
+  figure, grid = new_figure("DQN on MinAtar", columns=len(fits), panel_inches=(2.7, 2.9))
+  for number, (axes, (game, fit)) in enumerate(zip(grid[0], fits.items(), strict=True)):
+    updates, returns = series(fit.history, "test/return")
+    frames = updates * config.agent.environments * config.agent.steps_per_update
+    axes.axhline(PAPER[game], color="#777777", linewidth=1.2, label="the paper's DQN at 5 million")
+    draw_curve(axes, frames / 1e6, returns, name="this agent", look=stroke(0))
+    label_axes(axes, "frames (millions)", "" if number else "return", game)
+    axes.set_ylim(bottom=0)
+  legend_below(figure)
+  return figure

@@ -107,9 +107,13 @@ def nearest_taken_for(
 
     def function(change: np.ndarray) -> tuple[float, np.ndarray]:
       (value, _), slope = cost(jnp.asarray(change, image.dtype), image, target, weight)
-      return float(value), np.asarray(slope, np.float64)
+      return float(value) / unit, np.asarray(slope, np.float64) / unit
 
-    change = minimize(function, np.zeros(flat.size), jac=True, method="L-BFGS-B", bounds=bounds).x
+    # L-BFGS first steps by the gradient itself. Longer than 1, it may end where all sigmoids are
+    # saturated and nothing has a slope; so the cost is measured in units of its first gradient.
+    start, unit = np.zeros(flat.size), 1.0
+    unit = max(1.0, float(np.linalg.norm(function(start)[1])))
+    change = minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     change = change.astype(image.dtype)
     (_, answer), _ = cost(jnp.asarray(change), image, target, weight)
     return change.reshape(image.shape), int(answer) == int(target)

@@ -36,6 +36,20 @@ def test_only_the_hardened_net_learns_from_attacked_images():
   assert loss(hardened) > loss(plain)
 
 
+def test_the_classifier_of_the_code_leaves_the_code_alone():
+  config = a_config("AE400-10")
+  state = jax.jit(experiment.learner.init)(config, jax.random.key(0))
+  moved = []
+  for labels in (BATCH["label"], 9 - BATCH["label"]):
+    after, _ = jax.jit(experiment.step)(config, state, BATCH | {"label": labels})
+    moved.append(after.params)
+  np.testing.assert_array_equal(moved[0]["encoder"]["kernel"], moved[1]["encoder"]["kernel"])
+  assert not np.array_equal(moved[0]["classifier"]["kernel"], moved[1]["classifier"]["kernel"])
+  assert not np.array_equal(moved[0]["encoder"]["kernel"], state.params["encoder"]["kernel"])
+  logits = lambda x: experiment.model(config).apply({"params": state.params}, x)
+  assert jnp.abs(jax.grad(lambda x: logits(x)[:, 0].sum())(IMAGES)).max() > 0  # to be attacked by
+
+
 def test_halves_share_no_image():
   first, second = (
     experiment.training(a_config(name)).data for name in (experiment.FIRST, experiment.SECOND)

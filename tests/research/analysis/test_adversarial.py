@@ -62,6 +62,17 @@ def test_within_the_box_all_are_taken_for_their_targets():
   assert np.nanmin(found) >= -1e-6 and np.nanmax(found) <= 1 + 1e-6
 
 
+def test_a_steep_first_gradient_does_not_lead_to_where_nothing_has_a_slope():
+  """The first class wins within a band only, beyond which the logits are flat, and less bad."""
+  along = KERNEL[:, 0] / jnp.linalg.norm(KERNEL[:, 0])
+  grey = jnp.full((1, 4, 4, 1), 0.5)
+  way = lambda x: (x - grey).reshape(len(x), -1) @ along
+  hump = lambda way: 30 * way * jnp.exp(-8 * way**2) + 2 * jnp.tanh(8 * way)
+  band = lambda x: jnp.stack([hump(way(x)), jnp.full(len(x), 3.0)], axis=1)
+  found = adversarial.nearest_taken_for(band, grey, jnp.array([0]), halvings=1)
+  assert hump(way(jnp.asarray(found))) > 3
+
+
 def test_what_cannot_be_deceived_is_nan():
   stubborn = lambda x: jnp.zeros((len(x), 2)).at[:, 0].set(1.0) + 0 * x.sum()
   found = adversarial.nearest_taken_for(stubborn, IMAGES[:1], jnp.array([1]), halvings=1)

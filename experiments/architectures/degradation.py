@@ -59,7 +59,6 @@ class One:
 
   depth: int = static(8, "layers, 6n + 2", at_least=8)
   residual: bool = static(True, "whether there are shortcuts")
-  trial: int = static(0, "which of the equal nets", at_least=0)
   settings: Config = part(Config())
 
 
@@ -99,17 +98,16 @@ def training(one: One, train: Arrays, test: Arrays) -> Training:
 
 
 def run(config: Config, lab: Lab) -> Report:
-  """All nets of all depths, with and without shortcuts."""
+  """All nets of all depths; those of one depth start alike and see the same batches."""
   splits = sets.load(config.dataset)
   train, test = halved(splits.train, config.examples), halved(splits.test, 2000)
   fits: dict[tuple[bool, int], list[Fit]] = {}
-  for trial in range(config.repeats):
-    for depth in config.depths:
-      for residual in (False, True):
-        one = One(depth, residual, trial, config)
-        name = f"{'residual' if residual else 'plain'}-{depth}-{trial}"
-        fit = lab.fit(name, one, training(one, train, test))
-        fits.setdefault((residual, depth), []).append(fit)
+  for depth in config.depths:
+    twins = {"plain": One(depth, False, config), "residual": One(depth, True, config)}
+    found = lab.race(
+      f"{depth} layers", twins, lambda one: training(one, train, test), repeats=config.repeats
+    )
+    fits |= {(False, depth): found["plain"], (True, depth): found["residual"]}
   return report(config, fits)
 
 

@@ -1,13 +1,14 @@
 """Augmentation: other images of the same class, drawn inside of the compiled step.
 
-A transformation takes one image [height, width, channel] and a key. `affine` re-samples bilinearly;
-what comes from outside of the image is 0.
+A transformation takes one image [height, width, channel] and a key. Where it moves pixels by parts
+of one, the image is re-sampled bilinearly; what comes from outside of it is 0.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from research.layers.batch_axis import batch_positions
@@ -26,8 +27,11 @@ def affine(image: Image, matrix: Float[Array, "2 2"], shift: Float[Array, "2"]) 
   centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
   rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
   offsets = jnp.stack([rows, columns]).reshape(2, -1) - (centre + shift)[:, None]
-  source = (matrix @ offsets + centre[:, None]).reshape(2, height, width)
-  sample = lambda channel: jax.scipy.ndimage.map_coordinates(channel, list(source), order=1)
+  return _sampled(image, (matrix @ offsets + centre[:, None]).reshape(2, height, width))
+
+
+def _sampled(image: Image, places: Float[Array, "2 height width"]) -> Image:
+  sample = lambda channel: jax.scipy.ndimage.map_coordinates(channel, list(places), order=1)
   return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
 
 
@@ -57,6 +61,28 @@ def scale(share: Scalar) -> Transformation:
   def apply(key: Key[Array, ""], image: Image) -> Image:
     factor = 1 + jax.random.uniform(key, minval=-1.0) * share
     return affine(image, jnp.eye(2) / factor, jnp.zeros(2))
+
+  return apply
+
+
+def elastic(strength: Scalar, reach: float = 4.0) -> Transformation:
+  """Every pixel from elsewhere, neighbours from nearly the same way off (Simard et al. 2003).
+
+  Displacements uniform in [-1, 1] are smoothed by a Gaussian with a standard deviation of `reach`
+  pixels and multiplied by `strength`: the paper's sigma and alpha, which it sets to 4 and 34.
+  """
+
+  def smoothing(size: int) -> Float[Array, "size size"]:
+    bell = lambda distance: np.exp(-0.5 * np.square(distance / reach))
+    apart = np.arange(size)[:, None] - np.arange(size)
+    return jnp.asarray(bell(apart) / bell(np.arange(-10 * size, 10 * size + 1)).sum())
+
+  def apply(key: Key[Array, ""], image: Image) -> Image:
+    height, width, _ = image.shape
+    rough = jax.random.uniform(key, (2, height, width), minval=-1.0)
+    smooth = smoothing(height) @ rough @ smoothing(width)
+    rows, columns = jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij")
+    return _sampled(image, jnp.stack([rows, columns]) + strength * smooth)
 
   return apply
 

@@ -7,7 +7,8 @@ The file holds one array per weight, by names such as params/Conv_0/kernel. To u
     variables = flax.traverse_util.unflatten_dict(dict(numpy.load("r18.npz")), sep="/")
     logits = ResNet(18).apply(variables, images)
 
-Images are [batch, 224, 224, 3], normalised as torchvision's documentation says.
+Images are [batch, 224, 224, 3], normalised as torchvision's documentation says; for GoogLeNet
+(pixel - 0.5) / 0.5, which torchvision's makes of that within the network.
 """
 
 import argparse

@@ -69,12 +69,13 @@ class StoredTensor(NamedTuple):
 def rebuilt_tensor(
   storage: Storage, offset: int, shape: Any, strides: Any, *_: Any
 ) -> StoredTensor:
-  """What stands for `torch._utils._rebuild_tensor_v2`."""
+  """What stands for PyTorch's functions of like names."""
   return StoredTensor(storage, offset, tuple(shape), tuple(strides))
 
 
 ALLOWED: Mapping[tuple[str, str], Any] = {
   ("collections", "OrderedDict"): collections.OrderedDict,
+  ("torch._utils", "_rebuild_tensor"): rebuilt_tensor,  # before PyTorch 0.4
   ("torch._utils", "_rebuild_tensor_v2"): rebuilt_tensor,
   ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
   **{("torch", name): np.dtype(dtype) for name, dtype in DTYPES.items()},

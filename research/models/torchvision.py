@@ -5,6 +5,8 @@
 
 torchvision keeps kernels as (out, in, height, width) and dense weights as (out, in), and flattens
 maps channel by channel; ours are (height, width, in, out) and (in, out), flattened place by place.
+Its GoogLeNet changes the normalised pixels once more, inside of the network: ours wants them as it
+has them then, (pixel - 0.5) / 0.5 for all three colours.
 """
 
 import re

@@ -36,6 +36,14 @@ def test_reads_what_torch_writes(tmp_path, as_zip):
     np.testing.assert_array_equal(read[name].astype(float), tensor.double().numpy())
 
 
+def test_reads_files_from_before_pytorch_0_4(tmp_path):
+  """Their pickles name the older of two functions, as in torchvision's first VGG-16."""
+  torch.save(TENSORS, tmp_path / "t.pth", _use_new_zipfile_serialization=False)
+  older = (tmp_path / "t.pth").read_bytes().replace(b"_rebuild_tensor_v2\n", b"_rebuild_tensor\n")
+  (tmp_path / "t.pth").write_bytes(older)
+  np.testing.assert_array_equal(read_state_dict(tmp_path / "t.pth")["plain"], TENSORS["plain"])
+
+
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_a_file_that_asks_for_other_names_is_refused(tmp_path, as_zip):
   torch.save(torch.nn.Linear(2, 3), tmp_path / "m.pt", _use_new_zipfile_serialization=as_zip)

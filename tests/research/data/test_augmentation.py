@@ -30,6 +30,7 @@ def test_a_quarter_turn_is_numpys():
     augmentation.rotate(0.0),
     augmentation.shift(0.0),
     augmentation.scale(0.0),
+    augmentation.elastic(0.0),
     augmentation.crop(0),
     augmentation.brightness(0.0),
     augmentation.one_after_another(),
@@ -37,6 +38,20 @@ def test_a_quarter_turn_is_numpys():
 )
 def test_a_range_of_zero_changes_nothing(nothing):
   np.testing.assert_allclose(nothing(KEY, IMAGE), IMAGE, atol=1e-6)
+
+
+def test_elastic_moves_neighbours_together_and_pixels_far_apart_by_themselves():
+  # Ramps show where a pixel comes from: its new intensity is its old row or column.
+  rows, columns = jnp.meshgrid(jnp.arange(64.0), jnp.arange(64.0), indexing="ij")
+  ramps = jnp.stack([rows, columns], axis=-1)
+  distorted = augmentation.augment(augmentation.elastic(20.0), KEY, jnp.repeat(ramps[None], 50, 0))
+  moves = (np.asarray(distorted) - np.asarray(ramps))[:, 16:48, 16:48]
+  at = lambda row, column: moves[:, row, column].ravel()
+  correlation = lambda a, b: np.corrcoef(a, b)[0, 1]
+  assert correlation(at(10, 10), at(10, 11)) > 0.9
+  assert abs(correlation(at(10, 10), at(10, 31))) < 0.4  # 100 draws: 4 standard errors
+  # A mean of uniforms: variance 1/3 times the sum of the squared weights, 1 / (4 pi reach^2).
+  assert moves.std() == pytest.approx(20 * np.sqrt(1 / 3 / (4 * np.pi * 16)), rel=0.1)
 
 
 def test_flip_mirrors_half_of_the_images():

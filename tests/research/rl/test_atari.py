@@ -7,7 +7,7 @@ import pytest
 
 from research.errors import UserError
 
-pytest.importorskip("ale_py")
+ale_py = pytest.importorskip("ale_py")
 from research.rl import atari
 from research.rl.environment import advance, begin
 
@@ -85,3 +85,46 @@ def test_the_screen_is_luminance_of_84_by_84():
 def test_an_unknown_game_is_refused_with_the_nearest():
   with pytest.raises(UserError, match="did you mean pong"):
     atari.environment("pnog")
+
+
+def test_a_step_is_four_frames_and_shows_the_brightest_of_the_last_two():
+  """Frame by frame beside a bare emulator, over a whole game."""
+  ours, bare = atari.Emulator("breakout"), ale_py.ALEInterface()
+  bare.setFloat("repeat_action_probability", 0.0)
+  bare.setInt("random_seed", 0)
+  bare.loadROM(ale_py.roms.get_rom_path("breakout"))
+  bare.reset_game()
+  bare.act(0)  # one idle frame
+  state, actions = ours.starts()[0][0], bare.getMinimalActionSet()
+  rng = np.random.default_rng(0)
+  flickers, total, lives, is_over = 0, 0.0, {5}, False
+  while not is_over:
+    action = int(rng.integers(len(actions)))
+    reward, screens = 0, []
+    for _ in range(4):
+      reward += bare.act(actions[action])
+      screens.append(bare.getScreenRGB())
+    state, frame, brought, left, is_over = ours.step(state, action)
+    np.testing.assert_array_equal(frame, atari.preprocess(np.maximum(screens[2], screens[3])))
+    assert (brought, left, is_over) == (reward, bare.lives(), bare.game_over())
+    flickers += np.any(screens[2] != screens[3])
+    total += reward
+    lives.add(left)
+  assert flickers > 20 and total > 0 and lives >= {1, 2, 3, 4, 5}
+
+
+def test_a_lost_life_ends_the_return_and_the_games_end_the_episode():
+  environment = atari.environment("breakout")
+  state, _ = environment.reset(jax.random.key(0))
+  step, told, is_last = jax.jit(environment.step), [], False
+  while not is_last:
+    before = int(state.lives)
+    taken = step(jax.random.key(0), state, jnp.int32(1 + len(told) % 3))
+    state, is_last = taken.state, bool(taken.is_last)
+    told.append((before > state.lives, float(taken.discount), is_last))
+  assert (True, 0.0, False) in told  # the game goes on
+  assert all(discount == 1 for is_lost, discount, is_last in told if not (is_lost or is_last))
+  assert told[-1][1:] == (0.0, True)
+  nearly = environment.reset(jax.random.key(0))[0]._replace(time=jnp.int32(atari.LONGEST - 1))
+  cut = step(jax.random.key(0), nearly, jnp.int32(0))
+  assert cut.is_last and cut.discount == 1

@@ -176,6 +176,18 @@ def test_evaluation_episodes_are_the_same_for_every_seed_and_leave_no_trace():
   assert len(set(totals)) > 2
 
 
+def test_an_agent_whose_weights_are_noisy_is_evaluated_without_random_actions():
+  evaluate, returns = jax.jit(dqn.dqn(ON_CART_POLE).evaluate), {}
+  for is_noisy in (True, False):
+    for epsilon in (0.0, 1.0):
+      chosen = {"agent.noisy": is_noisy, "agent.evaluation_epsilon": epsilon}
+      settings = replace(Config(), chosen)
+      means = evaluate(settings, begin(ON_CART_POLE, settings), {"episode": jnp.arange(10)})
+      returns[is_noisy, epsilon] = float(means["return"].total)
+  assert returns[True, 0.0] == returns[True, 1.0]
+  assert returns[False, 0.0] != returns[False, 1.0]
+
+
 def test_a_perfect_catcher_scores_one():
   def play(parts):
     settings = replace(Config(), {"agent.evaluation_epsilon": 0.0})

@@ -140,15 +140,21 @@ def test_minatar_has_the_papers_rules():
   state, frame = environment.reset(jax.random.key(0))
   assert frame.dtype == jnp.uint8 and frame.shape == (10, 10, 4)
   # After a step to the left, "none" still moves the paddle left with probability 0.1.
-  state = environment.step(jax.random.key(0), state, jnp.int32(1)).state
+  one = jax.jit(environment.step)
+  taken = one(jax.random.key(0), state, jnp.int32(1))
+  at = lambda seen: np.argmax(np.asarray(seen)[..., 9, :, 0], axis=-1)
+  before = at(taken.observation)
   step = jax.jit(jax.vmap(environment.step, in_axes=(0, None, None)))
-  taken = step(jax.random.split(jax.random.key(2), 4000), state, jnp.int32(0))
-  paddle = np.argmax(np.asarray(taken.observation)[:, 9, :, 0], axis=1)
-  moved = np.mean(
-    paddle
-    != np.argmax(environment.step(jax.random.key(0), state, jnp.int32(0)).observation[9, :, 0])
-  )
-  assert min(moved, 1 - moved) == pytest.approx(0.1, abs=0.02)
+  after = at(step(jax.random.split(jax.random.key(2), 4000), taken.state, jnp.int32(0)).observation)
+  assert set(after) == {before, before - 1}
+  assert np.mean(after == before - 1) == pytest.approx(0.1, abs=0.02)
+  # The missed ball ends the episode, and with it all that can be earned.
+  discounts = [float(taken.discount)]
+  while not taken.is_last:
+    taken = one(jax.random.key(len(discounts)), taken.state, jnp.int32(1))
+    discounts.append(float(taken.discount))
+    assert len(discounts) < 100
+  assert discounts == [1.0] * (len(discounts) - 1) + [0.0]
 
 
 def test_minatar_without_its_package_is_refused_in_one_line(monkeypatch):

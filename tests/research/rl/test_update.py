@@ -1,0 +1,104 @@
+"""What one update learns, and which options reach it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from research.config import replace
+from research.models.q_network import DenseTorso, QNetwork
+from research.rl import dqn, replay
+from research.rl.agent import action_values
+from research.rl.environment import Environment, Transition
+from tests.research.rl.test_dqn import ON_CART_POLE, ON_CATCH, Config, begin, steps
+
+
+@pytest.mark.parametrize("is_double", [False, True])
+def test_an_update_descends_the_papers_loss(is_double):
+  settings = replace(Config(), {"agent.double": is_double})
+  state = begin(ON_CATCH, settings)._replace(target_params=begin(ON_CATCH, settings, 1).params)
+  rng = np.random.default_rng(0)
+  before, after = jnp.asarray(rng.integers(0, 256, (2, 8, 10, 10, 1)), jnp.uint8)
+  action, reward = rng.integers(0, 3, 8), rng.normal(size=8).astype(np.float32)
+  discount, weight = np.float32([0.9] * 6 + [0, 0]), np.float32([0, 0.5] + [1] * 6)
+  batch = replay.Transitions(*map(jnp.asarray, (before, action, reward, discount, after, weight)))
+  _, _, loss, _, surprise = dqn._learn(ON_CATCH, settings, state, batch, jax.random.key(0))
+
+  values = lambda params, seen: np.asarray(action_values(ON_CATCH, settings, params, seen))
+  judge, online = values(state.target_params, after), values(state.params, after)
+  assert np.any(judge.argmax(1) != online.argmax(1))
+  chosen = (online if is_double else judge).argmax(1)
+  target = reward + discount * judge[np.arange(8), chosen]
+  error = np.abs(target - values(state.params, before)[np.arange(8), action])
+  huber = np.where(error < 1, error**2 / 2, error - 0.5)
+  np.testing.assert_allclose(surprise, error, rtol=1e-4)
+  assert loss == pytest.approx(weight @ huber / weight.sum(), rel=1e-4)
+
+
+def test_advantages_count_only_as_differences():
+  network, x = QNetwork(DenseTorso((4,)), 4, 3, outputs=2, dueling=True), jnp.ones((1, 5))
+  params = network.init(jax.random.key(0), x)["params"]
+  streams = {name: p for name, p in params.items() if p.get("bias", np.empty(0)).shape == (6,)}
+  ((name, last),) = streams.items()  # the advantages' last layer: three actions of two outputs
+  lifted = params | {name: last | {"bias": last["bias"] + jnp.tile(jnp.array([5.0, -7.0]), 3)}}
+  values = network.apply({"params": params}, x)
+  np.testing.assert_allclose(network.apply({"params": lifted}, x), values, atol=1e-5)
+  assert np.ptp(values, axis=1).min() > 0
+
+
+def test_noise_moves_the_values_that_the_agent_acts_by():
+  settings = replace(Config(), {"agent.noisy": True})
+  state = begin(ON_CART_POLE, settings)
+  value = lambda *key: action_values(ON_CART_POLE, settings, state.params, state.seen, *key)
+  a, b = value(jax.random.key(0)), value(jax.random.key(1))
+  assert np.all(a != b) and np.all(a != value())
+  np.testing.assert_array_equal(value(), value())
+
+
+def sevens(longest):
+  """Every step brings 7; an episode is cut off after `longest`."""
+
+  def step(key, state, action):
+    state = state + 1
+    seen = state[None].astype(float)
+    return Transition(state, seen, jnp.float32(7), jnp.float32(1), state >= longest)
+
+  return Environment(
+    lambda key: (jnp.int32(0), jnp.zeros(1)), step, lambda state: None, ("a", "b"), longest
+  )
+
+
+@pytest.mark.parametrize("is_clipped", [False, True])
+def test_the_memory_holds_clipped_rewards_and_marks_what_was_cut_off(is_clipped):
+  parts = ON_CART_POLE._replace(environment=lambda config: sevens(2))
+  settings = replace(Config(), {"agent.clip_rewards": is_clipped, "agent.learning_starts": 10**6})
+  state, metrics = steps(parts, 3)(settings, begin(parts, settings))
+  rows = state.memory.rows
+  np.testing.assert_array_equal(rows.is_cut[:6, 0], [False, False, True] * 2)
+  np.testing.assert_array_equal(
+    rows.reward[:6, 0], np.array([7, 7, 0] * 2) / (7 if is_clipped else 1)
+  )
+  assert metrics["return"].sum() / metrics["episodes"].sum() == 14  # the score is never clipped
+  np.testing.assert_allclose(metrics["epsilon"], 1 - 0.9 * np.array([0, 6, 12]) / 100, rtol=1e-5)
+
+
+def test_what_is_drawn_often_weighs_less_and_at_last_wholly():
+  settings = replace(Config(), {"agent.replay": "prioritised"})
+  state, _ = steps(ON_CATCH, 9)(settings, begin(ON_CATCH, settings))
+  weights = lambda step: np.sort(
+    dqn._sample(ON_CATCH, settings, state._replace(step=step), state.memory, jax.random.key(0))[1]
+  )
+  first, last = weights(jnp.int32(0)), weights(jnp.int32(50))
+  assert first[0] < 0.99
+  np.testing.assert_allclose(last, first ** (1 / 0.4), rtol=1e-3)
+
+
+def test_the_importance_reaches_the_loss():
+  settings = replace(Config(), {"agent.replay": "prioritised"})
+  state, _ = steps(ON_CATCH, 9)(settings, begin(ON_CATCH, settings))
+
+  def loss(exponent):
+    changed = replace(settings, {"agent.importance_exponent": exponent})
+    return float(steps(ON_CATCH, 1)(changed, state)[1]["loss"][0])
+
+  assert loss(0.1) > loss(3.0) > 0  # the same places, of which the rare ones count most

@@ -105,9 +105,12 @@ def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
     config.discount * outcome.discount,
     state.q[episodes.observation],
   )
-  visits = state.visits.at[s_tm1, a_tm1].add(counts)
-  rate = 1 / (1 + (1 - config.discount) * visits[s_tm1, a_tm1])
-  q = state.q.at[s_tm1, a_tm1].add(rate * error)
+  # Agents that meet in one entry make one step of their mean error: k full ones would overshoot.
+  at_once = jnp.zeros_like(state.q).at[s_tm1, a_tm1].add(counts)
+  total = jnp.zeros_like(state.q).at[s_tm1, a_tm1].add(error)
+  visits = state.visits + at_once
+  rate = 1 / (1 + (1 - config.discount) * visits)
+  q = state.q + rate * total / jnp.maximum(at_once, 1)
   state = State(state.step + 1, state.key, q, visits, episodes)
   return state, {"loss": jnp.mean(error**2) / 2}
 

@@ -31,7 +31,9 @@ def test_q_learning_nears_the_exact_values():
   state, _ = run(state)
   cells = q_learning.free_cells(config)
   off = np.abs(np.asarray(state.q).max(axis=1) - q_learning.exact(config).max(axis=1))[cells]
-  assert off.max() < 0.4  # untrained: 0.98; after 300,000 steps: 0.01
+  assert off.max() < 0.1  # untrained: 0.98
+  # No target exceeds 1, so no value does, however many agents learn it at once.
+  assert np.abs(state.q).max() <= 1.001
   history = [{"fit": "train", "step": step, "test/distance": 1 / (1 + step)} for step in (0, 10)]
   report = q_learning.report(config, Fit("train", config, state, history, lambda: state))
   assert [picture.name for picture in report.pictures] == ["values", "distance"]

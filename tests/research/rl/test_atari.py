@@ -7,7 +7,9 @@ import pytest
 
 from research.errors import UserError
 
-ale_py = pytest.importorskip("ale_py")
+pytest.importorskip("ale_py")
+import ale_py
+
 from research.rl import atari
 from research.rl.environment import advance, begin
 

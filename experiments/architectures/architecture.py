@@ -28,6 +28,7 @@ from research.batch import Batch
 from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.data.spec import Arrays
+from research.errors import UserError
 from research.figures.confusion import confusion_counts, confusion_matrix
 from research.figures.curves import learning_curves
 from research.initializers import Init, kernel_init
@@ -42,8 +43,8 @@ from research.models.googlenet import GoogLeNet, Heads
 from research.models.lenet import LeNet
 from research.models.lenet5 import LeNet5
 from research.models.nin import NiN
-from research.models.resnet import CifarResNet
-from research.models.vgg import VGG
+from research.models.resnet import CIFAR_DEPTHS, CifarResNet
+from research.models.vgg import STAGES, VGG
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
 
@@ -63,7 +64,9 @@ class Config:
   dataset: str = static(
     "fashion_mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  width: int = static(1, "multiple of the narrowest width (not of the LeNets')", at_least=1)
+  width: int = static(
+    1, "multiple of the narrowest width: not of the LeNets'; 1, 2, 4, 8 for googlenet", at_least=1
+  )
   depth: int = static(0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0 for the shallowest")
   dropout: float = traced(0.5, "rate of dropout where there is some", at_least=0, below=1)
   init: Init = part(Init("he_normal"))
@@ -125,7 +128,7 @@ ARCHITECTURES = {
   "googlenet": Architecture(
     "A05",
     lambda c, init: GoogLeNet(
-      max(1, 8 // c.width), 10, "batch", small_images=True, kernel_init=init
+      8 // c.width, 10, "batch", dropout_rate=c.dropout, small_images=True, kernel_init=init
     ),
     "88.6 % (d2l)",
     0.886,
@@ -151,8 +154,21 @@ ARCHITECTURES = {
 BARS_ELSEWHERE = {"mnist": 0.985, "digits": 0.95}  # the inventory's for LeNet on MNIST
 
 
+DEPTHS = {"vgg": tuple(STAGES), "resnet": CIFAR_DEPTHS, "plain": CIFAR_DEPTHS}
+
+
 def model(config: Config) -> linen.Module:
-  """The network at its width; every one gives ten logits."""
+  """The network at its width; every one gives ten logits.
+
+  Raises:
+    UserError: for a width or a depth that the network does not come in.
+  """
+  name, depth = config.architecture, config.depth
+  if depth and depth not in DEPTHS.get(name, ()):
+    known = ", ".join(map(str, DEPTHS.get(name, ())[:4])) or "none"
+    raise UserError(f"--depth={depth} is no depth of {name} (it has {known}); 0 is always right")
+  if name == "googlenet" and 8 % config.width:
+    raise UserError(f"--width={config.width} does not divide googlenet; give 1, 2, 4 or 8")
   return ARCHITECTURES[config.architecture].build(config, kernel_init(config.init))
 
 

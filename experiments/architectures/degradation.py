@@ -28,13 +28,14 @@ from matplotlib.figure import Figure
 from research.config import config, part, static
 from research.data import sampling, sets
 from research.data.spec import Arrays
+from research.errors import UserError
 from research.figures.curves import compare_curves
 from research.figures.style import label_axes, legend_below, new_figure, stroke
 from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
-from research.models.resnet import CifarResNet
+from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
 
@@ -99,6 +100,8 @@ def training(one: One, train: Arrays, test: Arrays) -> Training:
 
 def run(config: Config, lab: Lab) -> Report:
   """All nets of all depths; those of one depth start alike and see the same batches."""
+  if unknown := sorted(set(config.depths) - set(CIFAR_DEPTHS)):
+    raise UserError(f"--depths holds {unknown[0]}; these nets have 6n + 2 layers: 8, 14, 20, 26...")
   splits = sets.load(config.dataset)
   train, test = halved(splits.train, config.examples), halved(splits.test, 2000)
   fits: dict[tuple[bool, int], list[Fit]] = {}

@@ -2,8 +2,9 @@
 
 Zeiler and Fergus 2014. A deconvnet (section 2.1) leads one activation back to the pixels: through
 the transposed filters, through max pooling by the switches (each maximum returns to where it came
-from), and through a ReLU of the signal itself. All but the last is what a gradient does, so that
-the deconvnet is the gradient of a network whose ReLU hands back `relu(signal)`.
+from; equal ones, as on an empty background, share it), and through a ReLU of the signal itself. All
+but the last is what a gradient does, so that the deconvnet is the gradient of a network whose ReLU
+hands back `relu(signal)`.
 """
 
 from collections.abc import Callable

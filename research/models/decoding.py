@@ -77,6 +77,9 @@ def beam(
 ) -> Beam:
   """Keeps the `width` likeliest beginnings; d2l's section 10.8 ranks finished ones as here.
 
+  A row that ends leaves the beam (Sutskever et al. 2014, section 3.2) and is ranked among those
+  that ended; one that is cut at `length` counts as ended there.
+
   `memory` holds arrays with the batch along the first axis, and scalars.
   """
   rows = batch * width
@@ -88,35 +91,35 @@ def beam(
     flat = (jnp.arange(batch)[:, None] * width + parents).reshape(rows)
     return leaf[flat]
 
+  def best_of(tokens: Array, scores: Array) -> Beam:
+    scores, chosen = jax.lax.top_k(scores, width)
+    return Beam(jnp.take_along_axis(tokens, chosen[:, :, None], axis=1), scores)
+
   def step(carry: Any, place: Array) -> tuple[Any, None]:
-    memory, tokens, scores, last, is_done = carry
+    memory, tokens, scores, last, found = carry
     logits, memory = next_token(memory, last.reshape(rows))
+    vocabulary = logits.shape[-1]
     steps = jax.nn.log_softmax(logits).reshape(batch, width, -1)
-    vocabulary = steps.shape[-1]
-    # A finished row has one way to go on: padding, at no cost.
-    only_padding = jnp.where(jnp.arange(vocabulary) == PADDING, 0.0, -jnp.inf)
-    steps = jnp.where(is_done[:, :, None], only_padding[None, None], steps)
     total = (scores[:, :, None] + steps).reshape(batch, width * vocabulary)
     scores, chosen = jax.lax.top_k(total, width)
     parents, last = chosen // vocabulary, (chosen % vocabulary).astype(jnp.int32)
     memory = jax.tree.map(lambda leaf: reordered(leaf, parents), memory)
     tokens = jnp.take_along_axis(tokens, parents[:, :, None], axis=1).at[:, :, place].set(last)
-    is_done = jnp.take_along_axis(is_done, parents, axis=1) | (last == marks.end)
-    return (memory, tokens, scores, last, is_done), None
+    # Left among the others, what ended well would be pushed out by what only begins well.
+    is_over = (last == marks.end) | (place == length - 1)
+    ended = jnp.where(is_over, scores / (place + 1.0) ** alpha, -jnp.inf)
+    found = best_of(
+      jnp.concatenate([found.tokens, tokens], 1), jnp.concatenate([found.scores, ended], 1)
+    )
+    return (memory, tokens, jnp.where(is_over, -jnp.inf, scores), last, found), None
 
   first_only = jnp.where(jnp.arange(width) == 0, 0.0, -jnp.inf)
+  nothing = jnp.zeros((batch, width, length), jnp.int32)
   start = (
     jax.tree.map(spread, memory),
-    jnp.zeros((batch, width, length), jnp.int32),
+    nothing,
     jnp.broadcast_to(first_only[None], (batch, width)),
     jnp.full((batch, width), marks.begin, jnp.int32),
-    jnp.zeros((batch, width), bool),
+    Beam(nothing, jnp.full((batch, width), -jnp.inf)),
   )
-  (_, tokens, scores, _, _), _ = jax.lax.scan(step, start, jnp.arange(length))
-  written = jnp.maximum(jnp.sum(tokens != PADDING, axis=-1), 1)
-  scores = scores / written**alpha
-  order = jnp.argsort(-scores, axis=-1)
-  return Beam(
-    jnp.take_along_axis(tokens, order[:, :, None], axis=1),
-    jnp.take_along_axis(scores, order, axis=1),
-  )
+  return jax.lax.scan(step, start, jnp.arange(length))[0][-1]

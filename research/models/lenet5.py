@@ -80,7 +80,7 @@ class TableConv(linen.Module):
   """Layer C3: a 5x5 convolution whose maps see only some of the maps before (table I).
 
   Attributes:
-    kernel_init: initialiser of a full kernel, from which the connected parts are taken.
+    kernel_init: initialiser of each map's kernel, by the number of maps that it sees.
   """
 
   kernel_init: Initializer = fan_in_uniform
@@ -91,9 +91,14 @@ class TableConv(linen.Module):
     pairs = np.array([(at, to) for to, seen in enumerate(CONNECTIONS) for at in seen])
     sources, targets = pairs[:, 0], pairs[:, 1]
     shape = (5, 5, 6, len(CONNECTIONS))
-    connected = self.param(
-      "kernel", lambda key: self.kernel_init(key, shape)[:, :, sources, targets]
-    )
+
+    def initial(key: Key[Array, ""]) -> Float[Array, "5 5 connection"]:
+      keys = jax.random.split(key, len(CONNECTIONS))
+      sizes = [(5, 5, len(seen), 1) for seen in CONNECTIONS]
+      drawn = [self.kernel_init(key, size) for key, size in zip(keys, sizes, strict=True)]
+      return jnp.concatenate(drawn, axis=2)[..., 0]
+
+    connected = self.param("kernel", initial)
     kernel = jnp.zeros(shape, connected.dtype).at[:, :, sources, targets].set(connected)
     bias = self.param("bias", linen.initializers.zeros, (1, 1, 1, len(CONNECTIONS)))
     return convolve(x, kernel, (1, 1), "VALID") + bias

@@ -143,6 +143,9 @@ class Bottleneck(linen.Module):
     return relu_of_sum(y, x)
 
 
+CIFAR_DEPTHS = range(8, 2000, 6)  # section 4.2: 6n + 2
+
+
 class CifarResNet(linen.Module):
   """The networks of section 4.2: 6n + 2 layers in three stages of n blocks on 32x32 images.
 
@@ -167,14 +170,13 @@ class CifarResNet(linen.Module):
   @linen.compact
   def __call__(self, x: Images, train: bool = False) -> Float[Array, "batch class"]:
     """The logits."""
-    blocks, remainder = divmod(self.depth - 2, 6)
-    if remainder:
+    if self.depth not in CIFAR_DEPTHS:
       raise ValueError(f"depth {self.depth} is not 6n + 2")
     x = _Conv3x3(self.width, strides=self.stem_stride, kernel_init=self.kernel_init)(x)
     x = linen.relu(BatchNorm()(x, train))
     shortcut: Shortcut = "padded" if self.residual else "none"
     for stage in range(3):
-      for block in range(blocks):
+      for block in range((self.depth - 2) // 6):
         stride = 2 if stage > 0 and block == 0 else 1
         x = BasicBlock(self.width * 2**stage, stride, self.kernel_init, shortcut)(x, train)
     return linen.Dense(self.classes, kernel_init=self.kernel_init)(x.mean(axis=(1, 2)))

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.architectures import architecture, degradation, fashion_race
 from experiments.convolution import deep_convnet
+from research.errors import UserError
 from research.losses import softmax_cross_entropy
 from research.models.googlenet import Heads
 
@@ -32,6 +33,40 @@ def test_a_wider_net_has_more_parameters():
     for width in (1, 2)
   )
   assert wide > 3 * narrow
+
+
+@pytest.mark.parametrize(
+  "sizes, says",
+  [
+    ({"architecture": "vgg", "depth": 12}, r"--depth=12 .*vgg \(it has 11, 13, 16, 19\)"),
+    ({"architecture": "plain", "depth": 9}, r"--depth=9 .*8, 14, 20, 26"),
+    ({"architecture": "lenet", "depth": 5}, r"--depth=5 .*none"),
+    ({"architecture": "googlenet", "width": 3}, "give 1, 2, 4 or 8"),
+  ],
+)
+def test_a_size_that_a_network_does_not_come_in_is_refused(sizes, says):
+  with pytest.raises(UserError, match=says):
+    architecture.model(architecture.Config(**sizes))
+
+
+def test_depths_that_are_not_6n_plus_2_are_refused_before_anything_is_trained():
+  with pytest.raises(UserError, match="--depths holds 9; "):
+    degradation.run(degradation.Config(depths=(8, 9, 20)), lab=None)
+
+
+def test_twins_of_the_degradation_start_alike_and_see_the_same_batches(monkeypatch):
+  """They run in one race for each depth, and a race's members have the same keys."""
+  races = []
+
+  class Noted:
+    def race(self, name, configs, training, *, repeats):
+      races.append([(one.residual, one.depth) for one in configs.values()])
+      return {member: [None] * repeats for member in configs}
+
+  monkeypatch.setattr(degradation, "report", lambda config, fits: list(fits))
+  pairs = [[(False, depth), (True, depth)] for depth in (8, 20)]
+  assert degradation.run(degradation.Config(depths=(8, 20)), Noted()) == sum(pairs, [])
+  assert races == pairs
 
 
 def test_auxiliary_heads_count_in_the_loss_and_not_in_the_accuracy():

@@ -163,6 +163,13 @@ def test_a_map_answers_only_to_the_maps_that_it_sees():
   assert [tuple(np.flatnonzero(row)) for row in seen] == [tuple(sorted(c)) for c in CONNECTIONS]
 
 
+def test_a_map_is_drawn_by_the_number_of_maps_that_it_sees():
+  kernel = TableConv().init(jax.random.key(1), jnp.zeros((1, 5, 5, 6)))["params"]["kernel"]
+  first, last = jnp.abs(kernel[..., :3]).max(), jnp.abs(kernel[..., -6:]).max()
+  assert 0.95 * 2.4 / 75 < first <= 2.4 / 75
+  assert 0.95 * 2.4 / 150 < last <= 2.4 / 150
+
+
 def test_subsampling_squashes_coefficient_times_mean_plus_bias():
   x = jnp.array([[1.0, 2.0], [3.0, 6.0]]).reshape(1, 2, 2, 1)
   params = {"coefficient": jnp.full((1, 1, 1, 1), 0.5), "bias": jnp.full((1, 1, 1, 1), -1.0)}

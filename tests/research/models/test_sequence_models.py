@@ -116,6 +116,44 @@ def test_a_wide_beam_finds_the_best_of_all_texts(seed):
   )
 
 
+def test_a_row_that_ended_is_not_pushed_out_by_rows_that_only_begin_well():
+  likely = {1: {2: 0.3, 3: 0.4, 4: 0.3}, 3: {2: 0.1, 3: 0.2, 4: 0.7}, 4: {2: 0.1, 3: 0.7, 4: 0.2}}
+  table = np.full((5, 5), -1e9, np.float32)
+  for last, row in likely.items():
+    table[last, list(row)] = np.log(list(row.values()))
+  writer = lambda memory, token: (jnp.asarray(table)[token], memory)
+  found = beam(writer, None, 1, MARKS, 4, 2)
+  np.testing.assert_array_equal(found.tokens[0, 0], [2, 0, 0, 0])
+  # The other one is the likeliest that goes on to the cut, 3 4 3 4.
+  np.testing.assert_array_equal(found.tokens[0, 1], [3, 4, 3, 4])
+  expected = [np.log(0.3), np.log(0.4 * 0.7**3) / 4**0.75]
+  np.testing.assert_allclose(found.scores[0], expected, rtol=1e-5)
+
+
+def test_a_beam_reorders_the_cache_of_keys_and_values():
+  _, params = made("pre-norm")
+  model = MODELS["pre-norm"]
+  length = 5
+  cached = beam(
+    lambda memory, token: model.apply(params, memory, token, method="next"),
+    model.apply(params, SOURCE, length, method="start"),
+    len(SOURCE),
+    MARKS,
+    length,
+    3,
+  )
+
+  def anew(memory, token):
+    source, written, place = memory
+    written = written.at[:, place].set(token)
+    return model.apply(params, (source, written))[:, place], (source, written, place + 1)
+
+  start = (SOURCE, jnp.zeros((len(SOURCE), length), jnp.int32), jnp.int32(0))
+  plain = beam(anew, start, len(SOURCE), MARKS, length, 3)
+  np.testing.assert_array_equal(cached.tokens, plain.tokens)
+  np.testing.assert_allclose(cached.scores, plain.scores, atol=1e-5)
+
+
 def test_sampling_follows_the_softmax_and_its_temperature():
   logits = jnp.array([-9.0, -9.0, -9.0, 0.0, 1.0])
   writer = lambda memory, token: (jnp.broadcast_to(logits[None], (4000, 5)), memory)

@@ -53,7 +53,7 @@ class State(NamedTuple):
 
 
 class Seen(NamedTuple):
-  """How observations become arrays."""
+  """How observations become arrays, of their own: an environment may show its buffer each time."""
 
   shape: tuple[int, ...]
   dtype: Any
@@ -273,10 +273,10 @@ def _seen(name: str, space: Any) -> Seen:
     values = np.arange(space.start, space.start + space.n)
     return Seen((len(values),), np.dtype(np.uint8), lambda value: np.where(values == value, 255, 0))
   if kind == "Box" and len(space.shape) == 1:
-    return Seen(space.shape, np.dtype(np.float32), np.asarray)
+    return Seen(space.shape, np.dtype(np.float32), np.array)
   if kind == "Box" and len(space.shape) in (2, 3) and space.dtype == np.uint8:
     shape = (*space.shape, 1)[:3]
-    return Seen(shape, np.dtype(np.uint8), lambda image: np.reshape(image, shape))
+    return Seen(shape, np.dtype(np.uint8), lambda image: np.array(image).reshape(shape))
   raise UserError(
     f"{name} shows {_words(space)}; the agent sees a Box that is a vector, a Box of bytes that is "
     "an image, or Discrete: wrap it into one of these"

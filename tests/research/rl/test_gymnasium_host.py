@@ -60,6 +60,16 @@ class Walk(gymnasium.Env):
     return self.at if self.sees == "number" else np.full((4, 5), self.at + 100, np.uint8)
 
 
+class OneBuffer(Walk):
+  """Shows the same array each time, with other things in it."""
+
+  def _see(self):
+    if not hasattr(self, "buffer"):
+      self.buffer = super()._see()
+    self.buffer[:] = super()._see()
+    return self.buffer
+
+
 ENTRIES = {
   "Walk-v0": {"max_episode_steps": 6},
   "ImageWalk-v0": {"kwargs": {"sees": "image"}},
@@ -68,13 +78,19 @@ ENTRIES = {
   "VagueWalk-v0": {"nondeterministic": True},
   "BoxWalk-v0": {"kwargs": {"actions": gymnasium.spaces.Box(-1, 1, (1,))}},
   "PairWalk-v0": {"kwargs": {"actions": gymnasium.spaces.MultiDiscrete([2, 2])}},
+  "BufferWalk-v0": {"entry_point": OneBuffer, "max_episode_steps": 6},
+  "ImageBufferWalk-v0": {
+    "entry_point": OneBuffer,
+    "max_episode_steps": 6,
+    "kwargs": {"sees": "image"},
+  },
 }
 
 
 @pytest.fixture(autouse=True, scope="module")
 def registered():
   for name, entry in ENTRIES.items():
-    gymnasium.register(name, entry_point=Walk, **entry)
+    gymnasium.register(name, **({"entry_point": Walk} | entry))
   yield
   for name in ENTRIES:
     del gymnasium.registry[name]
@@ -186,6 +202,22 @@ def test_a_row_of_episodes_goes_on_from_its_state_alone_and_in_any_order():
     after, retold = again(swapped, ACTIONS[16:, order])
     assert_equal(after, jax.tree.map(lambda leaf: leaf[order], whole))
     assert_equal(retold, jax.tree.map(lambda leaf: leaf[:, order], told))
+
+
+@pytest.mark.parametrize("name", ["BufferWalk-v0", "ImageBufferWalk-v0"])
+def test_what_was_seen_is_kept_from_an_environment_that_shows_one_buffer(name):
+  """Resumed, the second row is replayed by the environment whose episode the first just ended."""
+  one = lambda state, action: environment(name).step(key(0), state, action)
+  rows = []
+  for number, length in ((0, 2), (1, 1)):
+    state, _ = environment(name).reset(key(number))
+    for _ in range(length):
+      state = one(state, jnp.int32(1)).state
+    rows.append((state, one(state, jnp.int32(1))))
+  states, expected = jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
+  assert list(expected.is_last) == [True, False]
+  environment.cache_clear()
+  assert_equal(jax.vmap(one)(states, jnp.ones(2, int)), expected)
 
 
 def test_devices_that_call_at_once_do_not_disturb_each_other():

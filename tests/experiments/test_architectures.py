@@ -64,9 +64,9 @@ def test_twins_of_the_degradation_start_alike_and_see_the_same_batches(monkeypat
       return {member: [None] * repeats for member in configs}
 
   monkeypatch.setattr(degradation, "report", lambda config, fits: list(fits))
-  pairs = [[(False, depth), (True, depth)] for depth in (8, 20)]
-  assert degradation.run(degradation.Config(depths=(8, 20)), Noted()) == sum(pairs, [])
-  assert races == pairs
+  twins = degradation.run(degradation.Config(depths=(8, 20)), Noted())
+  assert twins == [(False, 8), (True, 8), (False, 20), (True, 20)]
+  assert races == [twins[:2], twins[2:]]
 
 
 def test_auxiliary_heads_count_in_the_loss_and_not_in_the_accuracy():

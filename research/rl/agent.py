@@ -30,9 +30,11 @@ class Agent:
   target_every: int = static(2_500, "updates between copies to the target network", at_least=1)
   stack: int = static(1, "frames that the agent sees at once", at_least=1)
   discount: float = traced(0.99, "worth of a reward one step later", at_least=0, at_most=1)
-  epsilon_start: float = traced(1.0, "share of random actions at first", at_least=0, at_most=1)
+  epsilon_start: float = traced(
+    1.0, "share of random actions until learning starts", at_least=0, at_most=1
+  )
   epsilon_end: float = traced(0.1, "share of random actions later", at_least=0, at_most=1)
-  epsilon_frames: float = traced(1e6, "frames until epsilon_end is reached", above=0)
+  epsilon_frames: float = traced(1e6, "frames from then until epsilon_end is reached", above=0)
   evaluation_epsilon: float = traced(0.05, "random actions in evaluation", at_least=0, at_most=1)
   error_bound: float = traced(1.0, "errors are clipped to this; large: the square loss", above=0)
   clip_rewards: bool = static(False, "whether to learn from rewards clipped to [-1, 1]")
@@ -85,6 +87,12 @@ def frames_per_step(agent: Agent) -> int:
 def steps_for(agent: Agent, frames: int) -> int:
   """Steps of the learner that make at least that many frames."""
   return math.ceil(frames / frames_per_step(agent))
+
+
+def steps_before_learning(agent: Agent) -> int:
+  """Steps of the learner before the first that updates: by then a whole transition is there."""
+  least = (agent.n_step + 1) * agent.environments
+  return steps_for(agent, max(agent.learning_starts, least)) - 1
 
 
 def head(agent: Agent) -> value_learning.Head:

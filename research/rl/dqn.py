@@ -35,7 +35,7 @@ from research.rl.agent import (
   head,
   network,
   outputs_of,
-  steps_for,
+  steps_before_learning,
 )
 from research.rl.environment import Episode, Outcome, advance, begin, choose
 from research.rl.evaluation import evaluate
@@ -133,7 +133,7 @@ def _step(
   act_key, sample_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
   episodes, seen, rows, outcomes = _act(parts, config, state, act_key)
   memory = replay.write(state.memory, rows)
-  updates = state.step + 1 - steps_for(agent, agent.learning_starts) + 1
+  updates = state.step + 1 - steps_before_learning(agent)
   is_learning = updates > 0
 
   places, weight, priorities = _sample(parts, config, state, memory, sample_key)
@@ -173,10 +173,11 @@ def _step(
 
 
 def _epsilon(agent: Agent, step: Int[Array, ""]) -> Float[Array, ""]:
-  """The share of random actions, falling on a straight line."""
+  """The share of random actions: constant until learning starts, then on a straight line."""
   if agent.noisy:
     return jnp.float32(0)
-  done = jnp.minimum(step * frames_per_step(agent) / agent.epsilon_frames, 1)
+  frames = (step - steps_before_learning(agent)) * frames_per_step(agent)
+  done = jnp.clip(frames / agent.epsilon_frames, 0, 1)
   return agent.epsilon_start + done * (agent.epsilon_end - agent.epsilon_start)
 
 

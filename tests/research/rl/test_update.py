@@ -79,7 +79,23 @@ def test_the_memory_holds_clipped_rewards_and_marks_what_was_cut_off(is_clipped)
     rows.reward[:6, 0], np.array([7, 7, 0] * 2) / (7 if is_clipped else 1)
   )
   assert metrics["return"].sum() / metrics["episodes"].sum() == 14  # the score is never clipped
-  np.testing.assert_allclose(metrics["epsilon"], 1 - 0.9 * np.array([0, 6, 12]) / 100, rtol=1e-5)
+
+
+def test_actions_are_random_until_learning_starts_and_then_less_and_less():
+  _, metrics = steps(ON_CART_POLE, 30)(Config(), begin(ON_CART_POLE, Config()))
+  frames = np.maximum(0, 6 * (np.arange(30) - 3))  # the step behind 24 frames is the first to learn
+  np.testing.assert_allclose(metrics["epsilon"], 1 - 0.9 * np.minimum(frames / 100, 1), rtol=1e-5)
+  assert np.all(metrics["loss"][3:] > 0) and not np.any(metrics["loss"][:3])
+
+
+@pytest.mark.parametrize("kind", ["uniform", "prioritised", "latest"])
+def test_nothing_is_learnt_before_a_whole_transition_is_there(kind):
+  settings = replace(
+    Config(), {"agent.replay": kind, "agent.learning_starts": 1, "agent.n_step": 5}
+  )
+  _, metrics = steps(ON_CATCH, 6)(settings, begin(ON_CATCH, settings))
+  # Two moments a step: behind the third step there are six, five steps ahead of the first.
+  assert list(np.asarray(metrics["value"]) != 0) == [False, False, True, True, True, True]
 
 
 def test_what_is_drawn_often_weighs_less_and_at_last_wholly():

@@ -151,7 +151,8 @@ def _step(
     priorities = prioritised.revise(
       priorities, memory, places, surprise, agent.priority_exponent, is_learning
     )
-  ended = outcomes.is_over.astype(float)
+  has_ended = (episodes.last_length > 0).astype(float)
+  newest = lambda of: (has_ended * of).sum() / jnp.maximum(has_ended.sum(), 1)
   return AgentState(
     state.step + 1,
     state.key,
@@ -166,9 +167,10 @@ def _step(
     "loss": loss,
     "value": value,
     "epsilon": _epsilon(agent, state.step),
-    "episodes": ended.sum(),
-    "return": (ended * outcomes.rewards).sum(),
-    "length": (ended * outcomes.length).sum(),
+    "episodes": outcomes.is_over.sum().astype(float),
+    # Of the newest episodes that are over, one of each environment; 0 before the first of all.
+    "return": newest(episodes.last_rewards),
+    "length": newest(episodes.last_length),
   }
 
 

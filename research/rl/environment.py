@@ -67,6 +67,8 @@ class Episode(NamedTuple):
       its last observation has no value.)
     rewards: sum of the rewards of the episode so far, undiscounted.
     length: its steps so far.
+    last_rewards: sum of the rewards of the newest episode of the row that is over.
+    last_length: its steps; 0 while there was none.
   """
 
   state: State
@@ -75,6 +77,8 @@ class Episode(NamedTuple):
   is_cut: Bool[Array, ""]
   rewards: Float[Array, ""]
   length: Int[Array, ""]
+  last_rewards: Float[Array, ""]
+  last_length: Int[Array, ""]
 
 
 class Outcome(NamedTuple):
@@ -84,15 +88,11 @@ class Outcome(NamedTuple):
     reward: r_t.
     discount: discount_t, 0.0 or 1.0.
     is_over: whether an episode ended with this step.
-    rewards: the sum of its rewards, if so.
-    length: its steps, if so.
   """
 
   reward: Float[Array, ""]
   discount: Float[Array, ""]
   is_over: Bool[Array, ""]
-  rewards: Float[Array, ""]
-  length: Int[Array, ""]
 
 
 def begin(
@@ -104,7 +104,8 @@ def begin(
     state, observation = environment.reset(key)
   else:
     state, observation = environment.reset_if(yes & is_needed, key)
-  return Episode(state, observation, yes, no, jnp.float32(0), jnp.int32(0))
+  nothing = (jnp.float32(0), jnp.int32(0))
+  return Episode(state, observation, yes, no, *nothing, *nothing)
 
 
 def advance(
@@ -116,20 +117,20 @@ def advance(
   rewards, length = episode.rewards + taken.reward, episode.length + 1
   ends_by_itself = taken.is_last & (taken.discount == 0)
   begins = episode.is_cut | ends_by_itself
+  is_over = taken.is_last & ~episode.is_cut
   no = jnp.bool_(False)
   zero = jnp.zeros_like(taken.reward)
-  follows = Episode(
-    taken.state, taken.observation, no, taken.is_last & ~ends_by_itself, rewards, length
-  )
-  following = choose(begins, begin(environment, reset_key, begins), follows)
+  is_cut = taken.is_last & ~ends_by_itself
+  last = choose(is_over, (rewards, length), (episode.last_rewards, episode.last_length))
+  follows = Episode(taken.state, taken.observation, no, is_cut, rewards, length, *last)
+  starts = begin(environment, reset_key, begins)
+  starts = starts._replace(last_rewards=last[0], last_length=last[1])
   outcome = Outcome(
     jnp.where(episode.is_cut, zero, taken.reward),
     jnp.where(episode.is_cut, zero + 1, taken.discount),
-    taken.is_last & ~episode.is_cut,
-    rewards,
-    length,
+    is_over,
   )
-  return following, outcome
+  return choose(begins, starts, follows), outcome
 
 
 def choose(condition: Bool[Array, ""], this: Any, that: Any) -> Any:

@@ -80,13 +80,14 @@ def counter(longest, ends_at):
 def trace(environment, moments):
   episode = begin(environment, jax.random.key(0))
   step = jax.jit(functools.partial(advance, environment))
-  seen, told = [], []
+  seen, told, lengths = [], [], []
   for _ in range(moments):
     seen.append((int(episode.observation), bool(episode.is_first), bool(episode.is_cut)))
     episode, outcome = step(jax.random.key(1), episode, jnp.int32(0))
     told.append((float(outcome.reward), float(outcome.discount), bool(outcome.is_over)))
     if outcome.is_over:
-      assert outcome.rewards == outcome.length
+      lengths.append((int(episode.last_length), float(episode.last_rewards)))
+  assert set(lengths) == {(2, 2.0)}
   return seen, told
 
 

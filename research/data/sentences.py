@@ -43,8 +43,8 @@ def words(text: str) -> Words:
 def pairs_of(messages: Sequence[Message], longest: int) -> list[Pair]:
   """Pairs of 2 to `longest` words on either side, each source once.
 
-  Messages that become equal as words (differing in case or blanks) are one, or the test would hold
-  what was learnt.
+  Messages that become equal as words (differing in case, blanks or punctuation) are one, or the
+  test would hold what was learnt.
   """
   found: dict[tuple[str, ...], Pair] = {}
   for message in messages:
@@ -52,7 +52,8 @@ def pairs_of(messages: Sequence[Message], longest: int) -> list[Pair]:
       continue
     pair = Pair(*map(words, message))
     if all(2 <= len(side) <= longest for side in pair) and pair.source != pair.target:
-      found.setdefault(tuple(pair.source), pair)
+      spoken = tuple(word for word in pair.source if re.match(r"\w", word))
+      found.setdefault(spoken or tuple(pair.source), pair)
   return list(found.values())
 
 

@@ -6,6 +6,7 @@ import itertools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from research.losses import token_cross_entropy
@@ -73,6 +74,10 @@ def test_padded_tokens_have_no_gradient_and_do_not_count():
   np.testing.assert_array_equal(means.weight, [3, 3, 2])
   uniform = token_cross_entropy(jnp.zeros((3, 3, 12)), {"target": TARGET})
   assert float(jnp.exp(uniform.total.sum() / uniform.weight.sum())) == pytest.approx(12, rel=1e-5)
+  soft = optax.smooth_labels(jax.nn.one_hot(TARGET[0, 1:], 12), 0.1)
+  smoothed = token_cross_entropy(logits, {"target": TARGET}, 0.1)
+  expected = optax.softmax_cross_entropy(logits[0], soft).sum()
+  np.testing.assert_allclose(smoothed.total[0], expected, rtol=1e-6)
   right = 9 * jax.nn.one_hot(TARGET[:, 1:], 12)
   wrong = right.at[0, 1].set(0).at[2, 2].set(jnp.arange(12.0))  # the second is padding
   np.testing.assert_array_equal(exact_match(wrong, {"target": TARGET}), [0, 1, 1])
@@ -117,16 +122,16 @@ def test_a_wide_beam_finds_the_best_of_all_texts(seed):
 
 
 def test_a_row_that_ended_is_not_pushed_out_by_rows_that_only_begin_well():
-  likely = {1: {2: 0.3, 3: 0.4, 4: 0.3}, 3: {2: 0.1, 3: 0.2, 4: 0.7}, 4: {2: 0.1, 3: 0.7, 4: 0.2}}
-  table = np.full((5, 5), -1e9, np.float32)
-  for last, row in likely.items():
-    table[last, list(row)] = np.log(list(row.values()))
-  writer = lambda memory, token: (jnp.asarray(table)[token], memory)
-  found = beam(writer, None, 1, MARKS, 4, 2)
+  """After 3 nothing ends, and what follows is soon anyone's guess."""
+  table = np.zeros((4, 9))
+  table[0, [2, 3, 4]] = 0.28, 0.62, 0.1
+  table[1, [3, 4]] = 0.5, 0.5
+  table[2:, [1, *range(3, 9)]] = 1 / 7
+  logits = jnp.asarray(np.log(table + 1e-30), jnp.float32)
+  writer = lambda place, token: (jnp.tile(logits[place][None], (len(token), 1)), place + 1)
+  found = beam(writer, jnp.int32(0), 1, MARKS, 4, 2)
   np.testing.assert_array_equal(found.tokens[0, 0], [2, 0, 0, 0])
-  # The other one is the likeliest that goes on to the cut, 3 4 3 4.
-  np.testing.assert_array_equal(found.tokens[0, 1], [3, 4, 3, 4])
-  expected = [np.log(0.3), np.log(0.4 * 0.7**3) / 4**0.75]
+  expected = [np.log(0.28), np.log(0.62 * 0.5 / 7**2) / 4**0.75]
   np.testing.assert_allclose(found.scores[0], expected, rtol=1e-5)
 
 

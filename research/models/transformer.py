@@ -1,4 +1,8 @@
-"""The Transformer: encoder, decoder, and the whole (Vaswani et al. 2017)."""
+"""The Transformer: encoder, decoder, and the whole (Vaswani et al. 2017).
+
+One thing departs: source, target and output have a matrix each, which the paper shares (section
+3.4), since here the two sides have vocabularies of their own.
+"""
 
 from typing import Any, NamedTuple
 

@@ -2,7 +2,7 @@
 
 Encoder and decoder of GRUs (Cho et al. 2014) with teacher forcing and a loss that leaves padding
 out; with Bahdanau's attention; and a Transformer of two layers. Dates of 1900 to 2099, such as
-"Friday, 9 July 2004" or "7/9/2004"; the test's are drawn anew (the task is generated, and 73,049
+"Friday, 9 July 2004" or "07/09/2004"; the test's are drawn anew (the task is generated, and 73,049
 days in eleven ways are many more than the training set holds). A date counts when it is right as
 a whole; the tests' decoding is greedy, with a key-value cache in the Transformer.
 
@@ -24,8 +24,9 @@ import optax
 from matplotlib.figure import Figure
 
 from research.batch import pair_inputs
-from research.config import config, part, static, traced
+from research.config import config, part, replace, static, traced
 from research.data import sampling, tasks
+from research.data.spec import Arrays
 from research.data.vocabulary import BEGIN, END, padded
 from research.figures.attention import Map, attention_maps
 from research.figures.curves import compare_curves
@@ -45,10 +46,14 @@ CHARACTERS = len(tasks.DATE_CHARACTERS)
 SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS
 
 
+NETS = ("GRU", "GRU with attention", "Transformer")
+
+
 @config
 class Config:
-  """Dates, nets, training."""
+  """Dates, one of the nets, its training."""
 
+  net: str = static("GRU with attention", "set by the run, one after the other", choices=NETS)
   examples: int = static(20_000, "training dates", at_least=100)
   embedding: int = static(32, "features of a character in the recurrent nets", at_least=1)
   hidden: int = static(128, "units of the recurrent nets", at_least=1)
@@ -108,30 +113,35 @@ LEARNERS = {
 }
 
 
+def held_out(seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
+  """Dates of their own to be judged by, as arrays and as text."""
+  return tasks.dates(2000, seed + 1_000_000)
+
+
+def training(config: Config, seed: int = 0) -> Training:
+  """The config's net on the training dates."""
+  every = max(1, config.steps // 6)
+  return Training(
+    LEARNERS[config.net],
+    tasks.dates(config.examples, seed)[0],
+    sampling.by_epoch(config.batch_size),
+    steps=config.steps,
+    evaluate={"test": held_out(seed)[0]},
+    evaluate_every=every,
+    log_every=every,
+    evaluation_batch_size=250,
+  )
+
+
 def run(config: Config, lab: Lab) -> Report:
   """Each net on the same dates; then what it writes, and where it looks."""
   write_atomically(lab.folder / "characters.json", tasks.DATE_CHARACTERS.to_json())
-  train, pairs = tasks.dates(config.examples, lab.seed)
-  test, test_pairs = tasks.dates(2000, lab.seed + 1_000_000)
-  every = max(1, config.steps // 6)
-  fits = {
-    name: lab.fit(
-      name,
-      config,
-      Training(
-        learner,
-        train,
-        sampling.by_epoch(config.batch_size),
-        steps=config.steps,
-        evaluate={"test": test},
-        evaluate_every=every,
-        log_every=every,
-        evaluation_batch_size=250,
-      ),
-    )
-    for name, learner in LEARNERS.items()
-  }
-  seen = {source for source, _ in pairs}
+  fits: dict[str, Fit] = {}
+  for name in NETS:
+    one = replace(config, {"net": name})
+    fits[name] = lab.fit(name, one, training(one, lab.seed))
+  test, test_pairs = held_out(lab.seed)
+  seen = {source for source, _ in tasks.dates(config.examples, lab.seed)[1]}
   unseen = np.array([source not in seen for source, _ in test_pairs])
   right = {
     name: written(MODELS[name](config), fit, test["source"]) == [t for _, t in test_pairs]

@@ -32,7 +32,7 @@ import optax
 from matplotlib.figure import Figure
 
 from research.batch import pair_inputs
-from research.config import config, part, static, traced
+from research.config import config, part, replace, static, traced
 from research.data import sampling, tasks
 from research.data.spec import Arrays
 from research.data.vocabulary import Vocabulary
@@ -48,11 +48,14 @@ from research.models.transformer import Transformer
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
 
+NETS = ("GRU", "GRU with attention", "Transformer", "Transformer without positions")
+
 
 @config
 class Config:
-  """Strings, nets, training."""
+  """Strings, one of the nets, its training."""
 
+  net: str = static("GRU with attention", "set by the run, one after the other", choices=NETS)
   task: str = static("reversal", "what to write", choices=("reversal", "copy", "addition"))
   longest: int = static(30, "letters of the longest strings, and of the test's", at_least=2)
   digits: int = static(4, "digits of the largest numbers that are added", at_least=1)
@@ -175,29 +178,33 @@ LEARNERS = {
 }
 
 
+def held_out(config: Config, seed: int) -> Arrays:
+  """Pairs of their own to be judged by."""
+  return TASKS[config.task].data(config, 1000, seed + 1_000_000, True)
+
+
+def training(config: Config, seed: int = 0) -> Training:
+  """The config's net on the training strings."""
+  every = max(1, config.steps // 8)
+  return Training(
+    LEARNERS[config.net],
+    TASKS[config.task].data(config, config.examples, seed, False),
+    sampling.by_epoch(config.batch_size),
+    steps=config.steps,
+    evaluate={"test": held_out(config, seed)},
+    evaluate_every=every,
+    log_every=every,
+    evaluation_batch_size=250,
+  )
+
+
 def run(config: Config, lab: Lab) -> Report:
   """Each net on the same strings, then where those that attend have looked."""
-  task = TASKS[config.task]
-  train = task.data(config, config.examples, lab.seed, False)
-  test = task.data(config, 1000, lab.seed + 1_000_000, True)
-  every = max(1, config.steps // 8)
-  fits = {
-    name: lab.fit(
-      name,
-      config,
-      Training(
-        learner,
-        train,
-        sampling.by_epoch(config.batch_size),
-        steps=config.steps,
-        evaluate={"test": test},
-        evaluate_every=every,
-        log_every=every,
-        evaluation_batch_size=250,
-      ),
-    )
-    for name, learner in LEARNERS.items()
-  }
+  fits: dict[str, Fit] = {}
+  for name in NETS:
+    one = replace(config, {"net": name})
+    fits[name] = lab.fit(name, one, training(one, lab.seed))
+  task, test = TASKS[config.task], held_out(config, lab.seed)
   maps = {
     name: attention(MODELS[name](config), fits[name], test)
     for name in ("GRU with attention", "Transformer")

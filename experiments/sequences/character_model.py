@@ -89,39 +89,48 @@ def text_of(config: Config, seed: int) -> tuple[str, str]:
   if config.text:
     text = language.text_of_file(config.text)
   else:
-    lines = [" ".join(english.split()) for english, _ in catalogues.load()]
+    lines = list(dict.fromkeys(" ".join(english.split()) for english, _ in catalogues.load()))
     order = np.random.default_rng(seed).permutation(len(lines))
     text = "\n".join(lines[index] for index in order)
   end = len(text) * 9 // 10
   return text[:end], text[end:]
 
 
-def run(config: Config, lab: Lab) -> Report:
-  """The fit; what counting and compressing make of the same text; what the net writes."""
-  train, test = text_of(config, lab.seed)
-  characters = vocabulary(train, most=config.vocabulary - len(MARKS))
-  write_atomically(lab.folder / "characters.json", characters.to_json())
-  known, unseen = characters.encode(train), characters.encode(test)
+def training(config: Config, seed: int = 0) -> Training:
+  """Strands of the text; the held-out text, whose last stretch is padded."""
+  train, test = text_of(config, seed)
+  characters = characters_of(config, train)
+  unseen = characters.encode(test)
   try:
-    data = language.partition(known, config.batch_size, config.times)
-    held_out = language.windows(unseen, STRETCH, STRETCH)
+    data = language.partition(characters.encode(train), config.batch_size, config.times)
+    held_out = language.windows(np.pad(unseen, (0, (1 - len(unseen)) % STRETCH)), STRETCH, STRETCH)
   except ValueError as error:
     raise UserError(f"the text is too short: {error}") from error
   epoch = len(data["target"]) // config.batch_size
-  fit = lab.fit(
-    "text",
-    config,
-    Training(
-      learner,
-      data,
-      sampling.in_order(config.batch_size),
-      steps=config.steps,
-      evaluate={"test": held_out},
-      evaluate_every=epoch,
-      log_every=epoch,
-      evaluation_batch_size=32,
-    ),
+  return Training(
+    learner,
+    data,
+    sampling.in_order(config.batch_size),
+    steps=config.steps,
+    evaluate={"test": held_out},
+    evaluate_every=epoch,
+    log_every=epoch,
+    evaluation_batch_size=32,
   )
+
+
+def characters_of(config: Config, train: str) -> Vocabulary:
+  """Of the training text, the frequent first."""
+  return vocabulary(train, most=config.vocabulary - len(MARKS))
+
+
+def run(config: Config, lab: Lab) -> Report:
+  """The fit; what counting and compressing make of the same text; what the net writes."""
+  train, test = text_of(config, lab.seed)
+  characters = characters_of(config, train)
+  write_atomically(lab.folder / "characters.json", characters.to_json())
+  fit = lab.fit("text", config, training(config, lab.seed))
+  known, unseen = characters.encode(train), characters.encode(test)
   counted = {order: counted_bits(known, unseen, len(characters), order) for order in ORDERS}
   pressed = {
     "gzip": pressed_bits(lambda data: gzip.compress(data, 9), train, test),

@@ -79,8 +79,8 @@ def test_all_nets_of_an_experiment_take_its_batches(task):
     assert lengths == [data["source"].shape[1], data["target"].shape[1] - 1]
   else:
     data, _ = tasks.dates(4, 0)
-  for learner in module.LEARNERS.values():
-    state = jax.eval_shape(learner.init, config, jax.random.key(0))
+  for name, learner in module.LEARNERS.items():
+    state = jax.eval_shape(learner.init, replace(config, {"net": name}), jax.random.key(0))
     moved, metrics = jax.eval_shape(learner.step, config, state, data)
     assert set(metrics) == {"loss", "exact", "accuracy"}
     assert jax.tree.structure(moved) == jax.tree.structure(state)
@@ -104,6 +104,25 @@ def test_a_files_last_tenth_is_held_out(tmp_path):
   assert train + test == path.read_text() and len(test) == 10
   with pytest.raises(UserError, match="cannot be read"):
     character_model.text_of(character_model.Config(text=str(tmp_path / "none")), 0)
+
+
+def test_the_net_is_judged_on_the_whole_held_out_text(tmp_path):
+  path = tmp_path / "text.txt"
+  path.write_text("0123456789" * 3000, "utf-8")
+  training = character_model.training(character_model.Config(text=str(path)))
+  target = training.evaluate["test"]["target"]
+  asked = target[:, 1:][target[:, 1:] > 0]
+  assert target.shape == (2, character_model.STRETCH + 1) and len(asked) == 2999
+  np.testing.assert_array_equal(np.append(target[0, 0], asked)[:3000:10], target[0, 0])
+
+
+def test_a_line_of_the_packages_is_not_learnt_and_judged_by(monkeypatch):
+  messages = [("Save it", "a"), ("Save  it", "b"), ("Go", "c")]
+  monkeypatch.setattr(character_model.catalogues, "load", lambda: messages)
+  assert sorted("".join(character_model.text_of(character_model.Config(), 0)).split("\n")) == [
+    "Go",
+    "Save it",
+  ]
 
 
 def test_a_text_that_repeats_itself_costs_few_bits():
@@ -152,7 +171,7 @@ def test_a_net_translates_greedily_and_with_a_beam():
   learner = translation.LEARNERS["GRU with attention"]
   state = jax.jit(learner.init)(config, jax.random.key(0))
   _, metrics = jax.eval_shape(learner.step, config, state, batch)
-  assert set(metrics) == {"loss", "accuracy"}
+  assert set(metrics) == {"loss", "nats", "accuracy"}
   fit = Fit("fit", config, state, [], lambda: state)
   model = translation.MODELS["GRU with attention"](config)
   for width in (1, 2):
@@ -167,14 +186,12 @@ def test_d2ls_bleu_is_a_mean_over_sentences():
 
 
 def test_only_a_net_that_reads_both_ways_sees_what_it_is_asked_for():
-  config = deep_and_both_ways.Config(hidden=5, times=6)
   tokens = jnp.array([[4, 5, 6, 7, 8, 9]])
   other = tokens.at[0, 4].set(11)  # what is asked for at place 3
-  for name, learner in deep_and_both_ways.LEARNERS.items():
-    state = jax.jit(learner.init)(config, jax.random.key(0))
-    layers = 2 if name == "two layers" else 1
-    model = deep_and_both_ways.Logits(layers, 5, name == "both ways")
-    before, after = (model.apply({"params": state.params}, x)[0, :4] for x in (tokens, other))
+  for name in deep_and_both_ways.NETS:
+    model = deep_and_both_ways.model(deep_and_both_ways.Config(name, hidden=5))
+    params = jax.jit(model.init)(jax.random.key(0), tokens)
+    before, after = (model.apply(params, x)[0, :4] for x in (tokens, other))
     assert bool(jnp.any(before != after)) == (name == "both ways")
 
 

@@ -49,13 +49,18 @@ def output_size(size: int, window: int, stride: int, padding: int) -> int:
   """(H + 2P - F) / S + 1.
 
   Raises:
-    UserError: when the windows do not come out even.
+    UserError: when the window does not fit, or the windows do not come out even.
   """
+  if window > size + 2 * padding:
+    raise UserError(
+      f"a window of {window} is larger than {size} pixels padded by {padding}; pad by at least "
+      f"{-(-(window - size) // 2)}"
+    )
   steps, rest = divmod(size + 2 * padding - window, stride)
-  if rest or steps < 0:
+  if rest:
     raise UserError(
       f"({size} + 2 * {padding} - {window}) / {stride} + 1 is not a whole number of windows; "
-      f"change the padding by {rest}/2 or the stride"
+      "change the padding or the stride"
     )
   return steps + 1
 

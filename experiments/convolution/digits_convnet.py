@@ -1,7 +1,7 @@
 """A convolutional network on scikit-learn's embedded digits: the quick start.
 
-SimpleConvNet (inventory C06; Saito 2016, chapter 7) fitted to 8x8 images, with a validation split
-that chooses the checkpoint. Nothing is fetched.
+SimpleConvNet (inventory C06; Saito 2016, chapter 7) fitted to 8x8 images. A validation split ranks
+the checkpoints, for --evaluate; the claim is that of the last step. Nothing is fetched.
 
     python launch.py
 

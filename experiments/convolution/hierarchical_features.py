@@ -1,4 +1,4 @@
-"""What the layers see: deconvolution with switches, strongest patches, occlusion (C08).
+"""What the layers see: deconvolution with switches, strongest images, occlusion (C08).
 
 Zeiler and Fergus 2014: a deconvnet leads an activation back to the pixels, through the transposed
 filters and through max pooling by the switches; from layer to layer the features grow from strokes
@@ -108,6 +108,7 @@ def report(config: Config, fit: Fit) -> Report:
         at_most(field),
       )
       for layer, field in FIELDS.items()
+      if field < images.shape[1]  # where it is more than the image, there is nothing to show
     ]
     + [
       Claim(

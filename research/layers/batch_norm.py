@@ -14,8 +14,9 @@ class BatchNorm(linen.Module):
   """Normalises each channel over the batch and all positions: algorithm 1 of Ioffe & Szegedy 2015.
 
   The batch variance divides by the number of values m, as the paper's training step does, and the
-  running statistics follow `running = momentum * running + (1 - momentum) * batch`. Under `pmap`
-  the statistics are those of the whole batch.
+  running statistics follow `running = momentum * running + (1 - momentum) * batch`, as in Flax:
+  PyTorch, and algorithm 2 of the paper, take m / (m - 1) times the batch's variance there. Under
+  `pmap` the statistics are those of the whole batch.
 
   Attributes:
     momentum: weight of the old running statistics; a number or a tracer.

@@ -21,10 +21,16 @@ def test_the_books_example():
 
 
 @pytest.mark.parametrize(
-  "size, window, stride, padding", [(4, 3, 2, 0), (2, 3, 1, 0), (8, 2, 3, 1)]
+  "size, window, stride, padding, says",
+  [
+    (4, 3, 2, 0, "not a whole number of windows"),
+    (8, 2, 3, 1, "not a whole number of windows"),
+    (2, 3, 1, 0, "larger than 2 pixels padded by 0; pad by at least 1"),
+    (2, 5, 1, 0, "pad by at least 2"),
+  ],
 )
-def test_windows_that_do_not_come_out_even_are_refused(size, window, stride, padding):
-  with pytest.raises(UserError, match="not a whole number of windows"):
+def test_windows_that_do_not_come_out_even_are_refused(size, window, stride, padding, says):
+  with pytest.raises(UserError, match=says):
     lesson.output_size(size, window, stride, padding)
 
 

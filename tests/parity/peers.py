@@ -59,10 +59,11 @@ def vgg(stages, width, hidden, classes, pooled=7):
 
 
 class Block(nn.Module):
-  """Basic (expansion 1), bottleneck (4), or with option A's shortcut."""
+  """Basic (expansion 1), bottleneck (4), with option A's shortcut, or with none."""
 
-  def __init__(self, channels, features, stride, expansion, padded):
+  def __init__(self, channels, features, stride, expansion, padded, residual):
     super().__init__()
+    self.residual = residual
     self.padded, self.stride, out = padded, stride, features * expansion
     conv = lambda a, b, size, stride: nn.Conv2d(a, b, size, stride, size // 2, bias=False)
     if expansion == 1:
@@ -73,13 +74,15 @@ class Block(nn.Module):
     self.bn1, self.bn2 = nn.BatchNorm2d(features), nn.BatchNorm2d(features)
     changes = stride != 1 or channels != out
     self.missing = out - channels
-    if changes and not padded:
+    if residual and changes and not padded:
       self.downsample = nn.Sequential(conv(channels, out, 1, stride), nn.BatchNorm2d(out))
 
   def forward(self, x):
     y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
     if hasattr(self, "conv3"):
       y = self.bn3(self.conv3(F.relu(y)))
+    if not self.residual:
+      return F.relu(y)
     if hasattr(self, "downsample"):
       x = self.downsample(x)
     elif self.padded and self.missing:
@@ -88,7 +91,7 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-  def __init__(self, stages, width, classes, expansion=1, cifar=False):
+  def __init__(self, stages, width, classes, expansion=1, cifar=False, residual=True):
     super().__init__()
     size, stride = (3, 1) if cifar else (7, 2)
     self.conv1 = nn.Conv2d(3, width, size, stride, size // 2, bias=False)
@@ -99,7 +102,7 @@ class ResNet(nn.Module):
       made = []
       for block in range(blocks):
         step = 2 if stage and not block else 1
-        made.append(Block(channels, features, step, expansion, cifar))
+        made.append(Block(channels, features, step, expansion, cifar, residual))
         channels = features * expansion
       setattr(self, f"layer{stage + 1}", nn.Sequential(*made))
     self.stages, self.fc = len(stages), nn.Linear(channels, classes)
@@ -113,18 +116,22 @@ class ResNet(nn.Module):
 
 
 class DenseLayer(nn.Module):
-  def __init__(self, channels, growth):
+  def __init__(self, channels, growth, bottleneck):
     super().__init__()
-    self.norm1, self.conv1 = (
-      nn.BatchNorm2d(channels),
-      nn.Conv2d(channels, 4 * growth, 1, bias=False),
-    )
-    self.norm2 = nn.BatchNorm2d(4 * growth)
-    self.conv2 = nn.Conv2d(4 * growth, growth, 3, padding=1, bias=False)
+    self.norm1, self.bottleneck = nn.BatchNorm2d(channels), bottleneck
+    conv = lambda a, b, size: nn.Conv2d(a, b, size, 1, size // 2, bias=False)
+    if bottleneck:
+      self.conv1 = conv(channels, bottleneck * growth, 1)
+      self.norm2 = nn.BatchNorm2d(bottleneck * growth)
+      self.conv2 = conv(bottleneck * growth, growth, 3)
+    else:
+      self.conv1 = conv(channels, growth, 3)
 
   def forward(self, x):
     y = self.conv1(F.relu(self.norm1(x)))
-    return torch.cat([x, self.conv2(F.relu(self.norm2(y)))], 1)
+    if self.bottleneck:
+      y = self.conv2(F.relu(self.norm2(y)))
+    return torch.cat([x, y], 1)
 
 
 class Transition(nn.Module):
@@ -138,19 +145,21 @@ class Transition(nn.Module):
 
 
 class DenseNet(nn.Module):
-  def __init__(self, layers, growth, stem, classes):
+  def __init__(self, layers, growth, stem, classes, bottleneck=4, small=False):
     super().__init__()
     self.features = nn.Sequential()
     add = self.features.add_module
-    add("conv0", nn.Conv2d(3, stem, 7, 2, 3, bias=False))
-    add("norm0", nn.BatchNorm2d(stem))
-    add("relu0", nn.ReLU())
-    add("pool0", nn.MaxPool2d(3, 2, 1))
+    size = 3 if small else 7
+    add("conv0", nn.Conv2d(3, stem, size, 2, size // 2, bias=False))
+    if not small:
+      add("norm0", nn.BatchNorm2d(stem))
+      add("relu0", nn.ReLU())
+      add("pool0", nn.MaxPool2d(3, 2, 1))
     channels = stem
     for block, count in enumerate(layers, start=1):
       made = nn.Sequential()
       for layer in range(1, count + 1):
-        made.add_module(f"denselayer{layer}", DenseLayer(channels, growth))
+        made.add_module(f"denselayer{layer}", DenseLayer(channels, growth, bottleneck))
         channels += growth
       add(f"denseblock{block}", made)
       if block < len(layers):
@@ -200,12 +209,12 @@ class Auxiliary(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-  """torchvision's, or the paper's with local response normalisation."""
+  """torchvision's, or the paper's, with batch normalisation or the local one."""
 
-  def __init__(self, divisor, classes, as_torchvision):
+  def __init__(self, divisor, classes, as_torchvision, batch_norm):
     super().__init__()
-    self.as_torchvision = as_torchvision
-    conv = lambda a, b, size, stride=1: ConvRelu(a, b, size, stride, as_torchvision)
+    self.as_torchvision, self.batch_norm = as_torchvision, batch_norm
+    conv = lambda a, b, size, stride=1: ConvRelu(a, b, size, stride, batch_norm)
     wide = lambda width: width // divisor
     self.conv1, self.conv2 = conv(3, wide(64), 7, 2), conv(wide(64), wide(64), 1)
     self.conv3 = conv(wide(64), wide(192), 3)
@@ -222,7 +231,7 @@ class GoogLeNet(nn.Module):
 
   def forward(self, x):
     norm = lambda x: x
-    if not self.as_torchvision:
+    if not self.batch_norm:
       norm = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2)
     pool = lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True)
     x = norm(pool(self.conv1(x)))

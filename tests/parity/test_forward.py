@@ -75,6 +75,12 @@ PAIRS = {
     resnet_paths,
     (65, 64, 3),
   ),
+  "plain-18": (
+    ResNet(18, width=4, classes=7, residual=False),
+    lambda: peers.ResNet(STAGES[18], 4, 7, residual=False),
+    resnet_paths,
+    (65, 64, 3),
+  ),
   "resnet-50": (
     ResNet(50, width=4, classes=7),
     lambda: peers.ResNet(STAGES[50], 4, 7, expansion=4),
@@ -87,6 +93,18 @@ PAIRS = {
     resnet_paths,
     (32, 32, 3),
   ),
+  "plain-20 for CIFAR": (
+    CifarResNet(20, width=4, classes=7, residual=False),
+    lambda: peers.ResNet((3, 3, 3), 4, 7, cifar=True, residual=False),
+    resnet_paths,
+    (32, 32, 3),
+  ),
+  "densenet, no bottlenecks, small images": (
+    DenseNet((2, 3, 2), 4, 8, bottleneck=0, classes=7, small_stem=2),
+    lambda: peers.DenseNet((2, 3, 2), 4, 8, 7, bottleneck=0, small=True),
+    densenet_paths,
+    (28, 28, 3),
+  ),
   "densenet": (
     DenseNet((2, 3, 2, 2), 4, 8, classes=7),
     lambda: peers.DenseNet((2, 3, 2, 2), 4, 8, 7),
@@ -95,13 +113,19 @@ PAIRS = {
   ),
   "googlenet, published": (
     GoogLeNet(16, 7, dropout_rate=0.0, auxiliary_dropout_rate=0.0),
-    lambda: peers.GoogLeNet(16, 7, as_torchvision=False),
+    lambda: peers.GoogLeNet(16, 7, as_torchvision=False, batch_norm=False),
+    googlenet_paths,
+    (224, 224, 3),
+  ),
+  "googlenet, batch normalisation": (
+    GoogLeNet(16, 7, norm="batch", dropout_rate=0.0, auxiliary_dropout_rate=0.0),
+    lambda: peers.GoogLeNet(16, 7, as_torchvision=False, batch_norm=True),
     googlenet_paths,
     (224, 224, 3),
   ),
   "googlenet, torchvision": (
     GoogLeNet(16, 7, norm="batch", torchvision=True, dropout_rate=0.0, auxiliary_dropout_rate=0.0),
-    lambda: peers.GoogLeNet(16, 7, as_torchvision=True),
+    lambda: peers.GoogLeNet(16, 7, as_torchvision=True, batch_norm=True),
     googlenet_paths,
     (100, 100, 3),
   ),
@@ -220,7 +244,7 @@ def test_lenet_5_of_1998():
 FULL = {
   "alexnet": lambda: peers.alexnet(ONE_GPU, 1, False, 4096, 1000),
   "vgg11": lambda: peers.vgg(VGG_STAGES[11], 64, 4096, 1000),
-  "googlenet": lambda: peers.GoogLeNet(1, 1000, as_torchvision=True),
+  "googlenet": lambda: peers.GoogLeNet(1, 1000, as_torchvision=True, batch_norm=True),
   "resnet34": lambda: peers.ResNet(STAGES[34], 64, 1000),
   "resnet50": lambda: peers.ResNet(STAGES[50], 64, 1000, expansion=4),
   "densenet161": lambda: peers.DenseNet(FORMS[161]["layers"], 48, 96, 1000),

@@ -32,6 +32,7 @@ from matplotlib.figure import Figure
 from research.analysis.adversarial import (
   distortion,
   fast_gradient_sign,
+  nearest_on_the_other_side,
   nearest_taken_for,
   projected_gradient,
 )
@@ -53,6 +54,7 @@ from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
 
 Images = Float[Array, "batch height width channel"]
+Labels = Int[Array, " batch"]
 Logits = Callable[[Images], Float[Array, "batch class"]]
 LOUD = 0.1  # distortion to which examples are enlarged for tables 3 and 4
 
@@ -170,7 +172,7 @@ class Found(NamedTuple):
 
   nets: Mapping[str, Logits]
   images: Images
-  labels: Int[Array, " batch"]
+  labels: Labels
   examples: Mapping[str, Images]
 
   def error(self, name: str, images: Images) -> float:
@@ -205,6 +207,7 @@ def run(config: Config, lab: Lab) -> Report:
   return Report(
     [
       *nearness(found, jax.random.normal(lab.key("noise"), images.shape)),
+      closed_form(fits[LINEAR], images[:10], labels[:10], targets[:10]),
       *transfer(found),
       *hardening(config, many, fits),
     ],
@@ -261,6 +264,28 @@ def nearness(found: Found, noise: Images) -> list[Claim]:
     ),
     row("answers changed by noise as large, all nets", "0 to 5 %", np.mean(flipped), at_most(0.05)),
   ]
+
+
+def closed_form(fit: Fit, images: Images, labels: Labels, targets: Labels) -> Claim:
+  """Softmax regression between two digits is linear: without a box, the nearest image is known."""
+  (layer,) = fit.state.params.values()
+  errors = []
+  for image, label, target in zip(images, labels, targets, strict=True):
+    weights, bias = (
+      array[..., label] - array[..., target] for array in (layer["kernel"], layer["bias"])
+    )
+    known = nearest_on_the_other_side(image.ravel(), weights, bias).reshape(image.shape)
+    two = lambda x, a=label, b=target: logits_of(fit)(x)[:, jnp.stack([a, b])]
+    found = nearest_taken_for(two, image[None], jnp.ones(1, int), box=None, halvings=14)[0]
+    errors.append(np.linalg.norm(found - known) / np.linalg.norm(known - image))
+  return Claim(
+    "V08",
+    f"{LINEAR}, two digits, no box: change against the closed form, largest difference",
+    "-(w x + b) w / |w|^2, to 1 %",
+    float(np.max(errors)),
+    at_most(0.01),
+    "%",
+  )
 
 
 def transfer(found: Found) -> list[Claim]:

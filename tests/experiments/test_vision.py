@@ -50,6 +50,18 @@ def test_the_classifier_of_the_code_leaves_the_code_alone():
   assert jnp.abs(jax.grad(lambda x: logits(x)[:, 0].sum())(IMAGES)).max() > 0  # to be attacked by
 
 
+def test_the_search_finds_what_a_linear_network_has_in_closed_form(monkeypatch):
+  config = a_config(experiment.LINEAR)
+  state = jax.jit(experiment.learner.init)(config, jax.random.key(0))
+  fit = experiment.Fit("x", config, state, [], lambda: None)
+  labels = experiment.logits_of(fit)(IMAGES[:2]).argmax(-1)
+  compared = lambda: experiment.closed_form(fit, IMAGES[:2], labels, (labels + 3) % 10)
+  assert compared().verdict == "pass"
+  beside = lambda image, weights, bias: 1.02 * (image - weights * (weights @ image + bias))
+  monkeypatch.setattr(experiment, "nearest_on_the_other_side", beside)
+  assert compared().verdict == "fail"
+
+
 def test_halves_share_no_image():
   first, second = (
     experiment.training(a_config(name)).data for name in (experiment.FIRST, experiment.SECOND)

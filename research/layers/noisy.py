@@ -37,8 +37,10 @@ class NoisyDense(linen.Module):
     if self.has_rng("noise"):
       drawn = jax.random.normal(self.make_rng("noise"), (inputs + self.features,))
       f = jnp.sign(drawn) * jnp.sqrt(jnp.abs(drawn))
-      into, out = f[:inputs], f[inputs:]
+      into, out = f[None, :inputs], f[None, inputs:]
+      if len(x) == 1:  # as mapped over keys: a noisy kernel for each draw would cost more
+        return x @ kernel + bias[None] + (x * into @ kernel_noise + bias_noise[None]) * out
       # Weights first, so that there is one product with the batch and not two.
-      kernel = kernel + kernel_noise * into[:, None] * out[None]
-      bias = bias + bias_noise * out
+      kernel = kernel + kernel_noise * into.T * out
+      bias = bias + bias_noise * out[0]
     return x @ kernel + bias[None]

@@ -195,9 +195,7 @@ def _act(
   ) -> tuple[tuple[Episode, Array], tuple[replay.Rows, Outcome]]:
     episodes, seen = carry
     noise_key, explore_key, world_key = jax.random.split(key, 3)
-    action = epsilon_greedy(
-      action_values(parts, config, state.params, seen, noise_key), epsilon, explore_key
-    )
+    action = epsilon_greedy(_values(parts, config, state, seen, noise_key), epsilon, explore_key)
     keys = jax.random.split(world_key, agent.environments)
     step = functools.partial(advance, environment)
     following, outcome = jax.vmap(step)(keys, episodes, action)
@@ -217,6 +215,16 @@ def _act(
   carry = (state.episodes, state.seen)
   (episodes, seen), (rows, outcomes) = jax.lax.scan(moment, carry, keys)
   return episodes, seen, rows, outcomes
+
+
+def _values(
+  parts: Parts, config: Config, state: AgentState, seen: Array, key: Key[Array, ""]
+) -> Float[Array, "env action"]:
+  """What the agent acts by; noise is each environment's own, or all would explore alike."""
+  if not parts.agent(config).noisy:
+    return action_values(parts, config, state.params, seen)
+  one = lambda seen, key: action_values(parts, config, state.params, seen[None], key)[0]
+  return jax.vmap(one)(seen, jax.random.split(key, len(seen)))
 
 
 def _sample(

@@ -32,3 +32,10 @@ def test_the_noise_has_the_deviation_that_its_weights_say():
   # f(e)^2 = |e|, whose mean is sqrt(2 / pi): the product of two has the variance 2 / pi.
   np.testing.assert_allclose(np.std(drawn), 3 * np.sqrt(2 / np.pi), rtol=0.05)
   np.testing.assert_allclose(np.mean(drawn), 0, atol=0.1)
+
+
+def test_one_example_meets_the_same_noise_as_a_batch():
+  layer, x = NoisyDense(3), jax.random.normal(jax.random.key(0), (2, 5))
+  params = layer.init(jax.random.key(1), x)
+  noisy = lambda x: layer.apply(params, x, rngs={"noise": jax.random.key(2)})
+  np.testing.assert_allclose(noisy(x), jnp.concatenate([noisy(x[:1]), noisy(x[1:])]), rtol=1e-5)

@@ -55,6 +55,14 @@ def test_noise_moves_the_values_that_the_agent_acts_by():
   np.testing.assert_array_equal(value(), value())
 
 
+def test_each_environment_explores_by_noise_of_its_own():
+  settings = replace(Config(), {"agent.noisy": True})
+  state = begin(ON_CART_POLE, settings)
+  same = jnp.ones_like(state.seen)
+  values = dqn._values(ON_CART_POLE, settings, state, same, jax.random.key(0))
+  assert len(np.unique(values, axis=0)) == len(values) == 3
+
+
 def sevens(longest):
   """Every step brings 7; an episode is cut off after `longest`."""
 

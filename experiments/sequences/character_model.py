@@ -138,23 +138,25 @@ def run(config: Config, lab: Lab) -> Report:
   }
   bits = fit.last("test/loss") / math.log(2)
   best = max(ORDERS)
-  size = f"{len(test):,} held-out characters"
   return Report(
     [
       Claim(
         "S01",
-        f"perplexity of {size}: {config.cell} of {config.hidden} units (the bar is a smoothed "
-        f"{best}-gram's)",
+        f"perplexity of held-out characters: {config.cell} of {config.hidden} units (the bar is a "
+        f"smoothed {best}-gram's)",
         f"below the {best}-gram's (proposed)",
         2**bits,
         at_most(round(2 ** counted[best], 3)),
       ),
-      Claim(
-        "S01",
-        f"bits per character of the same (the bar is lzma's; gzip needs {pressed['gzip']:.2f})",
-        "below a file compressor's (proposed)",
-        bits,
-        at_most(round(pressed["lzma"], 3)),
+      *(
+        Claim(
+          "S01",
+          f"bits per character of the same (the bar is {name}'s)",
+          "below a file compressor's (proposed)",
+          bits,
+          at_most(round(needed, 3)),
+        )
+        for name, needed in pressed.items()
       ),
     ],
     [

@@ -149,7 +149,7 @@ def run(config: Config, lab: Lab) -> Report:
   }
   claim = lambda id, name, source, bar: Claim(
     id,
-    f"{name}: dates right as a whole, of {unseen.sum():,} never seen, decoded greedily",
+    f"{name}: dates right as a whole, of those never seen, decoded greedily",
     source,
     float(np.mean(right[name][unseen])),
     bar,

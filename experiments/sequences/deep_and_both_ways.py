@@ -135,7 +135,7 @@ def run(config: Config, lab: Lab) -> Report:
     [
       Claim(
         "S05",
-        f"perplexity of two layers over one's, which is {alone:.3f}",
+        "perplexity of two layers over one's",
         "at most 1 (d2l: 1.0 after 1.1)",
         everywhere["two layers"] / alone,
         at_most(1.0),
@@ -149,7 +149,7 @@ def run(config: Config, lab: Lab) -> Report:
       ),
       Claim(
         "S06",
-        f"the same at the last place, over one layer's {at_the_end['one layer']:.3f} there",
+        "perplexity at the last place, both ways over one layer's",
         "no better than forwards (proposed)",
         at_the_end["both ways"] / at_the_end["one layer"],
         at_least(1.0),

@@ -1,18 +1,18 @@
 """`RESULTS.md`: one row per verified claim, over seeds, renewed experiment by experiment."""
 
+import dataclasses
 import math
 import os
 import re
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
 from research.lab.files import write_atomically
-from research.report import PERCENT, Verdict, parse_bar, shown_number
+from research.report import PERCENT, Verdict, parse_bar, shown_number, stored_bar
 
 # The order in which the inventory lists its families.
 FAMILIES = "PLBOIRCADSNVUQY"
@@ -21,7 +21,7 @@ _HEAD = ("id", "what", "source", "ours", "bar", "verdict", "experiment")
 _RUN_HEAD = ("experiment", "command", "seeds", "date")
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Verified:
   """A claim measured once per seed: the fields of `claims.json`, with `values` in place of `ours`.
 
@@ -69,6 +69,8 @@ def over_seeds(
 ) -> list[Verified]:
   """Joins the `claims.json` of several seeds of one experiment, claim by claim.
 
+  A bar may be a baseline that every run measures for itself: it too is then the mean over seeds.
+
   Raises ValueError where the seeds do not make the same claims.
   """
   first, *others = [[_statement(claim) for claim in claims] for claims in claims_of_seeds]
@@ -86,7 +88,7 @@ def over_seeds(
         math.nan if claims[index]["ours"] is None else float(claims[index]["ours"])
         for claims in claims_of_seeds
       ),
-      bar=statement[3],
+      bar=_mean_bar([claims[index]["bar"] for claims in claims_of_seeds]),
       experiment=experiment,
       command=command,
       date=date,
@@ -124,7 +126,18 @@ def read(path: str | os.PathLike) -> list[dict[str, str]]:
 
 
 def _statement(claim: Mapping[str, Any]) -> tuple[str, str, str, str]:
-  return claim["id"], claim["what"], claim["source"], claim["bar"]
+  bar, unit = parse_bar(claim["bar"])
+  kind = dataclasses.replace(bar, target=0.0).text(unit)
+  return claim["id"], claim["what"], claim["source"], kind
+
+
+def _mean_bar(texts: Sequence[str]) -> str:
+  """The bar with the mean of the targets, to as many decimals as the one with most has."""
+  bars, units = zip(*map(parse_bar, texts), strict=True)
+  targets = [Decimal(repr(bar.target)) for bar in bars]
+  finest = min(targets, key=lambda target: target.as_tuple().exponent)
+  mean = (sum(targets, Decimal(0)) / len(targets)).quantize(finest)
+  return stored_bar(dataclasses.replace(bars[0], target=float(mean)), units[0])
 
 
 Cells = tuple[str, ...]
@@ -211,7 +224,8 @@ _PREAMBLE = """# Results
 Every number here was measured by `launch.py --verify`, which also wrote this file. Each experiment
 was run once per seed with its documented command; *ours* is the mean over seeds, with the sample
 standard deviation where there are several, and the *verdict* is the bar applied to that mean.
-*Source* is the number as published. To renew the rows of one experiment, run its command below.
+*Source* is the number as published. A bar that is a baseline of the same runs is its mean over
+seeds. To renew the rows of one experiment, run its command below.
 The figures, by family: [docs/gallery](docs/gallery).
 
 """

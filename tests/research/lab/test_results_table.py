@@ -6,7 +6,7 @@ import pytest
 
 from research.errors import UserError
 from research.lab.results_table import FAMILIES, Verified, merge, over_seeds, read
-from research.report import Claim, at_least, claims_json
+from research.report import Claim, at_least, at_most, claims_json
 
 NASTY = r"a|b \| `c` *d* _e_ <f> [g](h) $i$ # & ~j~ \\"
 
@@ -133,6 +133,19 @@ def test_seeds_are_joined_claim_by_claim():
   assert (second.what, second.values, second.verdict) == ("epochs", (1.0, 3.0), "pass")
   with pytest.raises(ValueError, match="same claims"):
     over_seeds([claims[0], claims[1][:1]], experiment="x", command="y", date="z")
+
+
+def test_a_bar_that_the_runs_measure_themselves_is_a_mean_too():
+  claims = [
+    claims_json([Claim("S11", "BLEU", "none", ours, at_least(words), "%")])
+    for ours, words in ((0.4, 0.174), (0.1, 0.1784))
+  ]
+  (row,) = over_seeds(claims, experiment="x", command="y", date="z")
+  assert row.bar == "≥ 0.1762 (≥ 17.62 %)"
+  assert row.verdict == "pass"  # the mean on the mean, as everywhere
+  other = claims_json([Claim("S11", "BLEU", "none", 0.4, at_most(0.174), "%")])
+  with pytest.raises(ValueError, match="same claims"):
+    over_seeds([claims[0], other], experiment="x", command="y", date="z")
 
 
 def test_what_cannot_be_judged_is_refused():

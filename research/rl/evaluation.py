@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch
 from research.layers.batch_axis import batch_sum
@@ -13,6 +13,7 @@ from research.learner import Config
 from research.metrics import Mean
 from research.rl import replay
 from research.rl.agent import Parts, action_values, epsilon_greedy
+from research.rl.environment import State, Transition
 
 EVALUATION_SEED = 2015  # of the evaluation episodes, whatever the run's own seed
 
@@ -27,38 +28,65 @@ def evaluate(parts: Parts, config: Config, params: Any, batch: Batch) -> dict[st
 
   Each has a key made of its number alone; an episode of weight 0 counts nothing.
   """
-  agent, environment = parts.agent(config), parts.environment(config)
+  environment = parts.environment(config)
   number = batch["episode"]
   weight = batch.get("weight", jnp.ones(number.shape))
-  fold = jax.vmap(jax.random.fold_in, in_axes=(0, None))
-  keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(EVALUATION_SEED), number)
-  world, frame = jax.vmap(environment.reset)(fold(keys, 0))
-  black = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * agent.stack), frame.dtype)
-  seen = jax.vmap(replay.push)(black, frame, jnp.ones(number.shape, bool))
+  world, seen = start(parts, config, number)
 
   def moment(carry: tuple) -> tuple:
     time, world, seen, is_on, rewards, length = carry
-    now = fold(keys, time)
-    drawn = jax.vmap(jax.random.split)(now)
-    values = action_values(parts, config, params, seen)
-    epsilon = 0.0 if agent.noisy else agent.evaluation_epsilon
-    one = lambda values, key: epsilon_greedy(values[None], epsilon, key)[0]
-    action = jax.vmap(one)(values, drawn[:, 0])
-    taken = jax.vmap(environment.step)(drawn[:, 1], world, action)
+    _, taken, seen = move(parts, config, params, number, time, world, seen)
     rewards = rewards + jnp.where(is_on, taken.reward, 0)
     length = length + is_on
-    seen = jax.vmap(replay.push)(seen, taken.observation, jnp.zeros(number.shape, bool))
     return time + 1, taken.state, seen, is_on & ~taken.is_last, rewards, length
 
   def goes_on(carry: tuple) -> Array:
     return jnp.any(carry[3]) & (carry[0] <= environment.longest)
 
   nothing = jnp.zeros(number.shape)
-  start = (jnp.int32(1), world, seen, weight > 0, nothing, nothing)
-  *_, rewards, length = jax.lax.while_loop(goes_on, moment, start)
+  first = (jnp.int32(1), world, seen, weight > 0, nothing, nothing)
+  *_, rewards, length = jax.lax.while_loop(goes_on, moment, first)
   return batch_sum(
     {
       "return": Mean((weight * rewards).sum(), weight.sum()),
       "length": Mean((weight * length).sum(), weight.sum()),
     }
   )
+
+
+def start(parts: Parts, config: Config, number: Int[Array, " episode"]) -> tuple[State, Array]:
+  """How the episodes of these numbers begin: their worlds, and what is seen of them."""
+  world, frame = jax.vmap(parts.environment(config).reset)(_keys(number, 0))
+  stack = parts.agent(config).stack
+  black = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * stack), frame.dtype)
+  return world, jax.vmap(replay.push)(black, frame, jnp.ones(number.shape, bool))
+
+
+def move(
+  parts: Parts,
+  config: Config,
+  params: Any,
+  number: Int[Array, " episode"],
+  time: int | Int[Array, ""],
+  world: State,
+  seen: Array,
+) -> tuple[Float[Array, "episode action"], Transition, Array]:
+  """Step `time`, from 1, of each: the values that it was chosen by, what it brought, what is seen.
+
+  A few actions are random (`evaluation_epsilon`), but none where the weights are noisy.
+  """
+  agent, environment = parts.agent(config), parts.environment(config)
+  drawn = jax.vmap(jax.random.split)(_keys(number, time))
+  values = action_values(parts, config, params, seen)
+  epsilon = 0.0 if agent.noisy else agent.evaluation_epsilon
+  one = lambda values, key: epsilon_greedy(values[None], epsilon, key)[0]
+  action = jax.vmap(one)(values, drawn[:, 0])
+  taken = jax.vmap(environment.step)(drawn[:, 1], world, action)
+  seen = jax.vmap(replay.push)(seen, taken.observation, jnp.zeros(number.shape, bool))
+  return values, taken, seen
+
+
+def _keys(number: Int[Array, " episode"], time: int | Int[Array, ""]) -> Key[Array, " episode"]:
+  fold = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+  keys = fold(jax.random.key(EVALUATION_SEED), number)
+  return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, time)

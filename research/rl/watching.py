@@ -1,20 +1,26 @@
 """One episode of a finished agent, to look at."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from research.learner import Config
-from research.rl import replay
-from research.rl.agent import Parts, action_values
+from research.rl import evaluation
+from research.rl.agent import Parts
 from research.rl.dqn import AgentState
-from research.rl.evaluation import EVALUATION_SEED
 
 
 class Played(NamedTuple):
-  """An episode: pictures [time, height, width, 3], action values [time, action], rewards [time]."""
+  """An episode of some steps.
+
+  Attributes:
+    pictures: before each step and after the last, [steps + 1, height, width, 3].
+    values: of the actions there, [steps + 1, action]; the last row is the one before again.
+    rewards: [steps].
+  """
 
   pictures: np.ndarray
   values: np.ndarray
@@ -22,30 +28,26 @@ class Played(NamedTuple):
 
 
 def play(parts: Parts, config: Config, state: AgentState, *, most: int, episode: int = 0) -> Played:
-  """One evaluation episode, greedily, up to `most` steps."""
-  environment, agent = parts.environment(config), parts.agent(config)
-  key = jax.random.fold_in(jax.random.key(EVALUATION_SEED), episode)
+  """The evaluation episode of that number, up to `most` steps."""
+  number = jnp.array([episode])
+  world, seen = _start(parts, config, number)
+  pictures, values, rewards = [_draw(parts, config, world)], [], []
+  is_over = False
+  while not is_over and len(rewards) < most:
+    time = jnp.int32(len(rewards) + 1)
+    value, taken, seen = _move(parts, config, state.params, number, time, world, seen)
+    world, is_over = taken.state, bool(taken.is_last[0])
+    pictures.append(_draw(parts, config, world))
+    values.append(value[0])
+    rewards.append(float(taken.reward[0]))
+  return Played(np.stack(pictures), np.stack([*values, values[-1]]), np.asarray(rewards))
 
-  @jax.jit
-  def start() -> tuple:
-    world, frame = environment.reset(key)
-    black = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * agent.stack), frame.dtype)
-    return world, replay.push(black, frame, jnp.bool_(True))
 
-  @jax.jit
-  def step(params: object, world: object, seen: jax.Array, time: jax.Array) -> tuple:
-    values = action_values(parts, config, params, seen[None])[0]
-    taken = environment.step(jax.random.fold_in(key, time), world, jnp.argmax(values))
-    seen = replay.push(seen, taken.observation, jnp.bool_(False))
-    return values, environment.draw(world), taken.reward, taken.is_last, taken.state, seen
+# Compiled once for all episodes of an agent.
+_start = functools.partial(jax.jit, static_argnums=0)(evaluation.start)
+_move = functools.partial(jax.jit, static_argnums=0)(evaluation.move)
 
-  world, seen = start()
-  pictures, values, rewards = [], [], []
-  for time in range(1, most + 1):
-    value, picture, reward, is_last, world, seen = step(state.params, world, seen, jnp.int32(time))
-    pictures.append(np.asarray(picture))
-    values.append(np.asarray(value))
-    rewards.append(float(reward))
-    if is_last:
-      break
-  return Played(np.stack(pictures), np.stack(values), np.asarray(rewards))
+
+@functools.partial(jax.jit, static_argnums=0)
+def _draw(parts: Parts, config: Config, world: Any) -> jax.Array:
+  return jax.vmap(parts.environment(config).draw)(world)[0]

@@ -33,7 +33,7 @@ from research.rl.watching import play
 
 @config
 class Config:
-  """Settings for half a minute of two CPU cores."""
+  """Settings for two minutes of two CPU cores, all agents together."""
 
   agent: Agent = part(
     Agent(

@@ -3,8 +3,10 @@
 Young and Tian 2019, "MinAtar: An Atari-inspired testbed", whose DQN after 5 million frames scores
 about 10 on Breakout, 17 on Asterix, 50 on Freeway, 20 on Seaquest, 44 on Space Invaders (read off
 its figure). The rules are the paper's: sticky actions with probability 0.1, all six actions, no
-limit of steps. The network is the paper's; the agent acts in several games at once, learns from
-five-step returns with double Q-learning and Adam, so that a minute is enough to see it learn.
+limit of steps in training (an evaluation stops at 10,000). The paper averages the returns of
+training, one random action in ten included; here they are separate episodes of the greedy policy.
+The network is the paper's; the agent acts in several games at once, learns from five-step returns
+with double Q-learning and Adam, so that a minute is enough to see it learn.
 
     pip install -r requirements-rl.txt
     python launch.py --experiment=dqn_minatar
@@ -42,7 +44,7 @@ PAPER = {
 
 @config
 class Config:
-  """Settings for a minute of two CPU cores."""
+  """Settings for a minute of one CPU core."""
 
   game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
   agent: Agent = part(
@@ -96,7 +98,7 @@ def training(config: Config) -> Training:
 
 
 def report(config: Config, fit: Fit) -> Report:
-  """The last evaluation, beside the paper's DQN after ten times as many frames or more."""
+  """The last evaluation, beside the paper's DQN after 5 million frames."""
   played = play(PARTS, config, fit.state, most=300)
   chosen = np.linspace(0, len(played.pictures) - 1, 4).astype(int)
   paper = PAPER[config.game]
@@ -105,7 +107,7 @@ def report(config: Config, fit: Fit) -> Report:
       Claim(
         "Q02",
         f"MinAtar {config.game}, return after {config.frames:,} frames (sticky 0.1, six actions)",
-        f"{paper:g} after 5,000,000 (Young and Tian, read off)",
+        f"{paper:g} after 5,000,000, in training at epsilon 0.1 (Young and Tian, read off)",
         fit.last("test/return"),
         at_least(paper),
       ),

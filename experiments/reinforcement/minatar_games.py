@@ -2,9 +2,10 @@
 
 Young and Tian 2019, "MinAtar: An Atari-inspired testbed", figure 2: the returns of DQN, one curve
 per game, read off at 5 million frames. The rules are the paper's: sticky actions with probability
-0.1, all six actions, no limit of steps. The paper averages the returns of training, one random
-action in ten included; here they are separate episodes of the greedy policy. The network is the
-paper's; the agent is that of `dqn_minatar` with three-step returns. One setting plays every game.
+0.1, all six actions, no limit of steps in training (an evaluation stops at 10,000). The paper
+averages the returns of training, one random action in ten included; here they are separate episodes
+of the greedy policy. The network is the paper's; the agent is that of `dqn_minatar` with three-step
+returns. One setting plays every game.
 
     pip install -r requirements-rl.txt
     python launch.py --experiment=minatar_games
@@ -106,7 +107,7 @@ def run(config: Config, lab: Lab) -> Report:
       Claim(
         "Q02",
         f"MinAtar {game}, return after {config.frames:,} frames (sticky 0.1, six actions)",
-        f"{PAPER[game]:g} (Young and Tian, read off)",
+        f"{PAPER[game]:g} in training at epsilon 0.1 (Young and Tian, read off)",
         fit.last("test/return"),
         at_least(PAPER[game]),
       )

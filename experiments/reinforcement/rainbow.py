@@ -164,7 +164,8 @@ def run(config: Config, lab: Lab) -> Report:
     [
       Claim(
         "Q02",
-        f'{game}, mean return over {config.frames:,} frames, "{having}" less "{lacking}", {agents}',
+        f'{game} (sticky 0.1, six actions), mean return over {config.frames:,} frames, "{having}" '
+        f'less "{lacking}", {agents}',
         source_of(config, name),
         gains[name].mean(),
         at_least(0),

@@ -31,7 +31,8 @@ def play(parts: Parts, config: Config, state: AgentState, *, most: int, episode:
   """The evaluation episode of that number, up to `most` steps."""
   number = jnp.array([episode])
   world, seen = _start(parts, config, number)
-  pictures, values, rewards = [_draw(parts, config, world)], [], []
+  pictures, values = [_draw(parts, config, world)], []
+  rewards: list[float] = []
   is_over = False
   while not is_over and len(rewards) < most:
     time = jnp.int32(len(rewards) + 1)

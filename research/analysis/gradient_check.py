@@ -73,13 +73,13 @@ def check(
     UserError: for a learner that cannot be checked this way.
   """
   settings = plain_gradient_descent(config)
+  if not hasattr(state, "params"):
+    raise UserError("the gradient check needs a state with a field `params`")
+  if hasattr(state, "opt_state"):
+    fresh = jax.jit(learner.init)(settings, jax.random.key(seed))
+    state = state._replace(opt_state=fresh.opt_state)
   with jax.enable_x64(True):
     start, settings, batch = (in_float64(tree) for tree in (state, settings, batch))
-    if not hasattr(start, "params"):
-      raise UserError("the gradient check needs a state with a field `params`")
-    if hasattr(start, "opt_state"):
-      fresh = jax.jit(learner.init)(settings, jax.random.key(seed))
-      start = start._replace(opt_state=in_float64(fresh.opt_state))
 
     def step(params: Params) -> tuple[Any, dict[str, Array]]:
       return learner.step(settings, start._replace(params=params), batch)
@@ -178,6 +178,7 @@ def plain_gradient_descent(config: Any) -> Any:
     "optimizer.schedule": "constant",
     "optimizer.weight_decay": 0.0,
     "learning_rate": 1.0,
+    "clip": 1e9,  # a gradient that was cut is not the loss's
   }
   changes = {name: value for name, value in plain.items() if name in flatten(config)}
   if not {"learning_rate", "optimizer.learning_rate"} & set(changes):

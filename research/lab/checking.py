@@ -25,6 +25,9 @@ class _Probe(Lab):
   def __init__(self, seed: int):
     self.seed = seed
 
+  def keep(self, name: str, content: str) -> None:
+    """Nothing is learnt, so nothing is kept."""
+
   def fit(self, name: str, config: Any, training: Training) -> NoReturn:
     raise _FoundFirstFit(config, training)
 

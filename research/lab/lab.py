@@ -16,6 +16,7 @@ from research.config import flatten
 from research.errors import InterruptedRun, UserError
 from research.lab import checkpoint
 from research.lab.checkpoint import Checkpoints, Snapshot
+from research.lab.files import write_atomically
 from research.lab.fit import (
   ALONE,
   Fit,
@@ -75,6 +76,20 @@ class Lab:
   def key(self, name: str) -> jax.Array:
     """A key of its own for every name, from the run's seed."""
     return named_key(self.seed, name)
+
+  def keep(self, name: str, content: str) -> None:
+    """Writes a file that tells what the fits learn from, such as a vocabulary; once.
+
+    Raises UserError where the file is there and tells something else.
+    """
+    path = self.folder / name
+    if not path.exists():
+      write_atomically(path, content)
+    elif path.read_text("utf-8") != content:
+      raise UserError(
+        f"{path} does not fit what is to be learnt: the data changed since the run began; "
+        "bring back the old data, or give --fresh to start over"
+      )
 
   def fit(self, name: str, config: Any, training: Training) -> Fit:
     """Trains once; asked again, also by a later process, it returns what was stored or continues.

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from research.errors import InterruptedRun
+from research.errors import InterruptedRun, UserError
 from research.lab import checkpoint, html_report, running
 from research.lab.checkpoint import Checkpoints
 from research.lab.fit import Options
@@ -51,6 +51,15 @@ def fitted(folder, *, config=None, changes=None, name="train", interruption=None
 
 def bits(fit):
   return {name: array.tobytes() for name, array in checkpoint.to_host(fit.state).items()}
+
+
+def test_what_is_kept_may_not_change(tmp_path):
+  lab = Lab(tmp_path, seed=0, options=Options())
+  for _ in range(2):
+    lab.keep("characters.json", '["é"]')
+  with pytest.raises(UserError, match=r"characters.json does not fit .* --fresh"):
+    lab.keep("characters.json", '["e"]')
+  assert (tmp_path / "characters.json").read_text("utf-8") == '["é"]'
 
 
 @pytest.fixture(scope="module")

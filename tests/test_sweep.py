@@ -114,7 +114,7 @@ def test_bad_input_is_refused_in_one_line(capfd, tmp_path, arguments, complaint)
 
 def test_an_experiment_of_several_fits_is_refused(capfd):
   code, _, err = launched(capfd, RATES, experiment="several")
-  assert code == 2 and "makes several fits" in err
+  assert code == 2 and "has no single fit" in err
 
 
 SEARCH = (

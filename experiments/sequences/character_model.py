@@ -18,10 +18,13 @@ Expected (seed 0): perplexity 3.33 beside the five-gram's 3.50; 1.73 bits per ch
 so half the updates in as many passes, end at 3.52. Ten minutes on two CPU cores that others use.
 """
 
+import functools
 import gzip
 import lzma
 import math
 from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +41,6 @@ from research.errors import UserError
 from research.figures.curves import draw_curve, series
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.figures.texts import text_columns
-from research.lab.files import write_atomically
 from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.models import ngrams
@@ -128,7 +130,8 @@ def run(config: Config, lab: Lab) -> Report:
   """The fit; what counting and compressing make of the same text; what the net writes."""
   train, test = text_of(config, lab.seed)
   characters = characters_of(config, train)
-  write_atomically(lab.folder / "characters.json", characters.to_json())
+  lab.keep("characters.json", characters.to_json())
+  lab.keep("text.sha256", sha256((train + test).encode()).hexdigest() + "\n")
   fit = lab.fit("text", config, training(config, lab.seed))
   known, unseen = characters.encode(train), characters.encode(test)
   counted = {order: counted_bits(known, unseen, len(characters), order) for order in ORDERS}
@@ -198,20 +201,23 @@ def written(
   config: Config, fit: Fit, characters: Vocabulary, lab: Lab, temperature: float
 ) -> list[str]:
   """Ten lines of the net's own, of up to 100 characters."""
-  model, params, lines = network(config), {"params": fit.state.params}, 10
+  model, lines = network(config), 10
   (newline,) = characters.encode("\n")
 
-  def following(carries: tuple, token: jax.Array) -> tuple[jax.Array, tuple]:
-    logits, carries = model.apply(params, token[:, None], carries)
+  def following(params: Any, carries: tuple, token: jax.Array) -> tuple[jax.Array, tuple]:
+    logits, carries = model.apply({"params": params}, token[:, None], carries)
     number = jnp.arange(config.vocabulary)
     is_character = (number >= len(MARKS)) & (number < len(characters))
     return jnp.where(is_character[None], logits[:, 0], -jnp.inf), carries
 
   carries = jax.tree.map(lambda leaf: jnp.zeros((lines, leaf.shape[1])), fit.state.carries)
-  draw = jax.jit(
-    lambda key: sample(following, carries, lines, Marks(newline, newline), 100, key, temperature)
-  )
-  rows = draw(lab.key("written"))
+
+  @jax.jit
+  def draw(params: Any, key: jax.Array) -> jax.Array:
+    writer, marks = functools.partial(following, params), Marks(newline, newline)
+    return sample(writer, carries, lines, marks, 100, key, temperature)
+
+  rows = draw(fit.state.params, lab.key("written"))
   return ["".join(characters.decode(row)).rstrip("\n") for row in np.asarray(rows)]
 
 

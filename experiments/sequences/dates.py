@@ -15,6 +15,7 @@ that others use too.
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -30,7 +31,6 @@ from research.data.spec import Arrays
 from research.data.vocabulary import BEGIN, END, padded
 from research.figures.attention import Map, attention_maps
 from research.figures.curves import compare_curves
-from research.lab.files import write_atomically
 from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
@@ -135,7 +135,7 @@ def training(config: Config, seed: int = 0) -> Training:
 
 def run(config: Config, lab: Lab) -> Report:
   """Each net on the same dates; then what it writes, and where it looks."""
-  write_atomically(lab.folder / "characters.json", tasks.DATE_CHARACTERS.to_json())
+  lab.keep("characters.json", tasks.DATE_CHARACTERS.to_json())
   fits: dict[str, Fit] = {}
   for name in NETS:
     one = replace(config, {"net": name})
@@ -184,15 +184,15 @@ def run(config: Config, lab: Lab) -> Report:
 
 def written(model: nn.Module, fit: Fit, sources: np.ndarray) -> np.ndarray:
   """What the net writes for each source, as texts."""
-  params = {"params": fit.state.params}
-  next_token = lambda memory, token: model.apply(params, memory, token, method="next")
 
   @jax.jit
-  def decode(source: jax.Array) -> jax.Array:
+  def decode(params: Any, source: jax.Array) -> jax.Array:
+    next_token = lambda memory, token: model.apply(params, memory, token, method="next")
     memory = model.apply(params, source, TARGET_LENGTH, method="start")
     return greedy(next_token, memory, len(source), Marks(BEGIN, END), TARGET_LENGTH)
 
-  return np.array(["".join(tasks.DATE_CHARACTERS.decode(row)) for row in decode(sources)])
+  rows = np.asarray(decode({"params": fit.state.params}, sources))
+  return np.array(["".join(tasks.DATE_CHARACTERS.decode(row)) for row in rows])
 
 
 EXAMPLES = ("Friday, 9 July 2004", "the 31st of October 1999", "12/03/1957", "Feb 1 2080")
@@ -204,9 +204,8 @@ def drawn(model: nn.Module, fit: Fit) -> Figure:
   texts = written(model, fit, source)
   rows = [tasks.DATE_CHARACTERS.encode(text) for text in texts]
   target = padded(rows, TARGET_LENGTH - 1, begin=True)
-  params = {"params": fit.state.params}
-  inputs = (jnp.asarray(source), jnp.asarray(target))
-  _, weights = model.apply(params, inputs, method="with_weights")
+  look = jax.jit(functools.partial(model.apply, method="with_weights"))
+  _, weights = look({"params": fit.state.params}, (source, target))
   return attention_maps(
     {
       f"{text} → {answer}": Map(

@@ -24,22 +24,26 @@ from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
 from research.batch import Batch
-from research.config import config, part, static, traced
+from research.config import config, part, replace, static, traced
 from research.data import sampling, tasks
 from research.figures.style import label_axes, legend_below, new_figure, stroke
 from research.lab.fit import Training
 from research.lab.lab import Lab
-from research.layers.recurrent import CELLS, Recurrent
-from research.learner import Learner, supervised
+from research.layers.recurrent import Recurrent
+from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
 
+NAMES = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
+
 
 @config
 class Config:
-  """The task and the nets."""
+  """The task and one of the nets."""
 
+  cell: str = static("lstm", "set by the run, one after the other", choices=tuple(NAMES))
+  lag: int = static(100, "set by the run; distractors", at_least=1)
   lags: tuple[int, ...] = static((5, 10, 20, 50, 100), "distractors, a fit for each", at_least=1)
   symbols: int = static(8, "symbols to remember", at_least=2)
   hidden: int = static(32, "units", at_least=1)
@@ -74,44 +78,39 @@ def tokens_of(batch: Batch) -> Array:
   return batch["tokens"]
 
 
-def learner(cell: str, lag: int) -> Learner:
-  """A net of this cell for sequences of this lag."""
-  return supervised(
-    lambda config: Classifier(cell, config.symbols, config.hidden, config.keep_bias),
-    softmax_cross_entropy,
-    lambda config: jax.ShapeDtypeStruct((lag + 2,), jnp.int32),
-    lambda config: optax.chain(
-      optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
-    ),
-    inputs=tokens_of,
+learner = supervised(
+  lambda config: Classifier(config.cell, config.symbols, config.hidden, config.keep_bias),
+  softmax_cross_entropy,
+  lambda config: jax.ShapeDtypeStruct((config.lag + 2,), jnp.int32),
+  lambda config: optax.chain(
+    optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+  ),
+  inputs=tokens_of,
+)
+
+
+def training(config: Config, seed: int = 0) -> Training:
+  """The config's cell at the config's lag."""
+  data = functools.partial(tasks.long_lag, lag=config.lag, symbols=config.symbols)
+  return Training(
+    learner,
+    data(config.examples, seed),
+    sampling.by_epoch(config.batch_size),
+    steps=config.steps,
+    evaluate={"test": data(1000, seed + 1_000_000)},
+    evaluate_every=config.steps,
+    log_every=max(1, config.steps // 10),
   )
-
-
-NAMES = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 
 
 def run(config: Config, lab: Lab) -> Report:
   """Every cell at every lag."""
-  data = functools.partial(tasks.long_lag, symbols=config.symbols)
-  accuracy = {
-    cell: [
-      lab.fit(
-        f"{cell} lag {lag}",
-        config,
-        Training(
-          learner(cell, lag),
-          data(config.examples, lab.seed, lag),
-          sampling.by_epoch(config.batch_size),
-          steps=config.steps,
-          evaluate={"test": data(1000, lab.seed + 1_000_000, lag)},
-          evaluate_every=config.steps,
-          log_every=max(1, config.steps // 10),
-        ),
-      ).last("test/accuracy")
-      for lag in config.lags
-    ]
-    for cell in CELLS
-  }
+
+  def right(cell: str, lag: int) -> float:
+    one = replace(config, {"cell": cell, "lag": lag})
+    return lab.fit(f"{cell} lag {lag}", one, training(one, lab.seed)).last("test/accuracy")
+
+  accuracy = {cell: [right(cell, lag) for lag in config.lags] for cell in NAMES}
   at = lambda cell, lag: accuracy[cell][config.lags.index(lag)]
   longest, shortest = max(config.lags), min(config.lags)
   claim = lambda id, cell, lag, source, bar: Claim(

@@ -12,6 +12,7 @@ Expected: a perplexity of 1.005 (seed 0) after 4,000 updates, which are the sour
 """
 
 import math
+from hashlib import sha256
 
 import optax
 
@@ -21,7 +22,6 @@ from research.data import language, sampling, tasks
 from research.data.vocabulary import MARKS, Vocabulary, vocabulary
 from research.errors import UserError
 from research.figures.curves import learning_curves
-from research.lab.files import write_atomically
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.language_model import LanguageModel
@@ -63,26 +63,37 @@ def text_of(config: Config, seed: int) -> str:
   return language.text_of_file(config.text)[: config.characters]
 
 
+def characters_of(config: Config, text: str) -> Vocabulary:
+  """Of the text, the frequent first."""
+  return vocabulary(text, most=config.vocabulary - len(MARKS))
+
+
+def training(config: Config, seed: int = 0) -> Training:
+  """Strands of the text, pass after pass; UserError where it is too short for them."""
+  text = text_of(config, seed)
+  tokens = characters_of(config, text).encode(text)
+  try:
+    data = language.partition(tokens, config.batch_size, config.times)
+  except ValueError as error:
+    raise UserError(f"the text is too short: {error}; take a smaller --batch_size") from error
+  epoch = len(data["target"]) // config.batch_size
+  return Training(
+    learner,
+    data,
+    sampling.in_order(config.batch_size),
+    steps=config.steps,
+    evaluate={},
+    evaluate_every=epoch,
+    log_every=epoch,
+  )
+
+
 def run(config: Config, lab: Lab) -> Report:
   """The fit, and the perplexity of its last epoch."""
   text = text_of(config, lab.seed)
-  characters = vocabulary(text, most=config.vocabulary - len(MARKS))
-  write_atomically(lab.folder / "characters.json", characters.to_json())
-  data = partitioned(config, characters, text)
-  epoch = len(data["target"]) // config.batch_size
-  fit = lab.fit(
-    "text",
-    config,
-    Training(
-      learner,
-      data,
-      sampling.in_order(config.batch_size),
-      steps=config.steps,
-      evaluate={},
-      evaluate_every=epoch,
-      log_every=epoch,
-    ),
-  )
+  lab.keep("characters.json", characters_of(config, text).to_json())
+  lab.keep("text.sha256", sha256(text.encode()).hexdigest() + "\n")
+  fit = lab.fit("text", config, training(config, lab.seed))
   return Report(
     [
       Claim(
@@ -102,11 +113,3 @@ def run(config: Config, lab: Lab) -> Report:
       )
     ],
   )
-
-
-def partitioned(config: Config, characters: Vocabulary, text: str) -> dict:
-  """Strands of the text; UserError where it is too short for them."""
-  try:
-    return language.partition(characters.encode(text), config.batch_size, config.times)
-  except ValueError as error:
-    raise UserError(f"the text is too short: {error}; take a smaller --batch_size") from error

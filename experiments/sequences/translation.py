@@ -21,8 +21,10 @@ Expected: word by word 17.4 to 17.8 % BLEU, the source as it is 5.4 % (three see
 """
 
 import functools
+import json
 from collections.abc import Callable
-from typing import NamedTuple
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -44,7 +46,6 @@ from research.figures.attention import Map, attention_maps
 from research.figures.curves import compare_curves
 from research.figures.style import label_axes, new_figure, stroke
 from research.figures.texts import text_columns
-from research.lab.files import write_atomically
 from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
@@ -172,7 +173,8 @@ def run(config: Config, lab: Lab) -> Report:
   corpus = corpus_of(config, lab.seed)
   parts, test = corpus.parts, corpus.arrays["test"]
   for name, tokens in (("source", corpus.read), ("target", corpus.write)):
-    write_atomically(lab.folder / f"{name}_tokens.json", tokens.to_json())
+    lab.keep(f"{name}_tokens.json", tokens.to_json())
+  lab.keep("pairs.sha256", sha256(json.dumps(parts).encode()).hexdigest() + "\n")
   fits: dict[str, Fit] = {}
   for name in NETS:
     one = replace(config, {"net": name})
@@ -278,18 +280,17 @@ def written(
   model: nn.Module, fit: Fit, sources: np.ndarray, length: int, width: int, batch: int = 250
 ) -> np.ndarray:
   """The tokens that the net writes for each source; greedily where the beam's width is 1."""
-  params = {"params": fit.state.params}
-  next_token = lambda memory, token: model.apply(params, memory, token, method="next")
-  marks = Marks(BEGIN, END)
+  params, marks = {"params": fit.state.params}, Marks(BEGIN, END)
 
   @jax.jit
-  def decode(source: jax.Array) -> jax.Array:
+  def decode(params: Any, source: jax.Array) -> jax.Array:
+    next_token = lambda memory, token: model.apply(params, memory, token, method="next")
     memory = model.apply(params, source, length, method="start")
     if width == 1:
       return greedy(next_token, memory, len(source), marks, length)
     return beam(next_token, memory, len(source), marks, length, width).tokens[:, 0]
 
-  rows = [decode(sources[first : first + batch]) for first in range(0, len(sources), batch)]
+  rows = [decode(params, sources[first : first + batch]) for first in range(0, len(sources), batch)]
   return np.concatenate([np.asarray(part) for part in rows])
 
 
@@ -331,7 +332,8 @@ def drawn(config: Config, fit: Fit, corpus: Corpus) -> Figure:
   long = np.argsort(-np.count_nonzero(test["source"], axis=1), kind="stable")[:4]
   inputs = pair_inputs({name: jnp.asarray(array[long]) for name, array in test.items()})
   model = MODELS["GRU with attention"](config)
-  _, weights = model.apply({"params": fit.state.params}, inputs, method="with_weights")
+  look = jax.jit(functools.partial(model.apply, method="with_weights"))
+  _, weights = look({"params": fit.state.params}, inputs)
   maps = {}
   for number, row in enumerate(long):
     source = [" ".join(read.decode(np.array([token]))) for token in test["source"][row] if token]

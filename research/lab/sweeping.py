@@ -33,8 +33,8 @@ def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: in
   """
   if not hasattr(module, "training"):
     raise UserError(
-      f"{module.__name__.rpartition('.')[2]} makes several fits, and a sweep needs an experiment "
-      "of one; --list shows others"
+      f"{module.__name__.rpartition('.')[2]} has no single fit, a function `training`, that a "
+      "sweep could repeat; --list shows others"
     )
   space = spaces.parse(search["sweep"], config)
   if search["seeds"]:

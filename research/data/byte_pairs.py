@@ -16,7 +16,8 @@ from research.errors import UserError
 def learn(sentences: Iterable[Words], size: int) -> Tokeniser:
   """A tokeniser of at most `size` parts, the marks included, learnt from sentences.
 
-  Raises UserError where the package `tokenizers` is not installed.
+  Raises UserError where the package `tokenizers` is not installed, or where the letters alone are
+  more than `size`.
   """
   try:
     import tokenizers
@@ -37,6 +38,12 @@ def learn(sentences: Iterable[Words], size: int) -> Tokeniser:
     show_progress=False,
   )
   tokenizer.train_from_iterator((" ".join(words) for words in sentences), trainer)
+  count = tokenizer.get_vocab_size()
+  if count > size:
+    raise UserError(
+      f"--vocabulary={size} has no room for the letters and marks of these sentences, which are "
+      f"{count}; take at least as many"
+    )
 
   def encode(words: Words) -> np.ndarray:
     return np.array(tokenizer.encode(" ".join(words)).ids, np.int32)
@@ -47,4 +54,4 @@ def learn(sentences: Iterable[Words], size: int) -> Tokeniser:
       written = written[: written.index(END)]
     return tokenizer.decode(written).split()  # marks are special, so it leaves them out
 
-  return Tokeniser(tokenizer.get_vocab_size(), encode, decode, tokenizer.to_str)
+  return Tokeniser(count, encode, decode, tokenizer.to_str)

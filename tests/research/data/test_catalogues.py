@@ -199,6 +199,12 @@ def test_byte_pairs_say_what_they_read():
   assert json.loads(tokens.to_json())["model"]["type"] == "BPE"
 
 
+def test_byte_pairs_refuse_a_vocabulary_smaller_than_the_letters():
+  pytest.importorskip("tokenizers")
+  with pytest.raises(UserError, match=r"--vocabulary=9 has no room .* are 10;"):
+    byte_pairs.learn([["abc", "cba"], ["b"]], 9)
+
+
 def test_byte_pairs_need_their_package(monkeypatch):
   monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
   with pytest.raises(UserError, match="--tokens=words"):

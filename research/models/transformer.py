@@ -98,7 +98,7 @@ class Transformer(nn.Module):
     features: of a token.
     heads: of every attention.
     hidden: of the feed-forward nets.
-    longest: places for which positions are made.
+    longest: places for which positions are made; ValueError for longer sequences.
     pre_norm: whether norms stand before the sublayers.
     positions: whether tokens are told where they stand.
     dropout: rate on embeddings and sublayers.
@@ -129,9 +129,15 @@ class Transformer(nn.Module):
   def _placed(self, x: Tokens, first: Int[Array, ""] | int, train: bool) -> Tokens:
     x = x * self.features**0.5
     if self.positions:
+      self._has_places_for(x.shape[1])
       places = first + jnp.arange(x.shape[1])
       x = x + sinusoids(self.longest, self.features)[places][None]
     return self.drop(x, train=train)
+
+  def _has_places_for(self, length: int) -> None:
+    """An index beyond the last place would be moved back to it, without a word."""
+    if length > self.longest:
+      raise ValueError(f"{length} tokens, and positions for longest={self.longest}")
 
   def _encoded(self, source: Int[Array, "batch source"], train: bool) -> Tokens:
     return self.encoder(self._placed(self.source_embedding(source), 0, train), source > 0, train)
@@ -150,6 +156,8 @@ class Transformer(nn.Module):
 
   def start(self, source: Int[Array, "batch source"], length: int) -> Memory:
     """What `next` needs to write up to `length` tokens."""
+    if self.positions:
+      self._has_places_for(length)
     read = self.decoder.read_source(self._encoded(source, False))
     width = self.features // self.heads
     empty = jnp.zeros((len(source), self.heads, length, width))

@@ -174,6 +174,18 @@ def test_after_the_end_there_is_only_padding():
   np.testing.assert_array_equal(found, [[4, 2, 0, 0, 0]] * 2)
 
 
+def test_more_tokens_than_there_are_positions_are_refused():
+  model = Transformer(11, 12, 1, 8, 2, 16, longest=4)
+  params = jax.eval_shape(model.init, jax.random.key(0), (SOURCE[:, :4], TARGET))
+  short, longer = SOURCE[:, :4], jnp.pad(TARGET, ((0, 0), (0, 1)))
+  jax.eval_shape(model.apply, params, (short, TARGET))
+  for inputs in ((SOURCE, TARGET), (short, longer)):
+    with pytest.raises(ValueError, match="5 tokens, and positions for longest=4"):
+      jax.eval_shape(model.apply, params, inputs)
+  with pytest.raises(ValueError, match="longest=4"):
+    jax.eval_shape(lambda p, s: model.apply(p, s, 5, method="start"), params, short)
+
+
 def test_the_papers_base_model_has_44138496_parameters_without_embeddings():
   tokens = jnp.ones((1, 4), jnp.int32)
   params = jax.eval_shape(Transformer(10, 10).init, jax.random.key(0), (tokens, tokens))["params"]

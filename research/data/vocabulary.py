@@ -4,19 +4,19 @@ Token 0 is padding everywhere. The marks that follow it are there for texts that
 """
 
 import collections
+import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
-
-from research.errors import UserError
 
 PADDING, BEGIN, END, UNKNOWN = 0, 1, 2, 3
 MARKS = ("<pad>", "<bos>", "<eos>", "<unk>")
 
 
-class Vocabulary(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Vocabulary:
   """Tokens by number; the first four are `MARKS`."""
 
   tokens: tuple[str, ...]
@@ -26,8 +26,11 @@ class Vocabulary(NamedTuple):
 
   def encode(self, tokens: Iterable[str]) -> np.ndarray:
     """Numbers of the tokens, int32; those that it does not hold are UNKNOWN."""
-    number = {token: index for index, token in enumerate(self.tokens)}
-    return np.array([number.get(token, UNKNOWN) for token in tokens], np.int32)
+    return np.array([self._numbers.get(token, UNKNOWN) for token in tokens], np.int32)
+
+  @functools.cached_property
+  def _numbers(self) -> dict[str, int]:
+    return {token: number for number, token in enumerate(self.tokens)}
 
   def decode(self, numbers: Iterable[int]) -> list[str]:
     """Tokens up to the end mark, without padding; numbers that name none are unknown."""
@@ -40,19 +43,8 @@ class Vocabulary(NamedTuple):
     return tokens
 
   def to_json(self) -> str:
-    """As a file of the run folder holds it; `from_json` reads it."""
+    """As a file of the run folder holds it: the list of the tokens behind the marks."""
     return json.dumps(self.tokens[len(MARKS) :], ensure_ascii=False, indent=0) + "\n"
-
-
-def from_json(text: str) -> Vocabulary:
-  """The inverse of `Vocabulary.to_json`; raises UserError for another file's content."""
-  try:
-    tokens = json.loads(text)
-    if not all(isinstance(token, str) for token in tokens):
-      raise TypeError("a token is no text")
-  except (ValueError, TypeError) as error:
-    raise UserError(f"not a vocabulary file, which is a JSON list of tokens ({error})") from error
-  return Vocabulary((*MARKS, *tokens))
 
 
 def vocabulary(tokens: Iterable[str], *, most: int | None = None, at_least: int = 1) -> Vocabulary:

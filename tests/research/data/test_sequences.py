@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import json
 
 import jax
 import jax.numpy as jnp
@@ -10,22 +11,19 @@ import pytest
 
 from research.analysis.bleu import corpus_bleu, d2l_bleu
 from research.data import language, sampling, tasks
-from research.data.vocabulary import Vocabulary, from_json, padded, vocabulary
-from research.errors import UserError
+from research.data.vocabulary import Vocabulary, padded, vocabulary
 
 
 def text_of(numbers, words):
   return "".join(words.decode(numbers))
 
 
-def test_a_vocabulary_knows_its_tokens_and_survives_its_file():
+def test_a_vocabulary_knows_its_tokens_and_writes_them_down():
   words = vocabulary(["a", "b", "a", "c", "a", "b"], most=2)
   assert words.tokens[4:] == ("a", "b")
   np.testing.assert_array_equal(words.encode("abx"), [4, 5, 3])
   assert words.decode([1, 4, 5, 3, 2, 4]) == ["a", "b", "<unk>"]
-  assert from_json(words.to_json()) == words
-  with pytest.raises(UserError, match="not a vocabulary file"):
-    from_json('{"a": 1}1')
+  assert json.loads(words.to_json()) == ["a", "b"]
   assert vocabulary("aab", at_least=2).tokens[4:] == ("a",)
 
 

@@ -20,6 +20,13 @@ TINY_TWO_LAYER = (
   "--steps=1200",
 )
 
+TINY_MEMORISATION = (
+  "--experiment=memorisation",
+  "--characters=4000",
+  "--hidden=16",
+  "--batch_size=8",
+  "--steps=20000",
+)
 TINY_CARTPOLE = ("--experiment=dqn_cartpole", "--frames=200000", "--evaluation_episodes=4")
 TINY_MINATAR = (
   "--experiment=dqn_minatar",

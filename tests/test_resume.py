@@ -12,6 +12,7 @@ from tests.processes import (
   TINY_CARTPOLE,
   TINY_CONVNET,
   TINY_GYMNASIUM,
+  TINY_MEMORISATION,
   TINY_MINATAR,
   TINY_TWO_LAYER,
   launch,
@@ -25,12 +26,13 @@ from tests.processes import (
 EXPERIMENTS = {
   "one fit": TINY_CONVNET,
   "two fits": TINY_TWO_LAYER,
+  "carries": TINY_MEMORISATION,
   "CartPole": TINY_CARTPOLE,
   "MinAtar": TINY_MINATAR,
   "gymnasium": TINY_GYMNASIUM,
 }
 NEEDS = {"MinAtar": "pgx", "gymnasium": "pygame"}
-SLOW = ("CartPole", *NEEDS)
+SLOW = ("carries", "CartPole", *NEEDS)
 KILLS = 10
 
 

@@ -32,15 +32,6 @@ from research.rl.agent import Agent, Parts, steps_for
 from research.rl.dqn import dqn
 from research.rl.watching import play
 
-# The paper's DQN at 5 million frames, read off its figure 2.
-PAPER = {
-  "asterix": 17.0,
-  "breakout": 10.0,
-  "freeway": 50.0,
-  "seaquest": 20.0,
-  "space_invaders": 44.0,
-}
-
 
 @config
 class Config:
@@ -101,7 +92,7 @@ def report(config: Config, fit: Fit) -> Report:
   """The last evaluation, beside the paper's DQN after 5 million frames."""
   played = play(PARTS, config, fit.state, most=300)
   chosen = np.linspace(0, len(played.pictures) - 1, 4).astype(int)
-  paper = PAPER[config.game]
+  paper = minatar.PAPER[config.game]
   return Report(
     [
       Claim(

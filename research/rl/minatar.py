@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from research.errors import UserError
+from research.errors import UserError, unknown_name
 from research.rl.environment import Environment, Transition
 
 GAMES = {
@@ -23,6 +23,14 @@ GAMES = {
   "freeway": "MinAtarFreeway",
   "seaquest": "MinAtarSeaquest",
   "space_invaders": "MinAtarSpaceInvaders",
+}
+# Returns of the paper's DQN in training after 5 million frames, read off its figure 2.
+PAPER = {
+  "asterix": 17.0,
+  "breakout": 10.0,
+  "freeway": 50.0,
+  "seaquest": 20.0,
+  "space_invaders": 44.0,
 }
 ACTIONS = ("none", "left", "up", "right", "down", "fire")
 STICKY = 0.1
@@ -49,8 +57,10 @@ def environment(game: str) -> Environment:
   """One of `GAMES`; its observation is bytes [10, 10, channel], 0 or 255.
 
   Raises:
-    UserError: where pgx is not installed.
+    UserError: where there is no such game, or pgx is not installed.
   """
+  if game not in GAMES:
+    raise UserError(unknown_name(game, GAMES, "MinAtar game"))
   # pgx makes arrays while it is imported: inside of a trace they would be tracers, kept for ever.
   with jax.ensure_compile_time_eval():
     try:

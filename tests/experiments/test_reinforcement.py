@@ -1,15 +1,26 @@
 """The experiments of the family at a size at which only their wiring can be seen."""
 
+import types
+
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.reinforcement import dqn_atari, dqn_cartpole, dqn_catch, dqn_gymnasium, q_learning
+from experiments.reinforcement import (
+  dqn_atari,
+  dqn_cartpole,
+  dqn_catch,
+  dqn_gymnasium,
+  minatar_games,
+  q_learning,
+)
 from research.config import replace
+from research.errors import UserError
 from research.figures.policies import film
 from research.lab.fit import Fit
-from research.rl import grid_world
+from research.rl import catch, grid_world, minatar
+from research.rl.watching import Played
 
 
 def test_the_grid_has_a_way_to_its_goal_and_a_dilemma():
@@ -101,6 +112,55 @@ def test_the_claim_is_gymnasiums_threshold_where_it_has_one(monkeypatch):
   monkeypatch.setattr(dqn_gymnasium.gymnasium_host, "can_draw", lambda name: False)
   report = dqn_gymnasium.report(config, fit)
   assert not report.claims and [picture.name for picture in report.pictures] == ["returns"]
+
+
+class EveryGamePlayed:
+  """A lab whose fits are over: the n-th game asked for ended at 10 n, after 5 million frames."""
+
+  def __init__(self):
+    self.configs = {}
+
+  def fit(self, name, config, training):
+    assert config.game == name and training.evaluate_every % training.log_every == 0
+    self.configs[name] = config
+    last = 10.0 * len(self.configs)
+    rows = [{"fit": name, "step": step, "test/return": last} for step in (0, training.steps)]
+    return Fit(name, config, None, rows, lambda: None)
+
+
+def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
+  # Catch in place of the games, so that no package of games is needed.
+  games = types.SimpleNamespace(
+    environment=lambda game: catch.environment, GAMES=minatar.GAMES, PAPER=minatar.PAPER
+  )
+  monkeypatch.setattr(minatar_games, "minatar", games)
+  nothing = Played(np.zeros((2, 4, 4, 3)), np.zeros((2, 3)), np.zeros(1))
+  monkeypatch.setattr(minatar_games, "play", lambda *arguments, **options: nothing)
+  lab = EveryGamePlayed()
+  report = minatar_games.run(minatar_games.Config(), lab)
+  names = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
+  assert list(lab.configs) == names
+  assert [claim.ours for claim in report.claims] == [10, 20, 30, 40, 50]
+  assert [claim.bar.target for claim in report.claims] == [17, 10, 50, 20, 44]
+  assert [claim.verdict == "pass" for claim in report.claims] == [False, True, False, True, True]
+  for claim, name in zip(report.claims, names, strict=True):
+    assert f"MinAtar {name}, return after 5,000,000 frames" in claim.what
+  assert [picture.name for picture in report.pictures] == ["returns", *names]
+  panels = report.pictures[0].figure.axes
+  assert [axes.get_title(loc="left") or axes.get_title() for axes in panels] == names
+  for axes, own in zip(panels, (10, 20, 30, 40, 50), strict=True):
+    papers, ours = axes.lines
+    assert ours.get_xdata()[-1] == 5 and ours.get_ydata()[-1] == own
+  assert papers.get_ydata()[0] == 44
+
+  alone = EveryGamePlayed()
+  minatar_games.run(replace(minatar_games.Config(), {"game": "freeway"}), alone)
+  assert list(alone.configs) == ["freeway"]
+
+
+def test_a_sweep_is_of_one_game():
+  with pytest.raises(UserError, match="name one game, as in --game=breakout"):
+    minatar_games.training(minatar_games.Config())
 
 
 def frames_of(path):

@@ -158,6 +158,11 @@ def test_minatar_has_the_papers_rules():
   assert discounts == [1.0] * (len(discounts) - 1) + [0.0]
 
 
+def test_a_game_that_minatar_has_not_is_refused_with_the_nearest():
+  with pytest.raises(UserError, match="unknown MinAtar game 'brakeout'; did you mean breakout"):
+    minatar.environment("brakeout")
+
+
 def test_minatar_without_its_package_is_refused_in_one_line(monkeypatch):
   monkeypatch.setitem(__import__("sys").modules, "pgx.minatar", None)
   minatar.environment.cache_clear()

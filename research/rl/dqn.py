@@ -117,6 +117,7 @@ def _rows(agent: Agent) -> int:
   """Moments that the memory holds, a multiple of those that are written at once."""
   rows = agent.capacity // frames_per_step(agent) * agent.steps_per_update
   least = agent.n_step + agent.stack + 2 * agent.steps_per_update
+  least += -least % agent.steps_per_update
   if rows < least:
     raise UserError(
       f"agent.capacity={agent.capacity} holds {rows} moments of {agent.environments} environments, "

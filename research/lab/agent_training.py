@@ -3,7 +3,7 @@
 from research.data import sampling
 from research.lab.fit import Training
 from research.learner import Config, Learner
-from research.rl.agent import Parts
+from research.rl.agent import Parts, check
 from research.rl.dqn import reserve
 from research.rl.evaluation import evaluation_episodes
 
@@ -30,8 +30,9 @@ def agent_training(
     best: as in `Training`.
 
   Raises:
-    UserError: where the replay memory does not fit.
+    UserError: for settings that contradict each other; where the replay memory does not fit.
   """
+  check(parts.agent(config))
   reserve(parts, config)
   steps = parts.steps(config)
   every = max(1, steps // (rows * evaluations))

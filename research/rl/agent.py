@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from research.batch import inputs_of
 from research.config import config, static, traced
+from research.errors import UserError
 from research.learner import Config
 from research.models.q_network import QNetwork
 from research.rl import value_learning
@@ -77,6 +78,19 @@ class Parts(NamedTuple):
   hidden: Callable[[Config], int]
   optimizer: Callable[[Config], optax.GradientTransformation]
   steps: Callable[[Config], int]
+
+
+def check(agent: Agent) -> None:
+  """Refuses what no range of a single field can.
+
+  Raises:
+    UserError: where c51 has no returns to spread its atoms over.
+  """
+  if agent.distributional == "c51" and agent.lowest >= agent.highest:
+    raise UserError(
+      f"agent.lowest={agent.lowest:g} is not below agent.highest={agent.highest:g}, and c51 spreads "
+      "its atoms between them; give a smaller --agent.lowest or a larger --agent.highest"
+    )
 
 
 def frames_per_step(agent: Agent) -> int:

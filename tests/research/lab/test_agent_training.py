@@ -4,6 +4,7 @@ import pytest
 
 from experiments.reinforcement import dqn_catch
 from research.config import replace
+from research.errors import UserError
 from research.lab.agent_training import agent_training
 
 
@@ -19,3 +20,9 @@ def test_the_run_is_divided_evenly(frames, evaluations, rows, log_every, evaluat
   assert made.steps == -(-frames // config.agent.environments)
   assert (made.log_every, made.evaluate_every) == (log_every, evaluate_every)
   assert made.evaluate["test"]["episode"].tolist() == [0, 1, 2] and made.best is None
+
+
+def test_settings_that_contradict_each_other_are_refused():
+  changes = {"agent.distributional": "c51", "agent.lowest": 1.0, "agent.highest": 1.0}
+  with pytest.raises(UserError, match=r"agent\.lowest=1 is not below"):
+    dqn_catch.training(replace(dqn_catch.Config(), changes))

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.errors import UserError
 from research.rl import agent
 
 
@@ -11,3 +12,13 @@ def test_epsilon_greedy_draws_all_actions_alike(epsilon, shares):
   values = jnp.tile(jnp.array([[0.0, 2.0, 1.0]]), (6000, 1))
   actions = agent.epsilon_greedy(values, epsilon, jax.random.key(0))
   np.testing.assert_allclose(np.bincount(actions, minlength=3) / 6000, shares, atol=0.02)
+
+
+@pytest.mark.parametrize("lowest", [5.0, 7.0])
+def test_bounds_between_which_there_is_nothing_are_refused_where_they_count(lowest):
+  settings = {"lowest": lowest, "highest": 5.0}
+  for other in ("none", "qr"):
+    agent.check(agent.Agent(distributional=other, **settings))
+  agent.check(agent.Agent(distributional="c51", lowest=4.9, highest=5.0))
+  with pytest.raises(UserError, match=rf"agent\.lowest={lowest:g} is not below agent\.highest=5,"):
+    agent.check(agent.Agent(distributional="c51", **settings))

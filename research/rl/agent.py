@@ -88,8 +88,8 @@ def check(agent: Agent) -> None:
   """
   if agent.distributional == "c51" and agent.lowest >= agent.highest:
     raise UserError(
-      f"agent.lowest={agent.lowest:g} is not below agent.highest={agent.highest:g}, and c51 spreads "
-      "its atoms between them; give a smaller --agent.lowest or a larger --agent.highest"
+      f"agent.lowest={agent.lowest:g} is not below agent.highest={agent.highest:g}, and c51 spreads"
+      " its atoms between them; give a smaller --agent.lowest or a larger --agent.highest"
     )
 
 

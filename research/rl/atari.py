@@ -8,7 +8,8 @@ calls only to save the work of restoring a state that they are in already.
 Preprocessing is that of Mnih et al. 2015, Methods: an action for 4 frames, the maximum of the last
 two, luminance, 84 by 84 (stacks of four, clipped rewards and epsilon are the agent's). A lost life
 ends the return, the game's end the episode; up to 30 frames of doing nothing come first; no sticky
-actions; the game's own minimal set of actions; an episode is cut off after 30 minutes.
+actions; the game's own minimal set of actions; an evaluation stops after 5 minutes. In training an
+episode is cut off after 30.
 
 ale-py and its ROMs are under the GPL-2: `pip install ale-py`; nothing of it is copied here.
 """
@@ -31,7 +32,10 @@ from research.rl.environment import Environment, Transition
 SKIP = 4  # frames for which an action is held
 SIZE = 84  # pixels on a side
 MOST_IDLE = 30  # frames of doing nothing before an episode
-LONGEST = 27_000  # agent's steps: half an hour at 60 frames a second
+LONGEST = 27_000  # agent's steps of an episode: half an hour at 60 frames a second
+LONGEST_EVALUATION = 4_500  # five minutes
+# Games for two, which ale-py lists and does not play: it ends the process that loads one.
+FOR_TWO = ("combat", "joust", "maze_craze", "warlords")
 STATE_BYTES = 2**14  # room for an emulator's state; about 14,500 are used
 
 
@@ -54,7 +58,11 @@ class Emulator:
     self._ale = ale_py.ALEInterface()
     self._ale.setFloat("repeat_action_probability", 0.0)
     self._ale.setInt("random_seed", 0)
-    known = ale_py.roms.get_all_rom_ids()
+    if game in FOR_TWO:
+      raise UserError(
+        f"{game} is a game for two, which this agent cannot play; name another --game"
+      )
+    known = sorted(set(ale_py.roms.get_all_rom_ids()) - set(FOR_TWO))
     rom = ale_py.roms.get_rom_path(game) if game in known else None
     if rom is None:
       raise UserError(unknown_name(game, known, "Atari game"))
@@ -107,7 +115,7 @@ def emulators(game: str) -> list[Emulator]:
   """Those of one game so far; more are added as they are needed.
 
   Raises:
-    UserError: where ale-py is not installed, or has no such game.
+    UserError: where ale-py is not installed, or has no such game for one.
   """
   try:
     return [Emulator(game)]
@@ -180,4 +188,4 @@ def environment(game: str) -> Environment:
     return jnp.tile(state.frame.astype(float) / 255, (1, 1, 3))
 
   names = tuple(action.name.lower() for action in pool[0].actions)
-  return Environment(reset, step, draw, names, LONGEST)
+  return Environment(reset, step, draw, names, LONGEST_EVALUATION)

@@ -42,7 +42,7 @@ class Environment(NamedTuple):
     step: (key, state, action) -> Transition.
     draw: state -> picture [height, width, 3] in [0, 1].
     actions: what each action is called.
-    longest: no episode has more steps.
+    longest: steps after which an evaluation no longer waits for the end.
     reset_if: (is_needed, key) -> as `reset` where it is needed, anything elsewhere; for worlds
       whose reset is costly. None: `reset` does.
   """

@@ -15,7 +15,10 @@ from research.rl.environment import advance, begin
 
 
 def play(keys, actions):
-  """Rows of pong: screens, rewards and discounts of each moment, and the states after them."""
+  """Rows of pong: (how they start, a program that plays actions from there, these actions).
+
+  The program gives the episodes after the actions, and the screens and rewards on the way.
+  """
   environment = atari.environment("pong")
 
   def moment(episodes, action):
@@ -89,6 +92,12 @@ def test_an_unknown_game_is_refused_with_the_nearest():
     atari.environment("pnog")
 
 
+@pytest.mark.parametrize("game", atari.FOR_TWO)
+def test_a_game_for_two_is_refused_before_it_ends_the_process(game):
+  with pytest.raises(UserError, match=f"{game} is a game for two"):
+    atari.environment(game)
+
+
 def test_a_step_is_four_frames_and_shows_the_brightest_of_the_last_two():
   """Frame by frame beside a bare emulator, over a whole game."""
   ours, bare = atari.Emulator("breakout"), ale_py.ALEInterface()
@@ -130,3 +139,4 @@ def test_a_lost_life_ends_the_return_and_the_games_end_the_episode():
   nearly = environment.reset(jax.random.key(0))[0]._replace(time=jnp.int32(atari.LONGEST - 1))
   cut = step(jax.random.key(0), nearly, jnp.int32(0))
   assert cut.is_last and cut.discount == 1
+  assert environment.longest == 4_500  # of an evaluation

@@ -111,6 +111,7 @@ def training(config: Config) -> Training:
     config,
     episodes=config.evaluation_episodes,
     evaluations=10,
+    best="test/return",
   )
 
 

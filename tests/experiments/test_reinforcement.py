@@ -73,6 +73,29 @@ def test_the_atari_network_and_memory_are_natures():
   assert state.memory.rows.frame.dtype == np.uint8
 
 
+def test_atari_is_evaluated_as_natures():
+  pytest.importorskip("ale_py")
+  training = dqn_atari.training(replace(dqn_atari.Config(), {"agent.capacity": 1_000}))
+  assert len(training.evaluate["test"]["episode"]) == 30
+  assert training.best == "test/return" and training.evaluate_every % training.log_every == 0
+  assert training.steps == 10 * training.evaluate_every == 500_000
+
+
+@pytest.mark.parametrize(
+  "game, bars", [("pong", [18]), ("space_invaders", [1976]), ("freeway", [])]
+)
+def test_only_a_game_that_is_in_the_table_has_a_bar(monkeypatch, game, bars):
+  acted = types.SimpleNamespace(actions=("noop", "fire", "right"))
+  monkeypatch.setattr(dqn_atari, "atari", types.SimpleNamespace(environment=lambda game: acted))
+  played = Played(np.zeros((9, 4, 4, 3)), np.zeros((9, 3)), np.zeros(8))
+  monkeypatch.setattr(dqn_atari, "play", lambda *arguments, **options: played)
+  config = replace(dqn_atari.Config(), {"game": game})
+  rows = [{"fit": "train", "step": step, "test/return": 20.0} for step in (0, 10)]
+  report = dqn_atari.report(config, Fit("train", config, None, rows, lambda: None))
+  assert [claim.bar.target for claim in report.claims] == bars
+  assert [picture.name for picture in report.pictures] == ["returns", "values", "policy"]
+
+
 @pytest.mark.parametrize(
   "game, parameters",
   [

@@ -1,5 +1,7 @@
 """The sequence experiments at tiny sizes: what they measure, and that they run through a lab."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,15 +15,17 @@ from experiments.sequences import (
   dates,
   deep_and_both_ways,
   long_lag,
+  memorisation,
   reversal,
   translation,
 )
 from research.config import replace
-from research.data import sentences, tasks
+from research.data import catalogues, sentences, tasks
 from research.errors import UserError
-from research.lab.fit import Fit
+from research.lab.fit import Fit, Options
+from research.lab.lab import Lab
 from research.optimizers import Optimizer
-from tests.experiments.without_a_lab import FakeLab, failed
+from tests.experiments.without_a_lab import FakeLab, UntrainedLab, failed
 
 
 def test_back_propagation_through_time_is_jaxs_gradient():
@@ -38,13 +42,35 @@ def test_back_propagation_through_time_is_jaxs_gradient():
 
 
 def test_clipping_bounds_the_updates():
-  config = backprop_through_time.Config(hidden=8, times=6, batch=4, updates=2, theta=1e-3)
+  config = backprop_through_time.Config(
+    hidden=8, times=6, batch=4, updates=1, rate=0.5, theta=1e-2, bound=1e-3
+  )
   text = backprop_through_time.generated_text(config, 0, 200)
   start = backprop_through_time.init(config, jax.random.key(0))
-  clipped, _ = backprop_through_time.train(config, start, text, is_clipped=True)
-  free, lengths = backprop_through_time.train(config, start, text, is_clipped=False)
-  assert float(clipped[0]) == float(free[0]) and float(lengths[0]) > 0.01
-  assert abs(float(clipped[1] - free[1])) > 1e-3
+  steps, lengths = {}, {}
+  for cut in backprop_through_time.CUTS:
+    last, (_, lengths[cut]) = backprop_through_time.train(config, start, text, cut)
+    steps[cut] = {name: last[name] - start[name] for name in start}
+  flat = {
+    cut: np.concatenate([leaf.ravel() for leaf in step.values()]) for cut, step in steps.items()
+  }
+  free, length = flat["not cut"], float(lengths["not cut"][0])
+  assert length > 2e-2 and np.linalg.norm(free) == pytest.approx(0.5 * length, rel=1e-4)
+  np.testing.assert_allclose(flat["cut by norm"], free * 1e-2 / length, atol=1e-7)
+  np.testing.assert_allclose(flat["cut by value"], np.clip(free, -5e-4, 5e-4), atol=1e-7)
+
+
+def test_an_error_that_is_cut_at_every_time_does_not_explode():
+  config = backprop_through_time.Config(hidden=8, times=20)
+  params = backprop_through_time.init(config, jax.random.key(0))
+  params |= {"W": 3 * params["W"]}
+  letters = jax.nn.one_hot(backprop_through_time.generated_text(config, 0, 20)[:, None], 12)
+  found = backprop_through_time.cut_through_time(config, params, letters * 0)
+  assert found["not cut"][0] > 1e3 and found["not cut"][-1] == pytest.approx(1)
+  for name in ("at every time, by norm", "at every time, by value"):
+    assert found[name].min() > 0.1 and found[name].max() <= 1 + 1e-5
+  whole = found["cut as a whole"]
+  assert float(jnp.linalg.norm(whole)) == pytest.approx(1) and whole[-1] < 1e-3
 
 
 def test_the_generated_text_offers_two_letters_everywhere():
@@ -87,11 +113,10 @@ def test_all_nets_of_an_experiment_take_its_batches(task):
 
 
 def test_the_long_lags_net_learns_a_short_one():
-  config = long_lag.Config(hidden=16, symbols=2, optimizer=Optimizer("adam", 0.02))
+  config = long_lag.Config("rnn", 2, hidden=16, symbols=2, optimizer=Optimizer("adam", 0.02))
   data = tasks.long_lag(256, 0, 2, symbols=2)
-  learner = long_lag.learner("rnn", 2)
-  state = jax.jit(learner.init)(config, jax.random.key(0))
-  step = jax.jit(learner.step)
+  state = jax.jit(long_lag.learner.init)(config, jax.random.key(0))
+  step = jax.jit(long_lag.learner.step)
   for _ in range(60):
     state, metrics = step(config, state, data)
   assert float(metrics["accuracy"]) == 1
@@ -207,3 +232,55 @@ def test_attentions_cost_per_token_grows_with_the_length_and_the_grus_does_not()
   attended = [at(cost_of_length.Attending, n) for n in (8, 16, 32)]
   assert attended[2] - attended[1] == 2 * (attended[1] - attended[0]) > 0
   assert at(cost_of_length.Remembering, 8) == at(cost_of_length.Remembering, 32)
+
+
+SGD = Optimizer("sgd", 0.1)
+RUNS = {
+  "dates": dates.Config(
+    examples=100, embedding=2, hidden=3, features=8, optimizer=SGD, batch_size=4, steps=2
+  ),
+  "reversal": reversal.Config(
+    longest=3,
+    examples=100,
+    embedding=2,
+    hidden=3,
+    features=8,
+    layers=1,
+    optimizer=SGD,
+    batch_size=4,
+    steps=2,
+  ),
+  "translation": translation.Config(
+    vocabulary=30,
+    embedding=2,
+    hidden=3,
+    features=8,
+    optimizer=SGD,
+    batch_size=4,
+    beam=2,
+    steps=2,
+  ),
+  "deep_and_both_ways": deep_and_both_ways.Config(
+    hidden=3, times=4, characters=1000, optimizer=SGD, batch_size=4, steps=2
+  ),
+  "character_model": character_model.Config(
+    embedding=2, hidden=3, times=4, optimizer=SGD, batch_size=4, steps=2
+  ),
+  "memorisation": memorisation.Config(
+    characters=2000, hidden=3, times=4, optimizer=SGD, batch_size=4, steps=2
+  ),
+  "long_lag": long_lag.Config(
+    lags=(1, 2), hidden=3, examples=100, optimizer=SGD, batch_size=4, steps=2
+  ),
+}
+
+
+@pytest.mark.parametrize("lab", ["untrained", pytest.param("real", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", RUNS)
+def test_an_experiment_runs_to_its_end(name, lab, tmp_path, monkeypatch):
+  messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(100)]
+  monkeypatch.setattr(catalogues, "load", lambda: messages)
+  module = importlib.import_module(f"experiments.sequences.{name}")
+  lab = UntrainedLab() if lab == "untrained" else Lab(tmp_path, seed=0, options=Options())
+  report = module.run(RUNS[name], lab)
+  assert all(np.isfinite(claim.ours) for claim in report.claims) and report.pictures

@@ -2,6 +2,8 @@
 
 import jax
 
+from research.lab.fit import Fit
+
 
 class FakeLab:
   """A lab for experiments that fit nothing."""
@@ -10,6 +12,25 @@ class FakeLab:
 
   def key(self, name):
     return jax.random.fold_in(jax.random.key(0), len(name))
+
+
+class UntrainedLab(FakeLab):
+  """A lab whose fits end where they begin, with a half for every metric: nothing is compiled."""
+
+  def keep(self, name, content):
+    pass
+
+  def fit(self, name, config, training):
+    learner = training.learner
+    state = jax.jit(learner.init)(config, self.key(name))
+    batches = {"train": training.data, **training.evaluate}
+    batches = {split: {k: a[:2] for k, a in data.items()} for split, data in batches.items()}
+    found = {"train": jax.eval_shape(learner.step, config, state, batches["train"])[1]}
+    for split in training.evaluate:
+      found[split] = jax.eval_shape(learner.evaluate, config, state, batches[split])
+    row = {f"{split}/{metric}": 0.5 for split, metrics in found.items() for metric in metrics}
+    history = [{"fit": name, "step": step, **row} for step in (0, training.steps)]
+    return Fit(name, config, state, history, lambda: state)
 
 
 def failed(report):

@@ -18,6 +18,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Key
 
+from research import free_memory
 from research.batch import Batch
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
 from research.data.sampling import Sampler
@@ -103,6 +104,27 @@ def compile_population(
     jax.jit(over_devices(evaluate, 3)),
     lambda tree: jax.device_put(tree, NamedSharding(mesh, LANES)),
     lambda tree: jax.device_put(tree, NamedSharding(mesh, PartitionSpec())),
+  )
+
+
+def reserve(learner: Learner, config: Config, lanes: int) -> None:
+  """Refuses more lanes than there is room for, before any is made.
+
+  Args:
+    learner: of all lanes.
+    config: of one of them.
+    lanes: that are to be in memory at once.
+
+  Raises:
+    UserError: where their states do not fit.
+  """
+  state = jax.eval_shape(learner.init, config, jax.random.key(0))
+  # Devices share the lanes out, and on a CPU they share the memory.
+  together = lanes if jax.default_backend() == "cpu" else math.ceil(lanes / jax.device_count())
+  free_memory.reserve(
+    f"what {lanes} lanes hold",
+    together * free_memory.bytes_of(state),
+    "let fewer train at once, or each hold less",
   )
 
 

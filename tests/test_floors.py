@@ -24,7 +24,7 @@ FLOORS = [
     "research.report",
   ],
   ["research.initializers", "research.schedules", "research.flops"],
-  ["research.config", "research.batch"],
+  ["research.config", "research.batch", "research.free_memory"],
   ["research.errors"],
 ]
 # What one module knows of the file system and another of Orbax stays there.

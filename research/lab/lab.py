@@ -31,7 +31,7 @@ from research.lab.fit import (
 from research.lab.interruption import Interruption
 from research.lab.machine import machine_for_many, machine_for_one
 from research.lab.metrics_log import MetricsLog, read_rows
-from research.lanes import lane, stack
+from research.lanes import lane, reserve, stack
 from research.sweep import plan as planning
 from research.sweep.crew import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.local import Sweep
@@ -208,6 +208,7 @@ class Lab:
       for member, config in configs.items()
       for number in range(len(keys))
     ]
+    reserve(training.learner, members[0].config, len(members))
     init = jax.jit(training.learner.init)
     initials = [functools.partial(init, on_device(m.config), keys[m.repeat][0]) for m in members]
     machine = lambda: machine_for_many(

@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from research import free_memory
 from research.batch import Batch, inputs_of
 from research.errors import UserError
 from research.learner import Config, Learner, Metrics
@@ -83,8 +84,10 @@ def dqn(parts: Parts) -> Learner:
 def reserve(parts: Parts, config: Config) -> None:
   """Says what the replay memory takes, and refuses if it does not fit; costs nothing itself."""
   state = jax.eval_shape(functools.partial(_init, parts), config, jax.random.key(0))
-  replay.reserve(
-    f"the replay memory for {parts.agent(config).capacity:,} frames", replay.bytes_of(state.memory)
+  free_memory.reserve(
+    f"the replay memory for {parts.agent(config).capacity:,} frames",
+    free_memory.bytes_of(state.memory),
+    "give a smaller --agent.capacity",
   )
 
 

@@ -6,18 +6,11 @@ steps of reward are put together when they are sampled. `is_first` and `is_cut` 
 meet, and nothing is ever put together across such a place.
 """
 
-import os
-import sys
-from pathlib import Path
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
-
-from research.errors import UserError
-
-COPIES = 2.0  # of the memory at the worst moment: while a checkpoint is being written
 
 
 class Rows(NamedTuple):
@@ -175,57 +168,3 @@ def push(stack: Array, frame: Array, is_first: Bool[Array, ""]) -> Array:
   """What the agent sees next: the oldest frame leaves, the newest enters; at first, all is new."""
   kept = jnp.where(is_first, jnp.zeros_like(stack), stack)[..., frame.shape[-1] :]
   return jnp.concatenate([kept, frame], axis=-1)
-
-
-def bytes_of(tree: object) -> int:
-  """Bytes of all arrays of a tree, or of the shapes that stand for them."""
-  sizes = [leaf.size * jnp.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree)]
-  return int(sum(sizes))
-
-
-def reserve(what: str, size: int, available: int | None = None) -> None:
-  """Says what the memory will take, before it is taken.
-
-  Raises:
-    UserError: where it does not fit, twice over while a checkpoint is written.
-  """
-  room = available_bytes() if available is None else available
-  needed = int(COPIES * size)
-  if room is not None and needed > room:
-    raise UserError(
-      f"{what} would take {in_words(size)} ({in_words(needed)} while it is saved), and "
-      f"{in_words(room)} are free; give a smaller --agent.capacity"
-    )
-  if size >= 2**28:
-    print(f"{what}: {in_words(size)}", file=sys.stderr, flush=True)
-
-
-def in_words(size: int) -> str:
-  """Bytes as MB or GB."""
-  return f"{size / 1e9:.2f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"
-
-
-def available_bytes() -> int | None:
-  """Free memory of the first device, or of the machine where devices share it; None if unknown."""
-  device = jax.devices()[0]
-  statistics = device.memory_stats() if device.platform != "cpu" else None
-  if statistics:
-    return int(statistics["bytes_limit"] - statistics["bytes_in_use"])
-  limits = [
-    int(line.split()[1]) * 1024
-    for line in _lines("/proc/meminfo")
-    if line.startswith("MemAvailable:")
-  ]
-  most, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
-  if most and used and most[0] != "max":
-    limits.append(int(most[0]) - int(used[0]))
-  if not limits and "SC_AVPHYS_PAGES" in os.sysconf_names:
-    limits.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-  return min(limits) if limits else None
-
-
-def _lines(path: str) -> list[str]:
-  try:
-    return Path(path).read_text().splitlines()
-  except OSError:
-    return []

@@ -11,7 +11,7 @@ import numpy as np
 from research.compile import step_work, steps_per_dispatch
 from research.lab.fit import Training, on_device
 from research.lab.machine import averages
-from research.lanes import block_of, compile_population, lane, stack
+from research.lanes import block_of, compile_population, lane, reserve, stack
 from research.learner import State
 
 SEATS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
@@ -55,9 +55,13 @@ class Crew:
       seats: lanes that are needed.
       lanes: "auto", "vmap", "map" or how many a block holds.
       key: any key, for the states in lanes where nobody sits.
+
+    Raises:
+      UserError: where there is no room for so many.
     """
     self.training, self.config = training, config
     settings = on_device(config)
+    reserve(training.learner, settings, seats)
     work = step_work(training.learner, training.sampler, settings, training.data)
     self._program = compile_population(
       training.learner,

@@ -1,11 +1,16 @@
 """How an agent's run is divided into rows and evaluations."""
 
+import jax
 import pytest
 
 from experiments.reinforcement import dqn_catch
+from research import free_memory, lanes
 from research.config import replace
 from research.errors import UserError
 from research.lab.agent_training import agent_training
+from research.lab.fit import Options
+from research.lab.lab import Lab
+from research.sweep.crew import Crew
 
 
 @pytest.mark.parametrize(
@@ -26,3 +31,17 @@ def test_settings_that_contradict_each_other_are_refused():
   changes = {"agent.distributional": "c51", "agent.lowest": 1.0, "agent.highest": 1.0}
   with pytest.raises(UserError, match=r"agent\.lowest=1 is not below"):
     dqn_catch.training(replace(dqn_catch.Config(), changes))
+
+
+def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypatch, tmp_path):
+  config = dqn_catch.Config()
+  state = jax.eval_shape(dqn_catch.learner.init, config, jax.random.key(0))
+  one = free_memory.bytes_of(state)
+  monkeypatch.setattr(free_memory, "available_bytes", lambda: 2 * 3 * one + 1)  # for three, saved
+  lab = Lab(tmp_path, seed=0, options=Options())
+  with pytest.raises(UserError, match=r"what 4 lanes hold would take 13\.1 MB .* let fewer train"):
+    lab.race("race", {"DQN": config}, dqn_catch.training, repeats=4)
+  with pytest.raises(UserError, match="what 4 lanes hold"):
+    Crew(dqn_catch.training(config), config, 4, "auto", jax.random.key(0))
+  assert not list(tmp_path.glob("checkpoints/*"))
+  lanes.reserve(dqn_catch.learner, config, 3)

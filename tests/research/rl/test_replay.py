@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.errors import UserError
 from research.rl import prioritised, replay
 from research.rl.replay import Places, Rows
 
@@ -143,11 +142,3 @@ def test_the_agent_sees_frames_of_one_episode_only():
   stack = jnp.array([1, 2, 3])
   np.testing.assert_array_equal(replay.push(stack, jnp.array([4]), jnp.bool_(False)), [2, 3, 4])
   np.testing.assert_array_equal(replay.push(stack, jnp.array([4]), jnp.bool_(True)), [0, 0, 4])
-
-
-def test_a_memory_that_does_not_fit_is_refused_in_one_line(capsys):
-  with pytest.raises(UserError, match=r"7\.06 GB .* 8\.00 GB are free; .*--agent\.capacity"):
-    replay.reserve("the replay memory", 7_056_000_000, available=8_000_000_000)
-  replay.reserve("the replay memory", 7_056_000_000, available=32_000_000_000)
-  assert capsys.readouterr().err == "the replay memory: 7.06 GB\n"
-  assert replay.available_bytes() > 10**8

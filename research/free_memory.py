@@ -1,0 +1,77 @@
+"""Whether what is to be taken fits into memory: said, or refused, before it is taken."""
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+import jax
+
+from research.errors import UserError
+
+COPIES = 2  # at the worst moment: while a checkpoint is being written
+WORTH_SAYING = 2**24  # bytes
+
+
+def reserve(what: str, size: int, way_out: str) -> None:
+  """Says once what so many bytes are for, before they are taken.
+
+  Args:
+    what: takes them.
+    size: in bytes.
+    way_out: what to do where they are too many, as in "give a smaller --agent.capacity".
+
+  Raises:
+    UserError: where they do not fit, twice over while a checkpoint is written.
+  """
+  room = available_bytes()
+  if room is not None and COPIES * size > room:
+    raise UserError(
+      f"{what} would take {in_words(size)} ({in_words(COPIES * size)} while it is saved), and "
+      f"{in_words(room)} are free; {way_out}"
+    )
+  if size >= WORTH_SAYING:
+    _say(f"{what}: {in_words(size)}")
+
+
+@functools.cache  # the members of a race ask for the same
+def _say(line: str) -> None:
+  print(line, file=sys.stderr, flush=True)
+
+
+def bytes_of(tree: object) -> int:
+  """Bytes of all arrays of a tree, or of the shapes that stand for them."""
+  return int(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)))
+
+
+def in_words(size: int) -> str:
+  """Bytes as MB or GB."""
+  return f"{size / 1e9:.2f} GB" if size >= 10**9 else f"{size / 1e6:.1f} MB"
+
+
+def available_bytes() -> int | None:
+  """Free memory of the first device, or of the machine where devices share it; None if unknown."""
+  device = jax.devices()[0]
+  statistics = device.memory_stats() if device.platform != "cpu" else None
+  if statistics:
+    return int(statistics["bytes_limit"] - statistics["bytes_in_use"])
+  limits = [kib * 1024 for kib in _numbers("/proc/meminfo", "MemAvailable:")]
+  group = Path("/sys/fs/cgroup")
+  most, used = _numbers(group / "memory.max"), _numbers(group / "memory.current")
+  if most and used:
+    # Files that were read count as used, and make room when they must.
+    kept = _numbers(group / "memory.stat", "inactive_file")
+    limits.append(most[0] - used[0] + sum(kept))
+  if not limits and "SC_AVPHYS_PAGES" in os.sysconf_names:
+    limits.append(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+  return min(limits) if limits else None
+
+
+def _numbers(path: str | Path, name: str = "") -> list[int]:
+  """The number behind a name in a file of the system, or the file's only one; [] where none is."""
+  try:
+    rows = [line.split() for line in Path(path).read_text().splitlines()]
+  except OSError:
+    return []
+  found = [row[1] if name else row[0] for row in rows if not name or row[0] == name]
+  return [int(number) for number in found if number.isdigit()]

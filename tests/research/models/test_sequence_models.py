@@ -135,28 +135,21 @@ def test_a_row_that_ended_is_not_pushed_out_by_rows_that_only_begin_well():
   np.testing.assert_allclose(found.scores[0], expected, rtol=1e-5)
 
 
-def test_a_beam_reorders_the_cache_of_keys_and_values():
-  _, params = made("pre-norm")
-  model = MODELS["pre-norm"]
-  length = 5
-  cached = beam(
-    lambda memory, token: model.apply(params, memory, token, method="next"),
-    model.apply(params, SOURCE, length, method="start"),
-    len(SOURCE),
-    MARKS,
-    length,
-    3,
-  )
-
-  def anew(memory, token):
-    source, written, place = memory
-    written = written.at[:, place].set(token)
-    return model.apply(params, (source, written))[:, place], (source, written, place + 1)
-
-  start = (SOURCE, jnp.zeros((len(SOURCE), length), jnp.int32), jnp.int32(0))
-  plain = beam(anew, start, len(SOURCE), MARKS, length, 3)
-  np.testing.assert_array_equal(cached.tokens, plain.tokens)
-  np.testing.assert_allclose(cached.scores, plain.scores, atol=1e-5)
+@pytest.mark.parametrize("name", ["attention", "pre-norm"])
+def test_a_beam_takes_carries_and_cache_along(name):
+  """A row's score is what all its tokens at once are worth; which is not so with another's past."""
+  logits, params = made(name)
+  length, width = 4, 5
+  next_token = lambda memory, token: MODELS[name].apply(params, memory, token, method="next")
+  memory = MODELS[name].apply(params, SOURCE, length, method="start")
+  found = beam(next_token, memory, len(SOURCE), MARKS, length, width)
+  for way in range(width):
+    tokens = found.tokens[:, way]
+    behind = logits(SOURCE, jnp.pad(tokens, ((0, 0), (1, 0)), constant_values=1)[:, :-1])
+    steps = jnp.take_along_axis(jax.nn.log_softmax(behind), tokens[:, :, None], axis=2)[:, :, 0]
+    real = jnp.cumsum(tokens == MARKS.end, axis=1) - (tokens == MARKS.end) == 0
+    expected = jnp.sum(jnp.where(real, steps, 0), axis=1) / jnp.sum(real, axis=1) ** 0.75
+    np.testing.assert_allclose(found.scores[:, way], expected, atol=1e-4)
 
 
 def test_sampling_follows_the_softmax_and_its_temperature():

@@ -152,8 +152,9 @@ def test_pairs_are_unique_and_neither_markup_nor_too_long():
   messages = [
     ("Delete %s", "Supprimer %s"),
     ("delete %d", "effacer %d"),
-    ("Delete: %s!", "Supprimer"),
+    ("Delete %s!", "Supprimer %s!"),
     ("? !", "? ! ?"),
+    ("! ?", "! ! ?"),
     ("a <b>word</b>", "un mot gras"),
     ("one", "un mot"),
     ("two words", "deux mots et plus"),
@@ -164,6 +165,7 @@ def test_pairs_are_unique_and_neither_markup_nor_too_long():
   assert found == [
     Pair(["delete", "@"], ["supprimer", "@"]),
     Pair(["?", "!"], ["?", "!", "?"]),
+    Pair(["!", "?"], ["!", "!", "?"]),
     Pair(["some", "text"], ["du", "texte"]),
   ]
 

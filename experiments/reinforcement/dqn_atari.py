@@ -85,7 +85,7 @@ def training(config: Config) -> Training:
 def report(config: Config, fit: Fit) -> Report:
   """The last evaluation beside the paper's, where it is in our table."""
   played = play(PARTS, config, fit.state, most=600)
-  chosen = np.linspace(0, len(played.pictures) - 1, 4).astype(int)
+  chosen = np.linspace(0, len(played.values) - 1, 4).astype(int)
   return Report(
     [
       Claim(

@@ -108,7 +108,7 @@ def report(config: Config, fit: Fit) -> Report:
       Picture(
         "values",
         values_over_frames(
-          played.pictures[:: max(1, len(played.pictures) // 5)][:5],
+          played.pictures[:-1][:: max(1, len(played.values) // 5)][:5],
           played.values[:: max(1, len(played.values) // 5)][:5],
           cart_pole.environment.actions,
           title="Expected returns over an episode",

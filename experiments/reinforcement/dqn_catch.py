@@ -137,8 +137,8 @@ def run(config: Config, lab: Lab) -> Report:
       Picture(
         "values",
         values_over_frames(
-          first.pictures[1::2],
-          first.values[1::2],
+          first.pictures[:-1:2],
+          first.values[::2],
           catch.environment.actions,
           title="Expected rewards of the actions as the ball falls",
         ),

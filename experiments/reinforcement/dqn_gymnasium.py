@@ -138,7 +138,7 @@ def episode(config: Config, fit: Fit) -> list[Picture]:
     return []
   environment = gymnasium_host.environment(config.game)
   played = play(PARTS, config, fit.state, most=environment.longest)
-  chosen = np.linspace(0, len(played.pictures) - 1, 5).astype(int)
+  chosen = np.linspace(0, len(played.values) - 1, 5).astype(int)
   values = values_over_frames(
     played.pictures[chosen],
     played.values[chosen],

@@ -91,7 +91,7 @@ def training(config: Config) -> Training:
 def report(config: Config, fit: Fit) -> Report:
   """The last evaluation, beside the paper's DQN after 5 million frames."""
   played = play(PARTS, config, fit.state, most=300)
-  chosen = np.linspace(0, len(played.pictures) - 1, 4).astype(int)
+  chosen = np.linspace(0, len(played.values) - 1, 4).astype(int)
   paper = minatar.PAPER[config.game]
   return Report(
     [

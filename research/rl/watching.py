@@ -18,7 +18,7 @@ class Played(NamedTuple):
 
   Attributes:
     pictures: before each step and after the last, [steps + 1, height, width, 3].
-    values: of the actions there, [steps + 1, action]; the last row is the one before again.
+    values: of the actions before each step, [steps, action]; after the last nothing is chosen.
     rewards: [steps].
   """
 
@@ -41,7 +41,7 @@ def play(parts: Parts, config: Config, state: AgentState, *, most: int, episode:
     pictures.append(_draw(parts, config, world))
     values.append(value[0])
     rewards.append(float(taken.reward[0]))
-  return Played(np.stack(pictures), np.stack([*values, values[-1]]), np.asarray(rewards))
+  return Played(np.stack(pictures), np.stack(values), np.asarray(rewards))
 
 
 # Compiled once for all episodes of an agent.

@@ -87,7 +87,7 @@ def test_atari_is_evaluated_as_natures():
 def test_only_a_game_that_is_in_the_table_has_a_bar(monkeypatch, game, bars):
   acted = types.SimpleNamespace(actions=("noop", "fire", "right"))
   monkeypatch.setattr(dqn_atari, "atari", types.SimpleNamespace(environment=lambda game: acted))
-  played = Played(np.zeros((9, 4, 4, 3)), np.zeros((9, 3)), np.zeros(8))
+  played = Played(np.zeros((9, 4, 4, 3)), np.zeros((8, 3)), np.zeros(8))
   monkeypatch.setattr(dqn_atari, "play", lambda *arguments, **options: played)
   config = replace(dqn_atari.Config(), {"game": game})
   rows = [{"fit": "train", "step": step, "test/return": 20.0} for step in (0, 10)]
@@ -157,7 +157,7 @@ def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
     environment=lambda game: catch.environment, GAMES=minatar.GAMES, PAPER=minatar.PAPER
   )
   monkeypatch.setattr(minatar_games, "minatar", games)
-  nothing = Played(np.zeros((2, 4, 4, 3)), np.zeros((2, 3)), np.zeros(1))
+  nothing = Played(np.zeros((2, 4, 4, 3)), np.zeros((1, 3)), np.zeros(1))
   monkeypatch.setattr(minatar_games, "play", lambda *arguments, **options: nothing)
   lab = EveryGamePlayed()
   report = minatar_games.run(minatar_games.Config(), lab)

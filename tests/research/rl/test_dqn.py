@@ -184,7 +184,7 @@ def test_what_is_watched_is_an_evaluation_episode_up_to_its_last_picture():
     played = watching.play(ON_CATCH, settings, state, most=20, episode=number)
     means = evaluate(settings, state, {"episode": jnp.array([number])})
     assert played.rewards.sum() == means["return"].total and len(played.rewards) == 9
-    assert played.pictures.shape == (10, 80, 80, 3) and played.values.shape == (10, 3)
+    assert played.pictures.shape == (10, 80, 80, 3) and played.values.shape == (9, 3)
     bottom = played.pictures[-1, -1, ::8, 0]  # ball and paddle, or both in one place
     assert bottom.sum() == (1 if played.rewards[-1] == 1 else 2)
     caught.add(played.rewards[-1])

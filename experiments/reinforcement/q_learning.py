@@ -10,7 +10,7 @@ fast as it averages the noise; episodes begin anywhere, so that all is visited.
     python launch.py --experiment=q_learning
 
 Expected: greedy values within 0.01 of value iteration's everywhere (0.0051 to 0.0075 over three
-seeds), and the same policy; 45 seconds on two busy CPU cores.
+seeds), and the same policy; 10 seconds of one CPU core.
 """
 
 from typing import NamedTuple

@@ -24,22 +24,6 @@ def q_learning(
   return jax.lax.stop_gradient(r_t + discount_t * jnp.max(q_t)) - q_tm1[a_tm1]
 
 
-def double_q_learning(
-  q_tm1: Values,
-  a_tm1: Int[Array, ""],
-  r_t: Scalar,
-  discount_t: Scalar,
-  q_t_value: Values,
-  q_t_selector: Values,
-) -> Scalar:
-  """As `q_learning`, but one estimate chooses the action and another judges it.
-
-  Van Hasselt, Guez and Silver 2016, equation 4: the largest of noisy values is overestimated.
-  """
-  target = r_t + discount_t * q_t_value[jnp.argmax(q_t_selector)]
-  return jax.lax.stop_gradient(target) - q_tm1[a_tm1]
-
-
 def huber(error: Float[Array, "..."], bound: float | Float[Array, ""] = 1.0) -> Float[Array, "..."]:
   """Half the square up to `bound` and straight beyond: its gradient is the clipped error.
 

@@ -6,7 +6,6 @@ import pytest
 from research.rl import value_learning as vl
 
 Q_TM1, Q_T = jnp.array([1.0, 2.0]), jnp.array([3.0, 5.0])
-SELECTOR = jnp.array([9.0, 8.0])
 STEP = (jnp.int32(1), jnp.float32(0.5), jnp.float32(0.9))  # a_tm1, r_t, discount_t
 
 
@@ -15,11 +14,6 @@ def test_q_learning_bootstraps_from_the_largest_value():
   assert vl.q_learning(Q_TM1, *STEP, Q_T) == pytest.approx(3.0)
   a_tm1, discount_t = jnp.int32(0), jnp.float32(0)
   assert vl.q_learning(Q_TM1, a_tm1, jnp.float32(0.5), discount_t, Q_T) == pytest.approx(-0.5)
-
-
-def test_double_q_learning_judges_the_action_that_the_other_estimate_chose():
-  # 0.5 + 0.9 * 3 - 2
-  assert vl.double_q_learning(Q_TM1, *STEP, Q_T, SELECTOR) == pytest.approx(1.2)
 
 
 def test_no_gradient_goes_through_a_target():

@@ -63,7 +63,8 @@ class Seen(NamedTuple):
 class Host:
   """Environments of one kind, each where a seed and some actions have brought it.
 
-  Several may be in one place. Threads may share the host: who uses one has taken it out.
+  Several may be in one place. Threads may share the host: who uses one has taken it out. They live
+  as long as the process, as the compiled programs do that call them.
   """
 
   def __init__(self, make: Callable[[], Any], actions: np.dtype, first_action: int):
@@ -177,9 +178,13 @@ def threshold(name: str) -> float | None:
   return registration(name).reward_threshold
 
 
+@functools.cache
 def can_draw(name: str) -> bool:
   """Whether there are pictures of it."""
-  return "rgb_array" in _make(name).metadata.get("render_modes", ())
+  sample = _make(name)
+  modes = sample.metadata.get("render_modes", ())
+  sample.close()
+  return "rgb_array" in modes
 
 
 @functools.cache
@@ -202,6 +207,7 @@ def environment(name: str) -> Environment:
       "Discrete"
     )
   seen = _seen(name, sample.observation_space)
+  sample.close()
   longest = spec.max_episode_steps or LONGEST
   kind = np.min_scalar_type(int(space.n) - 1)
   first = int(space.start)

@@ -21,7 +21,9 @@ from research.rl.environment import Environment
 
 @config
 class Agent:
-  """DQN's settings; the defaults of the options are Nature's."""
+  """DQN's settings. What Nature has is Nature's, but for frames in stacks of four and clipped
+  rewards; what came later is off, and where it is on as in Rainbow (Hessel et al. 2018, table 1).
+  """
 
   environments: int = static(1, "environments side by side", at_least=1)
   steps_per_update: int = static(4, "steps of each environment between updates", at_least=1)
@@ -36,15 +38,19 @@ class Agent:
   )
   epsilon_end: float = traced(0.1, "share of random actions later", at_least=0, at_most=1)
   epsilon_frames: float = traced(1e6, "frames from then until epsilon_end is reached", above=0)
-  evaluation_epsilon: float = traced(0.05, "random actions in evaluation", at_least=0, at_most=1)
-  error_bound: float = traced(1.0, "errors are clipped to this; large: the square loss", above=0)
+  evaluation_epsilon: float = traced(
+    0.05, "random actions in evaluation; none where noisy", at_least=0, at_most=1
+  )
+  error_bound: float = traced(
+    1.0, "errors are clipped to this; large: the square loss; not of c51, qr", above=0
+  )
   clip_rewards: bool = static(False, "whether to learn from rewards clipped to [-1, 1]")
   double: bool = static(False, "the online network chooses the action that the target judges")
   dueling: bool = static(False, "streams of their own for the value and the advantages")
   n_step: int = static(1, "rewards before the estimate", at_least=1)
   replay: str = static(
     "uniform",
-    "what is learnt from; latest is no replay",
+    "what is learnt from; latest: the newest moments, each while it is among them",
     choices=("uniform", "prioritised", "latest"),
   )
   priority_exponent: float = traced(0.5, "prioritised: 0 is uniform", at_least=0)

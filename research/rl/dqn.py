@@ -1,6 +1,6 @@
 """The DQN agent as a learner: its step acts, remembers, and learns.
 
-Mnih et al. 2015, and six later papers, each as one field of `agent.Agent`:
+Mnih et al. 2015, and six improvements, each as one field of `agent.Agent`:
 
   double          van Hasselt, Guez and Silver 2016: the online network chooses, the target judges
   dueling         Wang et al. 2016: value and advantages apart (`research.models.q_network`)

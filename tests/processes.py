@@ -34,6 +34,18 @@ TINY_MINATAR = (
   "--evaluation_episodes=4",
   "--agent.capacity=5000",
 )
+TINY_ATARI = (
+  "--experiment=dqn_atari",
+  "--game=breakout",
+  "--frames=8000",
+  "--evaluations=2",
+  "--evaluation_episodes=1",
+  "--agent.evaluation_epsilon=1",
+  "--agent.capacity=500",
+  "--agent.learning_starts=100",
+  "--agent.batch_size=4",
+  "--hidden=16",
+)
 TINY_GYMNASIUM = (
   "--experiment=dqn_gymnasium",
   "--game=CartPole-v1",

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.processes import (
+  TINY_ATARI,
   TINY_CARTPOLE,
   TINY_CONVNET,
   TINY_GYMNASIUM,
@@ -30,8 +31,9 @@ EXPERIMENTS = {
   "CartPole": TINY_CARTPOLE,
   "MinAtar": TINY_MINATAR,
   "gymnasium": TINY_GYMNASIUM,
+  "Atari": TINY_ATARI,
 }
-NEEDS = {"MinAtar": "pgx", "gymnasium": "pygame"}
+NEEDS = {"MinAtar": "pgx", "gymnasium": "pygame", "Atari": "ale_py"}
 SLOW = ("carries", "CartPole", *NEEDS)
 KILLS = 10
 

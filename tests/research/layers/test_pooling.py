@@ -75,3 +75,12 @@ def test_adaptive_windows_cover_the_image(height, width):
   cut = lambda i, length: slice(i * length // 4, -(-(i + 1) * length // 4))
   expected = [[x[cut(i, height), cut(j, width)].mean() for j in range(4)] for i in range(4)]
   np.testing.assert_allclose(y, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("window, strides", [((2, 2), None), ((3, 3), (2, 2))])
+def test_the_gradient_never_asks_what_equals_the_maximum(window, strides):
+  """XLA may compute the values anew for that question, rounded otherwise, and none would."""
+  x = jax.random.normal(jax.random.key(0), (2, 6, 6, 3))
+  slope = jax.grad(lambda x: jnp.sum(max_pool(x, window, strides) ** 2))
+  found = {equation.primitive.name for equation in jax.make_jaxpr(slope)(x).eqns}
+  assert "ge" in found and "eq" not in found

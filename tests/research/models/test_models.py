@@ -8,7 +8,7 @@ from research.initializers import initializer
 from research.layers.pooling import max_pool
 from research.models.lenet import LeNet
 from research.models.mlp import MLP
-from research.models.resnet import BasicBlock, CifarResNet, padded_identity
+from research.models.resnet import BasicBlock, CifarResNet, padded_identity, relu_of_sum
 from research.models.simple_convnet import SimpleConvNet
 
 
@@ -84,3 +84,13 @@ def test_a_block_of_zero_kernels_is_the_relu_of_its_input():
   block = BasicBlock(8)
   variables = jax.tree.map(jnp.zeros_like, block.init(jax.random.key(1), x))
   np.testing.assert_array_equal(block.apply(variables, x), linen.relu(x))
+
+
+def test_the_end_of_a_block_has_relus_values_and_gradient():
+  y, x, weights = jax.random.normal(jax.random.key(0), (3, 2, 5, 5, 4))
+  y = y.at[0, 0, 0].set(-x[0, 0, 0])  # where the sum is 0, relu's gradient is 0
+  ours = jax.value_and_grad(lambda *a: jnp.sum(relu_of_sum(*a) * weights), argnums=(0, 1))
+  relus = jax.value_and_grad(lambda y, x: jnp.sum(jax.nn.relu(y + x) * weights), argnums=(0, 1))
+  (value, slopes), (expected, expected_slopes) = ours(y, x), relus(y, x)
+  np.testing.assert_allclose(value, expected, rtol=1e-6)
+  np.testing.assert_array_equal(slopes, expected_slopes)

@@ -18,6 +18,7 @@ from research.lab import environment
 
 environment.prepare_jax(collectives=False)  # before JAX is imported
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,10 +29,14 @@ from research.data import sampling
 from research.flops import flops
 from research.learner import predict, supervised
 from research.losses import softmax_cross_entropy
+from research.models.alexnet import ONE_GPU, AlexNet
 from research.models.deep_convnet import DeepConvNet
+from research.models.densenet import DenseNet
+from research.models.googlenet import GoogLeNet
 from research.models.lenet import LeNet
 from research.models.mlp import MLP
-from research.models.resnet import CifarResNet
+from research.models.nin import NiN
+from research.models.resnet import CifarResNet, ResNet
 from research.models.simple_convnet import SimpleConvNet
 from research.models.vgg import VGG
 from research.optimizers import Optimizer, make
@@ -44,16 +49,28 @@ MODELS = {
   "deep_convnet": lambda: DeepConvNet(dropout_rate=0.0, logit_dropout=False),
   "vgg11": lambda: VGG(11, width=8, hidden=128, classes=CLASSES, dropout_rate=0.0),
   "resnet20": CifarResNet,
+  "alexnet": lambda: AlexNet(
+    tuple(width // 8 for width in ONE_GPU), 1, False, 512, CLASSES, dropout_rate=0.0
+  ),
+  "nin": lambda: NiN(24, CLASSES, dropout_rate=0.0),
+  "googlenet": lambda: GoogLeNet(
+    8, CLASSES, "batch", torchvision=True, auxiliary=False, dropout_rate=0.0
+  ),
+  "resnet18": lambda: ResNet(18, 8, CLASSES),
+  "densenet": lambda: DenseNet((3, 6, 12, 8), 8, 16, classes=CLASSES),
 }
 
 
-def order(path: tuple) -> list[tuple[int, int, bool]]:
-  """Sorts a network's layers as they are applied: normalised convolutions, blocks, dense layers."""
-  layers = [key.key.rsplit("_", 1) for key in path[:-1]]
-  return [
-    (kind == "BasicBlock" or 2 * (kind == "Dense"), int(number), kind == "BatchNorm")
-    for kind, number in layers
-  ]
+def in_order(model: linen.Module, image_shape: tuple[int, ...]) -> list[tuple[str, ...]]:
+  """The paths of the parameters in the order in which the network makes, and so applies, them."""
+  paths: list[tuple[str, ...]] = []
+
+  def note(key: jax.Array) -> None:
+    params = model.init(key, jnp.zeros((1, *image_shape)))["params"]
+    paths.extend(flax.traverse_util.flatten_dict(params))
+
+  jax.eval_shape(note, jax.random.key(0))
+  return paths
 
 
 def main() -> None:
@@ -76,10 +93,10 @@ def main() -> None:
   key = jax.random.key(1)
   state = jax.jit(learner.init)(config, jax.random.key(0))
 
-  leaves = jax.tree_util.tree_flatten_with_path(state.params)[0]
-  leaves.sort(key=lambda leaf: order(leaf[0]))
+  params = flax.traverse_util.flatten_dict(state.params)
   weights = {
-    f"{number:03d} {path[-1].key}": np.asarray(leaf) for number, (path, leaf) in enumerate(leaves)
+    f"{number:03d} {path[-1]}": np.asarray(params[path])
+    for number, path in enumerate(in_order(MODELS[name](), network.image_shape))
   }
   positions = jnp.arange(network.batch_size)
   batches = [

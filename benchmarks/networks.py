@@ -19,6 +19,11 @@ NETWORKS = {
   "deep_convnet": Network("DeepConvNet", 100, (28, 28, 1)),
   "vgg11": Network("VGG-11, 8 channels", 100, (32, 32, 3)),
   "resnet20": Network("ResNet-20", 128, (32, 32, 3)),
+  "alexnet": Network("AlexNet, an eighth", 32, (99, 99, 3)),
+  "nin": Network("NiN, a quarter", 32, (99, 99, 3)),
+  "googlenet": Network("GoogLeNet with BN, an eighth", 32, (96, 96, 3)),
+  "resnet18": Network("ResNet-18, an eighth", 32, (96, 96, 3)),
+  "densenet": Network("DenseNet 3-6-12-8, k = 8", 32, (96, 96, 3)),
 }
 EXAMPLES = 4096
 CLASSES = 10

@@ -211,8 +211,9 @@ class Auxiliary(nn.Module):
 class GoogLeNet(nn.Module):
   """torchvision's, or the paper's, with batch normalisation or the local one."""
 
-  def __init__(self, divisor, classes, as_torchvision, batch_norm):
+  def __init__(self, divisor, classes, as_torchvision, batch_norm, heads=True):
     super().__init__()
+    self.has_heads = heads
     self.as_torchvision, self.batch_norm = as_torchvision, batch_norm
     conv = lambda a, b, size, stride=1: ConvRelu(a, b, size, stride, batch_norm)
     wide = lambda width: width // divisor
@@ -224,7 +225,7 @@ class GoogLeNet(nn.Module):
       widths = [wide(width) for width in published]
       setattr(self, f"inception{name}", Inception(before, widths, conv, 3 if as_torchvision else 5))
       before = channels[name] = widths[0] + widths[2] + widths[4] + widths[5]
-    for number, name in ((1, "4a"), (2, "4d")):
+    for number, name in ((1, "4a"), (2, "4d")) if heads else ():
       head = Auxiliary(channels[name], wide(128), wide(1024), classes, conv, as_torchvision)
       setattr(self, f"aux{number}", head)
     self.fc = nn.Linear(before, classes)
@@ -243,7 +244,7 @@ class GoogLeNet(nn.Module):
       elif name.endswith("a"):
         x = pool(x)
       x = getattr(self, f"inception{name}")(x)
-      if name in ("4a", "4d") and self.training:
+      if name in ("4a", "4d") and self.training and self.has_heads:
         heads.append((self.aux1 if name == "4a" else self.aux2)(x))
     logits = self.fc(x.mean((2, 3)))
     return (logits, *heads) if heads else logits

@@ -241,6 +241,41 @@ def test_lenet_5_of_1998():
   agree(jax.jit(model.apply)({"params": params}, images), expected)
 
 
+@pytest.mark.slow
+def test_gradients_agree(pair):
+  """Of a weighted sum of the outputs while training; in float64, where there is no excuse."""
+  ours, theirs, variables, images, paths = pair
+  with jax.enable_x64(True):
+    variables = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
+    images = images.astype(np.float64)
+    draw = np.random.default_rng(0)
+
+    def outputs(params):
+      made, _ = ours.apply(
+        variables | {"params": params},
+        images,
+        train=True,
+        mutable=["batch_stats"],
+        rngs={"dropout": jax.random.key(0)},
+      )
+      return jax.tree.leaves(made)
+
+    weights = [
+      draw.normal(size=leaf.shape) for leaf in jax.eval_shape(outputs, variables["params"])
+    ]
+    total = lambda params: sum((a * b).sum() for a, b in zip(outputs(params), weights, strict=True))
+    found = jax.tree.map(np.asarray, jax.jit(jax.grad(total))(variables["params"]))
+  made = theirs.double().train()(torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+  made = made if isinstance(made, tuple) else (made,)
+  sum((a * torch.from_numpy(b)).sum() for a, b in zip(made, weights, strict=True)).backward()
+  slopes = to_numpy(theirs) | {n: p.grad.numpy() for n, p in theirs.named_parameters()}
+  expected = variables_of(ours, slopes, paths, images.shape[1:])["params"]
+  for path, leaf in jax.tree_util.tree_leaves_with_path(found):
+    other = functools.reduce(lambda tree, key: tree[key.key], path, expected)
+    difference = np.linalg.norm(leaf - other) / max(np.linalg.norm(other), 1e-9)
+    assert difference < 1e-5, (jax.tree_util.keystr(path), difference)  # their float32 copies
+
+
 FULL = {
   "alexnet": lambda: peers.alexnet(ONE_GPU, 1, False, 4096, 1000),
   "vgg11": lambda: peers.vgg(VGG_STAGES[11], 64, 4096, 1000),

@@ -124,7 +124,7 @@ def reserve(learner: Learner, config: Config, lanes: int) -> None:
   free_memory.reserve(
     f"what {lanes} lanes hold",
     together * free_memory.bytes_of(state),
-    "let fewer train at once, or each hold less",
+    "let fewer train at once (in a sweep --lanes), or each hold less",
   )
 
 

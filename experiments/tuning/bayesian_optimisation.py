@@ -70,7 +70,7 @@ class Data(NamedTuple):
 def matern(kernel: Kernel, a: Points, b: Float[Array, "m d"]) -> Float[Array, "n m"]:
   """Covariance of the process at a and at b: the paper's equation 13 (ARD Matern-5/2)."""
   squares = jnp.sum(((a[:, None, :] - b[None, :, :]) / kernel.lengths[None, None, :]) ** 2, axis=-1)
-  r = jnp.sqrt(jnp.maximum(5 * squares, 1e-30))  # the root has no derivative at 0
+  r = jnp.sqrt(5 * squares + 1e-30)  # the root has no derivative at 0
   return kernel.amplitude**2 * (1 + r + r**2 / 3) * jnp.exp(-r)
 
 

@@ -29,8 +29,8 @@ def huber(error: Float[Array, "..."], bound: float | Float[Array, ""] = 1.0) -> 
 
   Mnih et al. 2015, Methods: "clipping the error term to be between -1 and 1".
   """
-  inside = jnp.minimum(jnp.abs(error), bound)
-  return 0.5 * inside**2 + bound * (jnp.abs(error) - inside)
+  size = jnp.abs(error)
+  return jnp.where(size <= bound, 0.5 * size**2, bound * (size - 0.5 * bound))
 
 
 def project(

@@ -149,7 +149,7 @@ def run(config: Config, lab: Lab) -> Report:
           {name: [by_epoch(fit)] for name, fit in fits.items()},
           "test/accuracy",
           title="Fashion-MNIST",
-          y="test accuracy (fraction)",
+          y="test accuracy (%)",
           steps_per_epoch=1,
         ),
         "Sigmoids learn nothing for an epoch or more; normalisation and shortcuts start at once.",

@@ -137,7 +137,7 @@ def run(config: Config, lab: Lab) -> Report:
           {"one net": [fit.history[1:] for fit in fits]},
           "test/accuracy",
           title="DeepConvNet on augmented MNIST",
-          y="test accuracy (fraction)",
+          y="test accuracy (%)",
           steps_per_epoch=steps_per_epoch(config),
         ),
         "As the rate falls to zero the nets settle; the last epochs bring the most.",

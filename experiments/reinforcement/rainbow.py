@@ -18,7 +18,9 @@ Expected (mean return over the whole run, five paired seeds, 95 % intervals): Ra
 priorities 0.54 ± 0.92, dueling 0.06 ± 1.28, noise -0.01 ± 1.63, the double estimate -0.28 ± 1.36.
 The means fall off nearly as the paper's do, but Rainbow's own seeds lie between 3.4 and 5.9, and
 only the gain from multi-step returns is beyond chance, barely. The claims for noise and the double
-estimate fail and stay. 29 minutes of one core, while the other was busy too.
+estimate fail and stay. 29 minutes of one core, while the other was busy too. All this was measured
+while the environments of one agent still shared a draw of the noise, and actions were not yet quite
+random until learning began.
 """
 
 from typing import Any, NamedTuple

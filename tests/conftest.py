@@ -6,6 +6,7 @@ os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 
+import gc
 import sys
 from pathlib import Path
 
@@ -48,3 +49,13 @@ def door(monkeypatch, tmp_path, capfd):
     monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, tiny_race=tiny_experiment.SEVERAL
   )
   return lambda *arguments, **options: tiny_experiment.launched(capfd, *arguments, **options)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_program_outlives_its_file():
+  """Compiled programs hold memory maps, of which Linux allows a process 65,530: then it crashes."""
+  yield
+  import jax  # behind the hook
+
+  jax.clear_caches()
+  gc.collect()

@@ -14,10 +14,9 @@ its deepest net with a smaller one (section 4.2, n = 18).
     python launch.py --experiment=degradation
     python launch.py --experiment=degradation --depths=20,56 --examples=60000 --epochs=10
 
-Expected by the source: plain nets rise, residual ones do not. Measured on one net each, from 8 to
-20 layers: plain 0.353 to 0.423 nats, residual 0.360 to 0.298. With a cosine from 0.1 on, 3,000
-images and 6 epochs, from 20 to 44 layers: plain 0.72 to 1.54, residual 0.57 to 0.78. Deeper and
-with three nets each it is not yet measured.
+Expected by the source: plain nets rise, residual ones do not. Measured over three pairs of twins
+(seed 0), training loss at 8, 20 and 44 layers: plain 0.357, 0.407 and 0.98 ± 0.21 nats, residual
+0.357, 0.276 and 0.292 ± 0.035. Six minutes of one core.
 """
 
 import math

@@ -28,7 +28,7 @@ from research.lab.fit import Fit, Training
 from research.models.q_network import NATURE, ConvTorso
 from research.report import Claim, Picture, Report, at_least
 from research.rl import atari
-from research.rl.agent import Agent, Parts, steps_for
+from research.rl.agent import Agent, Parts
 from research.rl.dqn import dqn
 from research.rl.watching import play
 
@@ -50,20 +50,12 @@ class Config:
   evaluations: int = static(10, "evaluations over the run", at_least=1)
 
 
-def steps(config: Config) -> int:
-  """Updates, those before learning starts included."""
-  return steps_for(config.agent, config.frames)
-
-
 PARTS = Parts(
-  agent=lambda config: config.agent,
   environment=lambda config: atari.environment(config.game),
   torso=lambda config: ConvTorso(NATURE),
-  hidden=lambda config: config.hidden,
   optimizer=lambda config: optax.rmsprop(
     config.learning_rate, decay=config.decay, eps=config.epsilon, centered=True
   ),
-  steps=steps,
 )
 learner = dqn(PARTS)
 

@@ -22,10 +22,10 @@ from research.figures.policies import film, values_over_frames
 from research.lab.agent_training import agent_training
 from research.lab.fit import Fit, Training
 from research.models.q_network import DenseTorso
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import cart_pole
-from research.rl.agent import Agent, Parts, steps_for
+from research.rl.agent import Agent, Parts
 from research.rl.dqn import dqn
 from research.rl.watching import play
 
@@ -56,18 +56,9 @@ class Config:
   evaluation_episodes: int = static(20, "episodes of each evaluation", at_least=1)
 
 
-def steps(config: Config) -> int:
-  """Updates, those before learning starts included."""
-  return steps_for(config.agent, config.frames)
-
-
 PARTS = Parts(
-  agent=lambda config: config.agent,
   environment=lambda config: cart_pole.environment,
   torso=lambda config: DenseTorso((config.features,)),
-  hidden=lambda config: config.hidden,
-  optimizer=lambda config: make(config.optimizer, steps(config)),
-  steps=steps,
 )
 learner = dqn(PARTS)
 

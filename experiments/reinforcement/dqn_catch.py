@@ -24,10 +24,10 @@ from research.lab.agent_training import agent_training
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import catch
-from research.rl.agent import Agent, Parts, steps_for
+from research.rl.agent import Agent, Parts
 from research.rl.dqn import dqn
 from research.rl.watching import play
 
@@ -56,18 +56,9 @@ class Config:
   repeats: int = static(5, "agents of each kind", at_least=1)
 
 
-def steps(config: Config) -> int:
-  """Updates, those before learning starts included."""
-  return steps_for(config.agent, config.frames)
-
-
 PARTS = Parts(
-  agent=lambda config: config.agent,
   environment=lambda config: catch.environment,
   torso=lambda config: ConvTorso(MINATAR),
-  hidden=lambda config: config.hidden,
-  optimizer=lambda config: make(config.optimizer, steps(config)),
-  steps=steps,
 )
 learner = dqn(PARTS)
 

@@ -29,10 +29,10 @@ from research.figures.policies import film, values_over_frames
 from research.lab.agent_training import agent_training
 from research.lab.fit import Fit, Training
 from research.models.q_network import MINATAR, NATURE, ConvTorso, DenseTorso
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import gymnasium_host
-from research.rl.agent import Agent, Parts, steps_for
+from research.rl.agent import Agent, Parts
 from research.rl.dqn import dqn
 from research.rl.watching import play
 
@@ -66,11 +66,6 @@ class Config:
   evaluation_episodes: int = static(100, "episodes of each evaluation", at_least=1)
 
 
-def steps(config: Config) -> int:
-  """Updates, those before learning starts included."""
-  return steps_for(config.agent, config.frames)
-
-
 def torso(config: Config) -> linen.Module:
   """Dense for vectors; Nature's convolutions for images, MinAtar's for very small ones."""
   reset = gymnasium_host.environment(config.game).reset
@@ -81,12 +76,8 @@ def torso(config: Config) -> linen.Module:
 
 
 PARTS = Parts(
-  agent=lambda config: config.agent,
   environment=lambda config: gymnasium_host.environment(config.game),
   torso=torso,
-  hidden=lambda config: config.hidden,
-  optimizer=lambda config: make(config.optimizer, steps(config)),
-  steps=steps,
 )
 learner = dqn(PARTS)
 

@@ -34,10 +34,10 @@ from research.lab.agent_training import agent_training
 from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
-from research.rl.agent import Agent, Parts, steps_for
+from research.rl.agent import Agent, Parts
 from research.rl.dqn import dqn
 
 # Each part: the field that holds it and the field's value without it, and what the paper found.
@@ -89,18 +89,9 @@ class Config:
   repeats: int = static(5, "agents of each kind", at_least=2)
 
 
-def steps(config: Config) -> int:
-  """Updates, those before learning starts included."""
-  return steps_for(config.agent, config.frames)
-
-
 PARTS = Parts(
-  agent=lambda config: config.agent,
   environment=lambda config: minatar.environment(config.game),
   torso=lambda config: ConvTorso(MINATAR),
-  hidden=lambda config: config.hidden,
-  optimizer=lambda config: make(config.optimizer, steps(config)),
-  steps=steps,
 )
 learner = dqn(PARTS)
 

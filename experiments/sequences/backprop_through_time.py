@@ -18,7 +18,7 @@ Expected: both gradients equal to 1e-12 in float64; over three seeds, perplexity
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,7 @@ from research.layers.recurrent import Recurrent
 from research.report import Claim, Picture, Report, at_least, at_most
 
 Params = dict[str, Array]
+Tree = TypeVar("Tree", Params, Array)
 
 
 @config
@@ -116,20 +117,20 @@ def error_through_time(
   return jax.lax.scan(step, start, h, reverse=True)[1]
 
 
-def norm(gradient: Params) -> Float[Array, ""]:
-  """Length of all parameters' gradients together."""
-  return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in gradient.values()))
+def norm(gradient: Tree) -> Float[Array, ""]:
+  """Length of all arrays together."""
+  return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)))
 
 
-def by_norm(gradient: Params, theta: float | Array) -> Params:
+def by_norm(gradient: Tree, theta: float | Array) -> Tree:
   """The gradient, its direction kept, no longer than theta."""
   factor = jnp.minimum(1, theta / norm(gradient))
-  return {name: factor * leaf for name, leaf in gradient.items()}
+  return jax.tree.map(lambda leaf: factor * leaf, gradient)
 
 
-def by_value(gradient: Params, bound: float | Array) -> Params:
+def by_value(gradient: Tree, bound: float | Array) -> Tree:
   """The gradient with every entry in [-bound, bound]; its direction may change."""
-  return {name: jnp.clip(leaf, -bound, bound) for name, leaf in gradient.items()}
+  return jax.tree.map(lambda leaf: jnp.clip(leaf, -bound, bound), gradient)
 
 
 CUTS: dict[str, Callable[[Config, Params], Params]] = {
@@ -209,9 +210,7 @@ def run(config: Config, lab: Lab) -> Report:
     letters = jax.nn.one_hot(text[: config.times + 1, None], config.vocabulary, dtype=float)
     by_hand = back_propagate(params, letters[:-1], letters[1:])
     by_jax = jax.grad(loss)(params, letters[:-1], letters[1:])
-    error = max(
-      float(norm({"": by_hand[name] - by_jax[name]}) / norm({"": by_jax[name]})) for name in by_jax
-    )
+    error = max(float(norm(by_hand[name] - by_jax[name]) / norm(by_jax[name])) for name in by_jax)
     lstm_error = distance_of_lstm_forms(lab.key("lstm"))
     flows = {
       f"recurrent weights times {factor:g}": error_through_time(
@@ -318,14 +317,11 @@ def cut_through_time(config: Config, p: Params, x: Array) -> dict[str, Array]:
   """Lengths of an error that explodes, uncut and cut in three ways, all at theta."""
   whole = error_through_time(p, x)
   value = config.theta / p["b"].size ** 0.5  # a vector of such entries is of length theta
-  at_norm = lambda error: by_norm({"": error}, config.theta)[""]
   return {
     "not cut": whole,
-    "cut as a whole": by_norm({"": whole}, config.theta)[""],
-    "at every time, by norm": error_through_time(p, x, at_norm),
-    "at every time, by value": error_through_time(
-      p, x, lambda error: jnp.clip(error, -value, value)
-    ),
+    "cut as a whole": by_norm(whole, config.theta),
+    "at every time, by norm": error_through_time(p, x, lambda error: by_norm(error, config.theta)),
+    "at every time, by value": error_through_time(p, x, lambda error: by_value(error, value)),
   }
 
 

@@ -104,15 +104,16 @@ def nearest_taken_for(
     """The change, and whether the network takes the changed image for the target."""
     flat = np.asarray(image, np.float64).ravel()
     bounds = None if box is None else np.stack([box[0] - flat, box[1] - flat], axis=1)
+    # L-BFGS first steps by the gradient itself. Longer than 1, it may end where all sigmoids are
+    # saturated and nothing has a slope; so the cost is measured in units of its first gradient.
+    start = np.zeros(flat.size)
+    _, slope = cost(jnp.asarray(start, image.dtype), image, target, weight)
+    unit = max(1.0, float(np.linalg.norm(slope)))
 
     def function(change: np.ndarray) -> tuple[float, np.ndarray]:
       (value, _), slope = cost(jnp.asarray(change, image.dtype), image, target, weight)
       return float(value) / unit, np.asarray(slope, np.float64) / unit
 
-    # L-BFGS first steps by the gradient itself. Longer than 1, it may end where all sigmoids are
-    # saturated and nothing has a slope; so the cost is measured in units of its first gradient.
-    start, unit = np.zeros(flat.size), 1.0
-    unit = max(1.0, float(np.linalg.norm(function(start)[1])))
     change = minimize(function, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     change = change.astype(image.dtype)
     (_, answer), _ = cost(jnp.asarray(change), image, target, weight)

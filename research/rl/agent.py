@@ -15,6 +15,7 @@ from research.config import config, static, traced
 from research.errors import UserError
 from research.learner import Config
 from research.models.q_network import QNetwork
+from research.optimizers import make
 from research.rl import value_learning
 from research.rl.environment import Environment
 
@@ -69,21 +70,26 @@ class Agent:
 class Parts(NamedTuple):
   """What an agent is made of; every function may read any field of the config.
 
+  All but what is acted on and seen is read, by default, from fields of those names; the steps from
+  `frames`, and the optimizer's schedule ends with them.
+
   Attributes:
-    agent: its settings.
     environment: where it acts.
     torso: what sees; any Linen module that gives [batch, features].
+    agent: its settings.
     hidden: units of the dense layer behind the torso.
+    steps: of the learner in all, those before learning starts included.
     optimizer: of the network.
-    steps: of the learner in all, for the correction of prioritised replay.
   """
 
-  agent: Callable[[Config], Agent]
   environment: Callable[[Config], Environment]
   torso: Callable[[Config], linen.Module]
-  hidden: Callable[[Config], int]
-  optimizer: Callable[[Config], optax.GradientTransformation]
-  steps: Callable[[Config], int]
+  agent: Callable[[Config], Agent] = lambda config: config.agent
+  hidden: Callable[[Config], int] = lambda config: config.hidden
+  steps: Callable[[Config], int] = lambda config: steps_for(config.agent, config.frames)
+  optimizer: Callable[[Config], optax.GradientTransformation] = lambda config: make(
+    config.optimizer, steps_for(config.agent, config.frames)
+  )
 
 
 def check(agent: Agent) -> None:

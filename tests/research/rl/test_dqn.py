@@ -30,12 +30,11 @@ class Config:
 
 
 ON_CATCH = Parts(
-  lambda config: config.agent,
-  lambda config: catch.environment,
-  lambda config: ConvTorso(((2, 3, 2),)),
-  lambda config: 8,
-  lambda config: make(config.optimizer, 50),
-  lambda config: 50,
+  environment=lambda config: catch.environment,
+  torso=lambda config: ConvTorso(((2, 3, 2),)),
+  hidden=lambda config: 8,
+  steps=lambda config: 50,
+  optimizer=lambda config: make(config.optimizer, 50),
 )
 ON_CART_POLE = ON_CATCH._replace(
   environment=lambda config: cart_pole.environment, torso=lambda config: DenseTorso((8,))

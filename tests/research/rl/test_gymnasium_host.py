@@ -293,12 +293,11 @@ class Config:
 
 def parts(name, torso):
   return Parts(
-    lambda config: config.agent,
-    lambda config: environment(name),
-    lambda config: torso,
-    lambda config: 8,
-    lambda config: make(config.optimizer, 50),
-    lambda config: 50,
+    environment=lambda config: environment(name),
+    torso=lambda config: torso,
+    hidden=lambda config: 8,
+    steps=lambda config: 50,
+    optimizer=lambda config: make(config.optimizer, 50),
   )
 
 

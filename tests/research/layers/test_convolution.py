@@ -9,7 +9,7 @@ from research.layers import convolution
 from research.layers.convolution import convolve, convolve_banded
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
-# (input, kernel, strides, padding); the first three take the banded form, the others the canonical one.
+# (input, kernel, strides, padding)
 CASES = {
   "lenet": ((2, 8, 8, 1), (5, 5, 1, 6), (1, 1), ((2, 2), (2, 2))),
   "few channels": ((2, 7, 6, 3), (3, 3, 3, 4), (1, 1), "VALID"),
@@ -19,7 +19,10 @@ CASES = {
   "unused rows": ((2, 9, 10, 8), (2, 3, 8, 4), (3, 4), "VALID"),
   "larger than the image": ((2, 4, 5, 8), (3, 2, 8, 4), (1, 1), ((2, 3), (0, 2))),
   "wide padding": ((1, 3, 4, 8), (2, 2, 8, 4), (1, 2), ((3, 2), (0, 2))),
-  "only the weight gradient banded": ((2, 12, 24, 1), (5, 5, 1, 30), (1, 1), "VALID"),
+  "many features of few channels": ((2, 12, 24, 1), (5, 5, 1, 30), (1, 1), "VALID"),
+  "coloured stem": ((2, 15, 12, 3), (7, 7, 3, 24), (2, 2), ((3, 3), (3, 3))),
+  "one tap": ((2, 4, 5, 9), (1, 1, 9, 4), (1, 1), "VALID"),
+  "one tap, strided and padded": ((2, 5, 6, 3), (1, 1, 3, 4), (2, 3), ((1, 0), (0, 2))),
 }
 
 
@@ -54,12 +57,29 @@ def test_values_and_gradients_equal_those_of_lax(case, dtype, tolerance):
       np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * scale)
 
 
-def test_cases_cover_every_form():
-  shapes = [kernel for _, kernel, _, _ in CASES.values()]
-  assert {convolution.banded_is_faster(shape) for shape in shapes} == {True, False}
-  weight_only = CASES["only the weight gradient banded"][1]
-  assert not convolution.banded_is_faster(weight_only)
-  assert convolution.banded_weight_gradient_is_faster(weight_only)
+@pytest.mark.parametrize(
+  "form, expected",
+  [
+    (
+      "convolve_banded",
+      {"lenet", "few channels", "many features of few channels", "coloured stem"},
+    ),
+    ("tensordot", {"one tap", "one tap, strided and padded"}),
+  ],
+)
+def test_which_cases_take_which_form(monkeypatch, form, expected):
+  seen = set()
+  module = jnp if form == "tensordot" else convolution
+  original = getattr(module, form)
+  for name, (x_shape, kernel_shape, strides, padding) in CASES.items():
+
+    def spy(*arguments, name=name, **options):
+      seen.add(name)
+      return original(*arguments, **options)
+
+    monkeypatch.setattr(module, form, spy)
+    convolve(jnp.ones(x_shape), jnp.ones(kernel_shape), strides, padding, dimension_numbers=LAYOUT)
+  assert seen == expected
 
 
 def test_second_derivative():

@@ -66,7 +66,7 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
   axes.set_xlabel(x, fontsize=10, color=INK)
   axes.set_ylabel(y, fontsize=10, color=INK)
   axes.set_title(title, fontsize=10.5, color=INK)
-  axes.tick_params(labelsize=9, colors=INK)
+  axes.tick_params(which="both", labelsize=9, colors=INK)
   axes.grid(True, color=FAINT, linewidth=0.6)
   axes.set_axisbelow(True)
   for side in ("top", "right"):

@@ -5,6 +5,7 @@ run = open_run("runs/digits_convnet/0123456789")
 run.history, run.claims, run.best_state(), run.evaluate()
 """
 
+import inspect
 import os
 from functools import cached_property
 from pathlib import Path
@@ -59,14 +60,21 @@ class Run:
     """
     if not hasattr(self.module, "training"):
       raise UserError(f"{self.identity.experiment} has several fits; open its checkpoints by name")
-    return self.module.training(self.config)
+    make = self.module.training
+    draws_data = "seed" in inspect.signature(make).parameters
+    return make(self.config, self.identity.seed) if draws_data else make(self.config)
 
-  def snapshot(self, fit: str = "train", *, best: bool = True) -> Snapshot:
-    """The best or the latest checkpoint of a fit.
+  def snapshot(self, fit: str = "", *, best: bool = True) -> Snapshot:
+    """The best or the latest checkpoint of a fit, which need not be named where there is one.
 
     Raises:
-      UserError: when there is none yet.
+      UserError: when there is none yet; or several fits and no name.
     """
+    fits = sorted(path.name for path in (self.folder / "checkpoints").glob("*"))
+    if not fit:
+      fit = fits[0] if len(fits) == 1 else "train"
+      if fits and fit not in fits:
+        raise UserError(f"{self.folder} has several fits; name one: {', '.join(fits)}")
     folder = self.folder / "checkpoints" / fit
     found = None
     if checkpoint.exists(folder):

@@ -1,5 +1,6 @@
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from research.errors import UserError
 from research.lab.checkpoint import Checkpoints
 from research.lab.metrics_log import read_rows
 from research.lab.reading import open_run
+from tests import tiny_experiment
 from tests.tiny_experiment import everything_under
 
 COMMAND = ("--workdir=run", "--steps=60", "--learning_rate=0.8", "--noise=1")
@@ -28,6 +30,22 @@ def test_the_best_checkpoint_gives_the_numbers_of_its_row(door):
   code, out, _ = door(*COMMAND, "--evaluate")
   assert code == 0 and f"accuracy {best['test/accuracy']:.5g}" in out
   assert everything_under(Path("run")) == before  # to read is not to write
+
+
+def test_a_fit_of_another_name_on_data_drawn_by_the_seed(monkeypatch, tmp_path, capfd):
+  def training(config, seed=0):
+    held_out = {"test": tiny_experiment.data(seed + 1)}
+    return tiny_experiment.training(config, evaluate=held_out, best="test/loss")
+
+  def run(config, lab):
+    return tiny_experiment.report(config, lab.fit("text", config, training(config, lab.seed)))
+
+  module = SimpleNamespace(Config=tiny_experiment.Config, training=training, run=run)
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_text=module)
+  command = ("--workdir=run", "--steps=20", "--seed=3")
+  assert tiny_experiment.launched(capfd, *command, experiment="tiny_text")[0] == 0
+  run = open_run("run")
+  assert run.evaluate()["test"]["loss"] == pytest.approx(-run.snapshot().about["best_score"])
 
 
 def test_a_run_that_is_going_on_can_be_evaluated(door):
@@ -58,6 +76,8 @@ def test_what_cannot_be_read_is_one_line(door):
   assert door("--workdir=several", "--steps=5", experiment="tiny_race")[0] == 0
   code, _, err = door("--workdir=several", "--evaluate", experiment="tiny_race")
   assert code == 2 and "several fits" in err
+  with pytest.raises(UserError, match="several fits; name one: first, second, third"):
+    open_run("several").snapshot()
   state = open_run("several").snapshot("second").arrays
   assert np.isfinite(state["params/W"]).all()
   assert door("--workdir=run", "--steps=5")[0] == 0

@@ -78,8 +78,8 @@ def convolve(
 def convolve_on_cpu(x: Images, kernel: Kernel, strides: Pair, padding: Padding) -> Outputs:
   """Convolution in the form that the CPU backend does best: a product, banded or canonical.
 
-  One tap is a product of all pixels with one matrix: half the time, a third for the weight gradient.
-  Few channels leave the lanes of the canonical kernels idle, in both gradients too.
+  One tap is a product of all pixels with one matrix: half the time, a third for the weight
+  gradient. Few channels leave the lanes of the canonical kernels idle, in both gradients too.
   """
   if kernel.shape[:2] == (1, 1):
     pixels = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, :: strides[0], :: strides[1]]

@@ -152,7 +152,7 @@ def run(config: Config, lab: Lab) -> Report:
         "maps",
         filter_montage(
           {"20 learned maps": fits["convolution"].state.params["Conv_0"]["kernel"]},
-          title="Seed 004's figure 3: twenty maps of 5x5",
+          title="Twenty learned maps of 5x5",
           columns=5,
         ),
         "Light and dark sides, mostly along an edge; some are hard to name.",

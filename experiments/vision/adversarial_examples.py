@@ -215,7 +215,7 @@ def run(config: Config, lab: Lab) -> Report:
       Picture(
         "examples",
         example_grid(found),
-        "Seed 004's triples: digits, the nearest images that softmax regression and a net of three "
+        "Triples: digits, the nearest images that softmax regression and a net of three "
         "layers take for another digit, and what was changed (grey: nothing).",
       ),
       Picture(

@@ -8,9 +8,9 @@ a whole; the tests' decoding is greedy, with a key-value cache in the Transforme
 
     python launch.py --experiment=dates
 
-Expected (seed 0): all three write all of 1,954 dates never seen rightly; with attention from 250
-updates on, without 94.8 % after 500, the Transformer 99.6 % after 750. Six minutes on two CPU cores
-that others use too.
+Expected, over three seeds: in the end all three write all dates that they have never seen rightly;
+with attention from 250 updates on; without, 94.8 to 98.8 % after 500 and all after 1,250; the
+Transformer 99.8 % after 750 and all after 1,000. Four minutes of one CPU core.
 """
 
 import functools

@@ -15,9 +15,10 @@ their own place, seed 0), and reading both ways it is shared (68 %), with answer
 
     python launch.py --experiment=reversal
 
-Expected (seed 0): the Transformer 99.9 %, the GRU with a fixed context and the Transformer without
-positions 0 % after 2,000 updates; with attention 99.0 %, 99.97 % of letters at their own place,
-measured after 1,000. About 12 minutes on two CPU cores.
+Expected, over three seeds, after 2,000 updates: with attention 99.2 +- 0.2 % of strings, all
+letters written while looking most at their own place; the Transformer 99.7 +- 0.1 %; the GRU with
+a fixed context and the Transformer without positions none. Ten minutes of one CPU core that others
+use too.
 """
 
 import functools

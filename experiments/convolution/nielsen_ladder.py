@@ -4,12 +4,14 @@ Nielsen, Neural Networks and Deep Learning, chapter 6: softmax outputs, batches 
 plain SGD (40 with dropout); each step up adds one idea. His test accuracies: a hidden layer of 100,
 97.80 %; a convolution of 20 maps before it, 98.78 %; a second one of 40 maps, 99.06 %; ReLU,
 99.23 %; images moved by a pixel, 99.37 %; a second hidden layer, 99.43 %; 1,000 units each and
-dropout, 99.60 %. Here every net has few epochs of Adam with batches of 100 and a rate that goes up
+dropout, 99.60 %. Here every net has 12 epochs of Adam with batches of 100 and a rate that goes up
 and down in one cycle; the moved images are drawn in the step.
 
     python launch.py --experiment=nielsen_ladder
 
-Expected by the source: the order above. Not yet measured here.
+Expected by the source: the order above. Measured, seed 0, 23 minutes of one CPU core that others
+used too: 97.36, 98.85, 99.14, 99.33, 99.47, 99.43 and 99.40 %; the last rungs are within chance of
+each other here.
 """
 
 import math
@@ -66,7 +68,7 @@ class Config:
   dropout: float = traced(0.5, "rate where there is dropout", at_least=0, below=1)
   optimizer: Optimizer = part(Optimizer("adam", 3e-3, "one_cycle"))
   batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(4, "passes over the training set", at_least=1)
+  epochs: int = static(12, "passes over the training set", at_least=1)
 
 
 def model(config: Config) -> NielsenNet:

@@ -25,13 +25,14 @@ from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
 from research.lab.agent_training import agent_training
 from research.lab.fit import Fit, Training
-from research.models.q_network import NATURE, ConvTorso
+from research.models.q_network import DATA_EFFICIENT, NATURE, ConvTorso
 from research.report import Claim, Picture, Report, at_least
 from research.rl import atari
 from research.rl.agent import Agent, Parts
 from research.rl.dqn import dqn
 from research.rl.watching import play
 
+TORSOS = {"nature": NATURE, "data_efficient": DATA_EFFICIENT}
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}
 
 
@@ -41,6 +42,7 @@ class Config:
 
   game: str = static("pong", "the ROM's name in ale-py")
   agent: Agent = part(Agent(stack=4, clip_rewards=True))
+  torso: str = static("nature", "the convolutions", choices=tuple(TORSOS))
   hidden: int = static(512, "units of the dense layer", at_least=1)
   learning_rate: float = traced(2.5e-4, "step size", at_least=0)
   decay: float = traced(0.95, "of the gradient's mean and mean square", at_least=0, below=1)
@@ -52,7 +54,7 @@ class Config:
 
 PARTS = Parts(
   environment=lambda config: atari.environment(config.game),
-  torso=lambda config: ConvTorso(NATURE),
+  torso=lambda config: ConvTorso(TORSOS[config.torso]),
   optimizer=lambda config: optax.rmsprop(
     config.learning_rate, decay=config.decay, eps=config.epsilon, centered=True
   ),

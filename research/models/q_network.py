@@ -80,5 +80,7 @@ class ConvTorso(linen.Module):
 
 # Mnih et al. 2015, Methods, "Model architecture"; then a hidden layer of 512.
 NATURE = ((32, 8, 4), (64, 4, 2), (64, 3, 1))
+# van Hasselt, Hessel and Aslanides 2019, appendix E ("data-efficient"); then one of 256.
+DATA_EFFICIENT = ((32, 5, 5), (64, 5, 5))
 # Young and Tian 2019, section 3: a quarter of Nature's last layer; then a hidden layer of 128.
 MINATAR = ((16, 3, 1),)

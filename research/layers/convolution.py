@@ -123,7 +123,7 @@ def input_gradient(
 ) -> Images:
   """Gradient for the input of this `size`: the cotangent convolved with the turned kernel."""
   if kernel.shape[:2] == strides:
-    # Windows do not overlap, so that each gives its own pixels: a product, in a seventh of the time.
+    # Windows that do not overlap give each their own pixels: a product, a seventh of the time.
     batch, height, width, _ = cotangent.shape
     windows = jnp.einsum("bhwf,ijcf->bhiwjc", cotangent, kernel)
     pixels = windows.reshape(batch, height * strides[0], width * strides[1], -1)

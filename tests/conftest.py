@@ -28,6 +28,7 @@ install_import_hook(
     "research.metrics",
     "research.batch",
     "research.data.sampling",
+    "research.energy",
     "research.learner",
     "research.compile",
     *(

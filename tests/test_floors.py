@@ -13,7 +13,7 @@ FLOORS = [
   ["research.lab", "research.sweep"],
   ["research.lanes"],
   ["research.compile"],
-  ["research.rl"],
+  ["research.rl", "research.energy"],
   ["research.learner", "research.carried", "research.buckets"],
   ["research.models", "research.data", "research.figures", "research.analysis"],
   [

@@ -1,0 +1,1 @@
+"""Learning without labels: energies, features, generation (inventory family U)."""

@@ -1,0 +1,1 @@
+"""Models by their energy: Boltzmann machines, and what is made of them."""

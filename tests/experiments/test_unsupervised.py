@@ -1,0 +1,40 @@
+"""Learning without labels: small versions of whole experiments, and the traps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.unsupervised import boltzmann_machine
+from research.config import replace
+from research.lab.fit import Options
+from research.lab.lab import Lab
+from tests.experiments.without_a_lab import failed
+
+
+def test_boltzmann_machine_learns_parity_with_hidden_units_only(tmp_path):
+  few = {"steps": 400, "repeats": 2, "chains": 32, "units": 8, "machines": 2}
+  report = boltzmann_machine.run(
+    replace(boltzmann_machine.Config(), few), Lab(tmp_path, seed=0, options=Options())
+  )
+  takes_longer = ("worst divergence", "mean divergence")
+  assert not [line for line in failed(report) if not any(part in line for part in takes_longer)]
+
+
+@pytest.mark.parametrize("phases", ["sampled", "exact"])
+def test_both_halves_of_the_gradient_agree_on_a_small_machine(phases):
+  config = replace(
+    boltzmann_machine.Config(), {"phases": phases, "chains": 20_000, "optimizer.name": "sgd"}
+  )
+  state = boltzmann_machine.init(config, jax.random.key(0))
+  batch = {"pattern": jnp.tile(jnp.asarray(boltzmann_machine.EVEN), (2000, 1))}
+  step = jax.jit(boltzmann_machine.step)
+  for _ in range(20):  # the chains start at random, and the couplings stand still
+    after, _ = step(config, state, batch)
+    state = state._replace(step=after.step, free=after.free)
+  change = jax.tree.map(jnp.subtract, after.couplings, state.couplings)
+  likelihood = lambda c: boltzmann_machine.boltzmann.log_likelihood(c, batch["pattern"]).mean()
+  ascent = jax.grad(likelihood)(state.couplings)
+  rate = config.optimizer.learning_rate
+  for found, expected in zip(change, ascent, strict=True):
+    np.testing.assert_allclose(found / rate, expected, atol=0.03 if phases == "sampled" else 1e-4)

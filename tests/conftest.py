@@ -28,7 +28,8 @@ install_import_hook(
     "research.metrics",
     "research.batch",
     "research.data.sampling",
-    "research.energy",
+    "research.energy.boltzmann",
+    "research.energy.rbm",
     "research.learner",
     "research.compile",
     *(

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.unsupervised import boltzmann_machine
+from experiments.unsupervised import boltzmann_machine, rbm_exact, rbm_features
 from research.config import replace
 from research.lab.fit import Options
 from research.lab.lab import Lab
-from tests.experiments.without_a_lab import failed
+from tests.experiments.little_data import replace_sets
+from tests.experiments.without_a_lab import UntrainedLab, failed
 
 
 def test_boltzmann_machine_learns_parity_with_hidden_units_only(tmp_path):
@@ -38,3 +39,26 @@ def test_both_halves_of_the_gradient_agree_on_a_small_machine(phases):
   rate = config.optimizer.learning_rate
   for found, expected in zip(change, ascent, strict=True):
     np.testing.assert_allclose(found / rate, expected, atol=0.03 if phases == "sampled" else 1e-4)
+
+
+def test_exact_machines_agree_with_enumeration_and_their_bias_falls():
+  config = replace(rbm_exact.Config(), {"machine.hidden": 4, "repeats": 2})
+  assert not failed(rbm_exact.run(config, UntrainedLab()))
+
+
+def test_features_are_learnt_and_judged(monkeypatch, tmp_path):
+  replace_sets(monkeypatch)
+  settings = {"machine.hidden": 9, "batch_size": 20, "epochs": 2, "classifier_epochs": 1}
+  report = rbm_features.run(
+    replace(rbm_features.Config(), settings), Lab(tmp_path, seed=0, options=Options())
+  )
+  assert len(report.claims) == 5
+  assert [picture.name for picture in report.pictures] == ["features", "reconstructions", "curves"]
+
+
+def test_random_features_are_the_learnt_ones_in_another_order():
+  machine = rbm_features.rbm.draw(jax.random.key(0), jnp.zeros(50), 4)
+  mixed = rbm_features.shuffled(machine, jax.random.key(1))
+  for ours, theirs in zip(mixed.weights.T, machine.weights.T, strict=True):
+    assert sorted(ours.tolist()) == sorted(theirs.tolist())
+    assert ours.tolist() != theirs.tolist()

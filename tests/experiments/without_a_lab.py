@@ -32,6 +32,14 @@ class UntrainedLab(FakeLab):
     history = [{"fit": name, "step": step, **row} for step in (0, training.steps)]
     return Fit(name, config, state, history, lambda: state)
 
+  def race(self, name, configs, training, repeats):
+    return {
+      member: [
+        self.fit(f"{name} {member} {number}", config, training(config)) for number in range(repeats)
+      ]
+      for member, config in configs.items()
+    }
+
 
 def failed(report):
   """The claims of a report that do not hold, with what was measured."""

@@ -1,0 +1,145 @@
+"""Restricted Boltzmann machines as learners: contrastive divergence, from data or persistent."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, Key
+
+from research.batch import Batch, count, inputs_of
+from research.config import config, static, traced
+from research.energy import rbm
+from research.energy.rbm import Rbm
+from research.learner import Config, Learner, Metrics
+from research.metrics import Mean
+
+
+@config
+class Contrastive:
+  """How a machine learns; the defaults are those of Hinton's guide (2010)."""
+
+  hidden: int = static(500, "hidden units", at_least=1)
+  steps: int = static(1, "k, steps of the chains for each update", at_least=1)
+  start: str = static(
+    "data",
+    "where the chains start: contrastive divergence at the data, persistent ones where they were",
+    choices=("data", "persistent"),
+  )
+  chains: int = static(100, "persistent ones", at_least=1)
+  learning_rate: float = traced(0.1, "step size at first", at_least=0)
+  schedule: str = static(
+    "constant", "how the step size falls to zero over the run", choices=("constant", "linear")
+  )
+  first_momentum: float = traced(0.5, "decay of the velocity at first", at_least=0, below=1)
+  momentum: float = traced(0.9, "decay of the velocity later", at_least=0, below=1)
+  weight_cost: float = traced(2e-4, "L2 penalty on the weights", at_least=0)
+  deviation: float = traced(0.01, "of the first weights", above=0)
+
+
+class Parts(NamedTuple):
+  """What the learner is made of; every function may read any field of the config.
+
+  Attributes:
+    machine: its settings.
+    biases: of the visible units at first, [visible].
+    steps: updates in all.
+    steady: updates from which on the momentum is the later one.
+  """
+
+  machine: Callable[[Config], Contrastive]
+  biases: Callable[[Config], Float[Array, " visible"]]
+  steps: Callable[[Config], int]
+  steady: Callable[[Config], int]
+
+
+class State(NamedTuple):
+  """The machine, its optimizer, and the persistent chains, [chain, visible], if there are any."""
+
+  step: Int[Array, ""]
+  key: Key[Array, ""]
+  rbm: Rbm
+  opt_state: optax.OptState
+  fantasies: Float[Array, "chain visible"]
+
+
+def contrastive(parts: Parts) -> Learner:
+  """The learner; batches hold images, whose values are probabilities of bits.
+
+  Its loss is the mean squared error of a pixel in the reconstruction from sampled hidden units;
+  evaluation adds the free energy in nats.
+  """
+  return Learner(
+    functools.partial(_init, parts),
+    functools.partial(_step, parts),
+    functools.partial(_evaluate, parts),
+  )
+
+
+def flat(batch: Batch) -> Float[Array, "batch visible"]:
+  """The batch's images as rows."""
+  images = inputs_of(batch)
+  return images.reshape(len(images), -1)
+
+
+def _optimizer(parts: Parts, config: Config, step: Int[Array, ""]) -> optax.GradientTransformation:
+  machine = parts.machine(config)
+  momentum = jnp.where(step < parts.steady(config), machine.first_momentum, machine.momentum)
+  share = step / parts.steps(config) if machine.schedule == "linear" else 0.0
+  return optax.sgd((1 - share) * machine.learning_rate, momentum=momentum)
+
+
+def _init(parts: Parts, config: Config, key: Key[Array, ""]) -> State:
+  machine, biases = parts.machine(config), parts.biases(config)
+  draw_key, start_key, run_key = jax.random.split(key, 3)
+  first = rbm.draw(draw_key, biases, machine.hidden, machine.deviation)
+  chains = machine.chains if machine.start == "persistent" else 0
+  chance = jnp.tile(jax.nn.sigmoid(biases)[None], (chains, 1))
+  step = jnp.int32(0)
+  opt_state = _optimizer(parts, config, step).init(first)
+  return State(step, run_key, first, opt_state, rbm.bits(start_key, chance))
+
+
+def _step(parts: Parts, config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
+  machine, now = parts.machine(config), state.rbm
+  keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+  data, weight = flat(batch), _weight(batch)
+  hidden = rbm.bits(keys[0], rbm.hidden_chance(now, data))
+  reconstruction = rbm.visible_chance(now, hidden)
+  fantasies, free_weight = state.fantasies, weight / weight.sum()
+  if machine.start == "persistent":
+    free = fantasies = rbm.gibbs(now, fantasies, keys[1], machine.steps)
+    free_weight = jnp.full(len(fantasies), 1 / len(fantasies))
+  elif machine.steps == 1:
+    free = reconstruction  # by its chances, which are less noisy than bits (the guide, section 3.2)
+  else:
+    start = rbm.bits(keys[2], reconstruction)
+    free = rbm.gibbs(now, start, keys[1], machine.steps - 1)
+  data_statistics = rbm.statistics(now, data, weight / weight.sum())
+  descent = jax.tree.map(jnp.subtract, rbm.statistics(now, free, free_weight), data_statistics)
+  descent = descent._replace(weights=descent.weights + machine.weight_cost * now.weights)
+  updates, opt_state = _optimizer(parts, config, state.step).update(descent, state.opt_state)
+  after = optax.apply_updates(now, updates)
+  loss = weight @ _error(data, reconstruction) / weight.sum()
+  return State(state.step + 1, state.key, after, opt_state, fantasies), {"loss": loss}
+
+
+def _evaluate(parts: Parts, config: Config, state: State, batch: Batch) -> dict[str, Mean]:
+  del parts, config
+  data, weight = flat(batch), _weight(batch)
+  reconstruction = rbm.visible_chance(state.rbm, rbm.hidden_chance(state.rbm, data))
+  values = {"loss": _error(data, reconstruction), "free_energy": rbm.free_energy(state.rbm, data)}
+  return {name: Mean(weight @ value, weight.sum()) for name, value in values.items()}
+
+
+def _error(
+  data: Float[Array, "batch visible"], reconstruction: Float[Array, "batch visible"]
+) -> Float[Array, " batch"]:
+  """Mean square over the pixels."""
+  return jnp.square(data - reconstruction).mean(axis=1)
+
+
+def _weight(batch: Batch) -> Float[Array, " batch"]:
+  return batch.get("weight", jnp.ones(count(batch)))

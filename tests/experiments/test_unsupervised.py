@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.unsupervised import boltzmann_machine, rbm_exact, rbm_features
+from experiments.unsupervised import boltzmann_machine, rbm_exact, rbm_features, rbm_samples
 from research.config import replace
 from research.lab.fit import Options
 from research.lab.lab import Lab
@@ -62,3 +62,21 @@ def test_random_features_are_the_learnt_ones_in_another_order():
   for ours, theirs in zip(mixed.weights.T, machine.weights.T, strict=True):
     assert sorted(ours.tolist()) == sorted(theirs.tolist())
     assert ours.tolist() != theirs.tolist()
+
+
+def test_samples_are_drawn_and_judged(monkeypatch):
+  replace_sets(monkeypatch)
+  settings = {"machine.hidden": 9, "machine.chains": 12, "temperatures": 4, "more": 2}
+  report = rbm_samples.run(
+    replace(rbm_samples.Config(), settings | {"epochs": 1, "judge_epochs": 1}), UntrainedLab()
+  )
+  assert [picture.name for picture in report.pictures] == ["samples", "curves"]
+
+
+def test_bits_are_drawn_once_with_the_grey_values_chances(monkeypatch):
+  replace_sets(monkeypatch)
+  images, grey = rbm_samples.bits("train")["image"], rbm_samples.sets.load("mnist").train["image"]
+  assert set(np.unique(images)) == {0, 255}
+  assert (images[grey == 255] == 255).all()
+  assert images.mean() == pytest.approx(grey.mean(), rel=0.1)
+  np.testing.assert_array_equal(images, rbm_samples.bits("train")["image"])

@@ -45,10 +45,8 @@ def test_annealed_importance_finds_log_z_and_says_how_surely():
   estimate = rbm.annealed_importance(
     machine, jnp.array([2.0, -2.0, 1.0]), jax.random.key(0), 500, jnp.linspace(0, 1, 300)
   )
-  exact = rbm.log_partition(machine)
-  assert estimate.low < exact < estimate.high
-  assert estimate.high - estimate.low < 0.5
-  assert abs(estimate.value - exact) < 0.1
+  assert 0 < estimate.error < 0.05
+  assert abs(estimate.value - rbm.log_partition(machine)) < 3 * estimate.error
 
 
 def test_log_odds_of_what_never_happens_are_finite():

@@ -181,8 +181,8 @@ def run(config: Config, lab: Lab) -> Report:
           value_range=(0, 1),
         ),
         f"Each from a chain of its own, {config.more:,} steps after learning ended, as chances of "
-        "the pixels; below, what the judge takes them for. Some digits come more often than others: "
-        "a chain hardly ever leaves its own.",
+        "the pixels; below, what the judge takes them for. Some digits come more often: a chain "
+        "hardly ever leaves its own.",
       ),
       Picture("curves", curves(fits), "The error says little about how good a model is: one step "
               "from the data reconstructs best, and is far behind in likelihood."),

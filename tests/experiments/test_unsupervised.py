@@ -7,7 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.unsupervised import boltzmann_machine, rbm_exact, rbm_features, rbm_samples
+from experiments.unsupervised import (
+  boltzmann_machine,
+  deep_belief_net,
+  rbm_exact,
+  rbm_features,
+  rbm_samples,
+)
 from research.config import replace
 from research.lab.fit import Options
 from research.lab.lab import Lab
@@ -85,3 +91,41 @@ def test_bits_are_drawn_once_with_the_grey_values_chances(monkeypatch):
   assert set(np.unique(images)) == {0, 255}
   np.testing.assert_allclose(images.reshape(3, -1).mean(axis=1), [0, 51, 255], atol=7)
   np.testing.assert_array_equal(images, rbm_samples.bits("train")["image"])
+
+
+def little_net():
+  settings = {"units": (9, 7), "few": 20, "few_epochs": 2, "batch_size": 10}
+  return replace(deep_belief_net.Config(), settings)
+
+
+def test_each_machine_sees_what_those_below_make_of_the_images(monkeypatch):
+  replace_sets(monkeypatch)
+  lab = UntrainedLab()
+  seen = []
+  fit = lab.fit
+  lab.fit = lambda name, config, training: seen.append(training) or fit(name, config, training)
+  first, second = deep_belief_net.stack(little_net(), lab)
+  assert first.weights.shape == (25, 9) and second.weights.shape == (9, 7)
+  images = deep_belief_net.sets.load("mnist").train["image"].reshape(60, 25) / 255
+  expected = jax.nn.sigmoid(images @ first.weights + first.hidden[None])
+  np.testing.assert_allclose(seen[1].data["image"], expected, rtol=1e-5)
+
+
+def test_a_net_begun_with_machines_computes_their_hidden_chances(monkeypatch):
+  replace_sets(monkeypatch)
+  config = little_net()
+  machines = deep_belief_net.stack(config, UntrainedLab())
+  training = deep_belief_net.tuning(config, "few", machines)
+  assert len(training.data["label"]) == 20 and training.steps == 4
+  params = training.learner.init(config, jax.random.key(0)).params
+  for number, machine in enumerate(machines):
+    np.testing.assert_array_equal(params[f"Dense_{number}"]["kernel"], machine.weights)
+    np.testing.assert_array_equal(params[f"Dense_{number}"]["bias"], machine.hidden)
+  assert params["Dense_2"]["kernel"].shape == (7, 10)
+
+
+def test_deep_belief_net_reports_both_beginnings(monkeypatch):
+  replace_sets(monkeypatch)
+  report = deep_belief_net.run(little_net(), UntrainedLab())
+  assert [claim.source for claim in report.claims] == ["none"] * 4
+  assert [picture.name for picture in report.pictures] == ["errors"]

@@ -10,6 +10,7 @@ import pytest
 from experiments.unsupervised import (
   boltzmann_machine,
   deep_belief_net,
+  generative_discriminative,
   rbm_exact,
   rbm_features,
   rbm_samples,
@@ -129,3 +130,27 @@ def test_deep_belief_net_reports_both_beginnings(monkeypatch):
   report = deep_belief_net.run(little_net(), UntrainedLab())
   assert [claim.source for claim in report.claims] == ["none"] * 4
   assert [picture.name for picture in report.pictures] == ["errors"]
+
+
+def test_naive_bayes_by_hand():
+  data = {"image": 255 * np.array([[1, 0], [1, 1], [0, 1]], np.uint8), "label": np.array([0, 0, 3])}
+  weights, biases = generative_discriminative.naive_bayes(data)
+  mean = (2 + 1) / (3 + 2)  # of both pixels: two of three images have them on
+  chances = {0: [(2 + mean) / 3, (1 + mean) / 3], 3: [mean / 2, (1 + mean) / 2]}
+  for label, (first, second) in chances.items():
+    prior = (len(data["label"][data["label"] == label]) + 1) / (3 + 10)
+    for pixels in ([0, 0], [0, 1], [1, 0], [1, 1]):
+      each = [p if on else 1 - p for p, on in zip((first, second), pixels, strict=True)]
+      score = pixels @ weights[:, label] + biases[label]
+      assert score == pytest.approx(np.log(prior * np.prod(each)))
+
+
+def test_both_classifiers_learn_from_the_same_draws(monkeypatch, tmp_path):
+  replace_sets(monkeypatch)
+  generative_discriminative.bits.cache_clear()
+  config = replace(
+    generative_discriminative.Config(), {"sizes": (10, 60), "repeats": 2, "steps": 300}
+  )
+  report = generative_discriminative.run(config, Lab(tmp_path, seed=0, options=Options()))
+  generative_discriminative.bits.cache_clear()
+  assert report.claims[-1].ours < 0.1

@@ -149,7 +149,8 @@ def test_both_classifiers_learn_from_the_same_draws(monkeypatch, tmp_path):
   replace_sets(monkeypatch)
   generative_discriminative.bits.cache_clear()
   config = replace(
-    generative_discriminative.Config(), {"sizes": (10, 60), "repeats": 2, "steps": 300}
+    generative_discriminative.Config(),
+    {"sizes": (60,), "repeats": 2, "steps": 200, "optimizer.learning_rate": 0.1},
   )
   report = generative_discriminative.run(config, Lab(tmp_path, seed=0, options=Options()))
   generative_discriminative.bits.cache_clear()

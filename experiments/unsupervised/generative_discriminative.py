@@ -126,7 +126,7 @@ def run(config: Config, lab: Lab) -> Report:
   found = errors(config, lab)
   generative, discriminative = (found[name].mean(axis=1) for name in (GENERATIVE, DISCRIMINATIVE))
   near = lambda curve: next(
-    size for size, error in zip(config.sizes, curve, strict=True) if error < 1.1 * curve[-1]
+    size for size, error in zip(config.sizes, curve, strict=True) if error <= 1.1 * curve[-1]
   )
   row = lambda what, source, ours, bar, unit="%": Claim("U06", what, source, ours, bar, unit)
   few, many = f"{config.sizes[0]:,} labels", f"{config.sizes[-1]:,} labels"

@@ -8,32 +8,28 @@ random (Glorot). With few labels the gain is greatest, for what the images look 
 without any.
 
     python launch.py --experiment=deep_belief_net
-    python launch.py --experiment=deep_belief_net --units=500,500,2000 --epochs=50 \\
+    python launch.py --experiment=deep_belief_net --layers.units=500,500,2000 --epochs=50 \\
       --optimizer.name=adam --optimizer.learning_rate=0.001 --optimizer.schedule=linear
 
 Expected: test errors of 8.7 % with 1,000 labels (14.0 % from random weights) and 3.2 % with all
 (7.9 %); three minutes of one CPU core. The second command was not yet run here.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from flax import linen
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
-from research.config import config, part, replace, static
+from research.config import config, part, static
 from research.data import sampling, sets
-from research.energy import contrastive, rbm
-from research.energy.contrastive import Contrastive, Parts
 from research.energy.rbm import Rbm
 from research.figures.curves import series
 from research.figures.functions import Panel, function_curves
 from research.initializers import initializer
-from research.lab.fit import Fit, HostData, Training
+from research.lab.fit import Fit, Training
+from research.lab.greedy_layers import Greedy, greedy_layers
 from research.lab.lab import Lab
 from research.learner import Learner, TrainState, supervised
 from research.losses import softmax_cross_entropy
@@ -46,10 +42,7 @@ from research.report import Claim, Picture, Report, at_least, at_most
 class Config:
   """The measured settings of the small net; Hinton's net is the docstring's second command."""
 
-  units: tuple[int, ...] = static((500, 500), "hidden units of the layers", at_least=1)
-  machine: Contrastive = part(Contrastive())
-  machine_epochs: int = static(10, "passes over the images, for each machine", at_least=1)
-  steady: int = static(5, "epochs from which on the momentum is the later one", at_least=0)
+  layers: Greedy = part(Greedy())
   optimizer: Optimizer = part(Optimizer("sgd", 0.1))  # of back-propagation
   epochs: int = static(10, "passes over all labelled images", at_least=1)
   few: int = static(1000, "labelled images of the small set", at_least=10, at_most=60_000)
@@ -62,65 +55,10 @@ def steps(config: Config, examples: int, epochs: int) -> int:
   return epochs * max(1, examples // config.batch_size)
 
 
-@functools.cache
-def machine(layer: int) -> Learner:
-  """The learner of one layer's machine."""
-
-  def biases(config: Config) -> Float[Array, " visible"]:
-    if layer:  # hidden units' chances have no bias of their own before they are seen
-      return jnp.zeros(config.units[layer - 1])
-    images = sets.load("mnist").train["image"]
-    return rbm.log_odds(jnp.asarray(images.reshape(len(images), -1).mean(axis=0) / 255))
-
-  every = lambda config: steps(config, sets.spec("mnist").train_size, 1)
-  return contrastive.contrastive(
-    Parts(
-      machine=lambda config: replace(config.machine, {"hidden": config.units[layer]}),
-      biases=biases,
-      steps=lambda config: config.machine_epochs * every(config),
-      steady=lambda config: config.steady * every(config),
-    )
-  )
-
-
-def layer_training(config: Config, layer: int, data: HostData) -> Training:
-  """A machine's, on what the machines below make of the images."""
-  every = steps(config, len(data["image"]), 1)
-  return Training(
-    machine(layer),
-    data,
-    sampling.by_epoch(config.batch_size),
-    steps=config.machine_epochs * every,
-    evaluate={},
-    evaluate_every=every,
-    log_every=every,
-  )
-
-
-def above(machine: Rbm, data: HostData, block: int = 1000) -> HostData:
-  """The hidden units' chances."""
-  chances = jax.jit(lambda images: rbm.hidden_chance(machine, contrastive.flat({"image": images})))
-  blocks = range(0, len(data["image"]), block)
-  parts = [np.asarray(chances(data["image"][at : at + block])) for at in blocks]
-  return {"image": np.concatenate(parts)}
-
-
-def stack(config: Config, lab: Lab) -> list[Rbm]:
-  """The machines, from the images upwards."""
-  data: HostData = {"image": sets.load("mnist").train["image"]}
-  machines: list[Rbm] = []
-  for layer in range(len(config.units)):
-    fit = lab.fit(f"layer {layer + 1}", config, layer_training(config, layer, data))
-    machines.append(jax.tree.map(jnp.asarray, fit.state.rbm))
-    if layer + 1 < len(config.units):
-      data = above(machines[-1], data)
-  return machines
-
-
 def classifier(examples: int, epochs: Callable[[Config], int]) -> Learner:
   """The net of sigmoid units under a softmax, begun at random."""
   return supervised(
-    lambda config: MLP((*config.units, 10), linen.sigmoid, initializer("xavier_normal")),
+    lambda config: MLP((*config.layers.units, 10), linen.sigmoid, initializer("xavier_normal")),
     softmax_cross_entropy,
     lambda config: sets.spec("mnist").image_shape,
     lambda config: make(config.optimizer, steps(config, examples, epochs(config))),
@@ -169,7 +107,7 @@ SOURCES = {
 
 def run(config: Config, lab: Lab) -> Report:
   """The machines, then four nets: few labels and all, from the machines and from random weights."""
-  machines = stack(config, lab)
+  machines = greedy_layers(lab, config.layers, sets.load("mnist").train["image"])
   fits = {
     f"{labels} labels, {begin}": lab.fit(
       f"{labels} labels, {begin}".replace(",", ""), config, tuning(config, labels, start)
@@ -178,12 +116,12 @@ def run(config: Config, lab: Lab) -> Report:
     for begin, start in (("pre-trained", machines), ("random", None))
   }
   errors = {name: round(1 - fit.last("test/accuracy"), 4) for name, fit in fits.items()}
-  net = "-".join(map(str, (784, *config.units, 10)))
+  net = "-".join(map(str, (784, *config.layers.units, 10)))
   counts = {"few": f"{config.few:,} labels", "all": f"all labels, {config.epochs} epochs"}
   claims = []
   for labels, count in counts.items():
     trained, random = (errors[f"{labels} labels, {begin}"] for begin in ("pre-trained", "random"))
-    sources = SOURCES.get((config.units, labels), ("none", "none"))
+    sources = SOURCES.get((config.layers.units, labels), ("none", "none"))
     row = lambda what, source, ours, bar: Claim("U04", what, source, ours, bar, "%")
     claims += [
       row(f"{net}, {count}: test error of the pre-trained net", sources[0], trained,

@@ -31,6 +31,7 @@ from research.figures.filters import filter_montage
 from research.figures.functions import Panel, function_curves
 from research.figures.gallery import image_grid
 from research.lab.fit import Fit, HostData, Training
+from research.lab.greedy_layers import hidden_chances
 from research.lab.lab import Lab
 from research.learner import Learner, supervised
 from research.losses import softmax_cross_entropy
@@ -122,12 +123,7 @@ def seen_by(features: Rbm | None, split: HostData) -> HostData:
   """The images as the softmax layer gets them, with their labels."""
   if features is None:
     return {"image": split["image"].reshape(len(split["image"]), -1), "label": split["label"]}
-  chances = jax.jit(lambda images: rbm.hidden_chance(features, contrastive.flat({"image": images})))
-  parts = [
-    np.asarray(chances(split["image"][first : first + 1000]))
-    for first in range(0, len(split["image"]), 1000)
-  ]
-  return {"image": np.concatenate(parts), "label": split["label"]}
+  return {"image": hidden_chances(features, split["image"]), "label": split["label"]}
 
 
 def shuffled(learnt: Rbm, key: Array) -> Rbm:

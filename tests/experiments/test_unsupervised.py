@@ -17,6 +17,7 @@ from experiments.unsupervised import (
 )
 from research.config import replace
 from research.lab.fit import Options
+from research.lab.greedy_layers import greedy_layers
 from research.lab.lab import Lab
 from tests.experiments.little_data import replace_sets
 from tests.experiments.without_a_lab import UntrainedLab, failed
@@ -95,27 +96,15 @@ def test_bits_are_drawn_once_with_the_grey_values_chances(monkeypatch):
 
 
 def little_net():
-  settings = {"units": (9, 7), "few": 20, "few_epochs": 2, "batch_size": 10}
+  settings = {"layers.units": (9, 7), "few": 20, "few_epochs": 2, "batch_size": 10}
   return replace(deep_belief_net.Config(), settings)
-
-
-def test_each_machine_sees_what_those_below_make_of_the_images(monkeypatch):
-  replace_sets(monkeypatch)
-  lab = UntrainedLab()
-  seen = []
-  fit = lab.fit
-  lab.fit = lambda name, config, training: seen.append(training) or fit(name, config, training)
-  first, second = deep_belief_net.stack(little_net(), lab)
-  assert first.weights.shape == (25, 9) and second.weights.shape == (9, 7)
-  images = deep_belief_net.sets.load("mnist").train["image"].reshape(60, 25) / 255
-  expected = jax.nn.sigmoid(images @ first.weights + first.hidden[None])
-  np.testing.assert_allclose(seen[1].data["image"], expected, rtol=1e-5)
 
 
 def test_a_net_begun_with_machines_computes_their_hidden_chances(monkeypatch):
   replace_sets(monkeypatch)
   config = little_net()
-  machines = deep_belief_net.stack(config, UntrainedLab())
+  images = deep_belief_net.sets.load("mnist").train["image"]
+  machines = greedy_layers(UntrainedLab(), config.layers, images)
   training = deep_belief_net.tuning(config, "few", machines)
   assert len(training.data["label"]) == 20 and training.steps == 4
   params = training.learner.init(config, jax.random.key(0)).params

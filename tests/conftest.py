@@ -29,6 +29,7 @@ install_import_hook(
     "research.batch",
     "research.data.sampling",
     "research.energy.boltzmann",
+    "research.energy.belief_net",
     "research.energy.rbm",
     "research.learner",
     "research.compile",

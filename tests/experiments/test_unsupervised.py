@@ -14,6 +14,7 @@ from experiments.unsupervised import (
   rbm_exact,
   rbm_features,
   rbm_samples,
+  wake_sleep,
 )
 from research.config import replace
 from research.lab.fit import Options
@@ -144,3 +145,35 @@ def test_both_classifiers_learn_from_the_same_draws(monkeypatch, tmp_path):
   report = generative_discriminative.run(config, Lab(tmp_path, seed=0, options=Options()))
   generative_discriminative.bits.cache_clear()
   assert report.claims[-1].ours < 0.1
+
+
+def little_belief_net():
+  settings = {"layers.units": (9, 7), "layers.epochs": 1, "layers.batch_size": 20, "top": 11}
+  more = {"top_epochs": 4, "epochs": 2, "batch_size": 20, "dream_steps": 3, "judge_epochs": 1}
+  return replace(wake_sleep.Config(), settings | more)
+
+
+def test_wake_sleep_reports_both_phases_and_what_it_dreams(monkeypatch):
+  replace_sets(monkeypatch)
+  small = functools.partial(wake_sleep.SimpleConvNet, filter_size=2)
+  monkeypatch.setattr(wake_sleep, "SimpleConvNet", small)
+  report = wake_sleep.run(little_belief_net(), UntrainedLab())
+  assert [picture.name for picture in report.pictures] == ["digits", "errors"]
+  assert report.claims[-1].ours == 25 * 9 + 9 * 7 + (7 + 10) * 11
+
+
+@pytest.mark.parametrize("top_only", [True, False])
+def test_only_the_up_down_algorithm_moves_the_layers_below(monkeypatch, top_only):
+  replace_sets(monkeypatch)
+  config = little_belief_net()
+  data = wake_sleep.sets.load("mnist").train
+  machines = greedy_layers(UntrainedLab(), config.layers, data["image"])
+  net = wake_sleep.first_net(config, machines, jax.random.key(0))
+  learner = wake_sleep.belief_learner(net, top_only=top_only)
+  state = learner.init(config, jax.random.key(0))
+  after, metrics = jax.jit(learner.step)(config, state, data)
+  changes = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.net, state.net)
+  assert min(changes.top) > 0
+  below = jax.tree.leaves((changes.up, changes.down))
+  assert (max(below) == 0) if top_only else (min(below) > 0)
+  assert metrics["loss"] == pytest.approx(np.log(10), rel=0.2)

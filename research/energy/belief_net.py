@@ -1,0 +1,182 @@
+"""The deep belief net with labels, and the up-down algorithm (Hinton, Osindero and Teh 2006).
+
+Directed sigmoid layers under a restricted Boltzmann machine, which joins the highest of them to
+units of the label, of which one is on (a softmax unit). Recognition weights lead up, generative
+weights down; greedy learning gives both the same values, and the up-down algorithm, a contrastive
+form of wake-sleep (appendix B of the paper), then changes each by what the other says.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
+
+from research.energy.rbm import Rbm, bits
+
+Into = Float[Array, "batch into"]
+Out = Float[Array, "batch out"]
+Pixels = Float[Array, "batch pixel"]
+Features = Float[Array, "batch feature"]
+Labels = Float[Array, "batch class"]
+Hidden = Float[Array, "batch hidden"]
+Weight = Float[Array, " batch"]
+
+
+class Layer(NamedTuple):
+  """A directed layer: P(out = 1 | in) = sigmoid(in W + b)."""
+
+  weights: Float[Array, "into out"]
+  biases: Float[Array, " out"]
+
+
+class BeliefNet(NamedTuple):
+  """All parameters.
+
+  Attributes:
+    up: recognition, from the images upwards.
+    down: generation; `down[i]` leads to where `up[i]` comes from.
+    top: the machine; its visible units are those of the highest layer, then the label's.
+  """
+
+  up: tuple[Layer, ...]
+  down: tuple[Layer, ...]
+  top: Rbm
+
+
+def chance(layer: Layer, units: Into) -> Out:
+  """P(out = 1 | in)."""
+  return jax.nn.sigmoid(units @ layer.weights + layer.biases[None])
+
+
+def untied(machines: Sequence[Rbm], top: Rbm) -> BeliefNet:
+  """The net that greedy learning gives: each layer's weights, upwards and transposed downwards."""
+  return BeliefNet(
+    tuple(Layer(machine.weights, machine.hidden) for machine in machines),
+    tuple(Layer(machine.weights.T, machine.visible) for machine in machines),
+    top,
+  )
+
+
+def recognise(net: BeliefNet, images: Pixels) -> Features:
+  """The highest layer's chances, every layer seeing the chances of the one below."""
+  return functools.reduce(lambda units, layer: chance(layer, units), net.up, images)
+
+
+def label_chances(net: BeliefNet, images: Pixels) -> Labels:
+  """P(label | image): softmax of minus the top's free energy with each label in turn.
+
+  Of the free energies all but the label's share is common: h_j's input is (W'v)_j + c_j + U_yj.
+  """
+  features = recognise(net, images)
+  below = features.shape[1]
+  inputs = features @ net.top.weights[:below] + net.top.hidden[None]
+  of_label = net.top.weights[below:]  # [class, hidden]
+  softplus = lambda row: jax.nn.softplus(inputs + row[None]).sum(axis=1)
+  scores = jax.lax.map(softplus, of_label).T + net.top.visible[None, below:]
+  return jax.nn.softmax(scores)
+
+
+def top_hidden(top: Rbm, features: Features, labels: Labels) -> Hidden:
+  """P(h = 1 | features, label)."""
+  below = features.shape[1]
+  inputs = features @ top.weights[:below] + labels @ top.weights[below:]
+  return jax.nn.sigmoid(inputs + top.hidden[None])
+
+
+def top_visible(top: Rbm, hidden: Hidden, classes: int) -> tuple[Features, Labels]:
+  """P(feature = 1 | h), and P(label | h)."""
+  inputs = hidden @ top.weights.T + top.visible[None]
+  return jax.nn.sigmoid(inputs[:, :-classes]), jax.nn.softmax(inputs[:, -classes:])
+
+
+class Association(NamedTuple):
+  """A state of the top machine's visible units, bits and one label."""
+
+  features: Features
+  labels: Labels
+
+
+def alternate(
+  top: Rbm, state: Association, key: Key[Array, ""], steps: Int[Array, ""] | int, *, held: bool
+) -> Association:
+  """Gibbs sampling in the top machine; the labels may be held."""
+  classes = state.labels.shape[1]
+
+  def one(step: Array, state: Association) -> Association:
+    up, down, label = jax.random.split(jax.random.fold_in(key, step), 3)
+    hidden = bits(up, top_hidden(top, *state))
+    features, labels = top_visible(top, hidden, classes)
+    drawn = jax.nn.one_hot(jax.random.categorical(label, jnp.log(labels)), classes)
+    return Association(bits(down, features), state.labels if held else drawn)
+
+  return jax.lax.fori_loop(0, steps, one, state)
+
+
+def generate(net: BeliefNet, labels: Labels, key: Key[Array, ""], steps: int) -> Pixels:
+  """Images of given labels, as chances: the top runs with its labels held, then all goes down."""
+  start_key, run_key, *down_keys = jax.random.split(key, 2 + len(net.down))
+  below = net.top.weights.shape[0] - labels.shape[1]
+  half = jnp.full((len(labels), below), 0.5)
+  start = Association(bits(start_key, half), labels)
+  units = alternate(net.top, start, run_key, steps, held=True).features
+  for layer, down_key in zip(reversed(net.down), down_keys, strict=True):
+    chances = chance(layer, units)
+    units = bits(down_key, chances)
+  return chances
+
+
+def up_down(
+  net: BeliefNet,
+  images: Pixels,
+  labels: Labels,
+  weight: Weight,
+  key: Key[Array, ""],
+  steps: Int[Array, ""] | int,
+) -> BeliefNet:
+  """The direction of descent of one step of the up-down algorithm, weighted over the batch.
+
+  Up, bits are drawn by the recognition weights, and the generative weights learn to give each layer
+  back from the one above. The top machine takes `steps` Gibbs steps. Down, bits are drawn by the
+  generative weights, and the recognition weights learn to find what they came from.
+  """
+  up_keys, (run_key,), down_keys = (
+    jax.random.split(each, count)
+    for each, count in zip(jax.random.split(key, 3), (len(net.up), 1, len(net.down)), strict=True)
+  )
+  awake = [images]
+  for layer, up_key in zip(net.up, up_keys, strict=True):
+    awake.append(bits(up_key, chance(layer, awake[-1])))
+  first = Association(awake[-1], labels)
+  last = alternate(net.top, first, run_key, steps, held=False)
+  asleep = [last.features]
+  for number, layer in reversed(list(enumerate(net.down))):
+    chances = chance(layer, asleep[0])
+    # The pixels stay chances, for images are no bits either.
+    asleep.insert(0, bits(down_keys[number], chances) if number else chances)
+  return BeliefNet(
+    tuple(
+      _delta(layer, below, above, weight)
+      for layer, below, above in zip(net.up, asleep, asleep[1:], strict=False)
+    ),
+    tuple(
+      _delta(layer, above, below, weight)
+      for layer, below, above in zip(net.down, awake, awake[1:], strict=False)
+    ),
+    jax.tree.map(jnp.subtract, _moments(net.top, last, weight), _moments(net.top, first, weight)),
+  )
+
+
+def _delta(layer: Layer, into: Into, out: Out, weight: Weight) -> Layer:
+  """The delta rule's descent: the gradient of -log P(out | in)."""
+  error = weight[:, None] * (chance(layer, into) - out)
+  return Layer(into.T @ error, error.sum(axis=0))
+
+
+def _moments(top: Rbm, state: Association, weight: Weight) -> Rbm:
+  """Weighted sums of v h', v and h in the top machine, its hidden units by their chances."""
+  visible = weight[:, None] * jnp.concatenate(state, axis=1)
+  hidden = top_hidden(top, *state)
+  return Rbm(visible.T @ hidden, visible.sum(axis=0), weight @ hidden)

@@ -17,8 +17,8 @@ from experiments.unsupervised import (
   wake_sleep,
 )
 from research.config import replace
+from research.energy import rbm
 from research.lab.fit import Options
-from research.lab.greedy_layers import greedy_layers
 from research.lab.lab import Lab
 from tests.experiments.little_data import replace_sets
 from tests.experiments.without_a_lab import UntrainedLab, failed
@@ -68,7 +68,7 @@ def test_features_are_learnt_and_judged(monkeypatch, tmp_path):
 
 
 def test_random_features_are_the_learnt_ones_in_another_order():
-  machine = rbm_features.rbm.draw(jax.random.key(0), jnp.zeros(50), 4)
+  machine = rbm.draw(jax.random.key(0), jnp.zeros(50), 4)
   mixed = rbm_features.shuffled(machine, jax.random.key(1))
   for ours, theirs in zip(mixed.weights.T, machine.weights.T, strict=True):
     assert sorted(ours.tolist()) == sorted(theirs.tolist())
@@ -104,8 +104,8 @@ def little_net():
 def test_a_net_begun_with_machines_computes_their_hidden_chances(monkeypatch):
   replace_sets(monkeypatch)
   config = little_net()
-  images = deep_belief_net.sets.load("mnist").train["image"]
-  machines = greedy_layers(UntrainedLab(), config.layers, images)
+  keys = jax.random.split(jax.random.key(1))
+  machines = [rbm.draw(keys[0], jnp.zeros(25), 9), rbm.draw(keys[1], jnp.zeros(9), 7)]
   training = deep_belief_net.tuning(config, "few", machines)
   assert len(training.data["label"]) == 20 and training.steps == 4
   params = training.learner.init(config, jax.random.key(0)).params
@@ -167,7 +167,8 @@ def test_only_the_up_down_algorithm_moves_the_layers_below(monkeypatch, top_only
   replace_sets(monkeypatch)
   config = little_belief_net()
   data = wake_sleep.sets.load("mnist").train
-  machines = greedy_layers(UntrainedLab(), config.layers, data["image"])
+  keys = jax.random.split(jax.random.key(1))
+  machines = [rbm.draw(keys[0], jnp.zeros(25), 9), rbm.draw(keys[1], jnp.zeros(9), 7)]
   net = wake_sleep.first_net(config, machines, jax.random.key(0))
   learner = wake_sleep.belief_learner(net, top_only=top_only)
   state = learner.init(config, jax.random.key(0))

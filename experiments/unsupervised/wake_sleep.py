@@ -13,6 +13,7 @@ a layer give 2.49 %, and 300 epochs of the up-down algorithm with 3, 6, then 10 
 Expected: not yet run here at these settings.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ from research.lab.greedy_layers import Greedy, greedy_layers
 from research.lab.lab import Lab
 from research.learner import Learner, Metrics, predict, supervised
 from research.losses import softmax_cross_entropy
-from research.metrics import Mean
+from research.metrics import Mean, accuracy
 from research.models.simple_convnet import SimpleConvNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
@@ -80,56 +81,49 @@ def steps_per_epoch(config: Config) -> int:
   return max(1, sets.spec("mnist").train_size // config.batch_size)
 
 
-def optimizer(config: Config, epochs: int, step: Int[Array, ""]) -> optax.GradientTransformation:
-  """Descent with momentum, whose rate falls linearly."""
-  left = 1 - step / (epochs * steps_per_epoch(config))
-  return optax.sgd(left * config.learning_rate, momentum=config.momentum)
+def steps(config: Config, *, top_only: bool) -> int:
+  """Updates of the top alone, or of the up-down algorithm."""
+  return steps_per_epoch(config) * (config.top_epochs if top_only else config.epochs)
 
 
-def belief_learner(net: BeliefNet, *, top_only: bool) -> Learner:
-  """Learns from labelled images, beginning with `net`: the top alone, or all by up-down."""
+def optimizer(config: Config, share: Float[Array, ""] | float) -> optax.GradientTransformation:
+  """Descent with momentum, whose rate falls linearly over the share of learning that is done."""
+  return optax.sgd((1 - share) * config.learning_rate, momentum=config.momentum)
 
-  def epochs(config: Config) -> int:
-    return config.top_epochs if top_only else config.epochs
 
-  def init(config: Config, key: Key[Array, ""]) -> State:
-    opt_state = optimizer(config, epochs(config), jnp.int32(0)).init(net)
-    return State(jnp.int32(0), key, jax.tree.map(jnp.copy, net), opt_state)
+def init(net: BeliefNet, config: Config, key: Key[Array, ""]) -> State:
+  """Begins with `net`."""
+  opt_state = optimizer(config, 0.0).init(net)
+  return State(jnp.int32(0), key, jax.tree.map(jnp.copy, net), opt_state)
 
-  def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
-    third = state.step * len(GIBBS_STEPS) // (epochs(config) * steps_per_epoch(config))
-    steps = 1 if top_only else jnp.asarray(GIBBS_STEPS)[third]
-    key = jax.random.fold_in(state.key, state.step)
-    weight = weights(batch) / weights(batch).sum()
-    labels = jax.nn.one_hot(batch["label"], CLASSES)
-    descent = belief_net.up_down(state.net, flat(batch), labels, weight, key, steps)
-    is_weight = jax.tree.map(lambda leaf: leaf.ndim > 1, state.net)
-    descent = jax.tree.map(
-      lambda change, leaf, is_weight: change + is_weight * config.weight_cost * leaf,
-      descent,
-      state.net,
-      is_weight,
-    )
-    if top_only:
-      zero = jax.tree.map(jnp.zeros_like, descent)
-      descent = zero._replace(top=descent.top)
-    rule = optimizer(config, epochs(config), state.step)
-    updates, opt_state = rule.update(descent, state.opt_state)
-    loss = evaluate(config, state, batch)["loss"]
-    after = State(state.step + 1, state.key, optax.apply_updates(state.net, updates), opt_state)
-    return after, {"loss": loss.total / loss.weight}
 
-  return Learner(init, step, evaluate)
+def step(config: Config, state: State, batch: Batch, *, top_only: bool) -> tuple[State, Metrics]:
+  """One update by a batch: of the top alone, or of everything."""
+  share = state.step / steps(config, top_only=top_only)
+  third = (len(GIBBS_STEPS) * share).astype(int)
+  descent = belief_net.up_down(
+    state.net,
+    flat(batch),
+    jax.nn.one_hot(batch["label"], CLASSES),
+    weights(batch) / weights(batch).sum(),
+    jax.random.fold_in(state.key, state.step),
+    1 if top_only else jnp.asarray(GIBBS_STEPS)[third],
+  )
+  cost = lambda change, leaf: change + (config.weight_cost * leaf if leaf.ndim > 1 else 0)
+  descent = jax.tree.map(cost, descent, state.net)
+  if top_only:
+    descent = jax.tree.map(jnp.zeros_like, descent)._replace(top=descent.top)
+  updates, opt_state = optimizer(config, share).update(descent, state.opt_state)
+  loss = evaluate(config, state, batch)["loss"]
+  after = State(state.step + 1, state.key, optax.apply_updates(state.net, updates), opt_state)
+  return after, {"loss": loss.total / loss.weight}
 
 
 def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   """-log P(label | image) in nats, and the accuracy."""
   del config
-  chances = belief_net.label_chances(state.net, flat(batch))
-  right = jnp.take_along_axis(chances, batch["label"][:, None], axis=1)[:, 0]
-  accuracy = (chances.argmax(axis=1) == batch["label"]).astype(float)
-  weight = weights(batch)
-  values = {"loss": -jnp.log(right + 1e-30), "accuracy": accuracy}
+  scores, weight = belief_net.label_scores(state.net, flat(batch)), weights(batch)
+  values = {"loss": softmax_cross_entropy(scores, batch), "accuracy": accuracy(scores, batch)}
   return {name: Mean(weight @ value, weight.sum()) for name, value in values.items()}
 
 
@@ -138,18 +132,25 @@ def weights(batch: Batch) -> Float[Array, " batch"]:
   return batch.get("weight", jnp.ones(count(batch)))
 
 
-def training(config: Config, learner: Learner, epochs: int) -> Training:
+def training(config: Config, learner: Learner, steps: int) -> Training:
   """On all labelled images."""
   splits, every = sets.load("mnist"), steps_per_epoch(config)
   return Training(
     learner,
     splits.train,
     sampling.by_epoch(config.batch_size),
-    steps=epochs * every,
+    steps=steps,
     evaluate={"test": splits.test},
     evaluate_every=every,
     log_every=every,
   )
+
+
+def phase(config: Config, net: BeliefNet, *, top_only: bool) -> Training:
+  """Learning that begins with `net`: of the top alone, or by the up-down algorithm."""
+  begun = functools.partial(init, jax.tree.map(jnp.asarray, net))
+  learner = Learner(begun, functools.partial(step, top_only=top_only), evaluate)
+  return training(config, learner, steps(config, top_only=top_only))
 
 
 def first_net(config: Config, machines: Sequence[Rbm], key: Array) -> BeliefNet:
@@ -170,18 +171,14 @@ def run(config: Config, lab: Lab) -> Report:
   """Greedy layers, the top, the up-down algorithm; then what the net makes of each label."""
   machines = greedy_layers(lab, config.layers, sets.load("mnist").train["image"])
   begin = first_net(config, machines, lab.key("top"))
-  greedy = lab.fit(
-    "top", config, training(config, belief_learner(begin, top_only=True), config.top_epochs)
-  )
-  begin = jax.tree.map(jnp.asarray, greedy.state.net)
-  tuned = lab.fit(
-    "up-down", config, training(config, belief_learner(begin, top_only=False), config.epochs)
-  )
+  greedy = lab.fit("top", config, phase(config, begin, top_only=True))
+  tuned = lab.fit("up-down", config, phase(config, greedy.state.net, top_only=False))
   errors = [round(1 - fit.last("test/accuracy"), 4) for fit in (greedy, tuned)]
   net: BeliefNet = jax.tree.map(jnp.asarray, tuned.state.net)
   classes = np.tile(np.arange(CLASSES), 10 * EACH)
   images = dreams(config, net, classes, lab.key("dreams"))
-  referee = lab.fit("judge", config, training(config, judge, config.judge_epochs))
+  judged = training(config, judge, config.judge_epochs * steps_per_epoch(config))
+  referee = lab.fit("judge", config, judged)
   logits = predict(SimpleConvNet(), referee.state, {"image": jnp.asarray(images)})
   found = np.asarray(logits).argmax(axis=1)
   size = sum(layer.weights.size for layer in net.up) + net.top.weights.size
@@ -227,15 +224,15 @@ def dreams(
 
 def errors_figure(config: Config, fits: list[Fit]) -> Figure:
   """Test errors over the epochs of both phases."""
-  curves, begin = {}, 0.0
+  curves, before = {}, 0
   for name, fit in zip(("top only", "up-down"), fits, strict=True):
-    steps, accuracy = series(fit.history, "test/accuracy")
-    epochs = begin + steps / steps_per_epoch(config)
+    steps, right = series(fit.history, "test/accuracy")
+    first = 0 if before else 1  # before the first epoch there is nothing to see
     curves[name] = (
-      epochs[1:] if not begin else epochs,
-      100 * (1 - accuracy[1 if not begin else 0 :]),
+      (before + steps[first:]) / steps_per_epoch(config),
+      100 * (1 - right[first:]),
     )
-    begin = epochs[-1]
+    before += steps[-1]
   return function_curves(
     [Panel("test error (%)", curves)], title="Learning the top, then all together", x="epoch"
   )

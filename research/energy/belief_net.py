@@ -65,18 +65,16 @@ def recognise(net: BeliefNet, images: Pixels) -> Features:
   return functools.reduce(lambda units, layer: chance(layer, units), net.up, images)
 
 
-def label_chances(net: BeliefNet, images: Pixels) -> Labels:
-  """P(label | image): softmax of minus the top's free energy with each label in turn.
+def label_scores(net: BeliefNet, images: Pixels) -> Labels:
+  """log P(label | image) but for a constant: minus the top's free energy with each label in turn.
 
   Of the free energies all but the label's share is common: h_j's input is (W'v)_j + c_j + U_yj.
   """
   features = recognise(net, images)
   below = features.shape[1]
   inputs = features @ net.top.weights[:below] + net.top.hidden[None]
-  of_label = net.top.weights[below:]  # [class, hidden]
-  softplus = lambda row: jax.nn.softplus(inputs + row[None]).sum(axis=1)
-  scores = jax.lax.map(softplus, of_label).T + net.top.visible[None, below:]
-  return jax.nn.softmax(scores)
+  softplus = lambda of_label: jax.nn.softplus(inputs + of_label[None]).sum(axis=1)
+  return jax.lax.map(softplus, net.top.weights[below:]).T + net.top.visible[None, below:]
 
 
 def top_hidden(top: Rbm, features: Features, labels: Labels) -> Hidden:

@@ -170,7 +170,7 @@ def test_only_the_up_down_algorithm_moves_the_layers_below(monkeypatch, top_only
   keys = jax.random.split(jax.random.key(1))
   machines = [rbm.draw(keys[0], jnp.zeros(25), 9), rbm.draw(keys[1], jnp.zeros(9), 7)]
   net = wake_sleep.first_net(config, machines, jax.random.key(0))
-  learner = wake_sleep.belief_learner(net, top_only=top_only)
+  learner = wake_sleep.phase(config, net, top_only=top_only).learner
   state = learner.init(config, jax.random.key(0))
   after, metrics = jax.jit(learner.step)(config, state, data)
   changes = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), after.net, state.net)

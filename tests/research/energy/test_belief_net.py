@@ -52,8 +52,8 @@ def test_labels_are_judged_by_free_energies(net):
     ],
     axis=1,
   )
-  expected = jax.nn.softmax(-energies)
-  np.testing.assert_allclose(belief_net.label_chances(net, images), expected, rtol=1e-4)
+  found = jax.nn.softmax(belief_net.label_scores(net, images))
+  np.testing.assert_allclose(found, jax.nn.softmax(-energies), rtol=1e-4)
 
 
 def test_the_top_comes_to_rest_at_its_distribution(net):

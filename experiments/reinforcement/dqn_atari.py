@@ -14,7 +14,20 @@ the rate's reach follow: 0.01 / 32^2 inside the root, the same steps.
 The memory takes 7.06 GB, twice that while a checkpoint is written; --agent.capacity=200000 is
 enough for Pong. The emulators are in the checkpoint too (`research/rl/atari.py`).
 
-Expected: 18.9 on Pong in the paper; its 2 million steps, the default, were not yet run here.
+On two CPU cores the paper's network makes 22 updates a second. With the two small convolutions of
+data-efficient Rainbow (van Hasselt, Hessel and Aslanides 2019) and an update for every step, Pong
+is seen to be learnt within an hour, in 0.71 GB of memory:
+
+    python launch.py --experiment=dqn_atari --torso=data_efficient --hidden=256 --frames=400000 \\
+      --agent.steps_per_update=1 --agent.n_step=3 --agent.double --agent.target_every=1000 \\
+      --agent.learning_starts=2000 --agent.epsilon_frames=50000 --agent.epsilon_end=0.02 \\
+      --agent.capacity=100000 --evaluations=40 --evaluation_episodes=3
+
+Expected of it (seed 0, one core, the other one busy): -21 at first, above -15 for the first time
+after 190,000 steps or 42 minutes, -14.7 in the mean of 190,000 to 270,000 (42 to 60 minutes), -6.3
+after 400,000 (95 minutes) and rising. The paper has 18.9 on Pong; its 2 million steps, the default,
+were not yet run here, and how long 18 takes was not measured. All of Rainbow's parts with 20 steps
+and this network stayed at -21 for 75,000 steps.
 """
 
 import numpy as np
@@ -42,7 +55,7 @@ class Config:
 
   game: str = static("pong", "the ROM's name in ale-py")
   agent: Agent = part(Agent(stack=4, clip_rewards=True))
-  torso: str = static("nature", "the convolutions", choices=tuple(TORSOS))
+  torso: str = static("nature", "whose convolutions", choices=tuple(TORSOS))
   hidden: int = static(512, "units of the dense layer", at_least=1)
   learning_rate: float = traced(2.5e-4, "step size", at_least=0)
   decay: float = traced(0.95, "of the gradient's mean and mean square", at_least=0, below=1)

@@ -12,7 +12,7 @@ tempering). Annealing is shown on random machines.
 
     python launch.py --experiment=boltzmann_machine
 
-Expected: divergences of at most 0.01 nats, 0.69 without hidden units; 35 seconds of one CPU core.
+Expected: divergences of at most 0.02 nats, 0.69 without hidden units; 35 seconds of one CPU core.
 """
 
 from typing import NamedTuple

@@ -11,8 +11,8 @@ without any.
     python launch.py --experiment=deep_belief_net --layers.units=500,500,2000 --epochs=50 \\
       --optimizer.name=adam --optimizer.learning_rate=0.001 --optimizer.schedule=linear
 
-Expected: test errors of 8.7 % with 1,000 labels (14.0 % from random weights) and 3.2 % with all
-(7.9 %); three minutes of one CPU core. The second command was not yet run here.
+Expected: test errors of 8.8 % with 1,000 labels (14.2 % from random weights) and 3.2 % with all
+(7.7 %); three minutes of one CPU core. The second command was not yet run here.
 """
 
 from collections.abc import Callable, Sequence

@@ -18,7 +18,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 from matplotlib.figure import Figure
 
 from research.batch import inputs_of
@@ -60,16 +60,10 @@ def steps_per_epoch(config: Config) -> int:
   return max(1, sets.spec(config.dataset).train_size // config.batch_size)
 
 
-def first_biases(config: Config) -> Float[Array, " visible"]:
-  """Log odds of the training images' pixels."""
-  images = sets.load(config.dataset).train["image"]
-  return rbm.log_odds(jnp.asarray(images.reshape(len(images), -1).mean(axis=0) / 255))
-
-
 machine = contrastive.contrastive(
   Parts(
     machine=lambda config: config.machine,
-    biases=first_biases,
+    biases=lambda config: contrastive.pixel_log_odds(sets.load(config.dataset).train["image"]),
     steps=lambda config: config.epochs * steps_per_epoch(config),
     steady=lambda config: config.steady * steps_per_epoch(config),
   )

@@ -71,8 +71,7 @@ def bits(split: str) -> dict[str, np.ndarray]:
 def base(config: Config) -> Float[Array, " visible"]:
   """Log odds of the training images' pixels."""
   del config
-  images = sets.load("mnist").train["image"]
-  return rbm.log_odds(jnp.asarray(images.reshape(len(images), -1).mean(axis=0) / 255))
+  return contrastive.pixel_log_odds(sets.load("mnist").train["image"])
 
 
 machine = contrastive.contrastive(

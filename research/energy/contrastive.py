@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
@@ -82,6 +83,11 @@ def flat(batch: Batch) -> Float[Array, "batch visible"]:
   """The batch's images as rows."""
   images = inputs_of(batch)
   return images.reshape(len(images), -1)
+
+
+def pixel_log_odds(images: np.ndarray) -> Float[Array, " visible"]:
+  """First visible biases for images of bytes, [image, ...]."""
+  return rbm.log_odds(jnp.asarray(images.reshape(len(images), -1).mean(axis=0) / 255))
 
 
 def _optimizer(parts: Parts, config: Config, step: Int[Array, ""]) -> optax.GradientTransformation:

@@ -35,7 +35,7 @@ def greedy_layers(lab: Lab, config: Greedy, images: np.ndarray) -> list[Rbm]:
     images: bytes, [image, ...].
   """
   data: HostData = {"image": images}
-  odds = rbm.log_odds(jnp.asarray(images.reshape(len(images), -1).mean(axis=0) / 255))
+  odds = contrastive.pixel_log_odds(images)
   machines: list[Rbm] = []
   for layer, units in enumerate(config.units):
     biases = jnp.zeros(config.units[layer - 1]) if layer else odds

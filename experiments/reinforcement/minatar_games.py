@@ -12,8 +12,8 @@ returns. One setting plays every game.
     python launch.py --experiment=minatar_games --game=space_invaders
 
 Expected, over three seeds: Asterix 41.4 +- 4.5, Breakout 24.5 +- 7.9, Freeway 65.8 +- 0.7, Seaquest
-57.0 +- 12, Space Invaders 88.7 +- 1.7, where the paper has 17, 10, 50, 20 and 44; six to twelve
-minutes a game of one CPU core whose neighbour is busy.
+57.0 +- 12, Space Invaders 88.7 +- 1.7, where the paper has 17, 10, 50, 20 and 44; a game took 6.5
+to 20 minutes of one CPU core, by what else ran there.
 """
 
 from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ ALL = "all"
 
 @config
 class Config:
-  """Settings for less than ten minutes of one core and game."""
+  """Settings for 6.5 minutes of one core and game, where nothing else runs on it."""
 
   game: str = static(ALL, "which of the five, or all of them", choices=(ALL, *minatar.GAMES))
   agent: Agent = part(

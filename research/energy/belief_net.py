@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
+from research.energy import rbm
 from research.energy.rbm import Rbm, bits
 
 Into = Float[Array, "batch into"]
@@ -77,13 +78,6 @@ def label_scores(net: BeliefNet, images: Pixels) -> Labels:
   return jax.lax.map(softplus, net.top.weights[below:]).T + net.top.visible[None, below:]
 
 
-def top_hidden(top: Rbm, features: Features, labels: Labels) -> Hidden:
-  """P(h = 1 | features, label)."""
-  below = features.shape[1]
-  inputs = features @ top.weights[:below] + labels @ top.weights[below:]
-  return jax.nn.sigmoid(inputs + top.hidden[None])
-
-
 def top_visible(top: Rbm, hidden: Hidden, classes: int) -> tuple[Features, Labels]:
   """P(feature = 1 | h), and P(label | h)."""
   inputs = hidden @ top.weights.T + top.visible[None]
@@ -96,6 +90,11 @@ class Association(NamedTuple):
   features: Features
   labels: Labels
 
+  @property
+  def visible(self) -> Float[Array, "batch visible"]:
+    """Both, in the order of the machine's visible units."""
+    return jnp.concatenate(self, axis=1)
+
 
 def alternate(
   top: Rbm, state: Association, key: Key[Array, ""], steps: Int[Array, ""] | int, *, held: bool
@@ -105,7 +104,7 @@ def alternate(
 
   def one(step: Array, state: Association) -> Association:
     up, down, label = jax.random.split(jax.random.fold_in(key, step), 3)
-    hidden = bits(up, top_hidden(top, *state))
+    hidden = bits(up, rbm.hidden_chance(top, state.visible))
     features, labels = top_visible(top, hidden, classes)
     drawn = jax.nn.one_hot(jax.random.categorical(label, jnp.log(labels)), classes)
     return Association(bits(down, features), state.labels if held else drawn)
@@ -163,7 +162,11 @@ def up_down(
       _delta(layer, above, below, weight)
       for layer, below, above in zip(net.down, awake, awake[1:], strict=False)
     ),
-    jax.tree.map(jnp.subtract, _moments(net.top, last, weight), _moments(net.top, first, weight)),
+    jax.tree.map(
+      jnp.subtract,
+      rbm.statistics(net.top, last.visible, weight),
+      rbm.statistics(net.top, first.visible, weight),
+    ),
   )
 
 
@@ -171,10 +174,3 @@ def _delta(layer: Layer, into: Into, out: Out, weight: Weight) -> Layer:
   """The delta rule's descent: the gradient of -log P(out | in)."""
   error = weight[:, None] * (chance(layer, into) - out)
   return Layer(into.T @ error, error.sum(axis=0))
-
-
-def _moments(top: Rbm, state: Association, weight: Weight) -> Rbm:
-  """Weighted sums of v h', v and h in the top machine, its hidden units by their chances."""
-  visible = weight[:, None] * jnp.concatenate(state, axis=1)
-  hidden = top_hidden(top, *state)
-  return Rbm(visible.T @ hidden, visible.sum(axis=0), weight @ hidden)

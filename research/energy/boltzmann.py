@@ -49,15 +49,21 @@ def all_states(units: int) -> Float[np.ndarray, "state unit"]:
   return (numbers >> np.arange(units)[::-1] & 1).astype(np.float32)
 
 
+def completions(
+  visible: Float[Array, "batch visible"], units: int
+) -> Float[Array, "batch state unit"]:
+  """All states of the machine that have the given visible units, for each of the batch."""
+  hidden = jnp.asarray(all_states(units - visible.shape[1]))
+  one = lambda held: jnp.concatenate([jnp.tile(held, (len(hidden), 1)), hidden], axis=1)
+  return jax.vmap(one)(visible)
+
+
 def log_likelihood(
   couplings: Couplings, visible: Float[Array, "batch visible"]
 ) -> Float[Array, " batch"]:
   """log P(visible) in nats, by enumeration of all states; the hidden units are summed out."""
   units = len(couplings.biases)
-  hidden = jnp.asarray(all_states(units - visible.shape[1]))
-  both = jax.vmap(lambda one: jnp.concatenate([jnp.tile(one, (len(hidden), 1)), hidden], axis=1))(
-    visible
-  )
+  both = completions(visible, units)
   clamped = jax.nn.logsumexp(-energy(couplings, both), axis=1)
   return clamped - jax.nn.logsumexp(-energy(couplings, jnp.asarray(all_states(units))))
 
@@ -93,9 +99,8 @@ def sweeps(
   *,
   clamped: int = 0,
 ) -> Float[Array, "chain unit"]:
-  """Many sweeps, one after the other."""
-  one = lambda states, key: (sweep(couplings, states, key, clamped=clamped), None)
-  return jax.lax.scan(one, states, jax.random.split(key, count))[0]
+  """Many sweeps at T = 1, one after the other."""
+  return anneal(couplings, states, key, jnp.ones(count), clamped=clamped)
 
 
 def tempered_sweep(
@@ -132,12 +137,14 @@ def anneal(
   states: Float[Array, "chain unit"],
   key: Key[Array, ""],
   temperatures: Float[Array, " sweep"],
+  *,
+  clamped: int = 0,
 ) -> Float[Array, "chain unit"]:
   """A sweep at each temperature; falling, they lead to low energy (Kirkpatrick et al. 1983)."""
 
   def one(states: Array, now: tuple[Array, Array]) -> tuple[Array, None]:
     key, temperature = now
-    return sweep(couplings, states, key, temperature=temperature), None
+    return sweep(couplings, states, key, clamped=clamped, temperature=temperature), None
 
   keys = jax.random.split(key, len(temperatures))
   return jax.lax.scan(one, states, (keys, temperatures))[0]
@@ -163,13 +170,9 @@ def exact_clamped_statistics(
   couplings: Couplings, visible: Float[Array, "batch visible"]
 ) -> Couplings:
   """Their mean over the batch while the visible units are held, by enumeration."""
-  hidden = jnp.asarray(all_states(len(couplings.biases) - visible.shape[1]))
-
-  def one(held: Array) -> Couplings:
-    states = jnp.concatenate([jnp.tile(held, (len(hidden), 1)), hidden], axis=1)
-    return statistics(states, jax.nn.softmax(-energy(couplings, states)))
-
-  return jax.tree.map(lambda leaf: leaf.mean(axis=0), jax.vmap(one)(visible))
+  one = lambda states: statistics(states, jax.nn.softmax(-energy(couplings, states)))
+  each = jax.vmap(one)(completions(visible, len(couplings.biases)))
+  return jax.tree.map(lambda leaf: leaf.mean(axis=0), each)
 
 
 def log_likelihood_gradient(held: Couplings, free: Couplings) -> Couplings:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int
 
 Batch = dict[str, Array]
 
@@ -17,6 +17,11 @@ def take(data: Batch, indices: Int[Array, " batch"]) -> Batch:
 def count(data: Mapping[str, Any]) -> int:
   """Number of examples in a data set."""
   return len(next(iter(data.values())))
+
+
+def weights_of(batch: Batch) -> Float[Array, " batch"]:
+  """How much each example counts: one, unless the batch says otherwise, as of padding."""
+  return batch.get("weight", jnp.ones(count(batch)))
 
 
 def inputs_of(batch: Batch) -> Array:

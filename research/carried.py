@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, text_inputs
+from research.batch import Batch, text_inputs, weights_of
 from research.layers.batch_axis import batch_positions, batch_sum
 from research.learner import Config, Learner, Metrics
 from research.losses import token_cross_entropy
-from research.metrics import Mean
+from research.metrics import Mean, batch_means
 
 
 class CarriedState(NamedTuple):
@@ -78,7 +78,7 @@ def _step(
   parts: Carried, config: Config, state: CarriedState, batch: Batch
 ) -> tuple[CarriedState, Metrics]:
   tokens = text_inputs(batch)
-  weight = batch.get("weight", jnp.ones(len(tokens)))
+  weight = weights_of(batch)
   # Under pmap a device holds some of the batch, and with padding more than all of it.
   places = batch_positions(len(tokens))
   starts = batch["is_first"][:, None]
@@ -112,7 +112,5 @@ def _step(
 
 def _evaluate(parts: Carried, config: Config, state: CarriedState, batch: Batch) -> dict[str, Mean]:
   tokens = text_inputs(batch)
-  weight = batch.get("weight", jnp.ones(len(tokens)))
   logits, _ = parts.model(config).apply({"params": state.params}, tokens)
-  means = token_cross_entropy(logits, batch)
-  return batch_sum({"loss": Mean(jnp.sum(weight * means.total), jnp.sum(weight * means.weight))})
+  return batch_means({"loss": token_cross_entropy(logits, batch)}, batch)

@@ -15,10 +15,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, count, inputs_of
+from research.batch import Batch, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
-from research.metrics import Mean, accuracy
+from research.metrics import Mean, accuracy, batch_means, local_means
 
 Config = Any
 State = Any
@@ -176,7 +176,7 @@ def _step(
   parts: Supervised, config: Config, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
   dropout_key = jax.random.fold_in(state.key, state.step)
-  weight, mask = _weights(batch)
+  mask = batch.get("weight")  # without it nothing is padded
 
   def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Array]]]:
     with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
@@ -187,7 +187,7 @@ def _step(
         rngs={"dropout": dropout_key},
         mutable=list(state.variables),
       )
-    means = _means(parts, outputs, batch, weight)
+    means = local_means(_values(parts, outputs, batch), batch)
     shares = {name: mean.total / batch_sum(mean.weight) for name, mean in means.items()}
     return shares["loss"], (dict(variables), shares)
 
@@ -202,29 +202,14 @@ def _step(
 def _evaluate(
   parts: Supervised, config: Config, state: TrainState, batch: Batch
 ) -> dict[str, Mean]:
-  weight, _ = _weights(batch)
   outputs = predict(parts.model(config), state, batch, parts.inputs)
-  return batch_sum(_means(parts, outputs, batch, weight))
+  return batch_means(_values(parts, outputs, batch), batch)
 
 
-def _means(
-  parts: Supervised, outputs: Any, batch: Batch, weight: Float[Array, " batch"]
-) -> dict[str, Mean]:
-  """Loss and metrics over the batch; an example counts by its weight."""
-
-  def over_batch(value: Array | Mean) -> Mean:
-    if isinstance(value, Mean):
-      return Mean(jnp.sum(weight * value.total), jnp.sum(weight * value.weight))
-    return Mean(jnp.sum(weight * value), weight.sum())
-
+def _values(parts: Supervised, outputs: Any, batch: Batch) -> dict[str, Array | Mean]:
+  """Loss and metrics of every example."""
   values = {"loss": parts.loss, **parts.metrics}
-  return {name: over_batch(value(outputs, batch)) for name, value in values.items()}
-
-
-def _weights(batch: Batch) -> tuple[Float[Array, " batch"], Float[Array, " batch"] | None]:
-  """The examples' weights, and the mask for batch statistics: None where nothing is padded."""
-  mask = batch.get("weight")
-  return (jnp.ones(count(batch)) if mask is None else mask), mask
+  return {name: value(outputs, batch) for name, value in values.items()}
 
 
 def _mask_statistics(

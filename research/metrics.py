@@ -1,11 +1,13 @@
 """Metrics: pure functions like the losses, and means that add up over batches and devices."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from research.batch import Batch
+from research.batch import Batch, weights_of
+from research.layers.batch_axis import batch_sum
 
 
 class Mean(NamedTuple):
@@ -16,6 +18,22 @@ class Mean(NamedTuple):
 
   total: Float[Array, "*batch"]
   weight: Float[Array, "*batch"]
+
+
+def local_means(values: Mapping[str, Array | Mean], batch: Batch) -> dict[str, Mean]:
+  """Of values per example, or of `Mean`s of [batch]; under `pmap` of this device's share only."""
+  weight = weights_of(batch)
+
+  def mean(value: Array | Mean) -> Mean:
+    total, parts = value if isinstance(value, Mean) else (value, jnp.ones(weight.shape))
+    return Mean(jnp.sum(weight * total), jnp.sum(weight * parts))
+
+  return {name: mean(value) for name, value in values.items()}
+
+
+def batch_means(values: Mapping[str, Array | Mean], batch: Batch) -> dict[str, Mean]:
+  """`local_means` over the whole batch, however devices share it: what `evaluate` gives."""
+  return batch_sum(local_means(values, batch))
 
 
 def accuracy(logits: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from research.batch import Batch, count, inputs_of
+from research.batch import Batch, count, inputs_of, weights_of
 from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.figures.curves import compare_curves, learning_curves
@@ -29,7 +29,7 @@ from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_sum
 from research.learner import Learner, Metrics
-from research.metrics import Mean
+from research.metrics import Mean, batch_means
 from research.report import Claim, Picture, Report, at_least, at_most
 
 CLASSES = 10
@@ -133,12 +133,11 @@ def step(
 def evaluate(activation: Activation, config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   """Loss and accuracy."""
   del config
-  x, target, weight = unpack(batch)
+  x, target, _ = unpack(batch)
   _, logits = forward(activation, state.params, x)
   right = jnp.argmax(logits, axis=-1) == batch["label"]
   values = {"loss": loss(logits, target), "accuracy": right}
-  means = {name: Mean(jnp.sum(weight * value), weight.sum()) for name, value in values.items()}
-  return batch_sum(means)
+  return batch_means(values, batch)
 
 
 def unpack(
@@ -147,7 +146,7 @@ def unpack(
   """Flat images in [0, 1], one-hot labels, and weights: 0 for padding, else 1."""
   x = inputs_of(batch)
   x = x.reshape(x.shape[0], -1)
-  return x, jax.nn.one_hot(batch["label"], CLASSES), batch.get("weight", jnp.ones(x.shape[0]))
+  return x, jax.nn.one_hot(batch["label"], CLASSES), weights_of(batch)
 
 
 LEARNERS = {

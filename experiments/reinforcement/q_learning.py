@@ -28,7 +28,7 @@ from research.figures.curves import compare_curves
 from research.figures.policies import value_map
 from research.lab.fit import Fit, Training
 from research.learner import Learner, Metrics
-from research.metrics import Mean
+from research.metrics import Mean, batch_means
 from research.report import Claim, Picture, Report, at_least, at_most
 from research.rl import grid_world
 from research.rl.agent import epsilon_greedy
@@ -118,8 +118,7 @@ def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
 def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   """Distance of the greedy values from the exact ones, over the cells of `batch`."""
   learnt = state.q.max(axis=1)[batch["cell"]]
-  weight = batch.get("weight", jnp.ones(learnt.shape))
-  return {"distance": Mean((weight * jnp.abs(learnt - batch["value"])).sum(), weight.sum())}
+  return batch_means({"distance": jnp.abs(learnt - batch["value"])}, batch)
 
 
 learner = Learner(init, step, evaluate)

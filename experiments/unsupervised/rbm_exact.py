@@ -140,7 +140,7 @@ def sampling_error(key: Key[Array, ""], chains: int = 100_000, k: int = 3) -> fl
   machine_key, run_key = jax.random.split(key)
   machine, _ = random_machine(machine_key)
   start = jnp.zeros((chains, FEW[0]))
-  found = rbm.gibbs(machine, start, run_key, k)
+  found = rbm.gibbs(machine, start, jax.random.split(run_key, chains), k)
   numbers = np.asarray(found, int) @ 2 ** np.arange(FEW[0])[::-1]
   shares = np.bincount(numbers, minlength=2 ** FEW[0]) / chains
   exact = np.asarray(jnp.linalg.matrix_power(transition(machine), k)[0], float)

@@ -180,7 +180,8 @@ def weights(machine: Rbm) -> np.ndarray:
 def reconstructions(config: Config, learnt: Rbm) -> Figure:
   """Ten test images, and their reconstructions."""
   images = inputs_of({"image": jnp.asarray(sets.load(config.dataset).test["image"][:10])})
-  hidden = rbm.bits(jax.random.key(0), rbm.hidden_chance(learnt, images.reshape(len(images), -1)))
+  keys = jax.random.split(jax.random.key(0), len(images))
+  hidden = rbm.bits(keys, rbm.hidden_chance(learnt, images.reshape(len(images), -1)))
   again = rbm.visible_chance(learnt, hidden).reshape(images.shape)
   return image_grid(
     np.concatenate([images, again]), title="Images and their reconstructions", value_range=(0, 1)

@@ -138,10 +138,10 @@ def test_log_likelihood(fit: Fit, log_z: Array) -> float:
 def dreams(config: Config, fit: Fit, key: Array) -> Float[np.ndarray, "chain height width 1"]:
   """Where the chains are after some more steps, as chances."""
   machine = learnt(fit)
-  bits_key, last_key = jax.random.split(key)
   start = jnp.asarray(fit.state.fantasies)
-  visible = jax.jit(rbm.gibbs, static_argnums=3)(machine, start, bits_key, config.more)
-  hidden = rbm.bits(last_key, rbm.hidden_chance(machine, visible))
+  run_keys, last_keys = jax.random.split(key, (2, len(start)))
+  visible = jax.jit(rbm.gibbs, static_argnums=3)(machine, start, run_keys, config.more)
+  hidden = rbm.bits(last_keys, rbm.hidden_chance(machine, visible))
   images = rbm.visible_chance(machine, hidden)
   return np.asarray(images).reshape(-1, *sets.spec("mnist").image_shape)
 

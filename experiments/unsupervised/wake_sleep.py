@@ -24,7 +24,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
-from research.batch import Batch, count
+from research.batch import Batch, count, weights_of
 from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.energy import belief_net, rbm
@@ -38,9 +38,10 @@ from research.initializers import Init, kernel_init
 from research.lab.fit import Fit, Training
 from research.lab.greedy_layers import Greedy, greedy_layers
 from research.lab.lab import Lab
+from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Learner, Metrics, predict, supervised
 from research.losses import softmax_cross_entropy
-from research.metrics import Mean, accuracy
+from research.metrics import Mean, accuracy, batch_means
 from research.models.simple_convnet import SimpleConvNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
@@ -101,16 +102,17 @@ def step(config: Config, state: State, batch: Batch, *, top_only: bool) -> tuple
   """One update by a batch: of the top alone, or of everything."""
   share = state.step / steps(config, top_only=top_only)
   third = (len(GIBBS_STEPS) * share).astype(int)
+  weight, key = weights_of(batch), jax.random.fold_in(state.key, state.step)
   descent = belief_net.up_down(
     state.net,
     flat(batch),
     jax.nn.one_hot(batch["label"], CLASSES),
-    weights(batch) / weights(batch).sum(),
-    jax.random.fold_in(state.key, state.step),
+    weight / batch_sum(weight.sum()),
+    batch_keys(key, count(batch)),
     1 if top_only else jnp.asarray(GIBBS_STEPS)[third],
   )
   cost = lambda change, leaf: change + (config.weight_cost * leaf if leaf.ndim > 1 else 0)
-  descent = jax.tree.map(cost, descent, state.net)
+  descent = jax.tree.map(cost, batch_sum(descent), state.net)
   if top_only:
     descent = jax.tree.map(jnp.zeros_like, descent)._replace(top=descent.top)
   updates, opt_state = optimizer(config, share).update(descent, state.opt_state)
@@ -122,14 +124,9 @@ def step(config: Config, state: State, batch: Batch, *, top_only: bool) -> tuple
 def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   """-log P(label | image) in nats, and the accuracy."""
   del config
-  scores, weight = belief_net.label_scores(state.net, flat(batch)), weights(batch)
+  scores = belief_net.label_scores(state.net, flat(batch))
   values = {"loss": softmax_cross_entropy(scores, batch), "accuracy": accuracy(scores, batch)}
-  return {name: Mean(weight @ value, weight.sum()) for name, value in values.items()}
-
-
-def weights(batch: Batch) -> Float[Array, " batch"]:
-  """Of the examples."""
-  return batch.get("weight", jnp.ones(count(batch)))
+  return batch_means(values, batch)
 
 
 def training(config: Config, learner: Learner, steps: int) -> Training:

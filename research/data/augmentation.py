@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from research.layers.batch_axis import batch_positions
+from research.layers.batch_axis import batch_keys
 
 Image = Float[Array, "height width channel"]
 Scalar = float | Float[Array, ""]
@@ -129,5 +129,4 @@ def augment(
   images: Float[Array, "batch height width channel"],
 ) -> Float[Array, "batch height width channel"]:
   """Every image by itself; what becomes of it depends on the key and on its place in the batch."""
-  keys = jax.vmap(lambda place: jax.random.fold_in(key, place))(batch_positions(len(images)))
-  return jax.vmap(transformation)(keys, images)
+  return jax.vmap(transformation)(batch_keys(key, len(images)), images)

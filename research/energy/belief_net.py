@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from research.energy import rbm
+from research.energy.boltzmann import Keys, fold_each
 from research.energy.rbm import Rbm, bits
 
 Into = Float[Array, "batch into"]
@@ -97,16 +98,16 @@ class Association(NamedTuple):
 
 
 def alternate(
-  top: Rbm, state: Association, key: Key[Array, ""], steps: Int[Array, ""] | int, *, held: bool
+  top: Rbm, state: Association, keys: Keys, steps: Int[Array, ""] | int, *, held: bool
 ) -> Association:
   """Gibbs sampling in the top machine; the labels may be held."""
   classes = state.labels.shape[1]
 
   def one(step: Array, state: Association) -> Association:
-    up, down, label = jax.random.split(jax.random.fold_in(key, step), 3)
+    up, down, label = (fold_each(keys, 3 * step + number) for number in range(3))
     hidden = bits(up, rbm.hidden_chance(top, state.visible))
     features, labels = top_visible(top, hidden, classes)
-    drawn = jax.nn.one_hot(jax.random.categorical(label, jnp.log(labels)), classes)
+    drawn = jax.nn.one_hot(jax.vmap(jax.random.categorical)(label, jnp.log(labels)), classes)
     return Association(bits(down, features), state.labels if held else drawn)
 
   return jax.lax.fori_loop(0, steps, one, state)
@@ -114,7 +115,7 @@ def alternate(
 
 def generate(net: BeliefNet, labels: Labels, key: Key[Array, ""], steps: int) -> Pixels:
   """Images of given labels, as chances: the top runs with its labels held, then all goes down."""
-  start_key, run_key, *down_keys = jax.random.split(key, 2 + len(net.down))
+  start_key, run_key, *down_keys = jax.random.split(key, (2 + len(net.down), len(labels)))
   below = net.top.weights.shape[0] - labels.shape[1]
   half = jnp.full((len(labels), below), 0.5)
   start = Association(bits(start_key, half), labels)
@@ -130,7 +131,7 @@ def up_down(
   images: Pixels,
   labels: Labels,
   weight: Weight,
-  key: Key[Array, ""],
+  keys: Keys,
   steps: Int[Array, ""] | int,
 ) -> BeliefNet:
   """The direction of descent of one step of the up-down algorithm, weighted over the batch.
@@ -139,20 +140,17 @@ def up_down(
   back from the one above. The top machine takes `steps` Gibbs steps. Down, bits are drawn by the
   generative weights, and the recognition weights learn to find what they came from.
   """
-  up_keys, (run_key,), down_keys = (
-    jax.random.split(each, count)
-    for each, count in zip(jax.random.split(key, 3), (len(net.up), 1, len(net.down)), strict=True)
-  )
+  run_keys, up_keys, down_keys = (fold_each(keys, number) for number in range(3))
   awake = [images]
-  for layer, up_key in zip(net.up, up_keys, strict=True):
-    awake.append(bits(up_key, chance(layer, awake[-1])))
+  for number, layer in enumerate(net.up):
+    awake.append(bits(fold_each(up_keys, number), chance(layer, awake[-1])))
   first = Association(awake[-1], labels)
-  last = alternate(net.top, first, run_key, steps, held=False)
+  last = alternate(net.top, first, run_keys, steps, held=False)
   asleep = [last.features]
   for number, layer in reversed(list(enumerate(net.down))):
     chances = chance(layer, asleep[0])
     # The pixels stay chances, for images are no bits either.
-    asleep.insert(0, bits(down_keys[number], chances) if number else chances)
+    asleep.insert(0, bits(fold_each(down_keys, number), chances) if number else chances)
   return BeliefNet(
     tuple(
       _delta(layer, below, above, weight)

@@ -13,6 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 States = Float[Array, "*chains unit"]
+Keys = Key[Array, " chain"]  # each chain has its own, so that it runs the same in any company
+
+fold_each = jax.vmap(jax.random.fold_in, in_axes=(0, None))
 
 
 class Couplings(NamedTuple):
@@ -71,7 +74,7 @@ def log_likelihood(
 def sweep(
   couplings: Couplings,
   states: Float[Array, "chain unit"],
-  key: Key[Array, ""],
+  keys: Keys,
   *,
   clamped: int = 0,
   temperature: float | Float[Array, ""] = 1.0,
@@ -81,12 +84,12 @@ def sweep(
   P(s_i = 1 | others) = sigmoid((sum_j w_ij s_j + b_i) / T).
   """
   weights = symmetric(couplings.weights)
+  noise = jax.vmap(lambda key: jax.random.uniform(key, states.shape[1:]))(keys)
 
   def update(unit: Array, states: Array) -> Array:
     field = states @ weights[unit] + couplings.biases[unit]
     chance = jax.nn.sigmoid(field / temperature)
-    drawn = jax.random.bernoulli(jax.random.fold_in(key, unit), chance)
-    return states.at[:, unit].set(drawn.astype(states.dtype))
+    return states.at[:, unit].set((noise[:, unit] < chance).astype(states.dtype))
 
   return jax.lax.fori_loop(clamped, states.shape[1], update, states)
 
@@ -94,13 +97,13 @@ def sweep(
 def sweeps(
   couplings: Couplings,
   states: Float[Array, "chain unit"],
-  key: Key[Array, ""],
+  keys: Keys,
   count: int,
   *,
   clamped: int = 0,
 ) -> Float[Array, "chain unit"]:
   """Many sweeps at T = 1, one after the other."""
-  return anneal(couplings, states, key, jnp.ones(count), clamped=clamped)
+  return anneal(couplings, states, keys, jnp.ones(count), clamped=clamped)
 
 
 def tempered_sweep(
@@ -117,8 +120,8 @@ def tempered_sweep(
   """
   sweep_key, even_key, odd_key = jax.random.split(key, 3)
   levels, chains, _ = states.shape
-  at = lambda states, key, temperature: sweep(couplings, states, key, temperature=temperature)
-  states = jax.vmap(at)(states, jax.random.split(sweep_key, levels), temperatures)
+  at = lambda states, keys, temperature: sweep(couplings, states, keys, temperature=temperature)
+  states = jax.vmap(at)(states, jax.random.split(sweep_key, (levels, chains)), temperatures)
   for first, exchange_key in ((0, even_key), (1, odd_key)):
     low, high = jnp.arange(first, levels - 1, 2), jnp.arange(first + 1, levels, 2)
     energies = energy(couplings, states)
@@ -135,27 +138,22 @@ def tempered_sweep(
 def anneal(
   couplings: Couplings,
   states: Float[Array, "chain unit"],
-  key: Key[Array, ""],
+  keys: Keys,
   temperatures: Float[Array, " sweep"],
   *,
   clamped: int = 0,
 ) -> Float[Array, "chain unit"]:
   """A sweep at each temperature; falling, they lead to low energy (Kirkpatrick et al. 1983)."""
 
-  def one(states: Array, now: tuple[Array, Array]) -> tuple[Array, None]:
-    key, temperature = now
-    return sweep(couplings, states, key, clamped=clamped, temperature=temperature), None
+  def one(number: Array, states: Array) -> Array:
+    now = fold_each(keys, number)
+    return sweep(couplings, states, now, clamped=clamped, temperature=temperatures[number])
 
-  keys = jax.random.split(key, len(temperatures))
-  return jax.lax.scan(one, states, (keys, temperatures))[0]
+  return jax.lax.fori_loop(0, len(temperatures), one, states)
 
 
-def statistics(
-  states: Float[Array, "state unit"], weight: Float[Array, " state"] | None = None
-) -> Couplings:
-  """Means of s_i s_j and of s_i, in the couplings' form; by default all states count alike."""
-  if weight is None:
-    weight = jnp.full(len(states), 1 / len(states))
+def statistics(states: Float[Array, "state unit"], weight: Float[Array, " state"]) -> Couplings:
+  """Weighted sums of s_i s_j and of s_i, in the couplings' form."""
   pairs = jnp.triu(jnp.einsum("k,ki,kj->ij", weight, states, states), 1)
   return Couplings(pairs, weight @ states)
 
@@ -167,12 +165,12 @@ def exact_statistics(couplings: Couplings) -> Couplings:
 
 
 def exact_clamped_statistics(
-  couplings: Couplings, visible: Float[Array, "batch visible"]
+  couplings: Couplings, visible: Float[Array, "batch visible"], weight: Float[Array, " batch"]
 ) -> Couplings:
-  """Their mean over the batch while the visible units are held, by enumeration."""
-  one = lambda states: statistics(states, jax.nn.softmax(-energy(couplings, states)))
-  each = jax.vmap(one)(completions(visible, len(couplings.biases)))
-  return jax.tree.map(lambda leaf: leaf.mean(axis=0), each)
+  """Their weighted sum over the batch while the visible units are held, by enumeration."""
+  states = completions(visible, len(couplings.biases))
+  chance = weight[:, None] * jax.nn.softmax(-energy(couplings, states), axis=1)
+  return statistics(states.reshape(-1, states.shape[-1]), chance.ravel())
 
 
 def log_likelihood_gradient(held: Couplings, free: Couplings) -> Couplings:

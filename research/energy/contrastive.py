@@ -10,12 +10,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, count, inputs_of
+from research.batch import Batch, inputs_of, weights_of
 from research.config import config, static, traced
 from research.energy import rbm
 from research.energy.rbm import Rbm
+from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Config, Learner, Metrics
-from research.metrics import Mean
+from research.metrics import Mean, batch_means
 
 
 @config
@@ -105,39 +106,42 @@ def _init(parts: Parts, config: Config, key: Key[Array, ""]) -> State:
   chance = jnp.tile(jax.nn.sigmoid(biases)[None], (chains, 1))
   step = jnp.int32(0)
   opt_state = _optimizer(parts, config, step).init(first)
-  return State(step, run_key, first, opt_state, rbm.bits(start_key, chance))
+  fantasies = rbm.bits(jax.random.split(start_key, chains), chance)
+  return State(step, run_key, first, opt_state, fantasies)
 
 
 def _step(parts: Parts, config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
   machine, now = parts.machine(config), state.rbm
-  keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-  data, weight = flat(batch), _weight(batch)
-  hidden = rbm.bits(keys[0], rbm.hidden_chance(now, data))
-  reconstruction = rbm.visible_chance(now, hidden)
-  fantasies, free_weight = state.fantasies, weight / weight.sum()
+  up_key, down_key, chain_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
+  data, weight = flat(batch), weights_of(batch)
+  weight = weight / batch_sum(weight.sum())
+  hidden = rbm.bits(batch_keys(up_key, len(data)), rbm.hidden_chance(now, data))
+  reconstruction, fantasies = rbm.visible_chance(now, hidden), state.fantasies
+  held = batch_sum(rbm.statistics(now, data, weight))
   if machine.start == "persistent":
-    free = fantasies = rbm.gibbs(now, fantasies, keys[1], machine.steps)
-    free_weight = jnp.full(len(fantasies), 1 / len(fantasies))
-  elif machine.steps == 1:
-    free = reconstruction  # by its chances, which are less noisy than bits (the guide, section 3.2)
+    chains = len(fantasies)  # under pmap every device has them all
+    fantasies = rbm.gibbs(now, fantasies, jax.random.split(chain_key, chains), machine.steps)
+    free = rbm.statistics(now, fantasies, jnp.full(chains, 1 / chains))
   else:
-    start = rbm.bits(keys[2], reconstruction)
-    free = rbm.gibbs(now, start, keys[1], machine.steps - 1)
-  data_statistics = rbm.statistics(now, data, weight / weight.sum())
-  descent = jax.tree.map(jnp.subtract, rbm.statistics(now, free, free_weight), data_statistics)
+    echo = reconstruction  # by its chances, less noisy than bits (the guide, section 3.2)
+    if machine.steps > 1:
+      start = rbm.bits(batch_keys(down_key, len(data)), reconstruction)
+      echo = rbm.gibbs(now, start, batch_keys(chain_key, len(data)), machine.steps - 1)
+    free = batch_sum(rbm.statistics(now, echo, weight))
+  descent = jax.tree.map(jnp.subtract, free, held)
   descent = descent._replace(weights=descent.weights + machine.weight_cost * now.weights)
   updates, opt_state = _optimizer(parts, config, state.step).update(descent, state.opt_state)
   after = optax.apply_updates(now, updates)
-  loss = weight @ _error(data, reconstruction) / weight.sum()
+  loss = batch_sum(weight @ _error(data, reconstruction))
   return State(state.step + 1, state.key, after, opt_state, fantasies), {"loss": loss}
 
 
 def _evaluate(parts: Parts, config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   del parts, config
-  data, weight = flat(batch), _weight(batch)
+  data = flat(batch)
   reconstruction = rbm.visible_chance(state.rbm, rbm.hidden_chance(state.rbm, data))
   values = {"loss": _error(data, reconstruction), "free_energy": rbm.free_energy(state.rbm, data)}
-  return {name: Mean(weight @ value, weight.sum()) for name, value in values.items()}
+  return batch_means(values, batch)
 
 
 def _error(
@@ -145,7 +149,3 @@ def _error(
 ) -> Float[Array, " batch"]:
   """Mean square over the pixels."""
   return jnp.square(data - reconstruction).mean(axis=1)
-
-
-def _weight(batch: Batch) -> Float[Array, " batch"]:
-  return batch.get("weight", jnp.ones(count(batch)))

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from research.energy.boltzmann import all_states
+from research.energy.boltzmann import Keys, all_states, fold_each
 
 Visible = Float[Array, "batch visible"]
 Hidden = Float[Array, "batch hidden"]
@@ -53,9 +53,9 @@ def visible_chance(rbm: Rbm, hidden: Hidden) -> Visible:
   return jax.nn.sigmoid(hidden @ rbm.weights.T + rbm.visible[None])
 
 
-def bits(key: Key[Array, ""], chance: Float[Array, "batch unit"]) -> Float[Array, "batch unit"]:
-  """Each unit 1 with its chance, else 0."""
-  return jax.random.bernoulli(key, chance).astype(chance.dtype)
+def bits(keys: Keys, chance: Float[Array, "batch unit"]) -> Float[Array, "batch unit"]:
+  """Each unit 1 with its chance, else 0; every row has its own key."""
+  return jax.vmap(jax.random.bernoulli)(keys, chance).astype(chance.dtype)
 
 
 def free_energy(rbm: Rbm, visible: Visible) -> Float[Array, " batch"]:
@@ -65,15 +65,14 @@ def free_energy(rbm: Rbm, visible: Visible) -> Float[Array, " batch"]:
   )
 
 
-def gibbs(rbm: Rbm, visible: Visible, key: Key[Array, ""], steps: int) -> Visible:
+def gibbs(rbm: Rbm, visible: Visible, keys: Keys, steps: int) -> Visible:
   """Alternates `steps` times: hidden units given the visible ones, then visible given hidden."""
 
-  def one(visible: Array, key: Array) -> tuple[Array, None]:
-    up, down = jax.random.split(key)
-    hidden = bits(up, hidden_chance(rbm, visible))
-    return bits(down, visible_chance(rbm, hidden)), None
+  def one(step: Array, visible: Array) -> Array:
+    hidden = bits(fold_each(keys, 2 * step), hidden_chance(rbm, visible))
+    return bits(fold_each(keys, 2 * step + 1), visible_chance(rbm, hidden))
 
-  return jax.lax.scan(one, visible, jax.random.split(key, steps))[0]
+  return jax.lax.fori_loop(0, steps, one, visible)
 
 
 def statistics(rbm: Rbm, visible: Visible, weight: Float[Array, " batch"]) -> Rbm:
@@ -132,7 +131,7 @@ def annealed_importance(
     visible, total = carry
     key, before, share = now
     total += log_weight(visible, share) - log_weight(visible, before)
-    up, down = jax.random.split(key)
+    up, down = jax.random.split(key, (2, chains))
     hidden = bits(up, jax.nn.sigmoid(share * (visible @ rbm.weights + rbm.hidden[None])))
     inputs = share * (hidden @ rbm.weights.T + rbm.visible[None]) + (1 - share) * base[None]
     return (bits(down, jax.nn.sigmoid(inputs)), total), None
@@ -140,7 +139,7 @@ def annealed_importance(
   start_key, run_key = jax.random.split(key)
   chance = jnp.tile(jax.nn.sigmoid(base)[None], (chains, 1))
   keys = jax.random.split(run_key, len(shares) - 1)
-  start = bits(start_key, chance), jnp.zeros(chains)
+  start = bits(jax.random.split(start_key, chains), chance), jnp.zeros(chains)
   (_, total), _ = jax.lax.scan(one, start, (keys, shares[:-1], shares[1:]))
   first = jax.nn.softplus(base).sum() + len(rbm.hidden) * jnp.log(2.0)
   # Of the weights, not of their logarithms: so the estimate of Z has no bias.

@@ -5,11 +5,12 @@ Under `jit` with `NamedSharding` a step sees the whole batch and needs nothing f
 functions below answer for the whole batch in both cases, so that a layer is written once.
 """
 
+import functools
 from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Int, Key
 
 BATCH_AXIS = "batch"
 
@@ -31,3 +32,12 @@ def batch_positions(size: int) -> Int[Array, " {size}"]:
     return positions + size * jax.lax.axis_index(BATCH_AXIS)
   except NameError:
     return positions
+
+
+def batch_keys(key: Key[Array, ""], size: int) -> Key[Array, " {size}"]:
+  """A key for each of the `size` examples that this program sees.
+
+  It depends on the example's position in the whole batch only: sharding or padding the batch does
+  not change what is drawn with it.
+  """
+  return jax.vmap(functools.partial(jax.random.fold_in, key))(batch_positions(size))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Float, Key
 
-from research.layers.batch_axis import batch_positions
+from research.layers.batch_axis import batch_keys
 
 
 def dropout(
@@ -20,10 +20,8 @@ def dropout(
   """
   keep_probability = 1.0 - jnp.asarray(rate, x.dtype)
 
-  def keep(position: Array) -> Array:
-    return jax.random.bernoulli(jax.random.fold_in(key, position), keep_probability, x.shape[1:])
-
-  kept = jax.vmap(keep)(batch_positions(x.shape[0]))
+  keep = lambda key: jax.random.bernoulli(key, keep_probability, x.shape[1:])
+  kept = jax.vmap(keep)(batch_keys(key, x.shape[0]))
   scale = 1.0 / jnp.where(keep_probability > 0, keep_probability, 1.0)
   return jnp.where(kept, x * scale, 0.0)
 

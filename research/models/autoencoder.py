@@ -8,7 +8,7 @@ import optax
 from flax import linen
 from jaxtyping import Array, Float
 
-from research.batch import Batch, inputs_of
+from research.batch import Batch, inputs_of, weights_of
 from research.layers.batch_axis import batch_sum
 from research.losses import softmax_cross_entropy
 
@@ -62,7 +62,7 @@ def code_loss(coded: Coded, batch: Batch) -> Float[Array, " batch"]:
   """
   images = inputs_of(batch)
   images = images.reshape(images.shape[0], -1)
-  weight = batch.get("weight", jnp.ones(len(images)))
+  weight = weights_of(batch)
   means = batch_sum(weight @ coded.code) / batch_sum(weight.sum())
   divergence = ACTIVITY * jnp.log(ACTIVITY / means)
   divergence += (1 - ACTIVITY) * jnp.log((1 - ACTIVITY) / (1 - means))

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch
-from research.layers.batch_axis import batch_sum
+from research.batch import Batch, weights_of
 from research.learner import Config
-from research.metrics import Mean
+from research.metrics import Mean, batch_means
 from research.rl import replay
 from research.rl.agent import Parts, action_values, epsilon_greedy
 from research.rl.environment import State, Transition
@@ -30,7 +29,7 @@ def evaluate(parts: Parts, config: Config, params: Any, batch: Batch) -> dict[st
   """
   environment = parts.environment(config)
   number = batch["episode"]
-  weight = batch.get("weight", jnp.ones(number.shape))
+  weight = weights_of(batch)
   world, seen = start(parts, config, number)
 
   def moment(carry: tuple) -> tuple:
@@ -46,12 +45,7 @@ def evaluate(parts: Parts, config: Config, params: Any, batch: Batch) -> dict[st
   nothing = jnp.zeros(number.shape)
   first = (jnp.int32(1), world, seen, weight > 0, nothing, nothing)
   *_, rewards, length = jax.lax.while_loop(goes_on, moment, first)
-  return batch_sum(
-    {
-      "return": Mean((weight * rewards).sum(), weight.sum()),
-      "length": Mean((weight * length).sum(), weight.sum()),
-    }
-  )
+  return batch_means({"return": rewards, "length": length}, batch)
 
 
 def start(parts: Parts, config: Config, number: Int[Array, " episode"]) -> tuple[State, Array]:

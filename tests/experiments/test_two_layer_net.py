@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from experiments.backprop import two_layer_net as net
-from research.compile import compile_learner
 from research.data import sampling
 from research.initializers import Init
+from research.lab.fit import Training
 from tests.experiments.without_a_lab import FakeLab
+from tests.law import assert_devices_agree
 
 
 @pytest.mark.parametrize("name", net.ACTIVATIONS)
@@ -30,20 +31,15 @@ def test_there_are_39760_parameters():
   assert sum(leaf.size for leaf in jax.tree.leaves(state)) == 39_760
 
 
-@pytest.mark.parametrize("parallel", ["shard", "pmap"])
-def test_a_learner_without_flax_obeys_the_law_too(parallel):
+def test_a_learner_without_flax_obeys_the_law_too():
   settings = net.Config(dataset="digits", hidden=5, batch_size=20, init=Init("normal", 0.5))
-  rng, finals = np.random.default_rng(0), {}
+  rng = np.random.default_rng(0)
   data = {
     "image": jnp.asarray(rng.integers(0, 256, (50, 8, 8, 1)), jnp.uint8),
     "label": jnp.asarray(rng.integers(0, 10, 50), jnp.int32),
   }
-  for how in ("jit", parallel):
-    program = compile_learner(net.LEARNERS["relu"], sampling.with_replacement(20), 50, how)
-    state = program.place(jax.jit(net.init)(settings, jax.random.key(0)))
-    state, _ = program.steps(
-      3, settings, state, program.place(data), jax.random.key(1), np.int32(0)
-    )
-    finals[how] = state.params
-  for name, value in finals["jit"].items():
-    np.testing.assert_allclose(finals[parallel][name], value, atol=1e-6)
+  learner, sampler = net.LEARNERS["relu"], sampling.with_replacement(20)
+  training = Training(
+    learner, data, sampler, steps=3, evaluate={"test": data}, evaluate_every=3, log_every=3
+  )
+  assert_devices_agree(settings, training)

@@ -7,8 +7,10 @@ from research import compile as compiling
 from research.carried import carried
 from research.config import config, part, static
 from research.data import language, sampling
+from research.lab.fit import Training
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make
+from tests.law import assert_devices_agree
 
 BATCH, LENGTH = 6, 4
 
@@ -28,8 +30,8 @@ TEXT = np.random.default_rng(0).integers(1, 9, 3 * BATCH * LENGTH + 1).astype(np
 DATA = language.partition(TEXT, BATCH, LENGTH)
 
 
-def trained(settings, parallel, steps):
-  program = compiling.compile_learner(LEARNER, sampling.in_order(BATCH), 100, parallel)
+def trained(settings, steps):
+  program = compiling.compile_learner(LEARNER, sampling.in_order(BATCH), 100)
   state = program.place(jax.jit(LEARNER.init)(settings, jax.random.key(0)))
   data = program.place(jax.tree.map(jnp.asarray, DATA))
   state, metrics = program.steps(steps, settings, state, data, jax.random.key(1), jnp.int32(0))
@@ -37,7 +39,7 @@ def trained(settings, parallel, steps):
 
 
 def test_stretches_are_read_as_one_text():
-  state, losses = trained(Config(), "jit", 3)
+  state, losses = trained(Config(), 3)
   whole = language.partition(TEXT, BATCH, 3 * LENGTH)
   means = LEARNER.evaluate(Config(), state, jax.tree.map(jnp.asarray, whole))
   together = float(means["loss"].total / means["loss"].weight)
@@ -47,15 +49,19 @@ def test_stretches_are_read_as_one_text():
 
 
 def test_the_second_epoch_starts_from_nothing_again():
-  _, losses = trained(Config(), "jit", 6)
+  _, losses = trained(Config(), 6)
   np.testing.assert_allclose(losses[3:], losses[:3], rtol=1e-6)
 
 
-@pytest.mark.parametrize("parallel", ["shard", "pmap"])
-def test_devices_share_the_carries(parallel):
+def test_devices_share_the_carries():
   settings = Config(optimizer=Optimizer("sgd", 0.5))  # a batch of 6 does not divide over 8 devices
-  expected, losses = trained(settings, "jit", 3)
-  state, found = trained(settings, parallel, 3)
-  np.testing.assert_allclose(found, losses, rtol=1e-5)
-  for ours, theirs in ((state.params, expected.params), (state.carries, expected.carries)):
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-6), ours, theirs)
+  training = Training(
+    LEARNER,
+    DATA,
+    sampling.in_order(BATCH),
+    steps=3,
+    evaluate={"test": DATA},
+    evaluate_every=3,
+    log_every=3,
+  )
+  assert_devices_agree(settings, training)

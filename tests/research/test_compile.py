@@ -15,6 +15,7 @@ from research.layers.dropout import Dropout
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make
+from tests.law import raw
 
 STEPS = 7
 TOLERANCE = 2e-6  # sums over eight devices run in another order
@@ -88,13 +89,6 @@ def transformed(batch_size, parallel, chunks):
     history.append(metrics)
     first += count
   return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *history)
-
-
-def raw(tree):
-  as_data = lambda leaf: (
-    jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-  )
-  return jax.tree.map(lambda leaf: np.asarray(as_data(leaf)), tree)
 
 
 def test_one_device_gives_the_plain_steps_bits():

@@ -59,7 +59,9 @@ def test_labels_are_judged_by_free_energies(net):
 def test_the_top_comes_to_rest_at_its_distribution(net):
   labels = jnp.tile(jnp.eye(CLASSES)[:1], (30_000, 1))
   start = Association(jnp.zeros((30_000, FEATURES)), labels)
-  state = belief_net.alternate(net.top, start, jax.random.key(1), 40, held=False)
+  state = belief_net.alternate(
+    net.top, start, jax.random.split(jax.random.key(1), 30_000), 40, held=False
+  )
   assert (state.labels.sum(axis=1) == 1).all()
   assert np.abs(shares(state) - rest(net.top)).max() < 4 * 0.5 / 30_000**0.5
 
@@ -67,7 +69,9 @@ def test_the_top_comes_to_rest_at_its_distribution(net):
 def test_held_labels_stay_and_the_features_follow_them(net):
   labels = jnp.tile(jnp.eye(CLASSES)[1:2], (30_000, 1))
   start = Association(jnp.zeros((30_000, FEATURES)), labels)
-  state = belief_net.alternate(net.top, start, jax.random.key(1), 40, held=True)
+  state = belief_net.alternate(
+    net.top, start, jax.random.split(jax.random.key(1), 30_000), 40, held=True
+  )
   np.testing.assert_array_equal(state.labels, labels)
   given = np.where(associations()[:, FEATURES + 1] == 1, rest(net.top), 0)
   assert np.abs(shares(state) - given / given.sum()).max() < 4 * 0.5 / 30_000**0.5
@@ -89,7 +93,9 @@ def data(count=4):
 def mean_direction(net, steps, draws=20_000):
   images, labels = data()
   weight = jnp.full(len(images), 1 / len(images))
-  one = lambda key: belief_net.up_down(net, images, labels, weight, key, steps)
+  one = lambda key: belief_net.up_down(
+    net, images, labels, weight, jax.random.split(key, len(images)), steps
+  )
   directions = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(2), draws))
   return jax.tree.map(lambda leaf: leaf.mean(axis=0), directions)
 
@@ -156,9 +162,9 @@ def test_the_top_moves_from_the_model_to_the_data(net):
 def test_padding_teaches_nothing(net):
   images, labels = data(3)
   weight = jnp.array([0.5, 0.5, 0.0])
-  key = jax.random.key(0)
-  found = belief_net.up_down(net, images, labels, weight, key, 0)
-  other = belief_net.up_down(net, images.at[2].set(1 - images[2]), labels, weight, key, 0)
+  keys = jax.random.split(jax.random.key(0), 3)
+  found = belief_net.up_down(net, images, labels, weight, keys, 0)
+  other = belief_net.up_down(net, images.at[2].set(1 - images[2]), labels, weight, keys, 0)
   for a, b in zip(jax.tree.leaves(found.down), jax.tree.leaves(other.down), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-6)
 

@@ -53,14 +53,16 @@ def test_likelihoods_are_sums_over_the_hidden_units(visible):
 def test_sweeps_keep_the_distribution(temperature):
   key = jax.random.key(0)
   states = jax.random.bernoulli(key, shape=(20_000, 3)).astype(float)
-  states = boltzmann.anneal(THREE, states, jax.random.key(1), jnp.full(20, temperature))
+  states = boltzmann.anneal(
+    THREE, states, jax.random.split(jax.random.key(1), 20_000), jnp.full(20, temperature)
+  )
   error = np.abs(frequencies(states) - chances(THREE, temperature)).max()
   assert error < 4 * 0.5 / 20_000**0.5
 
 
 def test_held_units_stay_and_the_others_follow_them():
   held = jnp.tile(jnp.array([[1.0, 0.0, 0.0]]), (20_000, 1))
-  states = boltzmann.sweeps(THREE, held, jax.random.key(0), 20, clamped=1)
+  states = boltzmann.sweeps(THREE, held, jax.random.split(jax.random.key(0), 20_000), 20, clamped=1)
   assert bool((states[:, 0] == 1).all())
   given = chances(THREE)[4:] / chances(THREE)[4:].sum()
   assert np.abs(frequencies(states[:, 1:]) - given).max() < 4 * 0.5 / 20_000**0.5
@@ -81,7 +83,8 @@ def test_exchanges_keep_every_levels_distribution():
 def test_the_rule_is_the_derivative_of_the_likelihood():
   patterns = jnp.asarray(boltzmann.all_states(2)[[0, 3, 3]])
   rule = boltzmann.log_likelihood_gradient(
-    boltzmann.exact_clamped_statistics(THREE, patterns), boltzmann.exact_statistics(THREE)
+    boltzmann.exact_clamped_statistics(THREE, patterns, jnp.full(3, 1 / 3)),
+    boltzmann.exact_statistics(THREE),
   )
   derivative = jax.grad(lambda c: boltzmann.log_likelihood(c, patterns).mean())(THREE)
   for a, b in zip(rule, derivative, strict=True):
@@ -89,6 +92,6 @@ def test_the_rule_is_the_derivative_of_the_likelihood():
 
 
 def test_statistics_of_two_states_by_hand():
-  pairs, means = boltzmann.statistics(jnp.array([[1.0, 1, 0], [1, 0, 1]]))
+  pairs, means = boltzmann.statistics(jnp.array([[1.0, 1, 0], [1, 0, 1]]), jnp.array([0.5, 0.5]))
   assert pairs.tolist() == [[0, 0.5, 0.5], [0, 0, 0], [0, 0, 0]]
   assert means.tolist() == [1, 0.5, 0.5]

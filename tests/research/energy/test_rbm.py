@@ -117,7 +117,7 @@ def test_persistent_chains_go_on_where_they_were():
   assert state.fantasies.shape == (5, 3)
   after, _ = learner.step(None, state, {"image": PIXELS})
   keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-  expected = rbm.gibbs(state.rbm, state.fantasies, keys[1], 1)
+  expected = rbm.gibbs(state.rbm, state.fantasies, jax.random.split(keys[2], 5), 1)
   np.testing.assert_array_equal(after.fantasies, expected)
   assert made().init(None, jax.random.key(0)).fantasies.shape == (0, 3)
 

@@ -1,0 +1,41 @@
+"""Learners that take their step by themselves obey the law: many devices give one's numbers."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments.reinforcement import q_learning
+from experiments.unsupervised import boltzmann_machine, rbm_exact, wake_sleep
+from research.config import replace
+from research.energy import rbm
+from tests.experiments.little_data import replace_sets
+from tests.law import assert_devices_agree
+
+
+def test_tabular_q_learning():
+  config = q_learning.Config()
+  assert_devices_agree(config, q_learning.training(config))
+
+
+def test_the_boltzmann_machine():
+  config = replace(boltzmann_machine.Config(), {"hidden": 2, "chains": 9})
+  training = boltzmann_machine.training(config)
+  few = {"pattern": training.data["pattern"][:12]}
+  training = training._replace(data=few, sampler=boltzmann_machine.sampling.in_order(12))
+  assert_devices_agree(config, training)
+
+
+@pytest.mark.parametrize(("start", "steps"), [("data", 1), ("data", 3), ("persistent", 1)])
+def test_contrastive_divergence(start, steps):
+  settings = {"machine.start": start, "machine.steps": steps, "machine.hidden": 4, "batch_size": 20}
+  config = replace(rbm_exact.Config(), settings | {"machine.chains": 9})
+  assert_devices_agree(config, rbm_exact.training(config))
+
+
+def test_the_up_down_algorithm(monkeypatch):
+  replace_sets(monkeypatch)
+  config = replace(wake_sleep.Config(), {"layers.units": (9, 7), "top": 11, "batch_size": 20})
+  keys = jax.random.split(jax.random.key(1))
+  machines = [rbm.draw(keys[0], jnp.zeros(25), 9), rbm.draw(keys[1], jnp.zeros(9), 7)]
+  net = wake_sleep.first_net(config, machines, jax.random.key(0))
+  assert_devices_agree(config, wake_sleep.phase(config, net, top_only=False))

@@ -27,13 +27,9 @@ from research.energy.contrastive import Contrastive, Parts
 from research.energy.rbm import Estimate, Rbm
 from research.figures.curves import compare_curves
 from research.figures.gallery import image_grid
-from research.initializers import Init, kernel_init
 from research.lab.fit import Fit, Training
+from research.lab.judging import Judge, judge
 from research.lab.lab import Lab
-from research.learner import predict, supervised
-from research.losses import softmax_cross_entropy
-from research.models.simple_convnet import SimpleConvNet
-from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
 
 CONFIDENT = 0.9
@@ -52,8 +48,7 @@ class Config:
   epochs: int = static(30, "passes over the images, for each machine", at_least=1)
   temperatures: int = static(5000, "of annealed importance sampling", at_least=2)
   more: int = static(1000, "steps of the chains after learning", at_least=1)
-  judge: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
-  judge_epochs: int = static(5, "passes of the convolutional network", at_least=1)
+  judge: Judge = part(Judge())
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -82,12 +77,6 @@ machine = contrastive.contrastive(
     steady=lambda config: 0,
   )
 )
-judge = supervised(
-  lambda config: SimpleConvNet(kernel_init=kernel_init(Init("he_normal"))),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.judge, config.judge_epochs * steps_per_epoch(config)),
-)
 
 
 def training(config: Config) -> Training:
@@ -99,21 +88,6 @@ def training(config: Config) -> Training:
     sampling.by_epoch(config.batch_size),
     steps=config.epochs * every,
     evaluate={"test": bits("test")},
-    evaluate_every=every,
-    log_every=every,
-  )
-
-
-def judging(config: Config) -> Training:
-  """The judge's: grey images, as it will see chances."""
-  splits = sets.load("mnist")
-  every = steps_per_epoch(config)
-  return Training(
-    judge,
-    splits.train,
-    sampling.by_epoch(config.batch_size),
-    steps=config.judge_epochs * every,
-    evaluate={"test": splits.test},
     evaluate_every=every,
     log_every=every,
   )
@@ -152,10 +126,8 @@ def run(config: Config, lab: Lab) -> Report:
   fits = {name: lab.fit(name, kind, training(kind)) for name, kind in kinds.items()}
   log_z = {name: partition(config, learnt(fit), lab.key(name)) for name, fit in fits.items()}
   reached = {name: test_log_likelihood(fit, log_z[name].value) for name, fit in fits.items()}
-  referee = lab.fit("judge", config, judging(config))
   images = dreams(config, fits["persistent"], lab.key("dreams"))
-  logits = predict(SimpleConvNet(), referee.state, {"image": jnp.asarray(images)})
-  chances = np.asarray(jax.nn.softmax(logits))
+  verdict = judge(lab, config.judge, "mnist", images)
   row = lambda what, source, ours, bar, unit="": Claim("U03", what, source, ours, bar, unit)
   return Report(
     [
@@ -165,17 +137,17 @@ def run(config: Config, lab: Lab) -> Report:
           reached["persistent"] - reached["CD-1"], at_least(0)),
       row("log Z, persistent: standard error (nats)", "below 1", float(log_z["persistent"].error),
           at_most(1)),
-      row("accuracy of the judge on test images", "99 %", referee.last("test/accuracy"),
+      row("accuracy of the judge on test images", "99 %", verdict.accuracy,
           at_least(0.985), "%"),
       row(f"samples that the judge is sure of, above {CONFIDENT}", "80 % (proposed)",
-          np.mean(chances.max(axis=1) > CONFIDENT), at_least(0.8), "%"),
+          np.mean(verdict.chances.max(axis=1) > CONFIDENT), at_least(0.8), "%"),
     ],
     [
       Picture(
         "samples",
         image_grid(
           images[:50],
-          captions=[str(number) for number in chances[:50].argmax(axis=1)],
+          captions=[str(number) for number in verdict.chances[:50].argmax(axis=1)],
           title="Samples of the machine with persistent chains",
           value_range=(0, 1),
         ),

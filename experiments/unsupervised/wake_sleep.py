@@ -34,16 +34,14 @@ from research.energy.rbm import Rbm
 from research.figures.curves import series
 from research.figures.functions import Panel, function_curves
 from research.figures.gallery import image_grid
-from research.initializers import Init, kernel_init
 from research.lab.fit import Fit, Training
 from research.lab.greedy_layers import Greedy, greedy_layers
+from research.lab.judging import Judge, judge
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
-from research.learner import Learner, Metrics, predict, supervised
+from research.learner import Learner, Metrics
 from research.losses import softmax_cross_entropy
 from research.metrics import Mean, accuracy, batch_means
-from research.models.simple_convnet import SimpleConvNet
-from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
 
 CLASSES = 10
@@ -64,8 +62,7 @@ class Config:
   weight_cost: float = traced(2e-4, "L2 penalty on the weights", at_least=0)
   batch_size: int = static(100, "examples per step", at_least=1)
   dream_steps: int = static(1000, "Gibbs steps before a digit is generated", at_least=1)
-  judge: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
-  judge_epochs: int = static(5, "passes of the convolutional network", at_least=1)
+  judge: Judge = part(Judge())
 
 
 class State(NamedTuple):
@@ -129,39 +126,25 @@ def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   return batch_means(values, batch)
 
 
-def training(config: Config, learner: Learner, steps: int) -> Training:
-  """On all labelled images."""
+def phase(config: Config, net: BeliefNet, *, top_only: bool) -> Training:
+  """Learning that begins with `net`: of the top alone, or by the up-down algorithm."""
+  begun = functools.partial(init, jax.tree.map(jnp.asarray, net))
   splits, every = sets.load("mnist"), steps_per_epoch(config)
   return Training(
-    learner,
+    Learner(begun, functools.partial(step, top_only=top_only), evaluate),
     splits.train,
     sampling.by_epoch(config.batch_size),
-    steps=steps,
+    steps=steps(config, top_only=top_only),
     evaluate={"test": splits.test},
     evaluate_every=every,
     log_every=every,
   )
 
 
-def phase(config: Config, net: BeliefNet, *, top_only: bool) -> Training:
-  """Learning that begins with `net`: of the top alone, or by the up-down algorithm."""
-  begun = functools.partial(init, jax.tree.map(jnp.asarray, net))
-  learner = Learner(begun, functools.partial(step, top_only=top_only), evaluate)
-  return training(config, learner, steps(config, top_only=top_only))
-
-
 def first_net(config: Config, machines: Sequence[Rbm], key: Array) -> BeliefNet:
   """The machines below a top machine that knows nothing yet."""
   visible = jnp.zeros(config.layers.units[-1] + CLASSES)
   return belief_net.untied(machines, rbm.draw(key, visible, config.top))
-
-
-judge = supervised(
-  lambda config: SimpleConvNet(kernel_init=kernel_init(Init("he_normal"))),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.judge, config.judge_epochs * steps_per_epoch(config)),
-)
 
 
 def run(config: Config, lab: Lab) -> Report:
@@ -174,10 +157,7 @@ def run(config: Config, lab: Lab) -> Report:
   net: BeliefNet = jax.tree.map(jnp.asarray, tuned.state.net)
   classes = np.tile(np.arange(CLASSES), 10 * EACH)
   images = dreams(config, net, classes, lab.key("dreams"))
-  judged = training(config, judge, config.judge_epochs * steps_per_epoch(config))
-  referee = lab.fit("judge", config, judged)
-  logits = predict(SimpleConvNet(), referee.state, {"image": jnp.asarray(images)})
-  found = np.asarray(logits).argmax(axis=1)
+  verdict = judge(lab, config.judge, "mnist", images)
   size = sum(layer.weights.size for layer in net.up) + net.top.weights.size
   row = lambda what, source, ours, bar, unit="%": Claim("U05", what, source, ours, bar, unit)
   return Report(
@@ -187,8 +167,8 @@ def run(config: Config, lab: Lab) -> Report:
       row(f"after {config.epochs} epochs of the up-down algorithm", "1.25 % (300 epochs)",
           errors[1], at_most(0.025)),
       row("generated digits that the judge takes for the label that was held", "none",
-          np.mean(found == classes), at_least(0.9)),
-      row("accuracy of the judge on test images", "99 %", referee.last("test/accuracy"),
+          np.mean(verdict.chances.argmax(axis=1) == classes), at_least(0.9)),
+      row("accuracy of the judge on test images", "99 %", verdict.accuracy,
           at_least(0.985)),
       row("weights, recognition and top", "1.7 million", size,
           equals(784 * 500 + 500 * 500 + 510 * 2000), ""),

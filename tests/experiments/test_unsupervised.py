@@ -18,6 +18,7 @@ from experiments.unsupervised import (
 )
 from research.config import replace
 from research.energy import rbm
+from research.lab import judging
 from research.lab.fit import Options
 from research.lab.lab import Lab
 from tests.experiments.little_data import replace_sets
@@ -75,13 +76,18 @@ def test_random_features_are_the_learnt_ones_in_another_order():
     assert ours.tolist() != theirs.tolist()
 
 
+def small_judge(monkeypatch):
+  """Its windows fit into the little images."""
+  small = functools.partial(judging.SimpleConvNet, filter_size=2)
+  monkeypatch.setattr(judging, "SimpleConvNet", small)
+
+
 def test_samples_are_drawn_and_judged(monkeypatch):
   replace_sets(monkeypatch)
-  small = functools.partial(rbm_samples.SimpleConvNet, filter_size=2)
-  monkeypatch.setattr(rbm_samples, "SimpleConvNet", small)
+  small_judge(monkeypatch)
   settings = {"machine.hidden": 9, "machine.chains": 12, "temperatures": 4, "more": 2}
   report = rbm_samples.run(
-    replace(rbm_samples.Config(), settings | {"epochs": 1, "judge_epochs": 1}), UntrainedLab()
+    replace(rbm_samples.Config(), settings | {"epochs": 1, "judge.epochs": 1}), UntrainedLab()
   )
   assert [picture.name for picture in report.pictures] == ["samples", "curves"]
 
@@ -149,14 +155,13 @@ def test_both_classifiers_learn_from_the_same_draws(monkeypatch, tmp_path):
 
 def little_belief_net():
   settings = {"layers.units": (9, 7), "layers.epochs": 1, "layers.batch_size": 20, "top": 11}
-  more = {"top_epochs": 4, "epochs": 2, "batch_size": 20, "dream_steps": 3, "judge_epochs": 1}
+  more = {"top_epochs": 4, "epochs": 2, "batch_size": 20, "dream_steps": 3, "judge.epochs": 1}
   return replace(wake_sleep.Config(), settings | more)
 
 
 def test_wake_sleep_reports_both_phases_and_what_it_dreams(monkeypatch):
   replace_sets(monkeypatch)
-  small = functools.partial(wake_sleep.SimpleConvNet, filter_size=2)
-  monkeypatch.setattr(wake_sleep, "SimpleConvNet", small)
+  small_judge(monkeypatch)
   report = wake_sleep.run(little_belief_net(), UntrainedLab())
   assert [picture.name for picture in report.pictures] == ["digits", "errors"]
   assert report.claims[-1].ours == 25 * 9 + 9 * 7 + (7 + 10) * 11

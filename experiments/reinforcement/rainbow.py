@@ -13,14 +13,12 @@ chosen for Rainbow among four, on other seeds (5e-4 to 4e-3: 3.3, 4.0, 6.2, 5.8;
     python launch.py --experiment=rainbow --game=asterix
     python launch.py --experiment=rainbow --direction=add
 
-Expected (mean return over the whole run, five paired seeds, 95 % intervals): Rainbow 4.79, DQN
-4.00. All six parts gain 0.79 ± 1.51; multi-step returns 1.23 ± 1.23, the distribution 0.73 ± 2.21,
-priorities 0.54 ± 0.92, dueling 0.06 ± 1.28, noise -0.01 ± 1.63, the double estimate -0.28 ± 1.36.
-The means fall off nearly as the paper's do, but Rainbow's own seeds lie between 3.4 and 5.9, and
-only the gain from multi-step returns is beyond chance, barely. The claims for noise and the double
-estimate fail and stay. 29 minutes of one core, while the other was busy too. All this was measured
-while the environments of one agent still shared a draw of the noise, and actions were not yet quite
-random until learning began.
+Expected (mean return over the whole run, five paired seeds, 95 % intervals): Rainbow 4.72, DQN
+3.74. All six parts gain 0.98 ± 0.45; multi-step returns 1.01 ± 0.75, noise 0.80 ± 1.14, dueling
+0.28 ± 0.47, priorities -0.01 ± 0.96, the distribution -0.18 ± 1.08, the double estimate -0.27 ±
+1.23. That Rainbow is ahead of DQN, and by its multi-step returns, is beyond chance; five seeds of
+one game say nothing sure of the other parts. The claims for priorities, the distribution and the
+double estimate fail and stay. 30 minutes of one core, while the other was busy too.
 """
 
 from typing import Any, NamedTuple

@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research.energy import rbm
 from research.energy.boltzmann import Keys, fold_each
-from research.energy.rbm import Rbm, bits
+from research.energy.rbm import Estimate, Rbm, bits
 
 Into = Float[Array, "batch into"]
 Out = Float[Array, "batch out"]
@@ -77,6 +78,51 @@ def label_scores(net: BeliefNet, images: Pixels) -> Labels:
   inputs = features @ net.top.weights[:below] + net.top.hidden[None]
   softplus = lambda of_label: jax.nn.softplus(inputs + of_label[None]).sum(axis=1)
   return jax.lax.map(softplus, net.top.weights[below:]).T + net.top.visible[None, below:]
+
+
+def bound(net: BeliefNet, images: Pixels, labels: Labels, keys: Keys) -> Float[Array, " batch"]:
+  """A draw whose mean, less the top's log Z, is at most log P(image, label) in nats.
+
+  The variational bound (Hinton et al. 2006, section 4): units that the recognition weights draw,
+  their energy in the whole net, and the entropy with which they are drawn.
+
+  Args:
+    net: its recognition weights are the approximate posterior.
+    images: bits.
+    labels: one-hot.
+    keys: of the draws.
+  """
+  below, total = images, jnp.zeros(len(images))
+  for number, (up, down) in enumerate(zip(net.up, net.down, strict=True)):
+    inputs = below @ up.weights + up.biases[None]
+    above = bits(fold_each(keys, number), jax.nn.sigmoid(inputs))
+    entropy = optax.sigmoid_binary_cross_entropy(inputs, jax.nn.sigmoid(inputs))
+    given = optax.sigmoid_binary_cross_entropy(above @ down.weights + down.biases[None], below)
+    total += entropy.sum(axis=1) - given.sum(axis=1)
+    below = above
+  return total - rbm.free_energy(net.top, Association(below, labels).visible)
+
+
+def log_partition(
+  top: Rbm,
+  base: Float[Array, " feature"],
+  key: Key[Array, ""],
+  chains: int,
+  shares: Float[Array, " temperature"],
+) -> Estimate:
+  """log Z of the top machine: the sum over labels of what each makes of the other units.
+
+  Args: as of `rbm.annealed_importance`, which each label is given to; `base` is of the features.
+  """
+  below = len(base)
+
+  def with_label(label: Array) -> Estimate:
+    held = Rbm(top.weights[:below], top.visible[:below], top.hidden + top.weights[below + label])
+    return rbm.annealed_importance(held, base, jax.random.fold_in(key, label), chains, shares)
+
+  each = jax.lax.map(with_label, jnp.arange(len(top.visible) - below))
+  values = top.visible[below:] + each.value
+  return Estimate(jax.nn.logsumexp(values), jnp.linalg.norm(jax.nn.softmax(values) * each.error))
 
 
 def top_visible(top: Rbm, hidden: Hidden, classes: int) -> tuple[Features, Labels]:

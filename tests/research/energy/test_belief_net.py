@@ -176,3 +176,44 @@ def test_generated_images_are_chances_and_depend_on_the_label(net):
   assert images.shape == (6000, PIXELS) and bool(((images > 0) & (images < 1)).all())
   means = images.reshape(CLASSES, 2000, PIXELS).mean(axis=1)
   assert jnp.abs(means[0] - means[1]).max() > 0.05
+
+
+def test_the_tops_partition_sums_over_the_labels(net):
+  exact = jax.nn.logsumexp(-rbm.free_energy(net.top, jnp.asarray(associations())))
+  found = belief_net.log_partition(
+    net.top, jnp.zeros(FEATURES), jax.random.key(0), 500, jnp.linspace(0, 1, 200)
+  )
+  assert 0 < found.error < 0.05
+  assert abs(found.value - exact) < 3 * found.error
+
+
+def test_the_bound_is_the_enumerated_one_and_below_the_likelihood(net):
+  images, labels = data()
+  log_z = jax.nn.logsumexp(-rbm.free_energy(net.top, jnp.asarray(associations())))
+  first, second = (jnp.asarray(all_states(count)) for count in (3, FEATURES))
+  log_chance = lambda layer, given, units: jnp.log(
+    jnp.where(units == 1, belief_net.chance(layer, given), 1 - belief_net.chance(layer, given))
+  ).sum(axis=-1)
+  likelihoods, bounds = [], []
+  for image, label in zip(images, labels, strict=True):
+    terms, log_q = [], []
+    for one in first:
+      for two in second:
+        both = jnp.concatenate([two, label])[None]
+        terms.append(
+          log_chance(net.down[0], one[None], image)[0]
+          + log_chance(net.down[1], two[None], one)[0]
+          - rbm.free_energy(net.top, both)[0]
+          - log_z
+        )
+        log_q.append(
+          log_chance(net.up[0], image[None], one)[0] + log_chance(net.up[1], one[None], two)[0]
+        )
+    terms, log_q = jnp.array(terms), jnp.array(log_q)
+    likelihoods.append(jax.nn.logsumexp(terms))
+    bounds.append(jnp.exp(log_q) @ (terms - log_q))
+  draw = lambda key: belief_net.bound(net, images, labels, jax.random.split(key, len(images)))
+  drawn = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(3), 20_000))
+  found = drawn.mean(axis=0) - log_z
+  np.testing.assert_allclose(found, jnp.array(bounds), atol=4 * float(drawn.std()) / 20_000**0.5)
+  assert bool((found < jnp.array(likelihoods)).all())

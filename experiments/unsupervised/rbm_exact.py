@@ -11,7 +11,7 @@ sampling (Salakhutdinov and Murray 2008) estimates the same log Z.
 
     python launch.py --experiment=rbm_exact
 
-Expected: 1.1 nats more with ten steps than with one, as much with persistent chains; a minute
+Expected: 1.05 nats more with ten steps than with one, 1.06 with persistent chains; a minute
 of one CPU core.
 """
 

@@ -30,7 +30,7 @@ from research.data import sampling, sets
 from research.energy import belief_net, rbm
 from research.energy.belief_net import BeliefNet
 from research.energy.contrastive import flat
-from research.energy.rbm import Rbm
+from research.energy.rbm import Estimate, Rbm
 from research.figures.curves import series
 from research.figures.functions import Panel, function_curves
 from research.figures.gallery import image_grid
@@ -61,6 +61,7 @@ class Config:
   momentum: float = traced(0.5, "decay of the velocity", at_least=0, below=1)
   weight_cost: float = traced(2e-4, "L2 penalty on the weights", at_least=0)
   batch_size: int = static(100, "examples per step", at_least=1)
+  temperatures: int = static(500, "of annealed importance sampling", at_least=2)
   dream_steps: int = static(1000, "Gibbs steps before a digit is generated", at_least=1)
   judge: Judge = part(Judge())
 
@@ -197,6 +198,22 @@ def dreams(
   labels = jax.nn.one_hot(classes, CLASSES)
   images = jax.jit(belief_net.generate, static_argnums=3)(net, labels, key, config.dream_steps)
   return np.asarray(images).reshape(-1, *sets.spec("mnist").image_shape)
+
+
+def bound(config: Config, net: BeliefNet, key: Array) -> Estimate:
+  """The variational bound of log P(image, label) in nats: the mean over the test images as bits.
+
+  Its error is that of the top machine's log Z, by annealed importance sampling.
+  """
+  draw_key, up_key, z_key = jax.random.split(key, 3)
+  test = sets.load("mnist").test
+  grey, labels = flat({"image": jnp.asarray(test["image"])}), jax.nn.one_hot(test["label"], CLASSES)
+  images = rbm.bits(jax.random.split(draw_key, len(grey)), grey)
+  terms = jax.jit(belief_net.bound)(net, images, labels, jax.random.split(up_key, len(grey)))
+  base = rbm.log_odds(belief_net.recognise(net, images).mean(axis=0))
+  shares = jnp.linspace(0, 1, config.temperatures + 1)
+  log_z = jax.jit(belief_net.log_partition, static_argnums=3)(net.top, base, z_key, 100, shares)
+  return Estimate(terms.mean() - log_z.value, log_z.error)
 
 
 def errors_figure(config: Config, fits: list[Fit]) -> Figure:

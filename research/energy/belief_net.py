@@ -16,8 +16,8 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research.energy import rbm
-from research.energy.boltzmann import Keys, fold_each
-from research.energy.rbm import Estimate, Rbm, bits
+from research.energy.boltzmann import Keys, all_states, fold_each
+from research.energy.rbm import Rbm, bits
 
 Into = Float[Array, "batch into"]
 Out = Float[Array, "batch out"]
@@ -88,7 +88,7 @@ def bound(net: BeliefNet, images: Pixels, labels: Labels, keys: Keys) -> Float[A
 
   Args:
     net: its recognition weights are the approximate posterior.
-    images: bits.
+    images: bits, or chances of them; then it is the mean over such bits.
     labels: one-hot.
     keys: of the draws.
   """
@@ -103,26 +103,13 @@ def bound(net: BeliefNet, images: Pixels, labels: Labels, keys: Keys) -> Float[A
   return total - rbm.free_energy(net.top, Association(below, labels).visible)
 
 
-def log_partition(
-  top: Rbm,
-  base: Float[Array, " feature"],
-  key: Key[Array, ""],
-  chains: int,
-  shares: Float[Array, " temperature"],
-) -> Estimate:
-  """log Z of the top machine: the sum over labels of what each makes of the other units.
-
-  Args: as of `rbm.annealed_importance`, which each label is given to; `base` is of the features.
-  """
-  below = len(base)
-
-  def with_label(label: Array) -> Estimate:
-    held = Rbm(top.weights[:below], top.visible[:below], top.hidden + top.weights[below + label])
-    return rbm.annealed_importance(held, base, jax.random.fold_in(key, label), chains, shares)
-
-  each = jax.lax.map(with_label, jnp.arange(len(top.visible) - below))
-  values = top.visible[below:] + each.value
-  return Estimate(jax.nn.logsumexp(values), jnp.linalg.norm(jax.nn.softmax(values) * each.error))
+def log_partition(top: Rbm, classes: int) -> Float[Array, ""]:
+  """log Z of the top machine in nats, by enumeration of its features' states under each label."""
+  features = jnp.asarray(all_states(len(top.visible) - classes))
+  score = lambda label: (
+    -rbm.free_energy(top, Association(features, jnp.tile(label[None], (len(features), 1))).visible)
+  )
+  return jax.nn.logsumexp(jax.lax.map(score, jnp.eye(classes)))
 
 
 def top_visible(top: Rbm, hidden: Hidden, classes: int) -> tuple[Features, Labels]:
@@ -172,46 +159,58 @@ def generate(net: BeliefNet, labels: Labels, key: Key[Array, ""], steps: int) ->
   return chances
 
 
-def up_down(
-  net: BeliefNet,
-  images: Pixels,
-  labels: Labels,
-  weight: Weight,
-  keys: Keys,
-  steps: Int[Array, ""] | int,
-) -> BeliefNet:
-  """The direction of descent of one step of the up-down algorithm, weighted over the batch.
+class Phase(NamedTuple):
+  """What one half of the up-down algorithm finds, weighted over its examples.
 
-  Up, bits are drawn by the recognition weights, and the generative weights learn to give each layer
-  back from the one above. The top machine takes `steps` Gibbs steps. Down, bits are drawn by the
-  generative weights, and the recognition weights learn to find what they came from.
+  Attributes:
+    layers: the delta rule's descent, of the generative weights in the one and of the recognition
+      weights in the other.
+    top: the machine's statistics.
   """
-  run_keys, up_keys, down_keys = (fold_each(keys, number) for number in range(3))
+
+  layers: tuple[Layer, ...]
+  top: Rbm
+
+
+def wake(
+  net: BeliefNet, images: Pixels, labels: Labels, weight: Weight, keys: Keys
+) -> tuple[Phase, Association]:
+  """Upwards, bits are drawn by the recognition weights, up to the state of the top.
+
+  The generative weights learn to give each layer back from the one above.
+  """
   awake = [images]
   for number, layer in enumerate(net.up):
-    awake.append(bits(fold_each(up_keys, number), chance(layer, awake[-1])))
-  first = Association(awake[-1], labels)
-  last = alternate(net.top, first, run_keys, steps, held=False)
-  asleep = [last.features]
+    awake.append(bits(fold_each(keys, number), chance(layer, awake[-1])))
+  layers = tuple(
+    _delta(layer, above, below, weight)
+    for layer, below, above in zip(net.down, awake, awake[1:], strict=False)
+  )
+  state = Association(awake[-1], labels)
+  return Phase(layers, rbm.statistics(net.top, state.visible, weight)), state
+
+
+def sleep(net: BeliefNet, state: Association, weight: Weight, keys: Keys) -> Phase:
+  """Downwards from a state of the top, bits are drawn by the generative weights.
+
+  The recognition weights learn to find what they came from.
+  """
+  asleep = [state.features]
   for number, layer in reversed(list(enumerate(net.down))):
     chances = chance(layer, asleep[0])
     # The pixels stay chances, for images are no bits either.
-    asleep.insert(0, bits(fold_each(down_keys, number), chances) if number else chances)
-  return BeliefNet(
-    tuple(
-      _delta(layer, below, above, weight)
-      for layer, below, above in zip(net.up, asleep, asleep[1:], strict=False)
-    ),
-    tuple(
-      _delta(layer, above, below, weight)
-      for layer, below, above in zip(net.down, awake, awake[1:], strict=False)
-    ),
-    jax.tree.map(
-      jnp.subtract,
-      rbm.statistics(net.top, last.visible, weight),
-      rbm.statistics(net.top, first.visible, weight),
-    ),
+    asleep.insert(0, bits(fold_each(keys, number), chances) if number else chances)
+  layers = tuple(
+    _delta(layer, below, above, weight)
+    for layer, below, above in zip(net.up, asleep, asleep[1:], strict=False)
   )
+  return Phase(layers, rbm.statistics(net.top, state.visible, weight))
+
+
+def descent(waking: Phase, sleeping: Phase) -> BeliefNet:
+  """The direction of one step of the up-down algorithm."""
+  top = jax.tree.map(jnp.subtract, sleeping.top, waking.top)
+  return BeliefNet(sleeping.layers, waking.layers, top)
 
 
 def _delta(layer: Layer, into: Into, out: Out, weight: Weight) -> Layer:

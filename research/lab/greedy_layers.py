@@ -26,13 +26,14 @@ class Greedy:
   batch_size: int = static(100, "examples per step", at_least=1)
 
 
-def greedy_layers(lab: Lab, config: Greedy, images: np.ndarray) -> list[Rbm]:
+def greedy_layers(lab: Lab, config: Greedy, images: np.ndarray, prefix: str = "") -> list[Rbm]:
   """The machines; each learns what those below make of the images (Hinton et al. 2006, section 4).
 
   Args:
     lab: keeps a fit for each, "layer 1" and so on.
     config: of all.
     images: bytes, [image, ...].
+    prefix: of the fits' names.
   """
   data: HostData = {"image": images}
   odds = contrastive.pixel_log_odds(images)
@@ -49,7 +50,7 @@ def greedy_layers(lab: Lab, config: Greedy, images: np.ndarray) -> list[Rbm]:
       evaluate_every=every,
       log_every=every,
     )
-    fit = lab.fit(f"layer {layer + 1}", config, training)
+    fit = lab.fit(f"{prefix}layer {layer + 1}", config, training)
     machines.append(jax.tree.map(jnp.asarray, fit.state.rbm))
     if layer + 1 < len(config.units):
       data = {"image": hidden_chances(machines[-1], data["image"])}

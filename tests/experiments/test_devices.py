@@ -32,9 +32,11 @@ def test_contrastive_divergence(start, steps):
   assert_devices_agree(config, rbm_exact.training(config))
 
 
-def test_the_up_down_algorithm(monkeypatch):
+@pytest.mark.parametrize("start", ["data", "persistent"])
+def test_the_up_down_algorithm(monkeypatch, start):
   replace_sets(monkeypatch)
-  config = replace(wake_sleep.Config(), {"layers.units": (9, 7), "top": 11, "batch_size": 20})
+  settings = {"layers.units": (9, 7), "top": 11, "batch_size": 20, "start": start, "chains": 9}
+  config = replace(wake_sleep.Config(), settings)
   keys = jax.random.split(jax.random.key(1))
   machines = [rbm.draw(keys[0], jnp.zeros(25), 9), rbm.draw(keys[1], jnp.zeros(9), 7)]
   net = wake_sleep.first_net(config, machines, jax.random.key(0))

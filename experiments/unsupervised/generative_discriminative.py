@@ -20,11 +20,10 @@ import functools
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
 from research.config import config, part, static
 from research.data import sampling, sets
-from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.figures.functions import spread_curves
 from research.lab.fit import HostData, Training
 from research.lab.lab import Lab
 from research.learner import supervised
@@ -145,30 +144,15 @@ def run(config: Config, lab: Lab) -> Report:
     [
       Picture(
         "crossing",
-        crossing(config, found),
+        spread_curves(
+          {name: (config.sizes, 100 * errors) for name, errors in found.items()},
+          title="Fitting the images, or the labels",
+          x="labelled images",
+          y="test error (%)",
+          log_x=True,
+        ),
         f"Means of {config.repeats} draws, bars one standard deviation. Naive Bayes needs few "
         "labels, and gains little by more.",
       )
     ],
   )  # fmt: skip
-
-
-def crossing(config: Config, found: dict[str, np.ndarray]) -> Figure:
-  """Test errors against the number of labels."""
-  figure, grid = new_figure("Fitting the images, or the labels", panel_inches=(6.4, 3.9))
-  for number, (name, values) in enumerate(found.items()):
-    look = stroke(number)
-    grid[0, 0].errorbar(
-      config.sizes,
-      100 * values.mean(axis=1),
-      yerr=100 * values.std(axis=1, ddof=1),
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      capsize=3,
-      label=name,
-    )
-  grid[0, 0].set_xscale("log")
-  label_axes(grid[0, 0], "labelled images", "test error (%)")
-  legend_below(figure)
-  return figure

@@ -67,3 +67,40 @@ def function_curves(
       axes.sharex(grid[0, 0])
   legend_below(figure)
   return figure
+
+
+def spread_curves(
+  curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+  *,
+  title: str,
+  x: str,
+  y: str,
+  log_x: bool = False,
+) -> Figure:
+  """Means over repetitions, with bars of one standard deviation.
+
+  Args:
+    curves: by name, each a pair of x [n] and y [n, repetition].
+    title: above the figure.
+    x: name of the horizontal axis, with its unit.
+    y: that of the vertical axis.
+    log_x: whether the horizontal axis is logarithmic.
+  """
+  figure, grid = new_figure(title, panel_inches=(6.4, 3.9))
+  for number, (name, (inputs, values)) in enumerate(curves.items()):
+    look, each = stroke(number), np.asarray(values)
+    grid[0, 0].errorbar(
+      np.asarray(inputs),
+      each.mean(axis=1),
+      yerr=each.std(axis=1, ddof=1),
+      color=look.colour,
+      linestyle=look.dashes,
+      marker=look.marker,
+      capsize=3,
+      label=name,
+    )
+  if log_x:
+    grid[0, 0].set_xscale("log")
+  label_axes(grid[0, 0], x, y)
+  legend_below(figure)
+  return figure

@@ -1,0 +1,70 @@
+"""Which way to go on: small versions of whole experiments, and the traps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.strategy import label_noise
+from research.config import replace
+from tests.experiments.little_data import replace_sets
+from tests.experiments.without_a_lab import UntrainedLab
+
+
+def many_labels(count=20_000):
+  label = (np.arange(count) % 10).astype(np.int32)
+  data = label_noise.prone({"image": np.zeros((count, 1)), "label": label})
+  return jax.tree.map(jnp.asarray, data)
+
+
+def test_so_many_labels_are_wrong_and_each_other_class_as_often():
+  data = many_labels()
+  given = label_noise.given_labels(label_noise.Config(at_random=0.3), data)
+  wrong = given != data["label"]
+  assert abs(wrong.mean() - 0.3) < 0.01
+  steps = np.bincount((given - data["label"])[wrong] % 10, minlength=10) / wrong.sum()
+  np.testing.assert_allclose(steps, [0] + [1 / 9] * 9, atol=0.02)
+
+
+def test_systematic_errors_are_fours_called_nines():
+  data = many_labels()
+  given = label_noise.given_labels(label_noise.Config(fours=0.25), data)
+  wrong = given != data["label"]
+  assert set(np.asarray(data["label"][wrong])) == {4} and set(np.asarray(given[wrong])) == {9}
+  assert abs(wrong.mean() - 0.025) < 0.004
+
+
+def test_no_share_leaves_all_labels_and_a_larger_one_adds_to_a_smaller():
+  data = many_labels()
+  given = lambda share: label_noise.given_labels(label_noise.Config(at_random=share), data)
+  np.testing.assert_array_equal(given(0.0), data["label"])
+  few, many = given(0.1), given(0.2)
+  few_wrong = few != data["label"]
+  np.testing.assert_array_equal(few[few_wrong], many[few_wrong])
+
+
+def test_only_fours_count_in_their_recall():
+  logits = jnp.eye(10)[jnp.array([4, 9, 4, 3])]
+  mean = label_noise.recall_of_fours(logits, {"label": jnp.array([4, 4, 1, 3])})
+  assert mean.total.sum() == 1 and mean.weight.sum() == 2
+
+
+def test_a_net_learns_the_labels_that_are_given(monkeypatch):
+  replace_sets(monkeypatch)
+  config = label_noise.Config(fours=1.0, batch_size=20)
+  training = label_noise.training(config)
+  state = training.learner.init(config, jax.random.key(0))
+  right = {
+    **training.data,
+    "label": np.where(training.data["label"] == 4, 9, training.data["label"]),
+  }
+  after, metrics = jax.jit(training.learner.step)(config, state, training.data)
+  expected, others = jax.jit(label_noise.plain.step)(config, state, right)
+  assert metrics["loss"] == others["loss"]
+  jax.tree.map(np.testing.assert_array_equal, after.params, expected.params)
+
+
+def test_label_noise_reports_both_kinds(monkeypatch):
+  replace_sets(monkeypatch)
+  report = label_noise.run(replace(label_noise.Config(), {"batch_size": 20}), UntrainedLab())
+  assert len(report.claims) == 4
+  assert [picture.name for picture in report.pictures] == ["lost"]

@@ -13,7 +13,7 @@ without any.
 
 Expected: test errors of 8.8 % with 1,000 labels (14.2 % from random weights) and 3.2 % with all
 (7.7 %); three minutes of one CPU core. The second command, Hinton's net, gave 7.74 % (13.35 %) and
-1.24 % (1.61 %) with seed 0, where he has 1.2 % (1.6 %); 23 minutes, while other runs shared the core.
+1.24 % (1.61 %) with seed 0, where he has 1.2 % (1.6 %); 23 minutes of a core that others shared.
 """
 
 from collections.abc import Callable, Sequence

@@ -155,7 +155,14 @@ def test_both_classifiers_learn_from_the_same_draws(monkeypatch, tmp_path):
 
 def little_belief_net():
   settings = {"layers.units": (9, 7), "layers.epochs": 1, "layers.batch_size": 20, "top": 11}
-  more = {"top_epochs": 4, "epochs": 2, "batch_size": 20, "dream_steps": 3, "judge.epochs": 1}
+  more = {
+    "top_epochs": 4,
+    "dreamer_epochs": 1,
+    "epochs": 2,
+    "batch_size": 20,
+    "dream_steps": 3,
+    "judge.epochs": 1,
+  }
   return replace(wake_sleep.Config(), settings | more)
 
 

@@ -122,8 +122,8 @@ def step(
   activation: Activation, config: Config, state: State, batch: Batch
 ) -> tuple[State, Metrics]:
   """One update of gradient descent."""
-  x, target, weight = unpack(batch)
-  weight = weight / batch_sum(weight.sum())
+  x, target = unpack(batch)
+  weight = weights_of(batch) / batch_sum(weights_of(batch).sum())
   gradient = batch_sum(back_propagate(activation, state.params, x, target, weight))
   params = {name: w - config.learning_rate * gradient[name] for name, w in state.params.items()}
   _, logits = forward(activation, state.params, x)
@@ -133,20 +133,18 @@ def step(
 def evaluate(activation: Activation, config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   """Loss and accuracy."""
   del config
-  x, target, _ = unpack(batch)
+  x, target = unpack(batch)
   _, logits = forward(activation, state.params, x)
   right = jnp.argmax(logits, axis=-1) == batch["label"]
   values = {"loss": loss(logits, target), "accuracy": right}
   return batch_means(values, batch)
 
 
-def unpack(
-  batch: Batch,
-) -> tuple[Float[Array, "batch pixel"], Float[Array, "batch class"], Float[Array, " batch"]]:
-  """Flat images in [0, 1], one-hot labels, and weights: 0 for padding, else 1."""
+def unpack(batch: Batch) -> tuple[Float[Array, "batch pixel"], Float[Array, "batch class"]]:
+  """Flat images in [0, 1], and one-hot labels."""
   x = inputs_of(batch)
   x = x.reshape(x.shape[0], -1)
-  return x, jax.nn.one_hot(batch["label"], CLASSES), weights_of(batch)
+  return x, jax.nn.one_hot(batch["label"], CLASSES)
 
 
 LEARNERS = {

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.batch import Batch, inputs_of
+from research.batch import inputs_of
 from research.config import config, part, replace, static, traced
 from research.data import augmentation, sampling, sets
 from research.figures.curves import compare_curves
@@ -23,7 +23,7 @@ from research.figures.gallery import image_grid
 from research.initializers import Init, kernel_init
 from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
-from research.learner import Learner, Metrics, TrainState, supervised
+from research.learner import augmented, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
@@ -67,14 +67,9 @@ plain = supervised(
 )
 
 
-def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-  """The plain step on other images of the same digits, drawn anew at every step."""
-  key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), 1)
-  images = augmentation.augment(KINDS[config.kind](config), key, inputs_of(batch))
-  return plain.step(config, state, batch | {"image": images})
-
-
-learner = Learner(plain.init, step, plain.evaluate)
+learner = augmented(
+  plain, lambda config, key, images: augmentation.augment(KINDS[config.kind](config), key, images)
+)
 
 
 def training(config: Config) -> Training:

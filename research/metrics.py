@@ -36,6 +36,12 @@ def batch_means(values: Mapping[str, Array | Mean], batch: Batch) -> dict[str, M
   return batch_sum(local_means(values, batch))
 
 
+def batch_shares(batch: Batch) -> Float[Array, " batch"]:
+  """Each example's share in a mean over the whole batch, however devices share it."""
+  weight = weights_of(batch)
+  return weight / batch_sum(weight.sum())
+
+
 def accuracy(logits: Float[Array, "batch classes"], batch: Batch) -> Float[Array, " batch"]:
   """1.0 where the largest logit is the label's, else 0.0."""
   return (jnp.argmax(logits, axis=-1) == batch["label"]).astype(float)

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from research.batch import Batch, count, inputs_of, weights_of
+from research.batch import Batch, count, inputs_of
 from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.figures.curves import compare_curves, learning_curves
@@ -29,7 +29,7 @@ from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_sum
 from research.learner import Learner, Metrics
-from research.metrics import Mean, batch_means
+from research.metrics import Mean, batch_means, batch_shares
 from research.report import Claim, Picture, Report, at_least, at_most
 
 CLASSES = 10
@@ -123,7 +123,7 @@ def step(
 ) -> tuple[State, Metrics]:
   """One update of gradient descent."""
   x, target = unpack(batch)
-  weight = weights_of(batch) / batch_sum(weights_of(batch).sum())
+  weight = batch_shares(batch)
   gradient = batch_sum(back_propagate(activation, state.params, x, target, weight))
   params = {name: w - config.learning_rate * gradient[name] for name, w in state.params.items()}
   _, logits = forward(activation, state.params, x)

@@ -24,7 +24,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
-from research.batch import Batch, weights_of
+from research.batch import Batch
 from research.config import config, part, replace, static, traced
 from research.data import sampling
 from research.energy import boltzmann, rbm
@@ -36,7 +36,7 @@ from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Learner, Metrics
-from research.metrics import Mean, batch_means
+from research.metrics import Mean, batch_means, batch_shares
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
 
@@ -88,7 +88,7 @@ def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
   """One step up the log-likelihood of the patterns."""
   hidden_key, clamped_key, free_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
   couplings, free, visible = state.couplings, state.free, batch["pattern"]
-  weight = weights_of(batch) / batch_sum(weights_of(batch).sum())
+  weight = batch_shares(batch)
   if config.phases == "exact":
     held = boltzmann.exact_clamped_statistics(couplings, visible, weight)
     running = boltzmann.exact_statistics(couplings)

@@ -29,7 +29,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
-from research.batch import Batch, count, weights_of
+from research.batch import Batch, count
 from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.energy import belief_net, rbm
@@ -46,7 +46,7 @@ from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Learner, Metrics
 from research.losses import softmax_cross_entropy
-from research.metrics import Mean, accuracy, batch_means
+from research.metrics import Mean, accuracy, batch_means, batch_shares
 from research.report import Claim, Picture, Report, at_least, at_most
 
 CLASSES = 10
@@ -120,8 +120,7 @@ def step(config: Config, state: State, batch: Batch, *, top_only: bool) -> tuple
   third = (len(GIBBS_STEPS) * share).astype(int)
   count_of_steps = 1 if top_only else jnp.asarray(GIBBS_STEPS)[third]
   keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-  weight, of_batch = weights_of(batch), [batch_keys(key, count(batch)) for key in keys]
-  weight = weight / batch_sum(weight.sum())
+  weight, of_batch = batch_shares(batch), [batch_keys(key, count(batch)) for key in keys]
   labels = jax.nn.one_hot(batch["label"], CLASSES)
   waking, awake = belief_net.wake(net, flat(batch), labels, weight, of_batch[0])
   dreams = state.dreams

@@ -10,13 +10,13 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, inputs_of, weights_of
+from research.batch import Batch, inputs_of
 from research.config import config, static, traced
 from research.energy import rbm
 from research.energy.rbm import Rbm
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Config, Learner, Metrics
-from research.metrics import Mean, batch_means
+from research.metrics import Mean, batch_means, batch_shares
 
 
 @config
@@ -113,8 +113,7 @@ def _init(parts: Parts, config: Config, key: Key[Array, ""]) -> State:
 def _step(parts: Parts, config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
   machine, now = parts.machine(config), state.rbm
   up_key, down_key, chain_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-  data, weight = flat(batch), weights_of(batch)
-  weight = weight / batch_sum(weight.sum())
+  data, weight = flat(batch), batch_shares(batch)
   hidden = rbm.bits(batch_keys(up_key, len(data)), rbm.hidden_chance(now, data))
   reconstruction, fantasies = rbm.visible_chance(now, hidden), state.fantasies
   held = batch_sum(rbm.statistics(now, data, weight))

@@ -52,6 +52,7 @@ def _settings(search: Mapping[str, Any], objective: str) -> Settings:
     search["stopper"],
     search["rounds"],
     int(lanes) if lanes.isdigit() else 0,
+    larger_is_better=not objective.endswith("loss"),  # the one place: a declared one belongs here
   )
 
 
@@ -232,7 +233,7 @@ def _axis(name: str, distribution: Distribution, trials: Sequence[Trial]) -> fig
 
 def _best_so_far(swept: Swept) -> tuple[list[float], list[float]]:
   """Intervals spent, and the best score until then, trial after trial."""
-  sign = -1 if swept.plan.settings.objective.endswith("loss") else 1
+  sign = swept.plan.settings.sign
   spent, best, total = list[float](), list[float](), 0
   for trial in swept.trials.values():
     total += len(trial.reports) * swept.plan.space.repeats

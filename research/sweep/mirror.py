@@ -47,7 +47,7 @@ def mirror(path: Path) -> Path:
   study = optuna.create_study(
     study_name=path.parent.name,
     storage=f"sqlite:///{copy}",
-    direction="minimize" if plan.settings.objective.endswith("loss") else "maximize",
+    direction="maximize" if plan.settings.larger_is_better else "minimize",
   )
   kinds = {
     name: _kind(optuna, each, [trial.values[name] for trial in trials.values()])

@@ -17,12 +17,12 @@ class Settings(NamedTuple):
 
   Attributes:
     trials: in all; a total, however often the sweep is resumed.
-    objective: the metric by which trials are ranked, such as "validation/accuracy"; larger is
-      better unless it ends in "loss".
+    objective: the metric by which trials are ranked, such as "validation/accuracy".
     sampler: one of `research.sweep.search.SAMPLERS`.
     stopper: one of `research.sweep.stopping.STOPPERS`.
     rounds: from coarse to fine; each has its share of the trials.
     seats: lanes that train at the same time; 0 for as many as suit the device.
+    larger_is_better: whether a larger value of the objective is a better one.
   """
 
   trials: int
@@ -31,6 +31,12 @@ class Settings(NamedTuple):
   stopper: str = "none"
   rounds: int = 1
   seats: int = 0
+  larger_is_better: bool = True
+
+  @property
+  def sign(self) -> int:
+    """Times the objective, a number of which larger is better."""
+    return 1 if self.larger_is_better else -1
 
 
 class Plan(NamedTuple):
@@ -126,9 +132,8 @@ def score(plan: Plan, trial: Trial) -> float:
 
 def progress(plan: Plan, trial: Trial) -> stopping.Progress:
   """The trial as the rules of early stopping see it."""
-  sign = -1 if plan.settings.objective.endswith("loss") else 1
   curve = trial.curve(plan.settings.objective)
-  scores = [sign * value if math.isfinite(value) else -math.inf for value in curve]
+  scores = [plan.settings.sign * value if math.isfinite(value) else -math.inf for value in curve]
   return stopping.Progress(trial.number, scores, trial.status)
 
 

@@ -71,7 +71,7 @@ class Study:
 
   def _check(self, settings: dict[str, Any]) -> None:
     wanted = {name: json.dumps(value) for name, value in settings.items()}
-    found = dict(self._connection.execute("SELECT name, value FROM settings"))
+    found = _settings(self._connection)
     if not found:
       with self._connection:
         self._connection.execute("BEGIN")
@@ -121,12 +121,21 @@ def read(path: Path) -> tuple[dict[str, Any], list[Event]]:
     raise UserError(f"there is no study {path}")
   try:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    settings = {n: json.loads(v) for n, v in connection.execute("SELECT * FROM settings")}
+    settings = {name: json.loads(value) for name, value in _settings(connection).items()}
     rows = connection.execute("SELECT kind, trial, data FROM events ORDER BY number").fetchall()
     connection.close()
   except sqlite3.DatabaseError as error:
     raise UserError(f"{path} cannot be read as a study: {error}") from error
   return settings, [Event(kind, trial, json.loads(data)) for kind, trial, data in rows]
+
+
+def _settings(connection: sqlite3.Connection) -> dict[str, str]:
+  """What is stored, as JSON; studies that store no direction minimised what ends in "loss"."""
+  found = dict(connection.execute("SELECT name, value FROM settings"))
+  if found:
+    minimised = json.loads(found.get("objective", '""')).endswith("loss")
+    found.setdefault("larger_is_better", json.dumps(not minimised))
+  return found
 
 
 class Trial:

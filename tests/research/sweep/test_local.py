@@ -9,8 +9,10 @@ import pytest
 from research.errors import InterruptedRun, UserError
 from research.lab.fit import Options
 from research.lab.lab import Lab
+from research.lab.sweeping import _best_so_far
 from research.sweep import space as spaces
 from research.sweep.plan import Settings
+from research.sweep.study import read
 from tests.research.lab.test_fit import StopAfter
 from tests.tiny_experiment import Config, training
 
@@ -78,6 +80,32 @@ def test_a_trials_config_as_flags_makes_the_same_fit_again(tmp_path):
   fit = lab.fit("train", config, training(config))
   for name in ("test/accuracy", "test/loss"):
     assert best.curve(name)[-1] == pytest.approx(fit.last(name), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+  "objective, larger_is_better",
+  [("test/loss", False), ("test/loss", True), ("test/accuracy", True)],
+)
+def test_the_stored_direction_ranks_whatever_the_name(tmp_path, objective, larger_is_better):
+  result = swept(tmp_path, trials=4, objective=objective, larger_is_better=larger_is_better)
+  scores = [result.score(trial) for trial in result.ranked()]
+  assert scores == sorted(scores, reverse=larger_is_better)
+  assert len(set(scores)) > 1
+  _, best_so_far = _best_so_far(result)
+  assert best_so_far == sorted(best_so_far, reverse=not larger_is_better)
+
+
+@pytest.mark.parametrize("objective", ["test/loss", "test/accuracy"])
+def test_a_study_from_before_the_direction_was_stored_is_read_and_goes_on(tmp_path, objective):
+  changes = {"trials": 2, "objective": objective, "larger_is_better": objective != "test/loss"}
+  expected = swept(tmp_path, **changes)
+  connection = sqlite3.connect(tmp_path / "study.sqlite")
+  with connection:
+    connection.execute("DELETE FROM settings WHERE name = 'larger_is_better'")
+  connection.close()
+  settings, _ = read(tmp_path / "study.sqlite")
+  assert settings["larger_is_better"] == changes["larger_is_better"]
+  assert swept(tmp_path, **changes).trials[1].reports == expected.trials[1].reports
 
 
 @pytest.mark.parametrize("sampler", ["random", "halton", "grid", "tpe"])

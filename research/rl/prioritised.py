@@ -36,13 +36,16 @@ def admit(
   ages = jnp.arange(new)
   environments = memory.rows.action.shape[1]
   # A row at the old end has lost the frames before it; one with n_step rows behind it is complete.
-  out = memory.written - new + stack - 1 + ages
+  # Overwritten rows that are complete already go straight in: of two values for one place in one
+  # scatter an accelerator takes either.
+  complete = max(0, new - n_step - (stack - 1))
+  out = memory.written - new + stack - 1 + ages[complete:]
   into = memory.written - new - n_step + ages
   has_transition = (into >= 0)[:, None] & ~memory.rows.is_cut[into % capacity(memory)]
   rows = jnp.concatenate([out, into]) % capacity(memory)
   leaves = rows[:, None] * environments + jnp.arange(environments)[None]
   values = jnp.concatenate(
-    [jnp.zeros((new, environments)), jnp.where(has_transition, priorities.highest, 0)]
+    [jnp.zeros((len(out), environments)), jnp.where(has_transition, priorities.highest, 0)]
   )
   return priorities._replace(
     tree=sum_tree.update(priorities.tree, leaves.reshape(-1), values.reshape(-1))
@@ -77,12 +80,17 @@ def revise(
   exponent: float | Float[Array, ""],
   is_learnt: Bool[Array, ""],
 ) -> Priorities:
-  """Sets the priorities of what was just learnt from, if it was."""
+  """Sets the priorities of what was just learnt from, if it was; of a place drawn twice, the last.
+
+  The two surprises differ by rounding at most.
+  """
   leaves = leaves_of(memory, places)
   old = sum_tree.priorities(priorities.tree, leaves)
   # The choice is made here, among a few numbers: between two trees it would copy all of one.
   new = jnp.where(is_learnt & (old > 0), (surprise + SMALLEST) ** exponent, old)
-  tree = sum_tree.update(priorities.tree, leaves, new)
+  is_same = leaves[:, None] == leaves[None]
+  last = len(leaves) - 1 - jnp.argmax(is_same[:, ::-1], axis=1)
+  tree = sum_tree.update(priorities.tree, leaves, new[last])
   return Priorities(tree, jnp.maximum(priorities.highest, new.max()))
 
 

@@ -34,8 +34,8 @@ def priorities(tree: SumTree, leaves: Int[Array, " batch"]) -> Float[Array, " ba
 def update(tree: SumTree, leaves: Int[Array, " batch"], values: Float[Array, " batch"]) -> SumTree:
   """Sets priorities. Sums are added up anew from the children, so no rounding error gathers.
 
-  Where a leaf occurs twice with different values, one of them is taken, and the sums agree with it;
-  on a CPU it is the same one every time, a GPU does not say.
+  A leaf that occurs twice must have the same value both times: which of two values an accelerator
+  takes is not defined.
   """
   levels = list(tree)
   for level in reversed(range(len(levels))):

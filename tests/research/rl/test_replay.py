@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.rl import prioritised, replay
+from research.rl import prioritised, replay, sum_tree
 from research.rl.replay import Places, Rows
 
 GAMMA = 0.9
@@ -107,23 +107,60 @@ def test_without_replay_the_newest_are_taken_once_each():
   ]
 
 
-@pytest.mark.parametrize("moments", [20, 52])
-def test_exactly_the_whole_places_have_a_priority(moments):
-  rows, n_step, stack = play(moments), 3, 3
+def backwards(monkeypatch):
+  """The sum tree's scatters in the other order, which an accelerator may take."""
+  update = sum_tree.update
+  monkeypatch.setattr(
+    sum_tree, "update", lambda tree, leaves, values: update(tree, leaves[::-1], values[::-1])
+  )
+
+
+def admitted(rows, moments, n_step, stack):
+  """Memory and priorities after four rows at a time."""
   memory = written(Rows(*(part[:0] for part in rows)), 24, 4)
   priorities = prioritised.empty(memory)
+  admit = jax.jit(lambda *of: prioritised.admit(*of, 4, n_step=n_step, stack=stack))
   for at in range(0, moments, 4):
     memory = replay.write(
       memory, jax.tree.map(lambda part, at=at: jnp.asarray(part[at : at + 4]), rows)
     )
-    priorities = prioritised.admit(priorities, memory, 4, n_step=n_step, stack=stack)
+    priorities = admit(priorities, memory)
+  return memory, priorities
+
+
+@pytest.mark.parametrize("moments", [20, 52])
+@pytest.mark.parametrize(("n_step", "stack"), [(1, 1), (1, 4), (3, 1), (3, 4), (4, 1)])
+@pytest.mark.parametrize("order", ["forwards", "backwards"])
+def test_exactly_the_whole_places_have_a_priority(monkeypatch, order, n_step, stack, moments):
+  if order == "backwards":
+    backwards(monkeypatch)
+  rows = play(moments)
+  memory, priorities = admitted(rows, moments, n_step, stack)
   expected = np.zeros((24, ENVIRONMENTS))
   for row in range(int(replay.oldest(memory, stack)), moments - n_step):
     expected[row % 24] = ~rows.is_cut[row]
   leaves = np.asarray(priorities.tree[-1]).reshape(-1)[: 24 * ENVIRONMENTS]
   np.testing.assert_array_equal(leaves.reshape(24, -1), expected)
 
-  # What surprises more is drawn more, and weighs less in proportion.
+
+def test_a_place_drawn_twice_has_the_priority_of_the_last_in_any_order(monkeypatch):
+  rows = play(20)
+  memory, priorities = admitted(rows, 20, 1, 1)
+  row = int(np.flatnonzero(~rows.is_cut[:19, 1])[0])
+  places = Places(jnp.array([row, row + 1, row]), jnp.array([1, 1, 1]))
+  for _ in range(2):
+    revised = prioritised.revise(
+      priorities, memory, places, jnp.array([1.0, 2.0, 3.0]), 1.0, jnp.bool_(True)
+    )
+    leaves = np.asarray(revised.tree[-1]).reshape(-1)
+    assert leaves[row * ENVIRONMENTS + 1] == pytest.approx(3)
+    backwards(monkeypatch)
+
+
+@pytest.mark.parametrize("moments", [20, 52])
+def test_what_surprises_more_is_drawn_more_and_weighs_less(moments):
+  rows = play(moments)
+  memory, priorities = admitted(rows, moments, 3, 3)
   places = prioritised.draw(priorities, memory, jax.random.key(0), 30)
   np.testing.assert_array_equal(np.asarray(rows.is_cut)[places.row, places.environment], False)
   surprise = jnp.where(places.environment == 0, 4.0, 1.0)

@@ -66,7 +66,7 @@ def run(config: Config, lab: Lab) -> Report:
   x = 2 + 3 * jax.random.normal(keys[0], shape)
   gain, bias = jax.random.normal(keys[1], (2, 1, 1, config.features))
   reading = jax.random.normal(keys[2], shape)
-  module = nn.LayerNorm(epsilon=config.epsilon)
+  module = nn.LayerNorm(epsilon=config.epsilon, use_fast_variance=False)
   params = {"params": {"scale": gain[0, 0], "bias": bias[0, 0]}}
   ours = lambda x: layer_norm(x, gain, bias, config.epsilon)
   theirs = lambda x: module.apply(params, x)

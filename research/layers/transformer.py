@@ -4,6 +4,7 @@ Vaswani et al. 2017, section 3, has LayerNorm(x + sublayer(x)); before the subla
 x + sublayer(LayerNorm(x)) (Xiong et al. 2020), which trains without a warm-up.
 """
 
+import functools
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -13,6 +14,8 @@ from research.layers.attention import KeysValues, Mask, MultiHeadAttention
 from research.layers.dropout import Dropout
 
 Tokens = Float[Array, "batch places features"]
+# Two passes, the mean first: in one, a large mean costs the variance its digits.
+LayerNorm = functools.partial(nn.LayerNorm, epsilon=1e-5, use_fast_variance=False)
 
 
 class FeedForward(nn.Module):
@@ -37,7 +40,7 @@ class Residual(nn.Module):
   @nn.compact
   def __call__(self, x: Tokens, sublayer: Callable[[Tokens], Tokens], train: bool) -> Tokens:
     """The same shape."""
-    norm, dropout = nn.LayerNorm(epsilon=1e-5), Dropout(self.dropout)
+    norm, dropout = LayerNorm(), Dropout(self.dropout)
     if self.pre_norm:
       return x + dropout(sublayer(norm(x)), train=train)
     return norm(x + dropout(sublayer(x), train=train))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int
 from research.layers.attention import KeysValues, causal_mask, key_mask
 from research.layers.dropout import Dropout
 from research.layers.positional import sinusoids
-from research.layers.transformer import DecoderLayer, EncoderLayer
+from research.layers.transformer import DecoderLayer, EncoderLayer, LayerNorm
 
 Tokens = Float[Array, "batch places features"]
 
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
     sizes = (self.features, self.heads, self.hidden, self.pre_norm, self.dropout)
     for _ in range(self.layers):
       x, _ = EncoderLayer(*sizes)(x, key_mask(mask), train)
-    return nn.LayerNorm(epsilon=1e-5)(x) if self.pre_norm else x
+    return LayerNorm()(x) if self.pre_norm else x
 
 
 class Decoder(nn.Module):
@@ -51,7 +51,7 @@ class Decoder(nn.Module):
     """The parts."""
     sizes = (self.features, self.heads, self.hidden, self.pre_norm, self.dropout)
     self.stack = [DecoderLayer(*sizes) for _ in range(self.layers)]
-    self.norm = nn.LayerNorm(epsilon=1e-5) if self.pre_norm else lambda x: x
+    self.norm = LayerNorm() if self.pre_norm else lambda x: x
 
   def read_source(self, source: Tokens) -> list[KeysValues]:
     """The encoder's tokens as each layer will read them."""

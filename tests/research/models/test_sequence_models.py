@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from research.layers.positional import sinusoids
 from research.losses import token_cross_entropy
 from research.metrics import exact_match, token_accuracy
 from research.models.decoding import Marks, beam, greedy, sample
@@ -81,7 +82,12 @@ def test_padded_tokens_have_no_gradient_and_do_not_count():
   right = 9 * jax.nn.one_hot(TARGET[:, 1:], 12)
   wrong = right.at[0, 1].set(0).at[2, 2].set(jnp.arange(12.0))  # the second is padding
   np.testing.assert_array_equal(exact_match(wrong, {"target": TARGET}), [0, 1, 1])
-  np.testing.assert_array_equal(token_accuracy(wrong, {"target": TARGET}).total, [2, 3, 2])
+  found = token_accuracy(wrong, {"target": TARGET})
+  np.testing.assert_array_equal(found.total, [2, 3, 2])
+  np.testing.assert_array_equal(found.weight, [3, 3, 2])
+  # A network that writes padding where there is padding is not right there.
+  padding = jax.nn.one_hot(jnp.zeros((3, 3), int), 12)
+  np.testing.assert_array_equal(token_accuracy(padding, {"target": TARGET}).total, [0, 0, 0])
 
 
 def table_writer(seed):
@@ -177,6 +183,16 @@ def test_more_tokens_than_there_are_positions_are_refused():
       jax.eval_shape(model.apply, params, inputs)
   with pytest.raises(ValueError, match="longest=4"):
     jax.eval_shape(lambda p, s: model.apply(p, s, 5, method="start"), params, short)
+
+
+def test_embeddings_are_multiplied_by_the_root_of_their_width_before_places_are_added():
+  """Vaswani et al. 2017, sections 3.4 and 3.5."""
+  _, params = made("post-norm")
+  placed = lambda model: model._placed(model.source_embedding(SOURCE), 2, False)
+  table = params["params"]["source_embedding"]["embedding"]
+  expected = np.sqrt(8) * table[SOURCE] + sinusoids(7, 8)[None, 2:]
+  found = MODELS["post-norm"].apply(params, method=placed)
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_the_papers_base_model_has_44138496_parameters_without_embeddings():

@@ -8,15 +8,18 @@ python launch.py --experiment=NAME --sweep='FIELD=log(1e-4,1e-1)' --trials=20
 python launch.py --verify --experiment=NAME|FAMILY|all
 """
 
-import math
+import inspect
 import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
+from research import numerals
 from research.errors import InterruptedRun, UserError, unknown_name
 from research.lab import catalogue, environment
 
@@ -24,6 +27,7 @@ QUICK_START = "digits_convnet"
 SAMPLERS = ("random", "grid", "halton", "sobol", "tpe", "gp", "cmaes")
 STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
 SEARCH = ("sweep", "trials", "sampler", "stopper", "rounds", "objective", "seeds", "lanes")
+HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
@@ -36,61 +40,43 @@ def define_flags() -> flags.FlagValues:
   text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
   text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
   text("data_dir", None, "folder with raw files of the data set, or prepared TFDS sets")
-  flags.DEFINE_integer(
-    "seed",
-    0,
-    "of all randomness",
-    lower_bound=0,
-    upper_bound=2**32 - 1,  # JAX would use these bits of a larger one, and say nothing
-    flag_values=values,
-  )
-  flags.DEFINE_integer(
-    "seeds",
-    None,
-    "how many seeds, from --seed on: with --verify (by default 3), or of each trial of a sweep (1)",
-    lower_bound=1,
-    flag_values=values,
-  )
+
+  def whole(name: str, default: int | None, help: str, least: int, most: int) -> None:
+    parser = _Number(numerals.whole, least, most)
+    flags.DEFINE(parser, name, default, help, values, flags.ArgumentSerializer())
+
+  # JAX would use these bits of a larger seed, and say nothing.
+  whole("seed", 0, "of all randomness", 0, 2**32 - 1)
+  seeds = "from --seed on: with --verify (by default 3), or of each trial of a sweep (1)"
+  whole("seeds", None, f"how many seeds, {seeds}", 1, numerals.LARGEST)
   flags.DEFINE_enum(
     "parallel", "jit", ("jit", "shard", "pmap"), "how devices share a step", flag_values=values
   )
   flags.DEFINE_enum(
     "on_nan", "stop", ("stop", "continue"), "when the loss is not finite", flag_values=values
   )
-  flags.DEFINE_float(
-    "save_seconds", 30.0, "time between checkpoints", lower_bound=0, flag_values=values
-  )
-  flags.register_validator(
-    "save_seconds", math.isfinite, "give a finite number of at least 0", flag_values=values
-  )
-  flags.DEFINE_integer(
-    "dispatch", 0, "steps per dispatch; 0 leaves it to a rule", lower_bound=0, flag_values=values
-  )
+  seconds = _Number(numerals.real, 0, numerals.LARGEST)
+  flags.DEFINE(seconds, "save_seconds", 30.0, "time between checkpoints", values)
+  whole("dispatch", 0, "steps per dispatch; 0 leaves it to a rule", 0, numerals.LARGEST)
   text("sweep", None, "what to search: FIELD=log(1e-4,1e-1); FIELD=choice(a,b); ...")
-  flags.DEFINE_integer(
-    "trials", 20, "of a sweep: how many, in all", lower_bound=1, flag_values=values
-  )
+  whole("trials", 20, "of a sweep: how many, in all", 1, numerals.LARGEST)
   flags.DEFINE_enum(
     "sampler", "random", SAMPLERS, "of a sweep: how trials are chosen", flag_values=values
   )
   flags.DEFINE_enum(
     "stopper", "none", STOPPERS, "of a sweep: how trials are stopped early", flag_values=values
   )
-  flags.DEFINE_integer(
-    "rounds", 1, "of a sweep: from coarse to fine", lower_bound=1, flag_values=values
-  )
+  whole("rounds", 1, "of a sweep: from coarse to fine", 1, numerals.LARGEST)
   text("objective", None, "of a sweep: the metric that ranks trials, such as validation/accuracy")
   text("lanes", "auto", "how trials share a program: auto, vmap, map, or how many a block holds")
   flags.DEFINE_enum(
     "engine", "local", ("local", "ray", "slurm"), "where trials of sweeps train", flag_values=values
   )
-  flags.DEFINE_integer(
-    "workers", 4, "blocks of trials that train at once elsewhere", lower_bound=1, flag_values=values
-  )
+  whole("workers", 4, "blocks of trials that train at once elsewhere", 1, numerals.LARGEST)
   text("slurm", "", "parameters of the jobs: slurm_partition=gpu,gpus_per_node=1,timeout_min=60")
   flags.register_validator(
     "lanes",
-    lambda lanes: lanes in ("auto", "vmap", "map") or (lanes.isdigit() and int(lanes) > 0),
+    lambda lanes: lanes in ("auto", "vmap", "map") or re.fullmatch(r"0*[1-9]\d{0,8}", lanes, re.A),
     "give auto, vmap, map, or a whole number of at least 1",
     flag_values=values,
   )
@@ -101,6 +87,22 @@ def define_flags() -> flags.FlagValues:
   switch("gradcheck", "compare the gradient that is followed with differences of the loss")
   switch("fresh", "start the run over; the old one is kept aside")
   return values
+
+
+class _Number(flags.ArgumentParser):
+  """Reads a number between two bounds; absl shows its complaint with the flag's name."""
+
+  def __init__(self, read: Callable[[str], float], least: int, most: int):
+    self._read, self._least, self._most = read, least, most
+
+  def parse(self, argument: Any) -> Any:
+    value = self._read(argument) if isinstance(argument, str) else argument
+    if not self._least <= value <= self._most:
+      raise ValueError(f"give a number from {self._least} to {self._most}")
+    return value
+
+  def flag_type(self) -> str:
+    return "number"
 
 
 def main(argv: list[str]) -> int:
@@ -124,6 +126,9 @@ def dispatch(argv: list[str]) -> int:
   Raises:
     UserError: for bad input, before anything is compiled, fetched or written.
   """
+  for word in argv[1:]:
+    if not _is_text(word):
+      raise UserError(f"{word!a} is not UTF-8 text; give another name")
   values = define_flags()
   parse(values, argv, known_only=True)
   refuse_contradictions(values)
@@ -151,6 +156,7 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
   module = catalogue.load(entry)
   config_flags.define(module.Config(), values)
   parse(values, argv)
+  refuse_idle(values, module)
   if values.help:
     print(f"{entry.docstring}\n\n{_help(values)}")
     return 0
@@ -162,12 +168,12 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
 
     return 0 if check_gradient(module, config, values.seed) else 1
 
-  from research.lab import reading, running, sweeping
+  from research.lab import reading, run_folder, running, sweeping
 
   search = {name: values[name].value for name in SEARCH} if values.sweep is not None else {}
   if search:
     sweeping.prepare(module, config, search, values.seed)
-  folder = _path(values.workdir) if values.workdir else None
+  folder = _path(values, "workdir") if values.workdir else None
   if values.evaluate:
     identity = running.identify(entry, config, values.seed, search)
     run = reading.open_run(folder or running.default_folder(identity))
@@ -175,6 +181,8 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
       raise UserError(
         f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
       )
+    given = [name for name in identity.config if values[name.removeprefix("--")].present]
+    run_folder.check_given(run.folder, identity, given + ["seed"] * values["seed"].present)
     for split, metrics in run.evaluate().items():
       print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))
     return 0
@@ -185,7 +193,7 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
     folder=folder,
     options=options,
     fresh=values.fresh,
-    fork=_path(values.fork) if values.fork else None,
+    fork=_path(values, "fork") if values.fork else None,
     search=search,
   )
   return 0
@@ -227,10 +235,35 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     for other in others:
       if values[flag].value and values[other].value:
         raise UserError(f"--{other} has no meaning beside --{flag}; leave one of them out")
-  for name in SEARCH[1:-2]:
-    if values[name].present and values.sweep is None:
+  of_sweeps = [name for name in SEARCH if name not in ("sweep", "lanes")]
+  for name in of_sweeps:
+    if values[name].present and values.sweep is None and not (name == "seeds" and values.verify):
       raise UserError(
         f"--{name} is of a sweep; add --sweep='FIELD=log(1e-4,1e-1)', or leave it out"
+        + ("; --verify takes it too" if name == "seeds" else "")
+      )
+  for asked in ("evaluate", "gradcheck"):
+    for name in HOW:
+      if values[asked].value and values[name].present:
+        raise UserError(f"--{name} has no meaning beside --{asked}; leave it out")
+  for name, engines in (("workers", ("ray", "slurm")), ("slurm", ("slurm",))):
+    if values[name].present and values.engine not in engines:
+      raise UserError(f"--{name} needs --engine={' or '.join(engines)}; add it, or leave it out")
+
+
+def refuse_idle(values: flags.FlagValues, module: Any) -> None:
+  """Refuses flags that this experiment would ignore: a single fit has no trials to share out.
+
+  Raises:
+    UserError: naming the flag.
+  """
+  source = inspect.getsource(sys.modules[module.run.__module__]) if hasattr(module, "run") else ""
+  for name, calls in (("lanes", ".race( .sweep("), ("engine", ".sweep(")):
+    is_used = values.sweep is not None or any(call in source for call in calls.split())
+    if values[name].present and not is_used:
+      raise UserError(
+        f"--{name} is of trials that train side by side, and {values.experiment} has none; add "
+        "--sweep='FIELD=log(1e-4,1e-1)', or leave it out"
       )
 
 
@@ -252,13 +285,15 @@ def parse(
   except flags.Error as error:
     complaint = " ".join(str(error).split())
     for words, plain in (
-      (r"invalid literal for int\(\) with base 10: (.*)", r"\1 is not a whole number"),
-      (r"could not convert string to float: (.*)", r"\1 is not a number"),
       (r"\('Non-boolean argument to boolean flag', (.*)\)", r"\1 is neither true nor false"),
       (r"ERROR:: Unable to open flagfile: \[Errno \d+\] (.*): '(.*)'", r"--flagfile=\2: \1"),
     ):
       complaint = re.sub(words, plain, complaint)
     raise UserError(complaint) from error
+  except UnicodeDecodeError as error:
+    raise UserError("--flagfile is not a UTF-8 text file; give one flag a line") from error
+  except ValueError as error:  # absl's own reading of a switch that was given a value
+    raise UserError(" ".join(str(error).split())) from error
   if rest[1:] and not known_only:
     raise UserError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
 
@@ -267,7 +302,7 @@ def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
   from research.lab.fit import Options
 
   if values.data_dir:
-    folder = _path(values.data_dir)
+    folder = _path(values, "data_dir")
     if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
       raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
     os.environ["LINEAGE_DATA_DIR"] = str(folder)
@@ -283,8 +318,27 @@ def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
   )
 
 
-def _path(text: str) -> Path:
-  return Path(text).expanduser()  # the shell leaves the ~ in --name=~/folder alone
+def _path(values: flags.FlagValues, name: str) -> Path:
+  """The path that a flag names; the shell leaves the ~ in --name=~/folder alone.
+
+  Raises:
+    UserError: for the home of a user who does not exist, or a text that is no path.
+  """
+  text = values[name].value
+  if "\0" in text or not _is_text(text):
+    raise UserError(f"--{name}={text!a} is not a path")
+  try:
+    return Path(text).expanduser()
+  except RuntimeError as error:
+    raise UserError(f"--{name}={text}: there is no such home folder; write the path out") from error
+
+
+def _is_text(word: str) -> bool:
+  try:
+    word.encode()
+  except UnicodeEncodeError:
+    return False
+  return True
 
 
 def _help(values: flags.FlagValues) -> str:

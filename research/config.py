@@ -21,6 +21,7 @@ from typing import Any, TypeVar, dataclass_transform
 
 import jax
 
+from research import numerals
 from research.errors import UserError, unknown_name
 
 T = TypeVar("T")
@@ -45,7 +46,7 @@ class Rule:
     noun = {int: "a whole number", float: "a finite number", bool: "true or false"}.get(kind, "")
     noun = noun or ("a comma-separated list of whole numbers" if kind is tuple else "a text")
     bounds = [
-      f"{word} {bound:g}"
+      f"{word} {bound if isinstance(bound, int) else format(bound, 'g')}"
       for word, bound in (
         ("of at least", self.at_least),
         ("above", self.above),
@@ -73,6 +74,9 @@ class Rule:
       )
       if too_small or too_large:
         return "is too small" if too_small else "is too large"
+      largest = numerals.LARGEST if isinstance(number, int) else numerals.LARGEST_REAL
+      if abs(number) > largest:
+        return f"is beyond {largest}"
     return None
 
 
@@ -132,27 +136,21 @@ class Field:
       if self.kind is bool:
         value = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
       elif self.kind is tuple:
-        value = tuple(int(item) for item in text.split(",") if item.strip())
-      elif self.kind is not str:
-        value = self.kind(text)
-    except (ValueError, KeyError):
-      problem = "is not a number" if self.kind in (int, float) else "cannot be read"
-      if self.kind is int and _is_number(text):
-        problem = "is not a whole number"
+        value = tuple(numerals.whole(item) for item in text.split(","))
+      elif self.kind is int:
+        value = numerals.whole(text)
+      elif self.kind is float:
+        value = numerals.real(text)
+    except KeyError:
+      problem = "cannot be read"
+    except ValueError as error:
+      problem = "cannot be read" if self.kind is tuple else str(error)
     problem = problem or self.rule.problem(value)
     if problem:
       raise ValueError(
         f"{text!r} {problem}; give {self.rule.allowed(self.kind)} (default {show(self.value)})"
       )
     return value
-
-
-def _is_number(text: str) -> bool:
-  try:
-    float(text)
-  except ValueError:
-    return False
-  return True
 
 
 def show(value: Any) -> str:
@@ -209,8 +207,24 @@ def replace(value: T, changes: Mapping[str, Any]) -> T:
 
 
 def from_json(default: T, flat: Mapping[str, Any]) -> T:
-  """The inverse of `flatten` after a trip through JSON (which turns tuples into lists)."""
-  return replace(default, {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()})
+  """The inverse of `flatten` after a trip through JSON (which turns tuples into lists).
+
+  Raises:
+    UserError: for an unknown name, or a value of another type or outside of the field's rule.
+  """
+  changes = {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()}
+  for field in fields(default):
+    value = changes.get(field.name, field.value)
+    items = value if field.kind is tuple and isinstance(value, tuple) else (value,)
+    kinds = {float: (float, int), tuple: (int,)}.get(field.kind, (field.kind,))
+    if (field.kind is tuple) != isinstance(value, tuple) or any(
+      type(item) not in kinds for item in items
+    ):
+      raise UserError(
+        f"{field.name}={json.dumps(value)[:80]} is of another type; "
+        f"give {field.rule.allowed(field.kind)}"
+      )
+  return replace(default, changes)
 
 
 def digest(*parts: Any) -> str:

@@ -25,7 +25,7 @@ FLOORS = [
   ],
   ["research.initializers", "research.schedules", "research.flops"],
   ["research.config", "research.batch", "research.free_memory"],
-  ["research.errors"],
+  ["research.errors", "research.numerals"],
 ]
 # What one module knows of the file system and another of Orbax stays there.
 ONLY_IN = {

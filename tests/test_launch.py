@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import launch
+from research.config import config, static
 from research.lab import run_folder, running
 from tests import tiny_experiment
 from tests.processes import ROOT, environment
@@ -30,16 +31,41 @@ BAD_INPUT = {
   "--learning_rate=quick": ["--learning_rate=quick", "not a number", "at least 0"],
   "--noise=1.5": ["--noise=1.5", "too large", "at most 1"],
   "--kind=other": ["--kind=other", "plain, fancy"],
-  "--seed=abc": ["--seed=abc", "not a whole number"],
+  "--seed=abc": ["--seed=abc", "is not a number"],
   "--seed=1.5": ["--seed=1.5", "not a whole number"],
-  "--seed=-1": ["--seed=-1", "in the range [0, 4294967295]"],
+  "--seed=-1": ["--seed=-1", "from 0 to 4294967295"],
   "--seed=99999999999999999999": ["--seed=99999999999999999999", "4294967295"],
   "--seed": ["--seed", "Missing value"],
-  "--save_seconds=nan": ["--save_seconds=nan", "finite number of at least 0"],
-  "--save_seconds=inf": ["--save_seconds=inf", "finite number of at least 0"],
-  "--save_seconds=-1": ["--save_seconds=-1", "non-negative"],
+  "--save_seconds=nan": ["--save_seconds=nan", "from 0 to"],
+  "--save_seconds=inf": ["--save_seconds=inf", "from 0 to"],
+  "--save_seconds=-1": ["--save_seconds=-1", "from 0 to"],
   "--save_seconds=soon": ["--save_seconds=soon", "not a number"],
-  "--dispatch=-1": ["--dispatch=-1", "non-negative"],
+  "--dispatch=-1": ["--dispatch=-1", "from 0 to"],
+  "--seed=１２": ["--seed=１２", "is not a number"],
+  "--seed=1_000": ["--seed=1_000", "is not a number"],
+  "--width=１２": ["--width=１２", "is not a number"],
+  "--learning_rate=1_0": ["--learning_rate=1_0", "is not a number"],
+  "--learning_rate=1e39": ["--learning_rate=1e39", "is beyond"],
+  "--width=9223372036854775808": ["--width=9223372036854775808", "is beyond 2147483647"],
+  f"--width={'9' * 5000}": ["--width=99999", "is too large"],
+  "--lanes=²": ["--lanes=²", "whole number of at least 1"],
+  "--nofresh=1": ["--nofresh", "does not take an argument"],
+  "--workdir=~nosuchuser/x": ["--workdir=~nosuchuser/x", "no such home"],
+  "--fork=~nosuchuser/x": ["--fork=~nosuchuser/x", "no such home"],
+  "--data_dir=~nosuchuser/x": ["--data_dir=~nosuchuser/x", "no such home"],
+  "--workdir=run/\udcff\udcfe": ["run/\\udcff\\udcfe", "not UTF-8"],
+  "--kind=\udcff": ["\\udcff", "not UTF-8"],
+  "--workdir=run/\0": ["--workdir=", "is not a path"],
+  "--flagfile=latin.txt": ["--flagfile", "UTF-8"],
+  "--seeds=5": ["--seeds", "--sweep=", "--verify"],
+  "--trials=5": ["--trials", "--sweep="],
+  "--objective=test/accuracy": ["--objective", "--sweep="],
+  "--lanes=2": ["--lanes", "tiny_net", "--sweep="],
+  "--engine=ray": ["--engine", "tiny_net", "--sweep="],
+  "--workers=2": ["--workers", "--engine=ray or slurm"],
+  "--slurm=x": ["--slurm", "--engine=slurm"],
+  "--evaluate --dispatch=2": ["--dispatch", "--evaluate"],
+  "--gradcheck --parallel=shard": ["--parallel", "--gradcheck"],
   "--parallel=magic": ["--parallel=magic", "jit|shard|pmap"],
   "--on_nan=pray": ["--on_nan=pray", "stop|continue"],
   "--fresh=maybe": ["--fresh=maybe", "neither true nor false"],
@@ -60,6 +86,7 @@ BAD_INPUT = {
 @pytest.mark.parametrize("flag", BAD_INPUT)
 def test_bad_input_is_one_line_with_name_value_and_what_is_allowed(door, monkeypatch, flag):
   monkeypatch.setattr(tiny_experiment.ONE, "training", None)  # nothing may come so far
+  Path("latin.txt").write_bytes(b"--width=\xe9")
   line = refused(door, *flag.split())
   assert [words for words in BAD_INPUT[flag] if words not in line] == [], line
 
@@ -146,6 +173,20 @@ def test_ctrl_c_while_data_are_loaded_leaves_before_the_first_chunk(door, monkey
   code, _, err = door("--workdir=run")
   assert code == 130 and "before fit 'train'" in err and "same command" in err
   monkeypatch.undo()
+
+
+def test_settings_beside_evaluate_must_be_those_of_the_run(door):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  line = refused(door, "--workdir=run", "--evaluate", "--steps=5", "--width=7", "--seed=2")
+  assert "(width: there 5, here 7, seed: there 0, here 2)" in line
+  assert door("--workdir=run", "--evaluate", "--steps=5", "--seed=0")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["seeds", "trials", "flagfile", "list"])
+def test_a_field_with_the_name_of_a_flag_is_refused(door, monkeypatch, name):
+  taken = config(type("Config", (), {"__annotations__": {name: int}, name: static(1, "mine")}))
+  monkeypatch.setattr(tiny_experiment.ONE, "Config", taken)
+  assert f"field '{name}' has the name of a flag" in refused(door)
 
 
 def test_what_an_experiment_lacks_is_named(door, monkeypatch):

@@ -35,7 +35,8 @@ def catalogue(root: Path = ROOT) -> dict[str, Entry]:
   for path in sorted(root.glob("*/*.py")):
     if path.stem != "__init__":
       try:
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        module = ast.parse(path.read_text(encoding="utf-8"))
+        docstring = (ast.get_docstring(module, clean=False) or "").strip()  # indented as written
       except (SyntaxError, ValueError) as error:  # somebody is editing it; the others still run
         docstring = f"(cannot be read: {error})"
       entries[path.stem] = Entry(path.stem, path.parent.name, docstring)

@@ -5,6 +5,7 @@ from typing import Any
 from absl import flags
 
 from research.config import Field, fields, replace, show
+from research.errors import UserError
 
 
 class _FieldParser(flags.ArgumentParser):
@@ -34,8 +35,17 @@ class _BooleanField(flags.Flag):
 
 
 def define(config: Any, flag_values: flags.FlagValues) -> None:
-  """Defines one flag for every field of the config, by its dotted name."""
+  """Defines one flag for every field of the config, by its dotted name.
+
+  Raises:
+    UserError: where a field has the name of a flag that is there already.
+  """
+  reserved = {"flagfile", "undefok", *flag_values}
   for field in fields(config):
+    if {field.name, field.name.removeprefix("no")} & reserved:
+      raise UserError(
+        f"the Config's field {field.name!r} has the name of a flag of every experiment; rename it"
+      )
     kind = "" if field.rule.is_traced else "; static: recompiles"
     help_text = f"{field.rule.help} ({field.rule.allowed(field.kind)}{kind})"
     flag_class = _BooleanField if field.kind is bool else flags.Flag

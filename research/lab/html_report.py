@@ -6,7 +6,6 @@ equal pages.
 """
 
 import base64
-import inspect
 import json
 import math
 import os
@@ -69,7 +68,7 @@ def _introduction(title: str, docstring: str, claims: Sequence[Claim]) -> str:
 def _prose(text: str) -> str:
   """Paragraphs of a docstring; indented ones (commands, tables) keep their lines."""
   parts = []
-  for block in inspect.cleandoc(text).split("\n\n"):
+  for block in text.strip().split("\n\n"):
     if not block.strip():
       continue
     verbatim = any(line.startswith("  ") for line in block.splitlines())

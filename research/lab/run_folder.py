@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -81,6 +82,20 @@ def check(folder: Path, identity: Identity) -> None:
     )
 
 
+def check_given(folder: Path, identity: Identity, given: Iterable[str]) -> None:
+  """Looks whether the settings that were named on the command line are those of the run.
+
+  Raises:
+    UserError: naming those that are not.
+  """
+  found, wanted = read_identity(folder).as_json(), identity.as_json()
+  before = {"seed": found["seed"], **found["config"]}
+  now = {"seed": wanted["seed"], **wanted["config"]}
+  difference = _differences(before, {name: now[name] for name in given})
+  if difference:
+    raise UserError(f"--workdir={folder} is a run of other settings ({difference}); leave them out")
+
+
 def _contents(folder: Path) -> set[str]:
   """The names in a folder that may be there or not.
 
@@ -127,10 +142,14 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
     return f"experiment {found['experiment']}, not {wanted['experiment']}"
   before = {"seed": found["seed"], **found["config"]}
   now = {"seed": wanted["seed"], **wanted["config"]}
+  return _differences(before, {name: now.get(name) for name in dict.fromkeys([*before, *now])})
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
   return ", ".join(
-    f"{name}: there {_show(before.get(name))}, here {_show(now.get(name))}"
-    for name in dict.fromkeys([*before, *now])
-    if before.get(name) != now.get(name)
+    f"{name}: there {_show(before.get(name))}, here {_show(value)}"
+    for name, value in now.items()
+    if before.get(name) != value
   )
 
 

@@ -128,3 +128,26 @@ def test_every_field_must_say_what_it_is():
       width: int = 3
 
   assert dataclasses.is_dataclass(Outer)
+
+
+@pytest.mark.parametrize(
+  "values",
+  [
+    {"size": None},
+    {"size": "many"},
+    {"size": 2.5},
+    {"size": True},
+    {"size": [[5]]},
+    {"flag": 1},
+    {"widths": 3},
+    {"widths": ["3"]},
+    {"inner.rate": "0.1"},
+    {"inner.name": 3},
+    {"inner.name": {}},
+  ],
+)
+def test_json_of_another_type_is_refused_by_name(values):
+  (name,) = values
+  with pytest.raises(UserError, match=f"{name}=.* is of another type; give "):
+    from_json(Outer(), values)
+  assert from_json(Outer(), {"inner.rate": 0}).inner.rate == 0

@@ -52,3 +52,8 @@ def test_every_experiment_says_its_command_and_what_to_expect():
   for entry in catalogue.catalogue().values():
     assert "python launch.py" in entry.docstring and "Expected" in entry.docstring, entry.name
     assert entry.summary.endswith("."), entry.name
+
+
+def test_a_command_that_is_the_only_indented_block_keeps_its_indentation(root):
+  (root / "first/own.py").write_text('"""Own.\n\n    python launch.py\n\nExpected.\n"""\n')
+  assert "\n\n    python launch.py\n\n" in catalogue.catalogue(root)["own"].docstring

@@ -1,7 +1,13 @@
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from research.batch import take
 from research.data import sampling
@@ -34,6 +40,59 @@ def test_shuffled_looks_like_a_fair_shuffle():
   assert abs(chi_square - freedom) < 5 * np.sqrt(2 * freedom)
   ascents = np.mean(orders[:, 1:] > orders[:, :-1])
   assert abs(ascents - 0.5) < 0.01
+
+
+def test_the_orders_of_a_large_range_stay_what_they_were():
+  """The batches of every measured run are made of them."""
+  first = sampling.shuffled(KEY, jnp.arange(20), 1437)
+  assert first.tolist() == [
+    *(955, 1013, 173, 800, 215, 1198, 219, 1213, 1246, 690),
+    *(597, 424, 1401, 1031, 996, 959, 1048, 404, 227, 1282),
+  ]
+
+
+def orders_of(size, count):
+  """Permutations of range(size), one for each of `count` keys, as int [count, size]."""
+  keys = jax.random.split(jax.random.key(0), count)
+  return np.asarray(jax.vmap(lambda key: sampling.shuffled(key, jnp.arange(size), size))(keys))
+
+
+def unevenness(cells, kinds):
+  """The chance that even cells are at least as uneven as these, by Pearson's chi-square."""
+  counts = np.bincount(np.unique(cells, return_inverse=True)[1], minlength=kinds)
+  expected = len(cells) / kinds
+  return chi2.sf(np.sum(np.square(counts - expected)) / expected, kinds - 1)
+
+
+@pytest.mark.parametrize("size", range(2, 9))
+def test_every_order_of_a_few_is_equally_likely(size):
+  orders = orders_of(size, 100_000)
+  shown = min(size, 6)  # the first places, so that each of their orders is seen often enough
+  codes = orders[:, :shown] @ size ** np.arange(shown)
+  assert unevenness(codes, math.perm(size, shown)) > 1e-3
+
+
+@functools.cache
+def indices_of(batch_size, examples, batches):
+  """The example numbers of the first batches of `by_epoch`, for a seed; one compiled program."""
+  numbers = jnp.arange(batches * batch_size).reshape(batches, batch_size)
+  draw = sampling.by_epoch(batch_size).indices
+  return jax.jit(
+    lambda seed: jax.vmap(lambda ask: draw(jax.random.key(seed), examples, ask))(numbers)
+  )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+  seed=st.integers(0, 2**32 - 1),
+  shape=st.sampled_from([(3, 1), (7, 16), (4, 17), (50, 101)]),
+)
+def test_an_epoch_holds_every_example_once_for_any_seed(seed, shape):
+  batch_size, examples = shape
+  batches = -(-3 * examples // batch_size)
+  drawn = np.asarray(indices_of(batch_size, examples, batches)(np.uint32(seed))).ravel()
+  epochs = drawn[: 3 * examples].reshape(3, examples)
+  assert (np.sort(epochs, axis=1) == np.arange(examples)).all()
 
 
 @pytest.mark.parametrize("batch_size, examples", [(10, 30), (7, 30), (40, 30), (90, 30)])

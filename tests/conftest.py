@@ -12,12 +12,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
 from research.lab import environment
 
 environment.prepare_jax(collectives=True, reexecute=False)
+# The same cases in every run, however busy the machine is, and nothing kept between runs.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("suite")
 # Shapes stand in the annotations; the suite checks every call of these modules against them. Modules
 # that hold a config are left out: its fields are annotated as numbers, and may be tracers.
 install_import_hook(

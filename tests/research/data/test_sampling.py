@@ -82,7 +82,7 @@ def indices_of(batch_size, examples, batches):
   )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
   seed=st.integers(0, 2**32 - 1),
   shape=st.sampled_from([(3, 1), (7, 16), (4, 17), (50, 101)]),

@@ -1,25 +1,77 @@
 """Optimizers by name, built inside of the step, so that every knob may be traced.
 
-All come from optax. `weight_decay` is the coefficient of an L2 penalty 0.5 * c * |W|^2 on the
-weights (not on biases or gains), except in adamw, where it is decoupled (Loshchilov and Hutter
-2019).
+Adam's and SGD's come from optax. Epsilon stands outside of the root everywhere, as in PyTorch:
+optax's AdaGrad and RMSProp have it inside, where 1e-8 acts like 1e-4. `weight_decay` is the
+coefficient of an L2 penalty 0.5 * c * |W|^2 on the weights (not on biases or gains), except in
+adamw, where it is decoupled (Loshchilov and Hutter 2019).
 """
 
 import re
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from research.config import config, static, traced
 from research.errors import UserError
 from research.schedules import UNIT_SCHEDULES
 
+Scalar = float | Float[Array, ""]
+
+
+class Moments(NamedTuple):
+  """What `over_root` keeps: of gradients, where they are centred, and of their squares."""
+
+  mean: optax.Params | None
+  square: optax.Params
+
+
+def over_root(
+  keep: Scalar, add: Scalar, epsilon: Scalar, *, is_centred: bool = False
+) -> optax.GradientTransformation:
+  """Divides a gradient by the root of its squares so far, plus epsilon.
+
+  The squares are v = keep v + add g^2: AdaGrad (Duchi et al. 2011) with 1 and 1, RMSProp (Hinton
+  2012) with decay and 1 - decay. Centred (Graves 2013, equations 38 to 40), less m^2, where
+  m = keep m + add g, which rounding never takes below 0. A gradient that hardly changes then makes
+  long steps, which a larger epsilon shortens.
+  """
+
+  def init(params: optax.Params) -> Moments:
+    zeros = lambda: jax.tree.map(jnp.zeros_like, params)
+    return Moments(zeros() if is_centred else None, zeros())
+
+  def update(
+    gradients: optax.Updates, state: Moments, params: optax.Params | None = None
+  ) -> tuple[optax.Updates, Moments]:
+    del params
+    add_up = lambda old, new: jax.tree.map(lambda a, b: keep * a + add * b, old, new)
+    square = add_up(state.square, jax.tree.map(jnp.square, gradients))
+    mean, spread = None, square
+    if is_centred:
+      mean = add_up(state.mean, gradients)
+      spread = jax.tree.map(lambda v, m: jnp.maximum(v - m**2, 0), square, mean)
+    updates = jax.tree.map(lambda g, v: g / (jnp.sqrt(v) + epsilon), gradients, spread)
+    return updates, Moments(mean, square)
+
+  return optax.GradientTransformation(init, update)
+
+
 BUILDERS = {
   "sgd": lambda o, rate: optax.sgd(rate),
   "momentum": lambda o, rate: optax.sgd(rate, momentum=o.momentum),
   "nesterov": lambda o, rate: optax.sgd(rate, momentum=o.momentum, nesterov=True),
-  "adagrad": lambda o, rate: optax.adagrad(rate, initial_accumulator_value=0.0, eps=o.epsilon),
-  "rmsprop": lambda o, rate: optax.rmsprop(rate, decay=o.beta2, eps=o.epsilon),
+  "adagrad": lambda o, rate: optax.chain(
+    over_root(1, 1, o.epsilon), optax.scale_by_learning_rate(rate)
+  ),
+  "rmsprop": lambda o, rate: optax.chain(
+    over_root(o.beta2, 1 - o.beta2, o.epsilon), optax.scale_by_learning_rate(rate)
+  ),
+  "centred_rmsprop": lambda o, rate: optax.chain(
+    over_root(o.beta2, 1 - o.beta2, o.epsilon, is_centred=True), optax.scale_by_learning_rate(rate)
+  ),
   "adam": lambda o, rate: optax.adam(rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
   "adamw": lambda o, rate: optax.adamw(
     rate,
@@ -44,10 +96,15 @@ class Optimizer:
   momentum: float = traced(0.9, "decay of the velocity (momentum, nesterov)", at_least=0, below=1)
   beta1: float = traced(0.9, "decay of the gradient's mean (adam, adamw)", at_least=0, below=1)
   beta2: float = traced(
-    0.999, "decay of the gradient's mean square (rmsprop, adam, adamw)", at_least=0, below=1
+    0.999,
+    "decay of the gradient's mean square (rmsprop, centred_rmsprop, adam, adamw)",
+    at_least=0,
+    below=1,
   )
   epsilon: float = traced(
-    1e-8, "keeps the divisor from zero (adagrad, rmsprop, adam, adamw)", above=0
+    1e-8,
+    "added to the root of the squares: keeps the divisor from zero (all but SGD's kind)",
+    above=0,
   )
   weight_decay: float = traced(0.0, "L2 penalty on the weights; decoupled in adamw", at_least=0)
 

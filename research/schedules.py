@@ -18,7 +18,8 @@ UNIT_SCHEDULES: Mapping[str, Callable[[Scalar], Scalar]] = MappingProxyType(
     "linear": lambda done: 1 - done,
     # Loshchilov and Hutter 2017, equation 5, a single cycle down to zero.
     "cosine": lambda done: (1 + jnp.cos(jnp.pi * done)) / 2,
-    # Smith and Topin 2019, section 3: up, then down to zero; a quarter of the run goes up.
-    "one_cycle": lambda done: jnp.minimum(4 * done, (1 - done) / 0.75),
+    # Smith and Topin 2019, section 3: up, then down to zero; a quarter of the run goes up, from a
+    # 25th of the rate as in PyTorch, so that the first update moves something.
+    "one_cycle": lambda done: jnp.minimum((1 + 96 * done) / 25, (1 - done) / 0.75),
   }
 )

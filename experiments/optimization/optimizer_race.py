@@ -50,7 +50,7 @@ MEMBERS = {
   "Momentum": {"name": "momentum", "momentum": 0.9},
   "Nesterov": {"name": "nesterov", "momentum": 0.9},
   "AdaGrad": {"name": "adagrad", "epsilon": 1e-7},
-  "RMSProp": {"name": "rmsprop", "beta2": 0.99},
+  "RMSProp": {"name": "rmsprop", "beta2": 0.99, "epsilon": 1e-7},
   "Adam": {"name": "adam", "learning_rate": 0.001},
 }
 SOURCE = {  # loss; test accuracy where the source has it

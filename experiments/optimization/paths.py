@@ -2,8 +2,8 @@
 
 Saito 2016, section 6.1, figures 6.3 to 6.8 (the notes' figure 5.2): 30 updates from (-7, 2) by SGD
 with rate 0.95, momentum with 0.1, AdaGrad with 1.5 and Adam with 0.3. They are the optimisers that
-all experiments use; that they are optax's, with epsilon elsewhere than in the book, moves
-the ends by less than 1e-5.
+all experiments use; that Adam's epsilon is the paper's, not the book's, moves the end by less than
+1e-5.
 
     python launch.py --experiment=paths
 

@@ -29,8 +29,8 @@ MOST_SPLIT_GROUPS = 4
 
 
 def convolve(
-  lhs: Float[Array, " batch *positions channel"],
-  rhs: Float[Array, " *kernel_positions group_channel feature"],
+  lhs: Float[Array, "..."],
+  rhs: Float[Array, "..."],
   window_strides: Sequence[int],
   padding: str | Sequence[Pair],
   lhs_dilation: Sequence[int] | None = None,
@@ -38,15 +38,27 @@ def convolve(
   dimension_numbers: Any = None,
   feature_group_count: int = 1,
   precision: Any = None,
-) -> Float[Array, " batch *out_positions feature"]:
-  """A drop-in for `lax.conv_general_dilated`; give it to `linen.Conv(conv_general_dilated=...)`.
+) -> Float[Array, "..."]:
+  """`lax.conv_general_dilated`, channels last; give it to `linen.Conv(conv_general_dilated=...)`.
 
-  On the CPU a convolution of few groups is one convolution per group; dilated, one- and
-  three-dimensional ones are lax's. The others know reverse-mode differentiation only there, of any
-  order (pass lax's own function for `jax.jvp`).
+  Without `dimension_numbers` the images are [batch, *positions, channel] and the kernel
+  [*positions, channel, feature], on every backend; lax's own default has channels first. On the CPU
+  a convolution of few groups is one convolution per group; dilated, one- and three-dimensional
+  ones, other layouts and a `precision` are lax's. The others know reverse-mode differentiation only
+  there, of any order (pass lax's own function for `jax.jvp`).
   """
+  last = lhs.ndim - 1
+  positions = tuple(range(1, last))
+  channels_last = lax.ConvDimensionNumbers(
+    (0, last, *positions), (last, last - 1, *range(last - 1)), (0, last, *positions)
+  )
+  if dimension_numbers is None:
+    dimension_numbers = channels_last
+  numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
   plain = (
     lhs.ndim == 4
+    and numbers == channels_last
+    and precision is None
     and feature_group_count <= MOST_SPLIT_GROUPS
     and all(step == 1 for step in (*(lhs_dilation or ()), *(rhs_dilation or ())))
   )
@@ -69,7 +81,7 @@ def convolve(
     padding,
     lhs_dilation,
     rhs_dilation,
-    dimension_numbers,
+    numbers,
     feature_group_count,
     precision=precision,
   )

@@ -83,6 +83,46 @@ def test_which_cases_take_which_form(monkeypatch, form, expected):
   assert seen == expected
 
 
+@pytest.mark.parametrize(
+  ("numbers", "x_axes", "kernel_axes", "y_axes"),
+  [
+    (("NCHW", "OIHW", "NCHW"), (0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2)),
+    (("NHWC", "OIHW", "NHWC"), (0, 1, 2, 3), (3, 2, 0, 1), (0, 1, 2, 3)),
+    (("NHWC", "HWIO", "NCHW"), (0, 1, 2, 3), (0, 1, 2, 3), (0, 3, 1, 2)),
+    (("NWHC", "WHIO", "NWHC"), (0, 2, 1, 3), (1, 0, 2, 3), (0, 2, 1, 3)),
+    (None, (0, 1, 2, 3), (0, 1, 2, 3), (0, 1, 2, 3)),
+  ],
+)
+def test_every_layout_is_honoured_and_channels_last_is_the_default(
+  numbers, x_axes, kernel_axes, y_axes
+):
+  """Square in all that may be, so that a wrong layout would run."""
+  x, kernel = draw((4, 4, 4, 4), jnp.float32, 0), draw((3, 3, 4, 4), jnp.float32, 1)
+  expected = reference(x, kernel, (1, 1), "SAME").transpose(y_axes)
+  turned = x.transpose(x_axes), kernel.transpose(kernel_axes)
+  found = convolve(*turned, (1, 1), "SAME", dimension_numbers=numbers)
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_precision_and_the_layout_reach_lax(monkeypatch):
+  """Also where another backend takes all: there the default is channels last as well."""
+  seen, plain = [], lax.conv_general_dilated
+
+  def spy(*arguments, precision=None, **options):
+    seen.append((arguments[6], precision))
+    return plain(*arguments, precision=precision, **options)
+
+  numbers = lax.ConvDimensionNumbers((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2))
+  x, kernel = draw((2, 5, 6, 8), jnp.float32, 0), draw((3, 3, 8, 4), jnp.float32, 1)
+  on_cpu = convolve(x, kernel, (1, 1), "SAME")
+  monkeypatch.setattr(lax, "conv_general_dilated", spy)
+  convolve(x, kernel, (1, 1), "SAME", precision="highest")
+  monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+  elsewhere = convolve(x, kernel, (1, 1), "SAME")
+  np.testing.assert_allclose(elsewhere, on_cpu, rtol=1e-4, atol=1e-5)
+  assert seen == [(numbers, "highest"), (numbers, None)]
+
+
 def test_second_derivative():
   with jax.enable_x64(True):
     x, kernel = draw((1, 4, 4, 8), jnp.float64, 0), draw((3, 3, 8, 2), jnp.float64, 1)

@@ -32,6 +32,10 @@ class DiskFullError(UserError):
   exit_code = 4
 
 
+class OutOfMemoryError(UserError):
+  """The machine or the device has too little memory for these settings."""
+
+
 class InterruptedRun(Exception):
   """A signal asked the run to stop; everything is saved. The exit code is 128 + the signal."""
 

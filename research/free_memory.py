@@ -2,12 +2,15 @@
 
 import functools
 import os
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
 
-from research.errors import UserError
+from research.errors import OutOfMemoryError, UserError
 
 COPIES = 2  # at the worst moment: while a checkpoint is being written
 WORTH_SAYING = 2**24  # bytes
@@ -24,14 +27,41 @@ def reserve(what: str, size: int, way_out: str) -> None:
   Raises:
     UserError: where they do not fit, twice over while a checkpoint is written.
   """
-  room = available_bytes()
-  if room is not None and COPIES * size > room:
-    raise UserError(
-      f"{what} would take {in_words(size)} ({in_words(COPIES * size)} while it is saved), and "
-      f"{in_words(room)} are free; {way_out}"
-    )
+  refuse_beyond_room(what, size, way_out)
   if size >= WORTH_SAYING:
     _say(f"{what}: {in_words(size)}")
+
+
+def refuse_beyond_room(what: str, size: int, way_out: str, *, besides: int = 0) -> None:
+  """`reserve` without a word where there is room; `besides` are bytes that are never copied.
+
+  Raises:
+    UserError: where they do not fit.
+  """
+  room = available_bytes()
+  if room is not None and COPIES * size + besides > room:
+    raise UserError(
+      f"{what} would take {in_words(size + besides)} ({in_words(COPIES * size + besides)} while "
+      f"it is saved), and {in_words(room)} are free; {way_out}"
+    )
+
+
+@contextmanager
+def out_of_memory_is_a_user_error() -> Iterator[None]:
+  """Turns a failed allocation into one line, wherever it comes up.
+
+  Raises:
+    OutOfMemoryError: with the size that was asked for, where it is known.
+  """
+  try:
+    yield
+  except (MemoryError, RuntimeError) as error:  # XLA's own error is a RuntimeError
+    text = " ".join(str(error).split())
+    if not isinstance(error, MemoryError) and not re.search(r"RESOURCE_EXHAUSTED: .*emory", text):
+      raise
+    raise OutOfMemoryError(
+      f"the memory does not suffice ({text[:120]}); give smaller sizes or a smaller --batch_size"
+    ) from error
 
 
 @functools.cache  # the members of a race ask for the same

@@ -257,3 +257,98 @@ def test_edited_or_shortened_metrics_are_refused_by_name(door, monkeypatch):
   assert door("--workdir=run")[0] == 0
   assert door("--workdir=expected")[0] == 0
   assert outcome(Path("run")) == outcome(Path("expected"))
+
+
+def test_what_a_finished_run_lost_or_has_changed_is_made_again_or_named(door, monkeypatch):
+  assert door("--steps=5", "--workdir=expected")[0] == 0
+  expected = {path.name: path.read_bytes() for path in Path("expected").glob("figures/*")}
+  figure = Path("run/figures/curve.png")
+  monkeypatch.setattr("research.lab.lab.run_fit", None)  # nothing is trained again
+  for damage, word in (
+    (figure.unlink, "figures/curve.png"),
+    (lambda: figure.write_bytes(b"\x00" + figure.read_bytes()[1:]), "figures/curve.png"),
+    (lambda: edit("run/claims.json", '"ours": ', '"ours": 1'), "claims.json"),
+    (lambda: edit("run/report.html", "tiny_net", "tiny-net"), "report.html"),
+  ):
+    shutil.copytree("expected", "run", dirs_exist_ok=True)
+    damage()
+    code, out, err = door("--steps=5", "--workdir=run")
+    assert (code, err) == (0, "") and f"run: {word} lost or changed; made again" in out
+    assert {path.name: path.read_bytes() for path in Path("run").glob("figures/*")} == expected
+    assert Path("run/claims.json").read_bytes() == Path("expected/claims.json").read_bytes()
+    assert "lost" not in door("--steps=5", "--workdir=run")[1]
+  for victim, word in (
+    (Path("run/metrics.jsonl"), "metrics.jsonl"),
+    (Path("run/checkpoints/train"), "checkpoints/train"),
+  ):
+    shutil.copytree("expected", "run", dirs_exist_ok=True)
+    shutil.rmtree(victim) if victim.is_dir() else victim.write_text("")
+    code, out, _ = door("--steps=5", "--workdir=run")
+    assert code == 0 and f"but without {word}, which are lost or changed; --fresh" in out
+  shutil.copytree("expected", "run", dirs_exist_ok=True)
+  edit("run/metrics.jsonl", '"step": 5', '"step": 6')
+  figure.unlink()  # nothing is drawn from rows that are not those of the checkpoint
+  code, _, err = door("--steps=5", "--workdir=run")
+  assert code == 2 and "metrics.jsonl was changed" in err and "--fresh" in err
+
+
+def edit(path, old, new):
+  text = Path(path).read_text("utf-8")
+  assert old in text
+  Path(path).write_text(text.replace(old, new), "utf-8")
+
+
+def test_equal_runs_have_equal_checksums(door, monkeypatch, tmp_path):
+  for folder in ("one", "two"):
+    Path(folder).mkdir()
+    monkeypatch.chdir(tmp_path / folder)
+    assert door("--steps=5", "--workdir=run")[0] == 0
+    monkeypatch.chdir(tmp_path)
+  assert Path("one/run/checksums.json").read_text() == Path("two/run/checksums.json").read_text()
+
+
+@pytest.mark.parametrize("content", [None, "", "{", "[]", "null", "\xff\xfe"])
+def test_a_damaged_environment_counts_as_another_version(door, content):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  path = Path("run/environment.json")
+  path.unlink() if content is None else path.write_text(content, encoding="latin-1")
+  code, out, err = door("--steps=5", "--workdir=run")
+  assert (code, err) == (0, "") and "by another version of the code" in out
+
+
+SWEEP = ("--sweep=learning_rate=log(0.01,1)", "--trials=2", "--steps=10")
+
+
+@pytest.mark.parametrize(
+  "wrong", ["--objective=test/acc", "--seeds=100000000", "--sampler=tpe", "--engine=ray"]
+)
+def test_a_refused_sweep_leaves_nothing_so_that_its_correction_runs(door, monkeypatch, wrong):
+  for missing in ("optuna", "ray"):
+    monkeypatch.setitem(sys.modules, missing, None)
+  for folder in ((), ("--workdir=deep/run",)):
+    code, _, err = door(*SWEEP, *folder, wrong)
+    assert code == 2 and err.startswith("launch.py: ") and err.count("\n") == 1, err
+    assert list(Path().iterdir()) == []
+
+
+def test_what_fresh_put_aside_comes_back_when_the_new_run_is_refused(door):
+  assert door("--steps=5", "--workdir=run")[0] == 0
+  assert door(*SWEEP, "--workdir=run", "--fresh", "--objective=test/acc")[0] == 2
+  assert [path.name for path in Path().iterdir()] == ["run"]
+  assert "finished already" in door("--steps=5", "--workdir=run")[1]
+
+
+def test_sizes_beyond_the_memory_are_refused_before_anything_is_made(door):
+  for size in ("--width=2147483647", "--width=1000000000"):
+    code, _, err = door(size, "--workdir=run")
+    assert code == 2 and err.count("\n") == 1 and "GB" in err and "are free" in err
+    assert not Path("run").exists()
+
+
+def test_memory_that_runs_out_at_the_first_step_is_one_line(door, monkeypatch):
+  def too_large(*arguments, **options):
+    raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.")
+
+  monkeypatch.setattr("research.lab.lab.run_fit", too_large)
+  code, _, err = door("--workdir=run")
+  assert code == 2 and err.count("\n") == 1 and "9 bytes" in err and not Path("run").exists()

@@ -9,6 +9,7 @@ import functools
 import gc
 import json
 import logging
+import math
 import os
 import sys
 import zlib
@@ -117,6 +118,12 @@ class Checkpoints:
     self._ocp = ocp
     self._folder = folder.absolute()
     self._warn, self._read_only = warn, read_only
+    self._left_out = set[int]()
+    for step in steps(self._folder):  # Orbax stops at the first score that it cannot read
+      try:
+        _score(self._folder, step)
+      except (OSError, ValueError) as error:
+        self._leave_out(step, error)
     keep = policies.AnyPreservationPolicy(
       [
         policies.LatestN(2),
@@ -135,6 +142,7 @@ class Checkpoints:
         best_fn=lambda metrics: metrics["score"],
         create=not read_only,
         read_only=read_only,
+        lightweight_initialize=read_only,  # a reader leaves torn scores where they are
       ),
       item_names=("state", "about"),
     )
@@ -165,7 +173,7 @@ class Checkpoints:
 
   def latest(self) -> Snapshot | None:
     """The last whole checkpoint; damaged ones are named, set aside, and the one before is tried."""
-    for step in sorted(self._manager.all_steps(), reverse=True):
+    for step in sorted(self._whole_steps(), reverse=True):
       snapshot = self._restore(step)
       if snapshot is not None:
         return snapshot
@@ -173,11 +181,8 @@ class Checkpoints:
 
   def best(self) -> Snapshot | None:
     """The checkpoint with the highest score; the latest where none was scored."""
-    scored = {
-      step: metrics["score"]
-      for step in self._manager.all_steps()
-      if (metrics := self._manager.metrics(step)) and "score" in metrics
-    }
+    scores = {step: _score(self._folder, step) for step in self._whole_steps()}
+    scored = {step: score for step, score in scores.items() if score is not None}
     for step in sorted(scored, key=lambda step: (scored[step], step), reverse=True):
       snapshot = self._restore(step)
       if snapshot is not None:
@@ -209,15 +214,25 @@ class Checkpoints:
     except MemoryError:
       raise
     except Exception as error:
-      reason = " ".join(str(error.__cause__ or error).split())[:200]
-      complaint = f"checkpoint at step {step} in {self._folder} is damaged ({reason})"
-      if self._read_only:
-        self._warn(f"{complaint}: left out")
-        return None
-      aside = set_aside(self._folder, step, "damaged")
-      self._warn(f"{complaint}: set aside as {aside.name}")
-      self._manager.reload()
+      self._leave_out(step, error)
+      if not self._read_only:
+        self._manager.reload()
       return None
+
+  def _whole_steps(self) -> list[int]:
+    return [step for step in self._manager.all_steps() if step not in self._left_out]
+
+  def _leave_out(self, step: int, error: Exception) -> None:
+    """Says that a checkpoint is damaged, and sets it aside where it may."""
+    reason = " ".join(str(error.__cause__ or error).split())[:200]
+    complaint = f"checkpoint at step {step} in {self._folder} is damaged ({reason})"
+    self._left_out.add(step)
+    if self._read_only:
+      self._warn(f"{complaint}: left out")
+    else:
+      aside = set_aside(self._folder, step, "damaged")
+      self._left_out.discard(step)  # a new one may be saved in its place
+      self._warn(f"{complaint}: set aside as {aside.name}")
 
   def wait(self) -> None:
     """Returns once every save is on disk.
@@ -251,6 +266,24 @@ def _quiet() -> Iterator[None]:
 def _leave_out_closed_loops(hook: Callable[[Any], Any], unraisable: Any) -> None:
   if str(unraisable.exc_value) != "Event loop is closed":
     hook(unraisable)
+
+
+def _score(folder: Path, step: int) -> float | None:
+  """The score that a checkpoint was saved with, if any.
+
+  Raises:
+    ValueError: where the file is damaged.
+  """
+  try:
+    held = json.loads((folder / str(step) / "metrics" / "metrics").read_bytes())
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except RecursionError as error:
+    raise ValueError("its score is no score") from error
+  match held:
+    case {"score": int() | float() as score} if math.isfinite(score):
+      return float(score)
+  raise ValueError("its score is no score")
 
 
 def set_aside(folder: Path, step: int, why: str) -> Path:

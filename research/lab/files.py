@@ -1,6 +1,7 @@
 """Files that are whole or absent."""
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -27,7 +28,29 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
   """`write_atomically` of a value as indented JSON."""
-  write_atomically(path, json.dumps(value, indent=2) + "\n")
+  write_atomically(path, json_text(value))
+
+
+def json_text(value: Any) -> str:
+  """What `write_json` writes."""
+  return json.dumps(value, indent=2) + "\n"
+
+
+def read_json(path: Path) -> Any:
+  """What a file of JSON holds; None where it is not there or damaged."""
+  try:
+    return json.loads(path.read_bytes())
+  except (OSError, ValueError, RecursionError):
+    return None
+
+
+def sha256(path: Path) -> str | None:
+  """The checksum of a file's content; None where it cannot be read."""
+  try:
+    with open(path, "rb") as file:
+      return hashlib.file_digest(file, "sha256").hexdigest()
+  except OSError:
+    return None
 
 
 @contextmanager

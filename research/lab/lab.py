@@ -1,6 +1,7 @@
 """The lab: where an experiment's fits are made once and remembered on disk."""
 
 import functools
+import math
 import re
 import sys
 import zlib
@@ -12,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from research import free_memory
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
 from research.lab import checkpoint
@@ -101,6 +103,16 @@ class Lab:
     """
     init_key, order_key = jax.random.split(self.key(name))
     initial = functools.partial(jax.jit(training.learner.init), on_device(config), init_key)
+    batch = training.sampler.batch_size * sum(
+      math.prod(array.shape[1:]) * array.dtype.itemsize for array in training.data.values()
+    )
+    sets = [training.data, *training.evaluate.values()]
+    free_memory.refuse_beyond_room(
+      f"fit {name!r}",
+      free_memory.bytes_of(jax.eval_shape(initial)),
+      "give smaller sizes or a smaller --batch_size",
+      besides=batch + sum(array.nbytes for data in sets for array in data.values()),
+    )
     state = self._trained(
       name,
       [Member(ALONE, 0, config)],
@@ -183,6 +195,7 @@ class Lab:
         checkpoint.set_aside(folder, step, "ahead")
     with ExitStack() as leaving:
       leaving.callback(study.close)
+      leaving.callback(self._note_reports, study)
       leaving.push(lambda *raised: opened[0].close() if opened else None)
       if self._options.engine == "local":
         sweep = Sweep(plan, study, training, keys, self._options)
@@ -199,6 +212,9 @@ class Lab:
         interruption=self._interruption,
       )
     return Swept(plan, trials)
+
+  def _note_reports(self, study: Study) -> None:
+    self.has_trained |= any(event.kind == "reported" for event in study.events())
 
   def _population(
     self, name: str, configs: Mapping[str, Any], training: Training, keys: list[jax.Array]
@@ -272,6 +288,7 @@ class Lab:
           )
       state = start.state
       if is_finished:
+        self._log.check(*end)
         self._end = max(self._end, end)  # asked twice, it must not lead back before later fits
       else:
         if self._interruption.signal_number:  # it came before there was anything of this fit

@@ -57,11 +57,11 @@ class MetricsLog:
     lines = path.read_bytes()[offset:].splitlines() if path.exists() else []
     return {row["fit"] for row in map(_row_or_none, lines) if row}
 
-  def seek(self, offset: int, checksum: int) -> None:
-    """Cuts metrics.jsonl at `offset` bytes and goes on from there.
+  def check(self, offset: int, checksum: int) -> None:
+    """Looks whether the first `offset` bytes of metrics.jsonl are those of a checkpoint.
 
     Raises:
-      UserError: when the bytes before are not those of the checkpoint.
+      UserError: when they are not.
     """
     path = self._folder / "metrics.jsonl"
     kept = path.read_bytes()[:offset] if path.exists() else b""
@@ -70,8 +70,16 @@ class MetricsLog:
         f"{path} was {'shortened' if len(kept) < offset else 'changed'} since the checkpoint was "
         "made; put the file back, or start over with --fresh"
       )
+
+  def seek(self, offset: int, checksum: int) -> None:
+    """Cuts metrics.jsonl at `offset` bytes and goes on from there.
+
+    Raises:
+      UserError: when the bytes before are not those of the checkpoint.
+    """
+    self.check(offset, checksum)
     self.close()
-    self._file = open(path, "a")
+    self._file = open(self._folder / "metrics.jsonl", "a")
     self._file.truncate(offset)
     self._timing = _opened_after_last_whole_line(self._folder / "timing.jsonl")
     self.offset, self.checksum = offset, checksum

@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -12,11 +13,14 @@ from typing import Any, NamedTuple
 
 from research.config import show
 from research.errors import UserError
-from research.lab.files import write_json
+from research.lab.files import read_json, sha256, write_json
+from research.report import claims_from_json
 
 LOCK = ".lock"
 FORK = "fork.json"
 UNFINISHED_FORK = ".fork"
+CHECKSUMS = "checksums.json"
+DRAWN = ("figures/", "report.html", "claims.json")  # from what was learnt, without training again
 FORKED = ("checkpoints", "metrics.jsonl", FORK)
 
 
@@ -40,14 +44,14 @@ def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
   """
   try:
     identity = Identity(**json.loads((folder / "config.json").read_text()))
-    if not isinstance(identity.experiment, str) or not isinstance(identity.config, dict):
+    if [type(value) for value in identity] != [str, int, dict] or not 0 <= identity.seed < 2**32:
       raise TypeError("not a run's config")
     return identity
   except (FileNotFoundError, NotADirectoryError) as error:
     raise UserError(f"{flag}={folder} holds no run (no config.json is there)") from error
   except OSError as error:
     raise UserError(f"{flag}={folder}: config.json cannot be read: {error.strerror}") from error
-  except (ValueError, TypeError) as error:
+  except (ValueError, TypeError, RecursionError) as error:
     raise UserError(
       f"{flag}={folder}: config.json is damaged; put it back, give another folder, or start over "
       "with --fresh (the old run is kept aside)"
@@ -55,13 +59,58 @@ def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
 
 
 def is_finished(folder: Path) -> bool:
-  """A run is finished once its claims stand, which are written last, and nothing was taken away."""
-  try:
-    claims = json.loads((folder / "claims.json").read_text())
-  except (OSError, ValueError):
+  """A run is finished once its claims stand, which are written last, and nothing was taken away.
+
+  What was learnt may be lost all the same; `lost` names it.
+  """
+  if not _are_claims(read_json(folder / "claims.json")):
     return False
   complete = (folder / "report.html").exists() and (folder / "figures").is_dir()
-  return isinstance(claims, list) and complete
+  return complete and not any(name.startswith(DRAWN) for name in lost(folder))
+
+
+def _are_claims(value: Any) -> bool:
+  try:
+    numbers = [claim["ours"] for claim in value]
+    texts = [claim[name] for claim in value for name in ("id", "what", "source", "verdict")]
+    claims_from_json(value)
+  except (KeyError, TypeError, ValueError, ArithmeticError):
+    return False
+  return (
+    isinstance(value, list)
+    and all(isinstance(number, int | float | None) for number in numbers)
+    and all(isinstance(text, str) for text in texts)
+  )
+
+
+def write_checksums(folder: Path, claims: str) -> None:
+  """Notes what a finished run consists of; `claims` is the text that claims.json will have."""
+  files = [folder / "report.html", folder / "metrics.jsonl"]
+  files += [*folder.glob("figures/*"), *folder.glob("*.parquet")]
+  content = {
+    path.relative_to(folder).as_posix(): sha256(path)
+    for path in sorted(files)
+    if path.is_file() and not path.name.startswith(".")  # as what a killed process leaves
+  }
+  content["claims.json"] = hashlib.sha256(claims.encode()).hexdigest()
+  checkpoints = [path for path in folder.glob("checkpoints/*/*") if path.name.isdigit()]
+  fits = {path.parent.relative_to(folder).as_posix(): "a checkpoint" for path in checkpoints}
+  write_json(folder / CHECKSUMS, content | dict(sorted(fits.items())))
+
+
+def lost(folder: Path) -> list[str]:
+  """What a finished run consists of and is missing or changed; runs of old are taken as whole."""
+  found = read_json(folder / CHECKSUMS)
+  if not isinstance(found, dict):
+    return [CHECKSUMS] if (folder / CHECKSUMS).exists() else []
+  has_checkpoint = lambda fit: any(path.name.isdigit() for path in (folder / fit).glob("*"))
+  return [
+    name
+    for name, checksum in found.items()
+    if not (
+      has_checkpoint(name) if name.startswith("checkpoints/") else sha256(folder / name) == checksum
+    )
+  ]
 
 
 def check(folder: Path, identity: Identity) -> None:
@@ -70,7 +119,7 @@ def check(folder: Path, identity: Identity) -> None:
   Raises:
     UserError: for a file in the way, a folder of something else, or a run with another config.
   """
-  if not _holds_run(folder):
+  if not holds_run(folder):
     return
   found = read_identity(folder).as_json()
   wanted = identity.as_json()
@@ -116,7 +165,7 @@ def _contents(folder: Path) -> set[str]:
     ) from error
 
 
-def _holds_run(folder: Path) -> bool:
+def holds_run(folder: Path) -> bool:
   """Whether there is a run in the folder; if not, there is room for one.
 
   Raises:
@@ -197,13 +246,39 @@ class Lock:
     self._file.close()
 
 
+def first_missing(folder: Path) -> Path | None:
+  """The topmost of the folders that making this one would make."""
+  missing = [path for path in (folder, *folder.parents) if not path.exists()]
+  return missing[-1] if missing else None
+
+
+def take_back(folder: Path, made: Path | None) -> None:
+  """Removes what a refused run wrote, and those folders that it made for it.
+
+  Args:
+    folder: of the run.
+    made: the topmost folder that was made, as `first_missing` found it.
+  """
+  for path in folder.iterdir():
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+  if made is None:
+    return
+  for path in (folder, *folder.parents):
+    try:
+      path.rmdir()
+    except OSError:  # another run lives there by now
+      return
+    if path == made:
+      return
+
+
 def check_fresh(folder: Path) -> None:
   """Looks, without writing anything, whether what is in the folder may be put aside.
 
   Raises:
     UserError: when it is not a run, which is none of ours to move, or this shell is inside.
   """
-  _holds_run(folder)
+  holds_run(folder)
   here = Path.cwd()
   if folder.resolve() in (here, *here.parents):
     raise UserError(
@@ -217,7 +292,7 @@ def set_aside(folder: Path) -> Path | None:
   Raises:
     UserError: when another process owns the folder, or it cannot be renamed.
   """
-  if not _holds_run(folder):
+  if not holds_run(folder):
     return None
   lock = Lock(folder)  # a run that is still going must not lose its folder
   number = 1
@@ -242,7 +317,7 @@ def needs_fork(source: Path, folder: Path) -> bool:
   Raises:
     UserError: when the source holds no checkpoints or the new folder is in use.
   """
-  if _holds_run(folder):
+  if holds_run(folder):
     if _forked_from(folder) == os.path.abspath(source):
       return False
     raise UserError(
@@ -264,10 +339,8 @@ def check_source(source: Path) -> None:
 
 
 def _forked_from(folder: Path) -> str | None:
-  try:
-    return json.loads((folder / FORK).read_text())["source"]
-  except (OSError, ValueError, TypeError, KeyError):
-    return None
+  origin = read_json(folder / FORK)
+  return origin.get("source") if isinstance(origin, dict) else None
 
 
 def fork(source: Path, folder: Path, identity: Identity) -> None:

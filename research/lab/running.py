@@ -2,19 +2,26 @@
 
 import io
 import json
-import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from research import free_memory
 from research import report as reporting
 from research.config import digest, flatten
-from research.errors import UserError
+from research.errors import OutOfMemoryError, UserError
 from research.lab import environment, html_report, run_folder, sweeping
 from research.lab.catalogue import Entry, load
-from research.lab.files import disk_full_is_a_user_error, write_atomically, write_json
+from research.lab.files import (
+  disk_full_is_a_user_error,
+  json_text,
+  read_json,
+  write_atomically,
+  write_json,
+)
 from research.lab.fit import Options
 from research.lab.interruption import Interruption
 from research.lab.lab import Lab
@@ -58,29 +65,26 @@ def run(
   """
   identity = identify(entry, config, seed, search)
   folder = folder or default_folder(identity)
-  if fresh:
-    run_folder.check_fresh(folder)
-    if fork is not None:
-      run_folder.check_source(fork)
-      if fork.resolve() == folder.resolve():
-        raise UserError(f"--fresh would put --fork={fork} itself aside; give another --workdir")
-    aside = run_folder.set_aside(folder)
-    if aside:
-      say(f"the old run is kept in {aside}")
+  aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
   run_folder.check(folder, identity)
+  lost = run_folder.lost(folder)
   if run_folder.is_finished(folder):
     changed = ", by another version of the code" if is_stale(folder, entry) else ""
-    say(f"{folder} is finished already{changed}; --fresh starts it over")
+    without = f", but without {', '.join(lost)}, which are lost or changed" if lost else ""
+    say(f"{folder} is finished already{changed}{without}; --fresh starts it over")
     _conclude(folder, say)
     return folder
+  if again := [name for name in lost if name.startswith(run_folder.DRAWN)]:
+    say(f"{folder}: {', '.join(again)} lost or changed; made again")
   module = load(entry)
-  is_new = not folder.exists()
+  made = run_folder.first_missing(folder)
   with disk_full_is_a_user_error(folder):
     lock = run_folder.Lock(folder)
   interruption = Interruption()
   try:
     run_folder.check(folder, identity)  # again: another process may have been quicker
+    is_new = not run_folder.holds_run(folder)
     with disk_full_is_a_user_error(folder):
       if fork is not None and is_to_fork:
         run_folder.fork(fork, folder, identity)
@@ -89,22 +93,48 @@ def run(
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(folder, seed=seed, options=options, interruption=interruption)
-      try:
+      with _taken_back_if_refused(folder, lab, is_new, made, aside):
         if search:
           report = sweeping.conduct(module, config, lab, search, say)
         else:
           report = conduct(module, config, lab)
-      except UserError:
-        # Refused before anything was done: leave nothing in the user's way.
-        if (is_to_fork or (is_new and not search)) and not lab.has_trained:
-          shutil.rmtree(folder)
-        raise
       _write_report(folder, entry, identity, surroundings, report)
     _conclude(folder, say)
   finally:
     interruption.release()
     lock.release()
   return folder
+
+
+def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> Path | None:
+  run_folder.check_fresh(folder)
+  if fork is not None:
+    run_folder.check_source(fork)
+    if fork.resolve() == folder.resolve():
+      raise UserError(f"--fresh would put --fork={fork} itself aside; give another --workdir")
+  aside = run_folder.set_aside(folder)
+  if aside:
+    say(f"the old run is kept in {aside}")
+  return aside
+
+
+@contextmanager
+def _taken_back_if_refused(
+  folder: Path, lab: Lab, is_new: bool, made: Path | None, aside: Path | None
+) -> Iterator[None]:
+  """What is refused before anything was learnt leaves the disk as it was."""
+  try:
+    with free_memory.out_of_memory_is_a_user_error():
+      yield
+  except UserError as error:
+    has_learnt = lab.has_trained
+    if isinstance(error, OutOfMemoryError):  # perhaps of the first step
+      has_learnt = any(path.name.isdigit() for path in folder.glob("checkpoints/*/*"))
+    if is_new and not has_learnt:
+      run_folder.take_back(folder, made)
+      if aside and not folder.exists():
+        aside.rename(folder)
+    raise
 
 
 def conduct(module: ModuleType, config: Any, lab: Lab) -> reporting.Report:
@@ -144,14 +174,15 @@ def _write_report(
     pictures=pictures,
     rows=list(rows.values()),
   )
-  write_json(folder / "claims.json", claims)  # last: it says that the run is finished
+  text = json_text(claims)
+  run_folder.write_checksums(folder, text)
+  write_atomically(folder / "claims.json", text)  # last: it says that the run is finished
 
 
 def is_stale(folder: Path, entry: Entry) -> bool:
   """Whether the run in a folder was made by another version of the code than this one."""
-  path = folder / "environment.json"
-  made_by = json.loads(path.read_text()).get("code") if path.exists() else None
-  return made_by != environment.code_digest(entry.name)
+  made_by = read_json(folder / "environment.json")
+  return not isinstance(made_by, dict) or made_by.get("code") != environment.code_digest(entry.name)
 
 
 def read_claims(folder: Path) -> list[dict[str, Any]]:

@@ -79,6 +79,11 @@ def two(tmp_path_factory):
   return saved(tmp_path_factory.mktemp("two") / "ck", (5, 10))
 
 
+@pytest.fixture(scope="module")
+def scored(tmp_path_factory):
+  return saved(tmp_path_factory.mktemp("scored") / "ck", (5, 10), (0.1, 0.2))
+
+
 @pytest.fixture
 def folder(two, tmp_path):
   shutil.copytree(two, tmp_path / "ck")
@@ -194,6 +199,29 @@ def test_a_damaged_checkpoint_is_named_and_set_aside_and_the_one_before_used(fol
   again.save(Snapshot(10, to_host(state(10)), ABOUT))  # the way forward is free
   again.wait()
   assert again.latest().step == 10
+  again.close()
+
+
+@pytest.mark.parametrize(
+  "content",
+  [b"", b'{"score"', b"[]", b"null", b'{"score": "x"}', b'{"score": NaN}', b"\xff", b"[" * 99999],
+)
+def test_a_torn_score_falls_back_as_a_torn_state_does(scored, tmp_path, content):
+  folder = tmp_path / "ck"
+  shutil.copytree(scored, folder)
+  (folder / "10/metrics/metrics").write_bytes(content)
+  warnings = []
+  checkpoints = opened(folder, warnings, read_only=True)
+  assert checkpoints.latest().step == checkpoints.best().step == 5
+  checkpoints.close()
+  assert "left out" in warnings[0] and (folder / "10").exists()
+  snapshot, warnings = latest_and_warnings(folder)
+  assert snapshot.step == 5
+  assert "step 10" in warnings[0] and "damaged-10.1" in warnings[0] and "\n" not in warnings[0]
+  again = opened(folder)
+  again.save(Snapshot(10, to_host(state(10)), ABOUT), score=0.9)
+  again.wait()
+  assert again.best().step == again.latest().step == 10
   again.close()
 
 

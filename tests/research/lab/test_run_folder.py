@@ -116,3 +116,41 @@ def test_the_copy_for_a_fork_leaves_unfinished_and_damaged_checkpoints_behind(tm
   assert json.loads((folder / "fork.json").read_text())["source"] == str(source)
   assert not (folder / ".fork").exists() and not run_folder.needs_fork(source, folder)
   assert not run_folder.needs_fork(Path(os.path.relpath(source)), folder)
+
+
+CLAIM = {
+  "id": "C06",
+  "what": "accuracy",
+  "source": "1",
+  "ours": 0.5,
+  "bar": "≥ 0.01",
+  "verdict": "pass",
+}
+
+
+@pytest.mark.parametrize(
+  "changes", [{"bar": 3}, {"bar": "≥ --"}, {"ours": "much"}, {"what": None}, {"source": []}]
+)
+def test_claims_that_are_none_are_no_end(tmp_path, changes):
+  (tmp_path / "figures").mkdir()
+  (tmp_path / "report.html").touch()
+  for claims, finished in (([CLAIM], True), ([CLAIM | changes], False), ([3], False), ({}, False)):
+    (tmp_path / "claims.json").write_text(json.dumps(claims))
+    assert run_folder.is_finished(tmp_path) is finished, claims
+
+
+@pytest.mark.parametrize(
+  "content",
+  [
+    "[" * 100_000,
+    '{"experiment": "net", "seed": "x", "config": {}}',
+    '{"experiment": "net", "seed": true, "config": {}}',
+    '{"experiment": "net", "seed": -1, "config": {}}',
+    '{"experiment": ["net"], "seed": 0, "config": {}}',
+    '{"experiment": "net", "seed": 0, "config": []}',
+  ],
+)
+def test_an_identity_of_other_types_is_damaged(tmp_path, content):
+  (tmp_path / "config.json").write_text(content)
+  with pytest.raises(UserError, match=r"config\.json is damaged"):
+    read_identity(tmp_path)

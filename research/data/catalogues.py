@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from research.data import cache, prepared, sources
+from research.data.language import text_of_file
 from research.errors import UserError
 
 Message = tuple[str, str]  # English, French
@@ -192,14 +193,15 @@ def _without_context(english: str, french: str) -> Message:
 
 
 def messages_of_file(path: str) -> list[Message]:
-  """Pairs of one's own: UTF-8 text, a pair a line, its sides parted by a tab; more is ignored.
+  """Pairs of one's own: a pair a line, its sides parted by a tab; further columns are ignored.
 
-  Raises UserError where the file cannot be read, or has a line without a tab.
+  The file is read as `language.text_of_file` says. Lines end with LF or CRLF and nowhere else, and
+  blank ones at the end are passed over. Raises UserError where the file cannot be read, or has a
+  line without a tab.
   """
-  try:
-    lines = Path(path).expanduser().read_text("utf-8").splitlines()
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f"--pairs={path} cannot be read as UTF-8 text ({error})") from error
+  lines = text_of_file(path, "--pairs").split("\n")
+  while lines and not lines[-1].strip():
+    lines.pop()
   messages = []
   for number, line in enumerate(lines, 1):
     sides = line.split("\t")

@@ -1,5 +1,6 @@
 """Text for language models: a file of one's own, and batches from one long array of tokens."""
 
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,18 @@ from research.data.spec import Arrays
 from research.errors import UserError
 
 
-def text_of_file(path: str) -> str:
-  """What a text file holds; raises UserError where it cannot be read as UTF-8."""
+def text_of_file(path: str, flag: str = "--text") -> str:
+  """What a UTF-8 text file holds: without a byte-order mark, lines ended by "\\n" alone, in NFC.
+
+  NFC writes a letter with its accent as one character wherever Unicode has it, so that two ways to
+  write the same text are the same text. Raises UserError, naming the flag that the path was given
+  by, where the file cannot be read.
+  """
   try:
-    return Path(path).expanduser().read_text("utf-8")
+    text = Path(path).expanduser().read_bytes().decode("utf-8-sig")
   except (OSError, UnicodeDecodeError) as error:
-    raise UserError(f"--text={path} cannot be read as UTF-8 text ({error})") from error
+    raise UserError(f"{flag}={path} cannot be read as UTF-8 text ({error})") from error
+  return unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
 
 
 def windows(tokens: np.ndarray, length: int, stride: int) -> Arrays:

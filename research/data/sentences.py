@@ -1,6 +1,9 @@
 """Sentence pairs for translation: made plain, cut into words, divided, and numbered as arrays."""
 
+import functools
+import itertools
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -16,7 +19,13 @@ Words = list[str]
 BLANK = re.compile(r"%\(\w*\)[a-z]|%[sdrf]\b|\{\{?[^{}]*\}?\}")
 # Markup, addresses, and texts of several paragraphs are no sentences.
 FOREIGN = re.compile(r"<[a-z/]|https?:|\\|\n\s*\n")
-WORD = re.compile(r"\w+'|\w+|[^\w\s]")
+# Chinese and Japanese are written without blanks between words: each character is one. Han
+# characters with their repetition marks, hiragana and katakana, by Unicode's blocks.
+UNSPACED = (
+  "\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3038-\u303c\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf"
+  "\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U0001aff0-\U0001b16f\U00020000-\U0003ffff"
+)
+JOINERS = "\u200c\u200d"  # within a word they choose how its letters join
 
 
 class Pair(NamedTuple):
@@ -34,10 +43,30 @@ class Parts(NamedTuple):
   test: list[Pair]
 
 
+@functools.cache
+def word_pattern() -> re.Pattern[str]:
+  """What is a word: letters, digits and their marks; a character of `UNSPACED`; any other sign.
+
+  Marks (Unicode's categories Mn, Mc and Me: vowel signs, accents, points) and `JOINERS` belong to
+  the letter that they follow, which `re`'s own \\w does not know. An apostrophe ends the article
+  before it.
+  """
+  of_planes = itertools.chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0))
+  marks = "".join(chr(code) for code in of_planes if unicodedata.category(chr(code))[0] == "M")
+  more = f"[{marks}{JOINERS}]*"
+  letter = rf"[^\W{UNSPACED}]{more}"
+  return re.compile(rf"(?:{letter})+'?|[{UNSPACED}]{more}|[^\w\s]")
+
+
 def words(text: str) -> Words:
-  """Lower-case words, elided articles and marks; a blank that is filled in later is "@"."""
+  """Lower-case words, elided articles and marks, in NFC; a blank that is filled in later is "@".
+
+  Scripts that are written without blanks are cut as `word_pattern` says where they are Chinese or
+  Japanese; Thai, Lao, Khmer and Burmese are not, and a phrase between two blanks is one word.
+  """
   text = re.sub(r"&(?=\w)", "", BLANK.sub("@", text))  # the & marks the key that chooses a menu
-  return WORD.findall(text.lower().replace("’", "'"))
+  plain = unicodedata.normalize("NFC", text.lower().replace("’", "'"))
+  return word_pattern().findall(plain)
 
 
 def pairs_of(messages: Sequence[Message], longest: int) -> list[Pair]:

@@ -7,8 +7,11 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from research.data import byte_pairs, catalogues, sentences, sources
+from research.analysis.bleu import corpus_bleu, d2l_bleu
+from research.data import byte_pairs, catalogues, language, sentences, sources
 from research.data.sentences import Pair
 from research.errors import DataUnavailableError, UserError
 
@@ -137,6 +140,66 @@ def test_pairs_of_ones_own(tmp_path):
     catalogues.messages_of_file(str(path))
   with pytest.raises(UserError, match="cannot be read"):
     catalogues.messages_of_file(str(tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lines_of_pairs_end_at_newlines_only_and_no_mark_of_byte_order_is_read(tmp_path, end):
+  path = tmp_path / "pairs.tsv"
+  lines = ["Go\u2028now.\tVa\x85 !\tCC-BY", "Hi\x0c.\tSalut\x1c.", "Cafe\u0301\tCaf\u00e9"]
+  path.write_bytes(("\ufeff" + end.join([*lines, "", ""])).encode())
+  assert catalogues.messages_of_file(str(path)) == [
+    ("Go\u2028now.", "Va\x85 !"),
+    ("Hi\x0c.", "Salut\x1c."),
+    ("Caf\u00e9", "Caf\u00e9"),
+  ]
+  path.write_bytes(end.join([*lines, "no tab", ""]).encode())
+  with pytest.raises(UserError, match="line 4 has no tab"):
+    catalogues.messages_of_file(str(path))
+  path.write_bytes(("\ufeffa" + end + "e\u0301\u2028b").encode())
+  assert language.text_of_file(str(path)) == "a\n\u00e9\u2028b"
+
+
+@pytest.mark.parametrize(
+  "sentence, count",
+  [
+    ("मैं हिन्दी में लिखता हूँ", 5),  # Hindi
+    ("আমি বাংলায় গান গাই", 4),  # Bengali
+    ("ฉันรักคุณ มาก", 2),  # Thai, whose blanks part phrases
+    ("مُحَمَّدٌ رَسُولٌ", 2),  # Arabic with its vowels
+    ("می\u200cخواهم بروم", 2),  # Persian, with a joiner
+    ("E\u0301te\u0301 a\u030a", 2),  # accents that are characters of their own
+    ("한국어가 좋아", 2),
+    ("我爱你。", 4),
+    ("今日は、カレーが", 8),
+    ("葛\U000e0100飾", 2),  # which form of the character is meant
+  ],
+)
+def test_marks_belong_to_their_words_and_chinese_and_japanese_are_read_by_the_character(
+  sentence, count
+):
+  found = sentences.words(sentence)
+  assert len(found) == count
+  composed = language.unicodedata.normalize("NFC", sentence).lower()
+  assert "".join(found) == composed.replace(" ", "")
+
+
+def test_a_sentence_with_every_word_wrong_scores_nothing():
+  right, wrong = map(sentences.words, ("मैं हिन्दी में लिखता हूँ", "तू बंगाली से पढ़ती है"))
+  assert d2l_bleu(wrong, right) == corpus_bleu([wrong], [right], 1) == 0
+
+
+LETTERS = st.text(
+  st.sampled_from("aBé'’_ 3%(){}@&\t\u0301\u0902\u0e31\u064e\u200d我かー。ह가\u1100\u1161İſ\ufe0f")
+)
+
+
+@given(LETTERS | st.text())
+def test_words_that_are_joined_by_blanks_are_read_as_they_were(text):
+  found = sentences.words(text)
+  assert sentences.words(" ".join(found)) == found
+  assert all(word and not any(map(str.isspace, word)) for word in found)
+  tokens = sentences.whole_words([found], 4 + len(set(found)))
+  assert tokens.decode(tokens.encode(found)) == found
 
 
 def test_words_are_plain():

@@ -5,7 +5,9 @@ log-likelihood on text that was held out is the perplexity (1 for a prophet, the
 for one who knows nothing), and its logarithm to the base 2 the bits per character to which a coder
 could press the text. The LSTM is trained by truncated back-propagation with its carries handed on.
 Beside it stand an interpolated Kneser-Ney five-gram (Chen and Goodman 1999) on the same
-characters, and what gzip and lzma need for the held-out text behind the training text.
+characters, and what gzip and lzma need for the held-out text behind the training text. A character
+for which the vocabulary has no room costs the net and the five-gram what it takes to name it
+besides (`research.data.vocabulary.naming_nats`), or leaving characters out would look like skill.
 
 The text is what seven open-source packages say to their users in English (456,000 characters,
 `research/data/catalogues.py`), lines in random order, or a file of one's own, of which the last
@@ -34,16 +36,18 @@ import optax
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.carried import carried
+from research.batch import Batch
+from research.carried import CarriedState, carried
 from research.config import config, part, static, traced
 from research.data import catalogues, language, sampling
-from research.data.vocabulary import MARKS, Vocabulary, vocabulary
+from research.data.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.errors import UserError
 from research.figures.curves import draw_curve, series
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.figures.texts import text_columns
 from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
+from research.metrics import Mean, batch_means
 from research.models import ngrams
 from research.models.decoding import Marks, sample
 from research.models.language_model import LanguageModel
@@ -75,13 +79,23 @@ def network(config: Config) -> LanguageModel:
   return LanguageModel(*sizes, dropout=config.dropout)
 
 
-learner = carried(
+reader = carried(
   network,
   lambda config: optax.chain(
     optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
   ),
   lambda config: config.batch_size,
 )
+
+
+def evaluate(config: Config, state: CarriedState, batch: Batch) -> dict[str, Mean]:
+  """The loss in nats per character, what naming the unknown ones costs included."""
+  tokens = reader.evaluate(config, state, batch)["loss"]
+  naming = batch_means({"naming": batch["naming"]}, batch)["naming"]
+  return {"loss": Mean(tokens.total + naming.total, tokens.weight)}
+
+
+learner = reader._replace(evaluate=evaluate)
 STRETCH = 2048  # characters; the held-out text is read from a carry of zero at every so many
 ORDERS = range(1, 6)
 MOST_BITS_SHOWN = 4
@@ -106,9 +120,11 @@ def training(config: Config, seed: int = 0) -> Training:
   unseen = characters.encode(test)
   try:
     data = language.partition(characters.encode(train), config.batch_size, config.times)
-    held_out = language.windows(np.pad(unseen, (0, (1 - len(unseen)) % STRETCH)), STRETCH, STRETCH)
+    held_out = stretches(unseen)
   except ValueError as error:
     raise UserError(f"the text is too short: {error}") from error
+  naming = naming_nats(characters, train, test).astype(np.float32)
+  held_out["naming"] = stretches(naming)["target"][:, 1:].sum(axis=1)
   epoch = len(data["target"]) // config.batch_size
   return Training(
     learner,
@@ -122,6 +138,11 @@ def training(config: Config, seed: int = 0) -> Training:
   )
 
 
+def stretches(values: np.ndarray) -> language.Arrays:
+  """Those of the held-out text, the last one padded with 0."""
+  return language.windows(np.pad(values, (0, (1 - len(values)) % STRETCH)), STRETCH, STRETCH)
+
+
 def characters_of(config: Config, train: str) -> Vocabulary:
   """Of the training text, the frequent first."""
   return vocabulary(train, most=config.vocabulary - len(MARKS))
@@ -131,11 +152,18 @@ def run(config: Config, lab: Lab) -> Report:
   """The fit; what counting and compressing make of the same text; what the net writes."""
   train, test = text_of(config, lab.seed)
   characters = characters_of(config, train)
+  to_train = training(config, lab.seed)  # refuses a text that is too short, so before all else
   lab.keep("characters.json", characters.to_json())
   lab.keep("text.sha256", sha256((train + test).encode()).hexdigest() + "\n")
-  fit = lab.fit("text", config, training(config, lab.seed))
+  fit = lab.fit("text", config, to_train)
   known, unseen = characters.encode(train), characters.encode(test)
-  counted = {order: counted_bits(known, unseen, len(characters), order) for order in ORDERS}
+  named = {
+    name: naming_nats(characters, train, text).mean() / math.log(2)
+    for name, text in {"train": train, "test": test}.items()
+  }
+  counted = {
+    order: counted_bits(known, unseen, len(characters), order) + named["test"] for order in ORDERS
+  }
   pressed = {
     "gzip": pressed_bits(lambda data: gzip.compress(data, 9), train, test),
     "lzma": pressed_bits(lambda data: lzma.compress(data, preset=9), train, test),
@@ -166,7 +194,7 @@ def run(config: Config, lab: Lab) -> Report:
     [
       Picture(
         "bits",
-        bits_over_time(fit, counted, pressed),
+        bits_over_time(fit, counted, pressed, named["train"]),
         "Each order of counting helps less than the one before. The net passes them all and the "
         "compressors, which see nothing but repetitions.",
       ),
@@ -222,15 +250,20 @@ def written(
   return ["".join(characters.decode(row)).rstrip("\n") for row in np.asarray(rows)]
 
 
-def bits_over_time(fit: Fit, counted: dict[int, float], pressed: dict[str, float]) -> Figure:
-  """Bits per character of held-out and training text over the updates, and what others need."""
+def bits_over_time(
+  fit: Fit, counted: dict[int, float], pressed: dict[str, float], named: float
+) -> Figure:
+  """Bits per character of held-out and training text over the updates, and what others need.
+
+  `named` is what naming the unknown characters of the training text costs, which its loss lacks.
+  """
   figure, grid = new_figure("How surprising is real text?", panel_inches=(7.0, 4.0))
   axes = grid[0, 0]
-  for index, (name, key) in enumerate(
-    {"net, held-out text": "test/loss", "net, training text": "train/loss"}.items()
+  for index, (name, key, more) in enumerate(
+    [("net, held-out text", "test/loss", 0.0), ("net, training text", "train/loss", named)]
   ):
     steps, nats = series(fit.history, key)
-    draw_curve(axes, steps, nats / math.log(2), name=name, look=stroke(index))
+    draw_curve(axes, steps, nats / math.log(2) + more, name=name, look=stroke(index))
   for order, bits in counted.items():
     label_line(axes, f"{order}-gram", bits, is_inside=False)
   for name, bits in pressed.items():

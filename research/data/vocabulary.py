@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -52,6 +53,27 @@ def vocabulary(tokens: Iterable[str], *, most: int | None = None, at_least: int 
   counts = collections.Counter(tokens)
   kept = [token for token, times in counts.most_common() if times >= at_least]
   return Vocabulary((*MARKS, *kept[:most]))
+
+
+CHARACTERS_OF_UNICODE = 0x110000 - 0x800  # the surrogates stand for none
+
+
+def naming_nats(known: Vocabulary, train: str, text: str) -> np.ndarray:
+  """What it costs in nats to say which character each UNKNOWN of `text` is, float64 [characters].
+
+  Known ones cost nothing more. An unknown one is told by its share of the unknown characters of
+  `train`; one that is not there by an escape (Witten and Bell 1991, method C: as likely as there
+  are different characters among so many) and evenly among all of Unicode.
+  """
+  counts = collections.Counter(train)
+  for token in known.tokens:
+    counts.pop(token, None)
+  total = counts.total() + len(counts)
+  escape = math.log(CHARACTERS_OF_UNICODE) + (math.log(total / len(counts)) if counts else 0.0)
+  costs = {name: math.log(total / count) for name, count in counts.items()} | dict.fromkeys(
+    known.tokens, 0.0
+  )
+  return np.array([costs.get(character, escape) for character in text])
 
 
 def padded(

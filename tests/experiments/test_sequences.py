@@ -1,6 +1,7 @@
 """The sequence experiments at tiny sizes: what they measure, and that they run through a lab."""
 
 import importlib
+import math
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from experiments.sequences import (
 )
 from research.config import replace
 from research.data import catalogues, sentences, tasks
+from research.data.vocabulary import CHARACTERS_OF_UNICODE, UNKNOWN, naming_nats, vocabulary
 from research.errors import UserError
 from research.lab.fit import Fit, Options
 from research.lab.lab import Lab
@@ -139,6 +141,51 @@ def test_the_net_is_judged_on_the_whole_held_out_text(tmp_path):
   asked = target[:, 1:][target[:, 1:] > 0]
   assert target.shape == (2, character_model.STRETCH + 1) and len(asked) == 2999
   np.testing.assert_array_equal(np.append(target[0, 0], asked)[:3000:10], target[0, 0])
+
+
+def test_characters_without_room_cost_what_it_takes_to_name_them(tmp_path):
+  """Uniform draws of 3,000 characters hold 11.55 bits each, however few the net has room for."""
+  path = tmp_path / "text.txt"
+  drawn = np.random.default_rng(0).integers(0x4E00, 0x4E00 + 3000, 200_000)
+  path.write_text("".join(map(chr, drawn)), "utf-8")
+  config = character_model.Config(text=str(path), vocabulary=96, embedding=2, hidden=3)
+  train, test = character_model.text_of(config, 0)
+  characters = character_model.characters_of(config, train)
+  naming = naming_nats(characters, train, test)
+  unknown = characters.encode(test) == UNKNOWN
+  np.testing.assert_array_equal(naming > 0, unknown)
+  # A net that knows how frequent its tokens are, and no more, needs this for them:
+  share = np.bincount(characters.encode(train), minlength=len(characters)) / len(train)
+  known = -np.log(share[characters.encode(test)]).mean()
+  assert known < 1 and 11.5 < (known + naming.mean()) / math.log(2) < 11.7
+  data = character_model.training(config).evaluate["test"]
+  assert data["naming"].sum() == pytest.approx(naming[1:].sum(), rel=1e-5)
+  state = jax.jit(character_model.learner.init)(config, jax.random.key(0))
+  batch = {"target": jnp.asarray(data["target"][:2, :4]), "naming": jnp.array([3.0, 4.0])}
+  of_tokens = character_model.reader.evaluate(config, state, batch)["loss"]
+  of_characters = character_model.learner.evaluate(config, state, batch)["loss"]
+  assert of_characters.weight == of_tokens.weight == 6
+  assert float(of_characters.total - of_tokens.total) == pytest.approx(7, rel=1e-5)
+
+
+def test_naming_a_character_is_a_probability_of_all_of_unicode():
+  characters = vocabulary("aaaabbbccd", most=2)  # a and b
+  naming = naming_nats(characters, "aaaabbbccd", "abcdz")
+  np.testing.assert_allclose(np.exp(-naming), [1, 1, 2 / 5, 1 / 5, 2 / 5 / CHARACTERS_OF_UNICODE])
+  np.testing.assert_allclose(
+    np.exp(-naming_nats(characters, "ab", "az")), [1, 1 / CHARACTERS_OF_UNICODE]
+  )
+
+
+def test_a_text_that_is_too_short_leaves_nothing_behind(tmp_path):
+  path = tmp_path / "text.txt"
+  path.write_text("short", "utf-8")
+  for module in (character_model, memorisation):
+    lab = Lab(tmp_path / module.__name__, seed=0, options=Options())
+    lab.folder.mkdir()
+    with pytest.raises(UserError, match="the text is too short"):
+      module.run(module.Config(text=str(path)), lab)
+    assert not list(lab.folder.glob("*.json")) and not list(lab.folder.glob("*.sha256"))
 
 
 def test_a_line_of_the_packages_is_not_learnt_and_judged_by(monkeypatch):

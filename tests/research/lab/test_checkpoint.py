@@ -151,6 +151,14 @@ def test_a_flipped_bit_anywhere_is_never_believed(two, tmp_path):
   assert detected >= 10
 
 
+def test_the_checksum_knows_type_and_shape():
+  """The same bytes as other numbers, or in other rows, are another array."""
+  ones = np.ones((2, 3), np.float32)
+  others = (ones.view(np.int32), ones.reshape(3, 2), ones.reshape(6), ones.view(np.uint8))
+  assert len({checkpoint._checksum(array) for array in (ones, *others)}) == 5
+  assert checkpoint._checksum(ones[:, ::1].copy("F")) == checkpoint._checksum(ones)
+
+
 def test_a_flipped_bit_in_any_array_is_found_by_its_checksum(folder, monkeypatch):
   # Orbax's own codecs may notice some; here it hands out each array changed, one after the other.
   names = [name for name, array in to_host(state()).items() if array.size]

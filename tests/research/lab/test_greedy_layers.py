@@ -10,12 +10,14 @@ def test_each_machine_sees_what_those_below_make_of_the_images():
   fit = lab.fit
   lab.fit = lambda name, config, training: seen.append(training) or fit(name, config, training)
   images = np.random.default_rng(0).integers(0, 256, (60, 5, 5, 1), np.uint8)
-  first, second = greedy_layers(lab, Greedy(units=(9, 7), batch_size=20), images)
-  assert first.weights.shape == (25, 9) and second.weights.shape == (9, 7)
+  machines = greedy_layers(lab, Greedy(units=(9, 7, 5), batch_size=20), images)
+  assert [machine.weights.shape for machine in machines] == [(25, 9), (9, 7), (7, 5)]
   pixels = images.reshape(60, 25) / 255
-  expected = jax.nn.sigmoid(pixels @ first.weights + first.hidden[None])
-  np.testing.assert_allclose(seen[1].data["image"], expected, rtol=1e-5)
-  assert [training.steps for training in seen] == [30, 30]
+  expected = pixels
+  for below, training in zip(machines, seen[1:], strict=False):
+    expected = jax.nn.sigmoid(expected @ below.weights + below.hidden[None])
+    np.testing.assert_allclose(training.data["image"], expected, rtol=1e-5)
+  assert [training.steps for training in seen] == [30, 30, 30]
   odds = np.log(pixels.mean(axis=0) / (1 - pixels.mean(axis=0)))
-  np.testing.assert_allclose(first.visible, odds, rtol=1e-4)
-  assert not second.visible.any()
+  np.testing.assert_allclose(machines[0].visible, odds, rtol=1e-4)
+  assert not any(machine.visible.any() for machine in machines[1:])

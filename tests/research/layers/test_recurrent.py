@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.layers.recurrent import CELLS, Recurrent, RecurrentStack, lstm
+from research.layers.recurrent import CELLS, Recurrent, RecurrentStack, gru, lstm
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3)), jnp.float32)
 MASK = jnp.array([[True] * 5, [True] * 3 + [False] * 2])
@@ -65,6 +65,24 @@ def test_the_lstms_gates_at_their_limits():
   _, written = lstm(carry, gates(200.0, -200.0), nothing)
   assert float(kept[0, 0]) == pytest.approx(0.7)
   assert float(written[0, 0]) == pytest.approx(np.tanh(0.3))
+
+
+def test_the_grus_gates_at_their_limits():
+  """Gates r, z, n: an update gate of 1 keeps the state, one of 0 writes; a reset gate of 0 forgets.
+
+  So in Cho et al. 2014, equation 7, and in PyTorch; Chung et al. 2014 have the update's the other way round.
+  """
+  carry = (jnp.full((1, 1), 0.7),)
+  gates = lambda reset, update: jnp.array([[reset, update, 0.3]])
+  new_of_hidden = jnp.array([[0.0, 0.0, 0.2]])
+  (kept,) = gru(carry, gates(0.0, 200.0), new_of_hidden)
+  (forgotten,) = gru(carry, gates(-200.0, -200.0), new_of_hidden)
+  (read,) = gru(carry, gates(200.0, -200.0), new_of_hidden)
+  (half,) = gru(carry, gates(-200.0, 0.0), new_of_hidden)
+  assert float(kept[0, 0]) == pytest.approx(0.7)
+  assert float(forgotten[0, 0]) == pytest.approx(np.tanh(0.3))
+  assert float(read[0, 0]) == pytest.approx(np.tanh(0.5))
+  assert float(half[0, 0]) == pytest.approx((0.7 + np.tanh(0.3)) / 2)
 
 
 def test_parameters_are_stacked_and_the_forget_gate_starts_open():

@@ -43,6 +43,13 @@ def test_points_find_the_leaf_in_whose_stretch_they_lie(filled):
   np.testing.assert_array_equal(sum_tree.find(tree, jnp.asarray(middles, jnp.float32)), positive)
 
 
+def test_a_point_between_two_leaves_is_the_second_ones():
+  """Stretches hold their beginning and not their end, at the first of a node's children too."""
+  tree = sum_tree.update(sum_tree.empty(70), jnp.arange(70), jnp.ones(70))
+  points = jnp.array([0.0, 1.0, 31.0, 32.0, 64.0, 69.0])
+  np.testing.assert_array_equal(sum_tree.find(tree, points), points)
+
+
 def test_leaves_of_priority_zero_are_never_drawn(filled):
   tree, values = filled
   total = float(sum_tree.total(tree))

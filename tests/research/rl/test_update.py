@@ -7,15 +7,17 @@ import pytest
 
 from research.config import replace
 from research.models.q_network import DenseTorso, QNetwork
-from research.rl import dqn, replay
+from research.rl import dqn, prioritised, replay
 from research.rl.agent import action_values
 from research.rl.environment import Environment, Transition
 from tests.research.rl.test_dqn import ON_CART_POLE, ON_CATCH, Config, begin, steps
 
 
-@pytest.mark.parametrize("is_double", [False, True])
-def test_an_update_descends_the_papers_loss(is_double):
-  settings = replace(Config(), {"agent.double": is_double})
+@pytest.mark.parametrize(
+  ("is_double", "kind"), [(False, "uniform"), (True, "uniform"), (True, "prioritised")]
+)
+def test_an_update_descends_the_papers_loss(is_double, kind):
+  settings = replace(Config(), {"agent.double": is_double, "agent.replay": kind})
   state = begin(ON_CATCH, settings)._replace(target_params=begin(ON_CATCH, settings, 1).params)
   rng = np.random.default_rng(0)
   before, after = jnp.asarray(rng.integers(0, 256, (2, 8, 10, 10, 1)), jnp.uint8)
@@ -32,7 +34,45 @@ def test_an_update_descends_the_papers_loss(is_double):
   error = np.abs(target - values(state.params, before)[np.arange(8), action])
   huber = np.where(error < 1, error**2 / 2, error - 0.5)
   np.testing.assert_allclose(surprise, error, rtol=1e-4)
-  assert loss == pytest.approx(weight @ huber / weight.sum(), rel=1e-4)
+  # Where weights correct a bias, what they sum to counts (Schaul et al. 2016, algorithm 1).
+  total = len(weight) if kind == "prioritised" else weight.sum()
+  assert loss == pytest.approx(weight @ huber / total, rel=1e-4)
+
+
+def test_three_networks_draw_three_noises(monkeypatch):
+  """Fortunato et al. 2018, section 3.1: online, target, and the one that chooses."""
+  settings = replace(Config(), {"agent.noisy": True, "agent.double": True})
+  outputs, keys = dqn.outputs_of, []
+  monkeypatch.setattr(dqn, "outputs_of", lambda *of: keys.append(of[-1]) or outputs(*of))
+
+  def learn():
+    state, zeros = begin(ON_CART_POLE, settings), jnp.zeros(3)
+    batch = replay.Transitions(state.seen, zeros.astype(int), zeros, zeros, state.seen, zeros)
+    dqn._learn(ON_CART_POLE, settings, state, batch, jax.random.key(0))
+    return jax.random.key_data(jnp.stack(keys))
+
+  assert len(np.unique(jax.jit(learn)(), axis=0)) == len(keys) == 3
+
+
+def test_the_step_takes_its_transitions_and_priorities_as_the_agent_says(monkeypatch):
+  said = {"discount": 0.7, "n_step": 3, "stack": 4, "priority_exponent": 0.3}
+  settings = replace(
+    Config(),
+    {f"agent.{name}": value for name, value in said.items()} | {"agent.replay": "prioritised"},
+  )
+  seen = {}
+  transitions, revise = replay.transitions, prioritised.revise
+  monkeypatch.setattr(
+    replay,
+    "transitions",
+    lambda *of, **options: seen.update(options) or transitions(*of, **options),
+  )
+  monkeypatch.setattr(
+    prioritised, "revise", lambda *of: seen.update(priority_exponent=of[4]) or revise(*of)
+  )
+  state = jax.eval_shape(lambda: begin(ON_CATCH, settings))
+  jax.eval_shape(lambda state: dqn._step(ON_CATCH, settings, state, {}), state)
+  assert seen == said
 
 
 def test_advantages_count_only_as_differences():
@@ -114,9 +154,11 @@ def test_what_is_drawn_often_weighs_less_and_at_last_wholly():
   weights = lambda step: np.sort(
     dqn._sample(ON_CATCH, settings, state._replace(step=step), state.memory, jax.random.key(0))[1]
   )
-  first, last = weights(jnp.int32(0)), weights(jnp.int32(50))
+  first, half, last, later = (weights(jnp.int32(step)) for step in (0, 25, 50, 60))
   assert first[0] < 0.99
+  np.testing.assert_allclose(half, first ** (0.7 / 0.4), rtol=1e-3)
   np.testing.assert_allclose(last, first ** (1 / 0.4), rtol=1e-3)
+  np.testing.assert_array_equal(later, last)
 
 
 def test_the_importance_reaches_the_loss():

@@ -34,6 +34,8 @@ def test_the_gradient_of_the_huber_loss_is_the_clipped_error():
     jax.vmap(jax.grad(vl.huber))(errors), [-1.0, -0.4, 0.0, 0.7, 1.0], rtol=1e-6
   )
   np.testing.assert_allclose(vl.huber(errors, 1e6), 0.5 * errors**2, rtol=1e-6)
+  # At another bound: half the square up to 2, and on from there with that slope.
+  np.testing.assert_allclose(vl.huber(errors, 2.0), [4, 0.08, 0, 0.245, 8], rtol=1e-6)
   # As in pooling: a gradient that asks what equals a minimum may find nothing.
   assert " eq " not in str(jax.make_jaxpr(jax.grad(lambda e: vl.huber(e).sum()))(errors))
 

@@ -180,6 +180,8 @@ class Lab:
     settings = settings._replace(seats=settings.seats or seats_of_this_device())
     seed = self.seed if seed is None else seed
     plan = planning.make(space, settings, seed, intervals_of(first))
+    for note in planning.notes(plan, settings):
+      warn(note)
     folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
     study = Study(path, plan.settings._asdict() | {"space": str(space), "seed": seed})
     keys = lambda repeat: tuple(jax.random.split(named_key(seed + repeat, "train")))

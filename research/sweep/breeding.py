@@ -2,8 +2,10 @@
 
 Exploit by truncation, as in section 4.1.1 of the paper: a member of the worst fifth takes over
 state and values of one of the best fifth. Explore by perturbation: each number by 1.2 or 0.8.
+At least one member is replaced, by one, and every member that diverged; none of these is copied.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,15 +40,18 @@ def copies(
     space: its ranges bound the new values.
     seed: of the sweep.
     interval: after which members are compared.
-    scores: by member; larger is better.
+    scores: by member; larger is better, and -inf is a member that diverged.
     values: by member.
   """
   ranked = sorted(scores, key=lambda member: (-scores[member], member))
-  count = int(SHARE * len(ranked))
+  count = max(1, int(SHARE * len(ranked)))
+  sources = [member for member in ranked[:count] if math.isfinite(scores[member])]
+  lost = [member for member in ranked if not math.isfinite(scores[member])]
+  replaced = {*ranked[len(ranked) - count :], *lost} - {*sources}
   draw = np.random.default_rng((seed, interval))
   made = []
-  for member in sorted(ranked[len(ranked) - count :]):
-    source = int(draw.choice(sorted(ranked[:count])))
+  for member in sorted(replaced) if sources else []:
+    source = int(draw.choice(sorted(sources)))
     varied = {
       name: perturbed(each, values[source][name], float(draw.choice(FACTORS)))
       for name, each in space.distributions.items()
@@ -59,4 +64,5 @@ def copies(
 def perturbed(distribution: Range, value: float, factor: float) -> float:
   """The value times the factor, within the range; oneminus scales the distance from 1."""
   new = 1 - (1 - value) / factor if distribution.scale == "oneminus" else value * factor
-  return min(max(new, distribution.low), distribution.high)
+  new = min(max(new, distribution.low), distribution.high)
+  return round(new) if distribution.whole else new

@@ -1,5 +1,6 @@
 """The sweep on this machine: trials take seats in lanes, train an interval, and are judged."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from research.sweep.plan import Plan
 from research.sweep.study import Event, Study, Trial, fold
 
 Keys = Callable[[int], tuple[jax.Array, jax.Array]]  # of a repetition: to begin with, and to order
+
+COLUMNS = 80  # of a terminal; a longer live line would leave its first half behind
 
 
 class Sweep:
@@ -202,7 +205,8 @@ def run(
     sweep.fill()
     sweep.advance()
     if line.is_due():
-      line.show(f"{name}: {_summary(plan, sweep.trials, done_before, time.monotonic() - began)}")
+      summary = _summary(plan, sweep.trials, done_before, time.monotonic() - began)
+      line.show(f"{name}: {summary}"[:COLUMNS])
     stop = interruption.signal_number
     if stop or time.monotonic() - saved_at >= save_seconds:
       sweep.save(checkpoints)
@@ -222,13 +226,16 @@ def _done(plan: Plan, trials: dict[int, Trial]) -> float:
 
 
 def _summary(plan: Plan, trials: dict[int, Trial], done_before: float, seconds: float) -> str:
-  count = lambda *statuses: sum(trial.status in statuses for trial in trials.values())
-  best = planning.ranked(plan, trials)[0]
+  """How far the sweep is, and the best value that any trial has reported so far."""
+  count = lambda status: sum(trial.status == status for trial in trials.values())
+  parts = [f"{count('finished')}/{plan.settings.trials} done"]
+  words = {"running": "on", "paused": "paused", "stopped": "stopped", "diverged": "lost"}
+  parts += [f"{count(status)} {word}" for status, word in words.items() if count(status)]
+  best = max(
+    (value for trial in trials.values() for value in planning.progress(plan, trial).scores),
+    default=-math.inf,
+  )
+  shown = f", best {plan.settings.sign * best:.4g}" if math.isfinite(best) else ""
   done = _done(plan, trials)
   left = seconds * (1 - done) / max(done - done_before, 1e-9)
-  return (
-    f"{count('finished')} of {plan.settings.trials} trials finished, {count('running')} running, "
-    f"{count('paused')} paused, {count('stopped')} stopped, {count('diverged')} diverged  "
-    f"best {plan.settings.objective} {abs(planning.score(plan, best)):.4g} (trial {best.number})  "
-    f"{clock(left)} left"
-  )
+  return f"{', '.join(parts)}{shown}, {clock(left)} left"

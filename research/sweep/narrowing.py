@@ -13,21 +13,18 @@ from typing import Any
 from research.config import fields
 from research.sweep.space import Range, Space
 
-BEST_SHARE = 0.2  # of the finished trials, and at least three
+BEST_SHARE = 0.2  # of the trials, and at least three
 SMALLEST, LARGEST = 0.1, 0.5  # of the range before
 EDGE = 0.1  # of the range: a best trial this close to an end asks for more beyond it
 
 
-def narrowed(
-  space: Space, finished: Sequence[tuple[Mapping[str, Any], float]]
-) -> tuple[Space, dict[str, str]]:
+def narrowed(space: Space, ranked: Sequence[Mapping[str, Any]]) -> tuple[Space, dict[str, str]]:
   """The next round's space, and for each range what was decided, in words.
 
   Args:
     space: of the round before.
-    finished: values and score of its trials; larger is better.
+    ranked: values of the trials before, the best first.
   """
-  ranked = [values for values, score in sorted(finished, key=lambda pair: -pair[1])]
   count = max(3, math.ceil(BEST_SHARE * len(ranked)))
   best, worse = ranked[:count], ranked[count:]
   known = {field.name: field for field in fields(space.config)}

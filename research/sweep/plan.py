@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from research.config import fields
 from research.errors import UserError, unknown_name
 from research.sweep import breeding, narrowing, stopping
-from research.sweep.search import Finished, grid_size, suggest
+from research.sweep.search import Finished, grid_size, start_up, suggest
 from research.sweep.space import Choice, Space
 from research.sweep.study import Event, Trial
+
+MOST = 100_000  # trials times seeds: what happens next is found by looking at all of them
 
 
 class Settings(NamedTuple):
@@ -92,9 +94,15 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
     UserError: for what cannot be searched so.
   """
   trials, seats = settings.trials, settings.seats
-  if settings.sampler == "grid":
-    trials = min(trials, grid_size(space, trials))
+  if trials * space.repeats > MOST:
+    raise UserError(
+      f"--trials={trials} of {space.repeats} seeds each is more than the {MOST:,} trainings that a "
+      "sweep holds; give fewer"
+    )
+  trials = min(trials, grid_size(space, trials) if settings.sampler == "grid" else space.distinct())
   if settings.stopper == "pbt":
+    if trials < 2:
+      raise UserError("--stopper=pbt lets members copy each other; give at least --trials=2")
     fixed = [
       name
       for name, each in space.distributions.items()
@@ -114,6 +122,32 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
   return Plan(space, settings._replace(trials=trials, seats=seats), seed, intervals)
 
 
+def notes(plan: Plan, asked: Settings) -> list[str]:
+  """What a person should know before the sweep begins, a line each."""
+  settings, found = plan.settings, []
+  at_once = settings.seats // plan.space.repeats
+  if settings.trials < asked.trials:
+    found.append(
+      f"{plan.space} makes {settings.trials} different trials; --trials={asked.trials} has no more"
+    )
+  needed = start_up(settings.sampler, plan.space)
+  scored = (settings.trials - 1) // at_once * at_once  # when the last one starts, at the least
+  if needed and scored < needed and settings.stopper in ("none", "median"):
+    found.append(
+      f"--sampler={settings.sampler} fits its model once {needed} trials have a score, and only "
+      f"{scored} have before the last of {settings.trials} starts ({at_once} at once): the model "
+      "is never asked; raise --trials, or lower --lanes"
+    )
+  if settings.stopper == "median" and scored < stopping.FEWEST:
+    found.append(
+      f"--stopper=median compares with at least {stopping.FEWEST} finished trials, and of "
+      f"{settings.trials} trials, {at_once} at once, it can stop none"
+    )
+  if settings.stopper == "pbt" and plan.intervals < 2:
+    found.append("--stopper=pbt compares members between evaluations, and there is only one")
+  return found
+
+
 def check_objective(objective: str, metrics: Sequence[str]) -> None:
   """Raises a UserError for an objective that no evaluation yields."""
   if objective not in metrics:
@@ -131,15 +165,24 @@ def score(plan: Plan, trial: Trial) -> float:
 
 
 def progress(plan: Plan, trial: Trial) -> stopping.Progress:
-  """The trial as the rules of early stopping see it."""
+  """The trial as the rules of early stopping see it; an interval with a lost loss scores -inf."""
   curve = trial.curve(plan.settings.objective)
-  scores = [plan.settings.sign * value if math.isfinite(value) else -math.inf for value in curve]
+  scores = [
+    -math.inf if None in report["train/loss"] or math.isnan(value) else plan.settings.sign * value
+    for report, value in zip(trial.reports, curve, strict=True)
+  ]
   return stopping.Progress(trial.number, scores, trial.status)
 
 
 def ranked(plan: Plan, trials: Mapping[int, Trial]) -> list[Trial]:
-  """The best first: those that ran to their end, then the others; of equal ones the earlier."""
-  return sorted(trials.values(), key=lambda t: (t.status != "finished", -score(plan, t), t.number))
+  """The best first: the longer trained before the shorter, which are never compared by score.
+
+  Of equal ones the earlier; those that diverged last.
+  """
+  is_lost = lambda trial: trial.status == "diverged"
+  return sorted(
+    trials.values(), key=lambda t: (is_lost(t), -len(t.reports), -score(plan, t), t.number)
+  )
 
 
 def next_events(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
@@ -149,25 +192,55 @@ def next_events(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
     return [Event("resumed", promoted)]
   number = len(trials)
   if number == plan.settings.trials:
-    return []
+    return _last_resort(plan, trials)
   share = math.ceil(plan.settings.trials / plan.settings.rounds)
   own_round = number // share
   before = [trial for trial in trials.values() if trial.round < own_round]
   if number % share == 0 and any(trial.status == "running" for trial in before):
     return []  # a round begins when the one before is over
   space, decisions = space_of_round(plan, trials, own_round)
-  finished = [
-    Finished(trial.number, trial.values, score(plan, trial))
-    for trial in trials.values()
-    if trial.has_ended
-  ]
-  running = [trial.values for trial in trials.values() if not trial.has_ended]
+  judged = {trial.number: found for trial in trials.values() if (found := _judged(plan, trial))}
+  unknown = [trial.values for trial in trials.values() if trial.number not in judged]
   values = suggest(
-    plan.settings.sampler, space, plan.seed, number, finished, plan.settings.trials, running
+    plan.settings.sampler,
+    space,
+    plan.seed,
+    number,
+    list(judged.values()),
+    plan.settings.trials,
+    unknown,
   )
   started = Event("started", number, {"values": values, "round": own_round})
   begins = own_round > 0 and number % share == 0
   return [Event("narrowed", number, decisions), started] if begins else [started]
+
+
+def _judged(plan: Plan, trial: Trial) -> Finished | None:
+  """What a sampler is told: the score where the trial was judged last, as BOHB does it.
+
+  Falkner et al. 2018. Of a trial that runs, that is the last rung it passed; None before.
+  """
+  if trial.status == "diverged":
+    return Finished(trial.number, trial.values, -math.inf)
+  reached = len(trial.reports)
+  if trial.status == "running":
+    reached = max((r for r in plan.stopper.rungs_of(trial.number) if r <= reached), default=0)
+  if not reached:
+    return None
+  score = progress(plan, trial).at(reached)
+  return Finished(trial.number, trial.values, score, reached)
+
+
+def _last_resort(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
+  """So that one trial runs to its end: the best paused one, where no rule sends any on.
+
+  A third of fewer than three is none, and all that were sent on may have diverged.
+  """
+  statuses = {trial.status for trial in trials.values()}
+  if "paused" not in statuses or statuses & {"running", "finished"}:
+    return []
+  best = next(trial for trial in ranked(plan, trials) if trial.status == "paused")
+  return [Event("resumed", best.number)]
 
 
 def space_of_round(
@@ -176,8 +249,8 @@ def space_of_round(
   """The space of a round, found again from the trials of the rounds before it."""
   space, decisions = plan.space, dict[str, str]()
   for before in range(number):
-    done = [(t.values, score(plan, t)) for t in trials.values() if t.round <= before]
-    space, decisions = narrowing.narrowed(space, done)
+    done = {number: trial for number, trial in trials.items() if trial.round <= before}
+    space, decisions = narrowing.narrowed(space, [trial.values for trial in ranked(plan, done)])
   return space, decisions
 
 
@@ -186,12 +259,16 @@ def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -
   events = []
   for number in reported:
     trial = trials[number]
+    is_last = len(trial.reports) == plan.intervals
+    is_lost = progress(plan, trial).scores[-1] == -math.inf
+    if is_lost and (is_last or plan.settings.stopper != "pbt"):  # there, it will copy another
+      trial.status = "diverged"  # first of all, so that the others compare with it as such
+  for number in reported:
+    trial = trials[number]
     seen = progress(plan, trial)
     is_last = len(trial.reports) == plan.intervals
-    is_lost = None in trial.reports[-1]["train/loss"] or seen.scores[-1] == -math.inf
-    if is_lost and (is_last or plan.settings.stopper != "pbt"):  # there, it will copy another
+    if trial.status == "diverged":
       events.append(Event("diverged", number))
-      trial.status = "diverged"  # so that those after it in this round compare with it as such
       continue
     if is_last:
       events.append(Event("finished", number))

@@ -30,11 +30,13 @@ class Finished(NamedTuple):
     number: of the trial, from 0.
     values: of the swept fields.
     score: larger is better; -inf for a diverged trial, which counts as the worst.
+    reached: after how many intervals that was; scores of unequal lengths are not compared.
   """
 
   number: int
   values: dict[str, Any]
   score: float
+  reached: int = 0
 
 
 class Asked(NamedTuple):
@@ -67,8 +69,10 @@ def suggest(
     number: of the trial, from 0. Suggestions of one batch differ by it.
     finished: the trials that have a score, in any order.
     trials: how many the sweep will have in all; a grid is laid out for it.
-    pending: values of trials that run now; TPE and GP keep away from them. Without it a batch of
-      GP's suggestions lies on almost one point.
+    pending: values of trials without a score; TPE and GP keep away from them. Without it a batch
+      of GP's suggestions lies on almost one point.
+
+  No values are suggested twice while there are others, but by the grid, which has none twice.
 
   Raises:
     UserError: for an unknown sampler, a package that is not installed, a grid that has no such
@@ -79,7 +83,14 @@ def suggest(
   inside = [trial for trial in finished if _contains(space, trial.values)]
   inside.sort(key=lambda trial: trial.number)
   running = [values for values in pending if _contains(space, values)]
-  return _SUGGEST[sampler](Asked(space, seed, number, _rank(inside), trials, running))
+  asked = Asked(space, seed, number, _rank(inside), trials, running)
+  values = _SUGGEST[sampler](asked)
+  had = {tuple(each.values()) for each in [*(trial.values for trial in inside), *running]}
+  if len(had) < space.distinct():
+    draw = np.random.default_rng((seed, number, 1))
+    while tuple(values.values()) in had and sampler != "grid":
+      values = space.trial(draw.random(len(space.distributions)).tolist())
+  return values
 
 
 def _contains(space: Space, values: dict[str, Any]) -> bool:
@@ -92,7 +103,15 @@ def _contains(space: Space, values: dict[str, Any]) -> bool:
 
 
 def _rank(finished: list[Finished]) -> list[Finished]:
-  """Diverged trials get the worst finite score, since a model cannot be fitted to infinity."""
+  """Scores that a model can be fitted to: finite, and of trials of one length.
+
+  Diverged trials get the worst finite score. Where lengths differ, a trial's score is its place in
+  the ranking: who was sent further is better, and of equal lengths the score decides.
+  """
+  if len({each.reached for each in finished if math.isfinite(each.score)}) > 1:
+    key = lambda each: (each.reached if math.isfinite(each.score) else -1, each.score)
+    places = {each: place for place, each in enumerate(sorted(set(map(key, finished))))}
+    return [each._replace(score=float(places[key(each)])) for each in finished]
   worst = min((each.score for each in finished if math.isfinite(each.score)), default=0.0)
   return [each._replace(score=max(each.score, worst)) for each in finished]
 
@@ -136,7 +155,7 @@ def _grid(asked: Asked) -> dict[str, Any]:
     )
   places = np.unravel_index(asked.number, lengths)
   names = asked.space.distributions
-  return {name: axis[place] for name, axis, place in zip(names, axes, places, strict=True)}
+  return {name: axis[int(place)] for name, axis, place in zip(names, axes, places, strict=True)}
 
 
 def grid_size(space: Space, trials: int) -> int:
@@ -148,7 +167,7 @@ def grid_size(space: Space, trials: int) -> int:
   return math.prod(len(axis) for axis in _axes(space, trials))
 
 
-def _axes(space: Space, trials: int) -> list[list[Any]]:
+def _axes(space: Space, trials: int) -> list[Sequence[Any]]:
   """The values along each axis: choices in full, and what they leave of the budget for ranges.
 
   Ranges share it evenly; what a short range of whole numbers cannot use goes to the others.
@@ -247,7 +266,7 @@ def _cmaes(asked: Asked) -> dict[str, Any]:
     bounds=np.array([(0.0, 1.0)] * len(ranges)),
     n_max_resampling=10 * len(ranges),
   )
-  size = search.population_size
+  size = search.population_size  # as in `start_up`
   for start in range(0, len(asked.finished) - size + 1, size):
     generation = asked.finished[start : start + size]
     units = [
@@ -261,6 +280,14 @@ def _cmaes(asked: Asked) -> dict[str, Any]:
   return values | {
     name: each.value(unit) for (name, each), unit in zip(ranges.items(), place, strict=True)
   }
+
+
+def start_up(sampler: str, space: Space) -> int:
+  """Trials with a score before the sampler's model is asked; 0 for one that has no model."""
+  if sampler == "cmaes":
+    ranges = sum(isinstance(each, Range) for each in space.distributions.values())
+    return 4 + math.floor(3 * math.log(ranges)) if ranges else 0
+  return START_UP if sampler in ("tpe", "gp") else 0
 
 
 def package(name: str, flag: str, wanted: str = "-r requirements-sweep.txt") -> Any:

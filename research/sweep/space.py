@@ -63,10 +63,15 @@ class Range:
     at = (forward(value) + forward(value + self.whole)) / 2
     return (at - start) / (end - start)
 
-  def grid(self, points: int) -> list[float | int]:
-    """About so many values, evenly placed from end to end."""
-    places = [point / (points - 1) for point in range(points)] if points > 1 else [0.5]
-    return list(dict.fromkeys(self.value(place) for place in places))
+  def grid(self, points: int) -> Sequence[float | int]:
+    """About so many values, evenly placed from end to end; found when they are asked for."""
+    even = _Even(self, points)
+    is_dense = self.whole and self.scale == "log"  # small numbers would come several times
+    return list(dict.fromkeys(even)) if is_dense else even
+
+  def distinct(self) -> float:
+    """How many different values there are."""
+    return self.high - self.low + 1 if self.whole else math.inf
 
   def between(self, start: float, end: float, field: Field) -> "Range":
     """The range from one place to another, also beyond [0, 1] where the field allows it."""
@@ -89,6 +94,23 @@ class Range:
 
 
 @dataclasses.dataclass(frozen=True)
+class _Even(Sequence):
+  """Values of a range at even places; the first one is its low end, a single one its middle."""
+
+  range: Range
+  points: int
+
+  def __len__(self) -> int:
+    return self.points
+
+  def __getitem__(self, point: Any) -> Any:
+    if not -self.points <= point < self.points:
+      raise IndexError(point)
+    place = point % self.points / (self.points - 1) if self.points > 1 else 0.5
+    return self.range.value(place)
+
+
+@dataclasses.dataclass(frozen=True)
 class Choice:
   """One of some values, all equally likely."""
 
@@ -106,6 +128,10 @@ class Choice:
     """All values, however many points are asked for."""
     del points
     return list(self.values)
+
+  def distinct(self) -> float:
+    """How many different values there are."""
+    return len(self.values)
 
   def __str__(self) -> str:
     shown = (f"({show(v)})" if isinstance(v, tuple) else show(v) for v in self.values)
@@ -137,6 +163,11 @@ class Space(NamedTuple):
     """The point of the unit cube at which a trial lies."""
     return [each.unit(values[name]) for name, each in self.distributions.items()]
 
+  def distinct(self) -> Any:
+    """How many different trials there are: a whole number, or infinity."""
+    counts = [each.distinct() for each in self.distributions.values()]
+    return math.inf if math.inf in counts else math.prod(map(int, counts))
+
   def at(self, values: dict[str, Any]) -> Any:
     """The config of a trial."""
     return replace(self.config, values)
@@ -155,14 +186,16 @@ def parse(text: str, config: Any) -> Space:
   """
   known = {field.name: field for field in fields(config)}
   distributions: dict[str, Distribution] = {}
-  repeats = 1
+  repeats: int | None = None
   for part in filter(None, (part.strip() for part in text.split(";"))):
     match = re.fullmatch(r"(?:([\w.]+)\s*=\s*)?(\w+)\s*\((.*)\)", part, re.DOTALL)
     if match is None:
       raise UserError(f"--sweep: {part!r} is not of the form field=distribution(...)")
     name, kind, inside = match.groups()
-    arguments = _split(inside)
+    arguments = _split(inside, part)
     if name is None:
+      if repeats is not None:
+        raise UserError(f"--sweep: seeds({repeats}) and {part}; leave one of them out")
       repeats = _repeats(part, kind, arguments)
       continue
     if name not in known:
@@ -172,19 +205,25 @@ def parse(text: str, config: Any) -> Space:
     distributions[name] = _distribution(known[name], kind, arguments, part)
   if not distributions:
     raise UserError("--sweep names no field; give for instance optimizer.learning_rate=log(1e-4,1)")
-  return Space(config, distributions, repeats)
+  return Space(config, distributions, repeats or 1)
 
 
-def _split(inside: str) -> list[str]:
+def _split(inside: str, part: str) -> list[str]:
   """The arguments between commas that no bracket encloses."""
-  arguments = re.findall(r"\s*(\([^()]*\)|[^,()]+)\s*(?:,|$)", inside)
-  return [argument.strip().removeprefix("(").removesuffix(")") for argument in arguments]
+  arguments = [each.strip() for each in re.split(r",(?![^()]*\))", inside)]
+  if arguments == [""]:
+    return []
+  for argument in arguments:
+    if not re.fullmatch(r"\([^()]*\)|[^()]+", argument):
+      problem = f"{argument!r} has brackets that do not fit" if argument else "an argument is empty"
+      raise UserError(f"--sweep: {part}: {problem}")
+  return arguments
 
 
 def _repeats(part: str, kind: str, arguments: list[str]) -> int:
   if kind != "seeds":
     raise UserError(f"--sweep: {part!r} names no field; write field={part}")
-  if len(arguments) != 1 or not arguments[0].isdigit() or int(arguments[0]) < 1:
+  if len(arguments) != 1 or not re.fullmatch("[1-9][0-9]*", arguments[0]):
     raise UserError(f"--sweep: {part!r} needs one whole number of at least 1, as in seeds(3)")
   return int(arguments[0])
 
@@ -211,7 +250,8 @@ def _distribution(field: Field, kind: str, arguments: list[str], part: str) -> D
 
 
 def _choice(field: Field, arguments: list[str]) -> Choice:
-  values = tuple(field.parse(argument) for argument in arguments)
+  unpack = lambda text: text[1:-1] if field.kind is tuple and text.startswith("(") else text
+  values = tuple(field.parse(unpack(argument)) for argument in arguments)
   if not values:
     raise ValueError("a choice needs at least one value")
   if len(set(values)) < len(values):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 ETA = 3  # a third of the trials goes on from one rung to the next
 GRACE = 0.1  # share of a trial during which the median rule stops nothing
 RUNGS = 2  # of ASHA and halving: a trial is first judged after a ninth of its length
-FEWEST = 5  # trials that the median rule compares with
+FEWEST = 5  # finished trials that the median rule compares with
 STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
 
 
@@ -33,9 +33,14 @@ class Progress(NamedTuple):
     """The score at a rung that it has reached; -inf where it diverged before."""
     return self.scores[rung - 1] if len(self.scores) >= rung else -math.inf
 
-  def has_reached(self, rung: int) -> bool:
-    """Whether its score at the rung is known; a diverged trial's is."""
-    return len(self.scores) >= rung or self.status == "diverged"
+  def has_reached(self, rung: int, before: int = 0) -> bool:
+    """Whether its score at the rung is known; also where it diverged on the way there.
+
+    Args:
+      rung: intervals.
+      before: intervals of the rung before; a trial that diverged up to there was never sent on.
+    """
+    return len(self.scores) >= rung or (self.status == "diverged" and len(self.scores) > before)
 
 
 class Stopper(NamedTuple):
@@ -87,11 +92,13 @@ def best(trials: Sequence[Progress], rung: int, count: int) -> list[Progress]:
 def asha(rungs: Sequence[int]) -> Stopper:
   """Asynchronous successive halving (Li et al. 2020, algorithm 2).
 
-  A trial goes on from a rung as soon as it is among the best 1/ETA of those that reached it so far.
+  A trial goes on from a rung as soon as it is among the best 1/ETA of those that reached it so far,
+  or diverged after they had been sent there from the rung before.
   """
+  before = dict(zip(rungs, (0, *rungs), strict=False))
 
   def leading(trials: Iterable[Progress], rung: int) -> list[Progress]:
-    there = [trial for trial in trials if trial.has_reached(rung)]
+    there = [trial for trial in trials if trial.has_reached(rung, before[rung])]
     return [trial for trial in best(there, rung, len(there) // ETA) if trial.status != "diverged"]
 
   def verdict(trials: Iterable[Progress], trial: Progress) -> str:
@@ -113,7 +120,8 @@ def asha(rungs: Sequence[int]) -> Stopper:
 def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stopper:
   """Successive halving (Jamieson and Talwalkar 2016) within each bracket.
 
-  A rung waits for all trials of its bracket that come so far; then the best 1/ETA go on.
+  A rung waits for all that were sent there, at the first rung the whole bracket; then the best
+  1/ETA of them go on, at least one, and none that diverged.
 
   Args:
     brackets: the numbers of its trials, and its rungs.
@@ -126,13 +134,15 @@ def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stop
   def promoted(trials: Iterable[Progress]) -> int | None:
     by_number = {trial.number: trial for trial in trials}
     for numbers, rungs in brackets:
-      entered = [by_number[number] for number in numbers if number in by_number]
-      for place, rung in enumerate(rungs):
-        expected = max(1, len(numbers) // ETA**place)
-        there = [trial for trial in entered if trial.has_reached(rung)]
-        if len(there) < expected:
+      sent = [by_number[number] for number in numbers if number in by_number]
+      if len(sent) < len(numbers):
+        continue
+      for rung in rungs:
+        if not all(trial.has_reached(rung) for trial in sent):
           break
-        for trial in best(there, rung, max(1, expected // ETA)):
+        sent = best(sent, rung, max(1, len(sent) // ETA))
+        sent = [trial for trial in sent if trial.at(rung) > -math.inf]
+        for trial in sent:
           if trial.status == "paused" and len(trial.scores) == rung:
             return trial.number
     return None
@@ -143,33 +153,49 @@ def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stop
 def hyperband_brackets(intervals: int, trials: int) -> list[tuple[list[int], list[int]]]:
   """Hyperband (Li et al. 2018, algorithm 1): from many short trials to a few that run to the end.
 
-  The brackets follow one another, most aggressive first, over again until all trials are dealt out.
+  The algorithm's own brackets, as many times over as comes closest to the number of trials, share
+  the trials in proportion to their sizes (largest remainders; of equal ones the more aggressive
+  bracket's). So each bracket keeps its share of the budget, which is what hedges between many short
+  trials and few long ones, also where the trials are too few for one whole pass.
+
+  Returns:
+    For each bracket, most aggressive first, the numbers of its trials and its rungs.
   """
-  all_rungs = rungs(intervals, most=99)
+  sizes = hyperband_sizes(intervals)
+  all_rungs = rungs(intervals, most=len(sizes) - 1)
+  passes = max(1, round(trials / sum(sizes)))
+  shares = [divmod(trials * size, passes * sum(sizes)) for size in sizes * passes]
+  counts = [whole for whole, _ in shares]
+  by_remainder = sorted(range(len(shares)), key=lambda place: (-shares[place][1], place))
+  for place in by_remainder[: trials - sum(counts)]:
+    counts[place] += 1
   brackets: list[tuple[list[int], list[int]]] = []
   dealt = 0
-  while dealt < trials:
-    for skipped in range(len(all_rungs) + 1):
-      own = all_rungs[skipped:]
-      size = math.ceil((len(all_rungs) + 1) / (len(own) + 1) * ETA ** len(own))
-      numbers = list(range(dealt, min(dealt + size, trials)))
-      if numbers:
-        brackets.append((numbers, own))
-      dealt += len(numbers)
+  for place, count in enumerate(counts):
+    if count:
+      brackets.append((list(range(dealt, dealt + count)), all_rungs[place % len(sizes) :]))
+    dealt += count
   return brackets
 
 
+def hyperband_sizes(intervals: int) -> list[int]:
+  """Trials of each bracket in algorithm 1, most aggressive first.
+
+  Bracket s, from floor(log_ETA R) down to 0, has ceil((s_max + 1) ETA^s / (s + 1)) trials.
+  """
+  most = 0
+  while ETA ** (most + 1) <= intervals:
+    most += 1
+  return [-(-(most + 1) * ETA**s // (s + 1)) for s in range(most, -1, -1)]
+
+
 def median_rule(intervals: int, trials: Iterable[Progress], trial: Progress) -> str:
-  """Stops a trial whose best score is below the median of the others' average scores so far.
+  """Stops a trial whose best score is below the median of finished trials' averages up to there.
 
   Golovin et al. 2017 (Google Vizier), section 3.2.1.
   """
   reached = len(trial.scores)
-  others = [
-    statistics.fmean(each.scores[:reached])
-    for each in trials
-    if each.number != trial.number and len(each.scores) >= reached and each.status != "diverged"
-  ]
+  others = [statistics.fmean(each.scores[:reached]) for each in trials if each.status == "finished"]
   if reached <= GRACE * intervals or len(others) < FEWEST:
     return "go"
   return "stop" if max(trial.scores) < statistics.median(others) else "go"

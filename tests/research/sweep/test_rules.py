@@ -50,24 +50,23 @@ def test_halving_waits_for_all_of_a_rung():
   assert rule.verdict(two, two[0]) == "pause"
 
 
-def test_hyperband_deals_every_trial_to_one_bracket():
-  brackets = stopping.hyperband_brackets(27, 50)
-  dealt = [number for numbers, _ in brackets for number in numbers]
-  assert dealt == list(range(50))
-  lengths = [len(rungs) for _, rungs in brackets]
-  assert lengths[:4] == [3, 2, 1, 0]  # from many short trials to a few whole ones
+def test_the_median_rule_compares_with_averages_of_finished_trials():
+  others = [[0.5] * 4] * 6
 
+  def rule(own, status="finished"):
+    trial = Progress(6, own, "running")
+    return stopping.median_rule(10, [*trials(*others, status=status), trial], trial)
 
-def test_the_median_rule_compares_with_averages_of_others():
-  others = [[0.5] * 4] * 5
-  rule = lambda own: stopping.median_rule(10, trials(own, *others), Progress(0, own, "running"))
+  assert {rule([0.1] * 4, status) for status in ("running", "stopped", "diverged")} == {"go"}
   assert rule([0.1, 0.2, 0.3, 0.4]) == "stop" and rule([0.1, 0.6, 0.3, 0.4]) == "go"
   assert rule([0.1]) == "go"  # the grace at the start
 
 
 def narrow(*finished):
-  values = [({"learning_rate": RATE.value(place)}, score) for place, score in finished]
-  space, decisions = narrowing.narrowed(SPACE, values)
+  ranked = sorted(finished, key=lambda pair: -pair[1])
+  space, decisions = narrowing.narrowed(
+    SPACE, [{"learning_rate": RATE.value(place)} for place, _ in ranked]
+  )
   after = space.distributions["learning_rate"]
   return RATE.unit(after.low), RATE.unit(after.high), decisions["learning_rate"].split()[0]
 
@@ -89,7 +88,7 @@ def test_a_best_trial_at_the_edge_moves_the_range_beyond_it():
 
 def test_a_choice_is_never_narrowed():
   space = SPACE._replace(distributions={"width": Choice((3, 5))})
-  assert narrowing.narrowed(space, [({"width": 3}, 1.0)]) == (space, {})
+  assert narrowing.narrowed(space, [{"width": 3}]) == (space, {})
 
 
 def test_the_worst_fifth_copies_the_best_fifth_and_varies_it():

@@ -135,6 +135,16 @@ def test_a_narrower_range_and_one_beyond_the_end():
     ("seeds(0); scale=uniform(0,1)", "at least 1"),
     ("uniform(0,1)", "names no field"),
     ("scale=uniform(0,nan)", "is not finite"),
+    ("scale=log(1e-3,,1e-1)", "an argument is empty"),
+    ("scale=log(1e-3,1e-1,)", "an argument is empty"),
+    ("activation=choice(relu,,tanh)", "an argument is empty"),
+    ("scale=log((1e-4,1e-1)", "brackets that do not fit"),
+    ("scale=log(1e-4,1e-1))", "brackets that do not fit"),
+    ("scale=log((1e-4),(1e-1))", "is not a number"),
+    ("widths=choice((100,100,(50))", "brackets that do not fit"),
+    ("widths=choice(3(100,100),(50))", "brackets that do not fit"),
+    ("scale=uniform(0,1); seeds(2); seeds(3)", "leave one of them out"),
+    ("scale=uniform(0,1); seeds(²)", "at least 1"),
   ],
 )
 def test_a_bad_space_is_refused_in_one_line(text, complaint):

@@ -21,7 +21,7 @@ from absl import flags
 
 from research import numerals
 from research.errors import InterruptedRun, UserError, unknown_name
-from research.lab import catalogue, environment
+from research.lab import process, registry
 
 QUICK_START = "digits_convnet"
 SAMPLERS = ("random", "grid", "halton", "sobol", "tpe", "gp", "cmaes")
@@ -133,9 +133,9 @@ def dispatch(argv: list[str]) -> int:
   parse(values, argv, known_only=True)
   refuse_contradictions(values)
   if values.list:
-    print(catalogue.listing(list(catalogue.catalogue().values())))
+    print(registry.listing(list(registry.catalogue().values())))
     return 0
-  entries = catalogue.select(values.experiment)
+  entries = registry.select(values.experiment)
   if values.help and (len(entries) > 1 or not values["experiment"].present):
     print(f"{__doc__}\nFlags of every experiment:\n\n{_help(values)}")
     return 0
@@ -149,11 +149,11 @@ def dispatch(argv: list[str]) -> int:
   return launch(values, entries[0], argv)
 
 
-def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) -> int:
+def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> int:
   """Runs one experiment, or shows its flags, or measures its best checkpoint."""
-  from research.lab import flags as config_flags
+  from research.cli import flags as config_flags
 
-  module = catalogue.load(entry)
+  module = registry.load(entry)
   config_flags.define(module.Config(), values)
   parse(values, argv)
   refuse_idle(values, module)
@@ -164,19 +164,21 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
   options = _options(values)
 
   if values.gradcheck:
-    from research.lab.checking import check_gradient
+    from research.cli.gradcheck import check_gradient
 
     return 0 if check_gradient(module, config, values.seed) else 1
 
-  from research.lab import reading, run_folder, running, sweeping
+  from research.cli import runner
+  from research.lab import open_run, run_folder
+  from research.reporting import sweep_report
 
   search = {name: values[name].value for name in SEARCH} if values.sweep is not None else {}
   if search:
-    sweeping.prepare(module, config, search, values.seed)
+    sweep_report.prepare(module, config, search, values.seed)
   folder = _path(values, "workdir") if values.workdir else None
   if values.evaluate:
-    identity = running.identify(entry, config, values.seed, search)
-    run = reading.open_run(folder or running.default_folder(identity))
+    identity = runner.identify(entry, config, values.seed, search)
+    run = open_run.open_run(folder or runner.default_folder(identity))
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
         f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
@@ -186,7 +188,7 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
     for split, metrics in run.evaluate().items():
       print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))
     return 0
-  running.run(
+  runner.run(
     entry,
     config,
     seed=values.seed,
@@ -199,10 +201,10 @@ def launch(values: flags.FlagValues, entry: catalogue.Entry, argv: list[str]) ->
   return 0
 
 
-def verify(values: flags.FlagValues, entries: list[catalogue.Entry], argv: list[str]) -> int:
+def verify(values: flags.FlagValues, entries: list[registry.Entry], argv: list[str]) -> int:
   """Measures the claims of several experiments; exit code 1 when one does not hold."""
   parse(values, argv, hint="; --verify measures experiments at their default settings")
-  from research.lab.verify import verify as measure
+  from research.cli.verify import verify as measure
 
   rows = measure(
     entries,
@@ -299,7 +301,7 @@ def parse(
 
 
 def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
-  from research.lab.fit import Options
+  from research.training import Options
 
   if values.data_dir:
     folder = _path(values, "data_dir")
@@ -347,5 +349,5 @@ def _help(values: flags.FlagValues) -> str:
 
 if __name__ == "__main__":
   if not any(word.lstrip("-").startswith(("list", "help")) for word in sys.argv[1:]):
-    environment.prepare_jax(collectives=any("parallel" in word for word in sys.argv[1:]))
+    process.prepare_jax(collectives=any("parallel" in word for word in sys.argv[1:]))
   sys.exit(main(sys.argv))

@@ -12,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from child import serve
 
-from research.lab import environment
+from research.lab import process
 
-environment.prepare_jax(collectives=False)  # before JAX is imported
+process.prepare_jax(collectives=False)  # before JAX is imported
 
 import flashbax
 import gymnax

@@ -9,9 +9,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from child import serve
 
-from research.lab import environment
+from research.lab import process
 
-environment.prepare_jax(collectives=False)  # before JAX is imported
+process.prepare_jax(collectives=False)  # before JAX is imported
 
 import jax
 import numpy as np
@@ -20,8 +20,8 @@ from experiments.reinforcement import dqn_cartpole
 from research.compile import compile_learner
 from research.config import replace
 from research.data.sampling import without_data
-from research.lab.fit import on_device
 from research.rl.agent import frames_per_step
+from research.training import on_device
 
 UPDATES = 500  # of one dispatch
 

@@ -13,9 +13,9 @@ import sequence_networks as sizes
 from child import serve
 from networks import COMPARED_STEPS, LEARNING_RATE, MOMENTUM
 
-from research.lab import environment
+from research.lab import process
 
-environment.prepare_jax(collectives=False)  # before JAX is imported
+process.prepare_jax(collectives=False)  # before JAX is imported
 
 import jax
 import jax.numpy as jnp

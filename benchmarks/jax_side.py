@@ -14,9 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from child import seconds_since_process_start, serve
 from networks import CLASSES, COMPARED_STEPS, EXAMPLES, LEARNING_RATE, MOMENTUM, NETWORKS
 
-from research.lab import environment
+from research.lab import process
 
-environment.prepare_jax(collectives=False)  # before JAX is imported
+process.prepare_jax(collectives=False)  # before JAX is imported
 
 import flax
 import jax

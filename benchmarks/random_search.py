@@ -234,17 +234,17 @@ def rate_of_products() -> float:
 
 def lanes_against_loop() -> str:
   """Seconds for 1 to 256 trials of 100 steps, compile included; and the share of the peak."""
-  from research.lab import environment
+  from research.lab import process
 
-  environment.prepare_jax(collectives=False)
+  process.prepare_jax(collectives=False)
   os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
   import jax
 
   from experiments.tuning.random_search import Config, training
   from research.compile import ONE_DEVICE, run_steps, step_work
   from research.config import replace
-  from research.lab.fit import on_device
   from research.lanes import compile_population, stack
+  from research.training import on_device
 
   config = Config()
   fit = training(config)

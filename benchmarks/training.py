@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from absl import app, flags
 from networks import NETWORKS
 
-from research.lab.environment import MALLOC
+from research.lab.process import MALLOC
 
 FOLDER = Path(__file__).parent
 FLAGS = flags.FLAGS

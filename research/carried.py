@@ -1,6 +1,6 @@
 """Truncated back-propagation through time: language models whose carries live in the state.
 
-Batches continue each other (`research.data.language.partition` with `sampling.in_order`), so each
+Batches continue each other (`text.language.partition`, `sampling.in_order`), so each
 step starts from the carries with which the one before it ended. No gradient flows back over that
 seam. Where a batch is the first of its strands, the carries start from zero.
 """

@@ -1,9 +1,10 @@
 """Metrics: pure functions like the losses, and means that add up over batches and devices."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from research.batch import Batch, weights_of
@@ -64,3 +65,12 @@ def exact_match(
   """
   right = token_accuracy(logits, batch)
   return (right.total == right.weight).astype(float)
+
+
+def averages(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  """Means by split and metric as values by "split/metric"."""
+  return {
+    f"{split}/{metric}": np.asarray(np.asarray(mean.total, float) / np.asarray(mean.weight, float))
+    for split, means in found.items()
+    for metric, mean in means.items()
+  }

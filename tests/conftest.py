@@ -16,9 +16,9 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
-from research.lab import environment
+from research.lab import process
 
-environment.prepare_jax(collectives=True, reexecute=False)
+process.prepare_jax(collectives=True, reexecute=False)
 # The same cases in every run, however busy the machine is, and nothing kept between runs.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")

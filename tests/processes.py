@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from research.lab.checkpoint import Checkpoints, exists
+from research.store.checkpoint import Checkpoints, exists
 
 ROOT = Path(__file__).parent.parent
 TINY_CONVNET = ("--experiment=digits_convnet", "--filters=4", "--hidden=16", "--epochs=50")

@@ -14,8 +14,9 @@ from types import SimpleNamespace
 import pytest
 
 import launch
+from research.cli import runner
 from research.config import config, static
-from research.lab import run_folder, running
+from research.lab import run_folder
 from tests import tiny_experiment
 from tests.processes import ROOT, environment
 from tests.tiny_experiment import refused
@@ -158,7 +159,7 @@ def test_ctrl_c_before_anything_runs_is_one_line(door, monkeypatch):
   def interrupted(entry):
     raise KeyboardInterrupt
 
-  monkeypatch.setattr("research.lab.catalogue.load", interrupted)
+  monkeypatch.setattr("research.lab.registry.load", interrupted)
   code, _, err = door("--workdir=run")
   assert code == 130 and err.strip().count("\n") == 0 and "interrupted" in err
   assert not Path("run").exists()
@@ -268,6 +269,6 @@ def test_the_default_folder_is_the_same_for_the_same_flags_only(door):
   assert door("--steps=5")[0] == door("--steps=5", "--seed=1")[0] == 0
   assert len(list(Path("runs/tiny_net").iterdir())) == 2
   assert "finished already" in door("--steps=5", "--dispatch=1", "--save_seconds=0")[1]
-  assert running.default_folder(run_folder.Identity("a", 0, {})) != running.default_folder(
+  assert runner.default_folder(run_folder.Identity("a", 0, {})) != runner.default_folder(
     run_folder.Identity("a", 1, {})
   )

@@ -12,7 +12,7 @@ import pytest
 
 from research.errors import UserError
 from research.lab import run_folder
-from research.lab.metrics_log import MetricsLog, read_rows
+from research.store.metrics_log import MetricsLog, read_rows
 from tests import tiny_experiment
 from tests.processes import outcome
 from tests.tiny_experiment import everything_under, refused

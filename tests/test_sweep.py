@@ -64,7 +64,7 @@ def test_the_door_knows_what_the_sweep_knows():
 def check_mirror(run, results):
   """Optuna sees the same trials."""
   optuna = pytest.importorskip("optuna")
-  from research.sweep.mirror import mirror
+  from research.reporting.optuna_mirror import mirror
 
   study = optuna.load_study(study_name=None, storage=f"sqlite:///{mirror(run / 'study.sqlite')}")
   assert [trial.params["learning_rate"] for trial in study.trials] == [

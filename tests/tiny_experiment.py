@@ -16,11 +16,11 @@ import launch
 from research.batch import Batch
 from research.config import config, static, traced
 from research.data import sampling
-from research.lab import catalogue
-from research.lab.fit import Training
+from research.lab import registry
 from research.learner import Learner
 from research.metrics import Mean
 from research.report import Claim, Picture, Report, at_least
+from research.training import Training
 
 FEATURES, CLASSES, EXAMPLES = 4, 3, 30
 
@@ -123,9 +123,9 @@ DOCUMENTATION = "A tiny net.\n\nIt takes no time.\n"
 
 def install(monkeypatch, tmp_path, **modules):
   """Makes experiments of the modules, in a family "tiny", and works in `tmp_path`."""
-  real = catalogue.catalogue()
-  entries = {name: catalogue.Entry(name, "tiny", DOCUMENTATION) for name in modules}
-  monkeypatch.setattr(catalogue, "catalogue", lambda root=None: real | entries)
+  real = registry.catalogue()
+  entries = {name: registry.Entry(name, "tiny", DOCUMENTATION) for name in modules}
+  monkeypatch.setattr(registry, "catalogue", lambda root=None: real | entries)
   for name, module in modules.items():
     monkeypatch.setitem(sys.modules, f"experiments.tiny.{name}", module)
   monkeypatch.chdir(tmp_path)

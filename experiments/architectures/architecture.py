@@ -34,7 +34,6 @@ from research.errors import UserError
 from research.figures.confusion import confusion_counts, confusion_matrix
 from research.figures.curves import learning_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.layers.pooling import max_pool
 from research.learner import predict_classes, supervised
 from research.losses import softmax_cross_entropy
@@ -49,6 +48,7 @@ from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 from research.models.vgg import STAGES, VGG
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
+from research.training import Fit, Training
 
 
 @config

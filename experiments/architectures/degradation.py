@@ -30,13 +30,13 @@ from research.data.spec import Arrays
 from research.errors import UserError
 from research.figures.curves import compare_curves
 from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 
 @config

@@ -24,7 +24,6 @@ from research.config import config, part, replace, static
 from research.data import augmentation, sampling, sets
 from research.figures.curves import compare_curves
 from research.initializers import initializer
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.layers.pooling import max_pool
 from research.learner import augmented, supervised
@@ -34,6 +33,7 @@ from research.models.lenet import LeNet
 from research.models.resnet import CifarResNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
+from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 

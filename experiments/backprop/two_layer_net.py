@@ -25,12 +25,12 @@ from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.figures.curves import compare_curves, learning_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_sum
 from research.learner import Learner, Metrics
 from research.metrics import Mean, batch_means, batch_shares
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Training
 
 CLASSES = 10
 

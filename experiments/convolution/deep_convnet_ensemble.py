@@ -22,15 +22,15 @@ from matplotlib.figure import Figure
 from research.config import config, part, static, traced
 from research.data import augmentation, sampling, sets
 from research.figures.curves import compare_curves
-from research.figures.gallery import image_grid, misclassified_gallery
+from research.figures.image_grids import image_grid, misclassified_gallery
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import augmented, predict, supervised
 from research.losses import softmax_cross_entropy
 from research.models.deep_convnet import DeepConvNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
+from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 

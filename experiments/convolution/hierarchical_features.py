@@ -26,13 +26,13 @@ from research.analysis.attribution import deconvnet_relu, lead_back, occlusion_m
 from research.batch import inputs_of
 from research.config import config, part, static
 from research.data import sampling, sets
-from research.figures.gallery import image_grid
-from research.lab.fit import Fit, Training
+from research.figures.image_grids import image_grid
 from research.learner import predict, supervised
 from research.losses import softmax_cross_entropy
 from research.models.deep_convnet import DeepConvNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 # The second convolution of each stage, and how many pixels one of its activations sees.
 FIELDS = {"Conv_1": 5, "Conv_3": 14, "Conv_5": 32}

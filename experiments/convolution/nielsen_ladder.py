@@ -26,13 +26,13 @@ from research.data import augmentation, sampling, sets
 from research.figures.filters import filter_montage
 from research.figures.style import label_axes, new_figure, stroke
 from research.initializers import initializer
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import augmented, supervised
 from research.losses import softmax_cross_entropy
 from research.models.nielsen import NielsenNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
+from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 

@@ -20,12 +20,12 @@ from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.functions import Panel, function_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.simple_convnet import SimpleConvNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 
 @config

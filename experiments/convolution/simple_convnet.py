@@ -22,15 +22,15 @@ from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.curves import learning_curves
 from research.figures.filters import filter_montage
-from research.figures.gallery import image_grid, misclassified_gallery
+from research.figures.image_grids import image_grid, misclassified_gallery
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.layers.convolution import convolve
 from research.learner import predict_classes, supervised
 from research.losses import softmax_cross_entropy
 from research.models.simple_convnet import SimpleConvNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 
 @config

@@ -18,13 +18,13 @@ from research.config import config, part, replace, static
 from research.data import sampling, sets
 from research.figures.curves import compare_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.lenet import LeNet
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
+from research.training import Training
 
 
 @config

@@ -21,13 +21,13 @@ from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.figures.curves import compare_panels
 from research.initializers import initializer
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.layers.batch_norm import BatchNorm
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+from research.training import Fit, Training
 
 
 @config

@@ -34,7 +34,6 @@ from research.figures.curves import compare_panels, draw_spreads
 from research.figures.histograms import histogram_grid
 from research.figures.style import label_axes, legend_below, new_figure
 from research.initializers import initializer
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import TrainState, supervised
 from research.losses import softmax_cross_entropy
@@ -42,6 +41,7 @@ from research.metrics import Mean
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, within, within_ratio
+from research.training import Fit, Training
 
 RULES = {
   "zero": initializer("zeros"),

@@ -31,13 +31,13 @@ from research.data import sampling, sets
 from research.figures.curves import compare_curves, series
 from research.figures.functions import Panel, function_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training, on_device
 from research.lab.lab import Lab
 from research.learner import Metrics, TrainState, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.training import Fit, Training, on_device
 
 
 @config

@@ -20,13 +20,13 @@ from research.config import config, part, replace, static
 from research.data import sampling, sets
 from research.figures.curves import compare_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import looking_back, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, equals, within, within_ratio
+from research.training import Fit, Training
 
 LAST = 200  # batches whose losses are averaged at the end
 

@@ -34,13 +34,13 @@ from research.errors import UserError
 from research.figures.curves import learning_curves
 from research.figures.signal_flow import array_shapes
 from research.initializers import Init, kernel_init
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.training import Training
 
 SHAPE = (28, 28, 1)
 SIZES = (784, 50, 100, 10)

@@ -28,12 +28,12 @@ from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.curves import compare_curves
 from research.initializers import initializer
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.learner import Learner, supervised
 from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+from research.training import Training
 
 
 @config

@@ -19,15 +19,15 @@ from research.batch import inputs_of
 from research.config import config, part, replace, static, traced
 from research.data import augmentation, sampling, sets
 from research.figures.curves import compare_curves
-from research.figures.gallery import image_grid
+from research.figures.image_grids import image_grid
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import augmented, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 KINDS = {
   "none": lambda c: augmentation.one_after_another(),

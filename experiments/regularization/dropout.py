@@ -27,7 +27,6 @@ from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.figures.curves import split_panels
 from research.initializers import Init, kernel_init
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.layers.dropout import dropout
 from research.learner import supervised
@@ -35,6 +34,7 @@ from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, within
+from research.training import Training
 
 FORMS = ("classic", "inverted")
 

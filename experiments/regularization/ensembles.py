@@ -22,13 +22,13 @@ from research.config import config, part, static, traced
 from research.data import sampling, sets
 from research.figures.functions import Panel, function_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.learner import TrainState, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Training
 
 
 @config

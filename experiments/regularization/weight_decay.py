@@ -29,13 +29,13 @@ from research.data import sampling, sets
 from research.figures.curves import split_panels
 from research.figures.functions import Panel, function_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, within
+from research.training import Fit, Training
 
 
 @config

@@ -37,14 +37,14 @@ import optax
 from research.config import config, part, static, traced
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
-from research.lab.agent_training import agent_training
-from research.lab.fit import Fit, Training
 from research.models.q_network import DATA_EFFICIENT, NATURE, ConvTorso
 from research.report import Claim, Picture, Report, at_least
 from research.rl import atari
 from research.rl.agent import Agent, Parts
+from research.rl.agent_training import agent_training
 from research.rl.dqn import dqn
-from research.rl.watching import play
+from research.rl.rollout import play
+from research.training import Fit, Training
 
 TORSOS = {"nature": NATURE, "data_efficient": DATA_EFFICIENT}
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}

@@ -26,15 +26,15 @@ from flax import linen
 from research.config import config, part, static
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
-from research.lab.agent_training import agent_training
-from research.lab.fit import Fit, Training
 from research.models.q_network import MINATAR, NATURE, ConvTorso, DenseTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import gymnasium_host
 from research.rl.agent import Agent, Parts
+from research.rl.agent_training import agent_training
 from research.rl.dqn import dqn
-from research.rl.watching import play
+from research.rl.rollout import play
+from research.training import Fit, Training
 
 
 @config

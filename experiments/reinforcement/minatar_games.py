@@ -23,16 +23,16 @@ from research.errors import UserError
 from research.figures.curves import draw_curve, series
 from research.figures.policies import film
 from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.agent_training import agent_training
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
 from research.rl.agent import Agent, Parts
+from research.rl.agent_training import agent_training
 from research.rl.dqn import dqn
-from research.rl.watching import play
+from research.rl.rollout import play
+from research.training import Fit, Training
 
 ALL = "all"
 

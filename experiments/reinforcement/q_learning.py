@@ -26,7 +26,6 @@ from research.config import config, static, traced
 from research.data import sampling
 from research.figures.curves import compare_curves
 from research.figures.policies import value_map
-from research.lab.fit import Fit, Training
 from research.learner import Learner, Metrics
 from research.metrics import Mean, batch_means
 from research.report import Claim, Picture, Report, at_least, at_most
@@ -34,6 +33,7 @@ from research.rl import grid_world
 from research.rl.agent import epsilon_greedy
 from research.rl.environment import Episode, advance, begin
 from research.rl.value_learning import q_learning
+from research.training import Fit, Training
 
 MAP = (
   "S.....",

@@ -28,15 +28,15 @@ import numpy as np
 from research.config import config, part, replace, static
 from research.figures.curves import compare_panels
 from research.figures.differences import compare_pairs
-from research.lab.agent_training import agent_training
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
 from research.rl.agent import Agent, Parts
+from research.rl.agent_training import agent_training
 from research.rl.dqn import dqn
+from research.training import Training
 
 # Each part: the field that holds it and the field's value without it, and what the paper found.
 WITHOUT: dict[str, tuple[str, Any, str]] = {

@@ -7,10 +7,10 @@ could press the text. The LSTM is trained by truncated back-propagation with its
 Beside it stand an interpolated Kneser-Ney five-gram (Chen and Goodman 1999) on the same
 characters, and what gzip and lzma need for the held-out text behind the training text. A character
 for which the vocabulary has no room costs the net and the five-gram what it takes to name it
-besides (`research.data.vocabulary.naming_nats`), or leaving characters out would look like skill.
+besides (`data.text.vocabulary.naming_nats`), or leaving characters out would look like skill.
 
 The text is what seven open-source packages say to their users in English (456,000 characters,
-`research/data/catalogues.py`), lines in random order, or a file of one's own, of which the last
+`research/data/text/catalogs.py`), lines in random order, or a file of one's own, of which the last
 tenth is held out.
 
     python launch.py --experiment=character_model --text=FILE
@@ -39,13 +39,13 @@ from matplotlib.figure import Figure
 from research.batch import Batch
 from research.carried import CarriedState, carried
 from research.config import config, part, static, traced
-from research.data import catalogues, language, sampling
-from research.data.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
+from research.data import sampling
+from research.data.text import catalogs, language
+from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.errors import UserError
 from research.figures.curves import draw_curve, series
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.figures.texts import text_columns
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.metrics import Mean, batch_means
 from research.models import ngrams
@@ -53,6 +53,7 @@ from research.models.decoding import Marks, sample
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_most
+from research.training import Fit, Training
 
 
 @config
@@ -106,7 +107,7 @@ def text_of(config: Config, seed: int) -> tuple[str, str]:
   if config.text:
     text = language.text_of_file(config.text)
   else:
-    lines = list(dict.fromkeys(" ".join(english.split()) for english, _ in catalogues.load()))
+    lines = list(dict.fromkeys(" ".join(english.split()) for english, _ in catalogs.load()))
     order = np.random.default_rng(seed).permutation(len(lines))
     text = "\n".join(lines[index] for index in order)
   end = len(text) * 9 // 10

@@ -26,12 +26,12 @@ from matplotlib.figure import Figure
 
 from research.batch import pair_inputs
 from research.config import config, part, replace, static, traced
-from research.data import sampling, tasks
+from research.data import sampling
 from research.data.spec import Arrays
-from research.data.vocabulary import BEGIN, END, padded
-from research.figures.attention import Map, attention_maps
+from research.data.text import tasks
+from research.data.text.vocabulary import BEGIN, END, padded
+from research.figures.attention_maps import Map, attention_maps
 from research.figures.curves import compare_curves
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import token_cross_entropy
@@ -41,6 +41,7 @@ from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least
+from research.training import Fit, Training
 
 CHARACTERS = len(tasks.DATE_CHARACTERS)
 SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS

@@ -24,16 +24,17 @@ from jaxtyping import Array, Float, Int
 
 from research.batch import Batch, text_inputs
 from research.config import config, part, replace, static, traced
-from research.data import language, sampling, tasks
+from research.data import sampling
 from research.data.spec import Arrays
+from research.data.text import language, tasks
 from research.figures.curves import compare_curves
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import token_cross_entropy
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 
 class Net(NamedTuple):

@@ -25,15 +25,16 @@ from matplotlib.figure import Figure
 
 from research.batch import Batch
 from research.config import config, part, replace, static, traced
-from research.data import sampling, tasks
+from research.data import sampling
+from research.data.text import tasks
 from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.layers.recurrent import Recurrent
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Training
 
 NAMES = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 

@@ -19,15 +19,16 @@ import optax
 
 from research.carried import carried
 from research.config import config, part, static, traced
-from research.data import language, sampling, tasks
-from research.data.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
+from research.data import sampling
+from research.data.text import language, tasks
+from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.errors import UserError
 from research.figures.curves import learning_curves
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_most
+from research.training import Training
 
 
 @config

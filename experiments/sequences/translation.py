@@ -2,7 +2,7 @@
 
 The models of Cho et al. 2014, Bahdanau et al. 2015 and Vaswani et al. 2017 (norms before the
 sublayers) on some 9,400 sentence pairs of 2 to 16 words, taken from the translation catalogues of
-seven open-source packages (`research/data/catalogues.py`), or on pairs of one's own. Beside them
+seven open-source packages (`research/data/text/catalogs.py`), or on pairs of one's own. Beside them
 stand the source as it is, and its words replaced one by one with the dictionary of Brown et al.'s
 model 1. A tenth of the pairs is for the test; none of its sources is in training. BLEU is
 Papineni's over the whole test, to 4-grams, on lower-case words; decoding is greedy and with a beam
@@ -37,16 +37,16 @@ from research.analysis.bleu import corpus_bleu, d2l_bleu
 from research.batch import pair_inputs
 from research.buckets import bucketed
 from research.config import config, part, replace, static, traced
-from research.data import byte_pairs, catalogues, sampling, sentences
-from research.data.sentences import Pair, Parts, Tokeniser, Words
+from research.data import sampling
 from research.data.spec import Arrays
-from research.data.vocabulary import BEGIN, END
+from research.data.text import byte_pairs, catalogs, sentences
+from research.data.text.sentences import Pair, Parts, Tokeniser, Words
+from research.data.text.vocabulary import BEGIN, END
 from research.errors import UserError
-from research.figures.attention import Map, attention_maps
+from research.figures.attention_maps import Map, attention_maps
 from research.figures.curves import compare_curves
 from research.figures.style import label_axes, new_figure, stroke
 from research.figures.texts import text_columns
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import token_cross_entropy
@@ -57,6 +57,7 @@ from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 NETS = {"GRU": "S07", "GRU with attention": "S11", "Transformer": "S13"}
 
@@ -253,7 +254,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 def pairs_of(config: Config) -> list[Pair]:
   """The sentence pairs; UserError where there are too few."""
-  messages = catalogues.messages_of_file(config.pairs) if config.pairs else catalogues.load()
+  messages = catalogs.messages_of_file(config.pairs) if config.pairs else catalogs.load()
   pairs = sentences.pairs_of(messages, config.longest)
   if len(pairs) < 100:
     raise UserError(

@@ -23,7 +23,6 @@ from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.figures.functions import spread_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, HostData, Training
 from research.lab.lab import Lab
 from research.learner import Learner, Metrics, TrainState, supervised
 from research.losses import softmax_cross_entropy
@@ -31,6 +30,7 @@ from research.metrics import Mean, accuracy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, HostData, Training
 
 FOUR, NINE = 4, 9
 AT_RANDOM = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6)

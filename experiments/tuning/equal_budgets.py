@@ -35,7 +35,6 @@ from research.config import config, part, replace, static
 from research.data import sampling, sets
 from research.figures.style import INK, label_axes, new_figure, stroke
 from research.initializers import Init, kernel_init
-from research.lab.fit import Training, on_device
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
@@ -44,6 +43,7 @@ from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
 from research.sweep.plan import Settings, Swept
 from research.sweep.space import Distribution, Range, Space
+from research.training import Training, on_device
 
 OBJECTIVE = "validation/accuracy"
 RATE, DECAY = "optimizer.learning_rate", "optimizer.weight_decay"

@@ -19,16 +19,16 @@ from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.curves import learning_curves
 from research.initializers import Init, kernel_init
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
-from research.lab.sweeping import pictures
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.reporting.sweep_report import pictures
 from research.sweep.plan import Settings
 from research.sweep.space import Distribution, Range, Space
+from research.training import Fit, Training
 
 OBJECTIVE = "validation/accuracy"
 RANGES: dict[str, Distribution] = {

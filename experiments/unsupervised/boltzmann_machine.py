@@ -32,13 +32,13 @@ from research.energy.boltzmann import Couplings
 from research.figures.curves import compare_curves
 from research.figures.functions import Panel, function_curves
 from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Learner, Metrics
 from research.metrics import Mean, batch_means, batch_shares
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.training import Fit, Training
 
 VISIBLE = 3
 EVEN = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32)

@@ -25,18 +25,18 @@ from matplotlib.figure import Figure
 
 from research.config import config, part, static
 from research.data import sampling, sets
+from research.energy.greedy_layers import Greedy, greedy_layers
 from research.energy.rbm import Rbm
 from research.figures.curves import series
 from research.figures.functions import Panel, function_curves
 from research.initializers import initializer
-from research.lab.fit import Fit, Training
-from research.lab.greedy_layers import Greedy, greedy_layers
 from research.lab.lab import Lab
 from research.learner import Learner, TrainState, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 
 @config

@@ -24,13 +24,13 @@ from jaxtyping import Float
 from research.config import config, part, static
 from research.data import sampling, sets
 from research.figures.functions import spread_curves
-from research.lab.fit import HostData, Training
 from research.lab.lab import Lab
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import HostData, Training
 
 CLASSES = 10
 GENERATIVE, DISCRIMINATIVE = "naive Bayes", "logistic regression"

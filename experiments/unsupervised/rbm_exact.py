@@ -28,11 +28,11 @@ from research.energy.contrastive import Contrastive, Parts
 from research.energy.rbm import Rbm
 from research.figures.curves import compare_curves
 from research.figures.functions import Panel, function_curves
-from research.lab.fit import Training
 from research.lab.lab import Lab
 from research.learner import Learner, State
 from research.metrics import Mean
 from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.training import Training
 
 FEW = (4, 3)  # visible and hidden units of the machine of seven variables
 STEPS = (1, 2, 3, 5, 10, 20)  # k

@@ -26,18 +26,18 @@ from research.config import config, part, static
 from research.data import sampling, sets
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive, Parts
+from research.energy.greedy_layers import hidden_chances
 from research.energy.rbm import Rbm
 from research.figures.filters import filter_montage
 from research.figures.functions import Panel, function_curves
-from research.figures.gallery import image_grid
-from research.lab.fit import Fit, HostData, Training
-from research.lab.greedy_layers import hidden_chances
+from research.figures.image_grids import image_grid
 from research.lab.lab import Lab
 from research.learner import Learner, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most, within
+from research.training import Fit, HostData, Training
 
 
 @config

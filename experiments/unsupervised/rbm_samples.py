@@ -21,17 +21,17 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
+from research.analysis.image_judge import Judge, judge
 from research.config import config, part, replace, static
 from research.data import sampling, sets
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive, Parts
 from research.energy.rbm import Estimate, Rbm
 from research.figures.curves import compare_curves
-from research.figures.gallery import image_grid
-from research.lab.fit import Fit, Training
-from research.lab.judging import Judge, judge
+from research.figures.image_grids import image_grid
 from research.lab.lab import Lab
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 CONFIDENT = 0.9
 

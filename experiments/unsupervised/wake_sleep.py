@@ -29,25 +29,25 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
+from research.analysis.image_judge import Judge, judge
 from research.batch import Batch, count
 from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.energy import belief_net, rbm
 from research.energy.belief_net import Association, BeliefNet
 from research.energy.contrastive import flat
+from research.energy.greedy_layers import Greedy, greedy_layers
 from research.energy.rbm import Rbm
 from research.figures.curves import series
 from research.figures.functions import Panel, function_curves
-from research.figures.gallery import image_grid
-from research.lab.fit import Fit, Training
-from research.lab.greedy_layers import Greedy, greedy_layers
-from research.lab.judging import Judge, judge
+from research.figures.image_grids import image_grid
 from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Learner, Metrics
 from research.losses import softmax_cross_entropy
 from research.metrics import Mean, accuracy, batch_means, batch_shares
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 CLASSES = 10
 GIBBS_STEPS = (3, 6, 10)  # in each third of the up-down algorithm

@@ -40,10 +40,9 @@ from research.batch import Batch, inputs_of
 from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.figures.functions import Panel, function_curves
-from research.figures.gallery import image_grid
+from research.figures.image_grids import image_grid
 from research.figures.style import INK, label_axes, new_figure
 from research.initializers import initializer
-from research.lab.fit import Fit, Training
 from research.lab.lab import Lab
 from research.learner import Learner, Metrics, TrainState, predict, supervised
 from research.losses import softmax_cross_entropy
@@ -52,6 +51,7 @@ from research.models.autoencoder import CodeClassifier, Coded, code_loss
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.report import Claim, Picture, Report, at_least, at_most
+from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 Labels = Int[Array, " batch"]

@@ -16,32 +16,23 @@ import numpy as np
 from research import free_memory
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
-from research.lab import checkpoint
-from research.lab.checkpoint import Checkpoints, Snapshot
-from research.lab.files import write_atomically
-from research.lab.fit import (
-  ALONE,
-  Fit,
-  Machine,
-  Member,
-  Options,
-  Start,
-  Training,
-  on_device,
-  run_fit,
-)
-from research.lab.interruption import Interruption
-from research.lab.machine import machine_for_many, machine_for_one
-from research.lab.metrics_log import MetricsLog, read_rows
+from research.lab.compiled_training import machine_for_many, machine_for_one
+from research.lab.loop import Machine, Start, run_fit
 from research.lanes import lane, reserve, stack
+from research.store import checkpoint
+from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.files import write_atomically
+from research.store.interruption import Interruption
+from research.store.metrics_log import MetricsLog, read_rows
 from research.sweep import plan as planning
-from research.sweep.crew import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.local import Sweep
 from research.sweep.local import run as run_sweep
 from research.sweep.plan import Swept
 from research.sweep.remote import RemoteSweep
+from research.sweep.slots import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.space import Space
 from research.sweep.study import Study
+from research.training import ALONE, Fit, Member, Options, Training, on_device
 
 
 def warn(line: str) -> None:

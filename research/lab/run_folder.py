@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 
 from research.config import show
 from research.errors import UserError
-from research.lab.files import read_json, sha256, write_json
 from research.report import claims_from_json
+from research.store.files import (
+  read_json,
+  sha256,
+  write_json,
+)
 
 LOCK = ".lock"
 FORK = "fork.json"
@@ -374,3 +378,8 @@ def write_identity(folder: Path, identity: Identity) -> None:
   """Marks the folder as this run's."""
   if not (folder / "config.json").exists():
     write_json(folder / "config.json", identity.as_json())
+
+
+def read_claims(folder: Path) -> list[dict[str, Any]]:
+  """What claims.json holds."""
+  return json.loads((folder / "claims.json").read_text())

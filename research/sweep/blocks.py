@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.lab.checkpoint import from_host, to_host
-from research.lab.files import write_atomically
-from research.lab.fit import Training, on_device
-from research.sweep.crew import Crew, Seat
+from research.store.checkpoint import from_host, to_host
+from research.store.files import write_atomically
+from research.sweep.slots import Crew, Seat
+from research.training import Training, on_device
 
 Keys = Sequence[tuple[np.ndarray, np.ndarray]]  # data of each repetition's keys: to begin, to order
 

@@ -9,14 +9,14 @@ import jax
 
 from research.config import flatten, from_json
 from research.errors import InterruptedRun
-from research.lab.checkpoint import Checkpoints, Snapshot, from_host, to_host
-from research.lab.fit import Options, Training, on_device
-from research.lab.interruption import Interruption
-from research.lab.progress import Line, clock
+from research.store.checkpoint import Checkpoints, Snapshot, from_host, to_host
+from research.store.interruption import Interruption
+from research.store.progress import Line, clock
 from research.sweep import plan as planning
-from research.sweep.crew import Crew, Seat
 from research.sweep.plan import Plan
+from research.sweep.slots import Crew, Seat
 from research.sweep.study import Event, Study, Trial, fold
+from research.training import Options, Training, on_device
 
 Keys = Callable[[int], tuple[jax.Array, jax.Array]]  # of a repetition: to begin with, and to order
 

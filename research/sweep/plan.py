@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from research.config import fields
 from research.errors import UserError, unknown_name
-from research.sweep import breeding, narrowing, stopping
+from research.sweep import pbt, refine, stopping
 from research.sweep.search import Finished, grid_size, start_up, suggest
 from research.sweep.space import Choice, Space
 from research.sweep.study import Event, Trial
@@ -250,7 +250,7 @@ def space_of_round(
   space, decisions = plan.space, dict[str, str]()
   for before in range(number):
     done = {number: trial for number, trial in trials.items() if trial.round <= before}
-    space, decisions = narrowing.narrowed(space, [trial.values for trial in ranked(plan, done)])
+    space, decisions = refine.narrowed(space, [trial.values for trial in ranked(plan, done)])
   return space, decisions
 
 
@@ -288,19 +288,19 @@ def next_decision(plan: Plan, number: int, done: int) -> int:
   """
   rungs = [rung for rung in plan.stopper.rungs_of(number) if rung > done]
   if plan.settings.stopper == "pbt":
-    rungs = [n for n in range(done + 1, plan.intervals) if breeding.is_ready(n, plan.intervals)]
+    rungs = [n for n in range(done + 1, plan.intervals) if pbt.is_ready(n, plan.intervals)]
   if plan.settings.stopper == "median":
     rungs = [done + math.ceil(plan.intervals / 10)]
   return min([*rungs, plan.intervals])
 
 
 def _generation(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -> list[Event]:
-  if not reported or not breeding.is_ready(len(trials[reported[0]].reports), plan.intervals):
+  if not reported or not pbt.is_ready(len(trials[reported[0]].reports), plan.intervals):
     return []
   scores = {number: score(plan, trials[number]) for number in reported}
   values = [trials[number].values for number in range(len(trials))]
   interval = len(trials[reported[0]].reports)
   return [
     Event("copied", copy.to, {"source": copy.source, "values": copy.values})
-    for copy in breeding.copies(plan.space, plan.seed, interval, scores, values)
+    for copy in pbt.copies(plan.space, plan.seed, interval, scores, values)
   ]

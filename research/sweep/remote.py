@@ -18,15 +18,15 @@ import jax
 import numpy as np
 
 from research.errors import UserError
-from research.lab.checkpoint import Checkpoints
-from research.lab.fit import Options, Training
+from research.store.checkpoint import Checkpoints
 from research.sweep import plan as planning
 from research.sweep.blocks import Block, Stretch, read_reports, train
-from research.sweep.crew import Seat
 from research.sweep.local import Keys, Sweep
 from research.sweep.plan import Plan
 from research.sweep.search import package
+from research.sweep.slots import Seat
 from research.sweep.study import Study, fold
+from research.training import Options, Training
 
 EXTRA = "-r requirements-cluster.txt"
 ATTEMPTS = 4  # of a block whose worker dies

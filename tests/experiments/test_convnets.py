@@ -12,7 +12,7 @@ from experiments.convolution import (
   reduced_precision,
   simple_convnet,
 )
-from research.lab.fit import Fit
+from research.training import Fit
 
 
 def test_the_books_network_has_433890_parameters():

@@ -11,8 +11,8 @@ from experiments.regression import softmax_regression
 from experiments.regularization import ensembles, weight_decay
 from research.config import replace
 from research.data import sets
-from research.lab.fit import Options
 from research.lab.lab import Lab
+from research.training import Options
 from tests.experiments.little_data import TRAIN, replace_sets
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from experiments.reinforcement import rainbow
 from research.config import flatten, replace
-from research.lab.fit import Fit
 from research.rl import catch
+from research.training import Fit
 
 REMOVE, ADD = rainbow.Config(), rainbow.Config(direction="add")
 DQN = {

@@ -18,9 +18,9 @@ from experiments.reinforcement import (
 from research.config import replace
 from research.errors import UserError
 from research.figures.policies import film
-from research.lab.fit import Fit
 from research.rl import catch, grid_world, minatar
-from research.rl.watching import Played
+from research.rl.rollout import Played
+from research.training import Fit
 
 
 def test_the_grid_has_a_way_to_its_goal_and_a_dilemma():

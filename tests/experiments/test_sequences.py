@@ -21,12 +21,12 @@ from experiments.sequences import (
   translation,
 )
 from research.config import replace
-from research.data import catalogues, sentences, tasks
-from research.data.vocabulary import CHARACTERS_OF_UNICODE, UNKNOWN, naming_nats, vocabulary
+from research.data.text import catalogs, sentences, tasks
+from research.data.text.vocabulary import CHARACTERS_OF_UNICODE, UNKNOWN, naming_nats, vocabulary
 from research.errors import UserError
-from research.lab.fit import Fit, Options
 from research.lab.lab import Lab
 from research.optimizers import Optimizer
+from research.training import Fit, Options
 from tests.experiments.without_a_lab import FakeLab, UntrainedLab, failed
 
 
@@ -326,7 +326,7 @@ RUNS = {
 @pytest.mark.parametrize("name", RUNS)
 def test_an_experiment_runs_to_its_end(name, lab, tmp_path, monkeypatch):
   messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(100)]
-  monkeypatch.setattr(catalogues, "load", lambda: messages)
+  monkeypatch.setattr(catalogs, "load", lambda: messages)
   module = importlib.import_module(f"experiments.sequences.{name}")
   lab = UntrainedLab() if lab == "untrained" else Lab(tmp_path, seed=0, options=Options())
   report = module.run(RUNS[name], lab)

@@ -8,7 +8,7 @@ import pytest
 from experiments.backprop import two_layer_net as net
 from research.data import sampling
 from research.initializers import Init
-from research.lab.fit import Training
+from research.training import Training
 from tests.experiments.without_a_lab import FakeLab
 from tests.law import assert_devices_agree
 

@@ -16,11 +16,11 @@ from experiments.unsupervised import (
   rbm_samples,
   wake_sleep,
 )
+from research.analysis import image_judge
 from research.config import replace
 from research.energy import rbm
-from research.lab import judging
-from research.lab.fit import Options
 from research.lab.lab import Lab
+from research.training import Options
 from tests.experiments.little_data import replace_sets
 from tests.experiments.without_a_lab import UntrainedLab, failed
 
@@ -78,8 +78,8 @@ def test_random_features_are_the_learnt_ones_in_another_order():
 
 def small_judge(monkeypatch):
   """Its windows fit into the little images."""
-  small = functools.partial(judging.SimpleConvNet, filter_size=2)
-  monkeypatch.setattr(judging, "SimpleConvNet", small)
+  small = functools.partial(image_judge.SimpleConvNet, filter_size=2)
+  monkeypatch.setattr(image_judge, "SimpleConvNet", small)
 
 
 def test_samples_are_drawn_and_judged(monkeypatch):

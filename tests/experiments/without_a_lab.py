@@ -2,7 +2,7 @@
 
 import jax
 
-from research.lab.fit import Fit
+from research.training import Fit
 
 
 class FakeLab:

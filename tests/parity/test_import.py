@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from research.errors import UserError
-from research.lab import import_weights
+from research.models import import_weights
 from research.models.resnet import STAGES, ResNet
 from research.models.state_dict import read_state_dict
 from research.models.torchvision import from_torchvision, resnet_paths, variables_of

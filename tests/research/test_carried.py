@@ -6,10 +6,11 @@ import pytest
 from research import compile as compiling
 from research.carried import carried
 from research.config import config, part, static
-from research.data import language, sampling
-from research.lab.fit import Training
+from research.data import sampling
+from research.data.text import language
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make
+from research.training import Training
 from tests.law import assert_devices_agree
 
 BATCH, LENGTH = 6, 4

@@ -166,7 +166,7 @@ def test_pictures_must_be_files_of_their_own():
 
 def test_reports_import_neither_matplotlib_nor_jax():
   program = (
-    "import sys, research.report, research.lab.html_report, research.lab.results_table;"
+    "import sys, research.report, research.reporting.html_report, research.reporting.results_table;"
     "print([name for name in ('matplotlib', 'jax', 'numpy') if name in sys.modules])"
   )
   done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from research.analysis.bleu import corpus_bleu, d2l_bleu
-from research.data import language, sampling, tasks
-from research.data.vocabulary import Vocabulary, padded, vocabulary
+from research.data import sampling
+from research.data.text import language, tasks
+from research.data.text.vocabulary import Vocabulary, padded, vocabulary
 
 
 def text_of(numbers, words):

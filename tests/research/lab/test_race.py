@@ -6,10 +6,10 @@ import pytest
 
 from research.config import replace
 from research.errors import InterruptedRun
-from research.lab import checkpoint
-from research.lab.fit import Options
 from research.lab.lab import Lab, by_program
-from tests.research.lab.test_fit import StopAfter
+from research.store import checkpoint
+from research.training import Options
+from tests.research.lab.test_loop import StopAfter
 from tests.tiny_experiment import Config, everything_under, training
 
 MEMBERS = {

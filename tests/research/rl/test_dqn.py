@@ -9,7 +9,7 @@ from research.config import config, part, replace
 from research.errors import UserError
 from research.models.q_network import ConvTorso, DenseTorso
 from research.optimizers import Optimizer, make
-from research.rl import cart_pole, catch, dqn, watching
+from research.rl import cart_pole, catch, dqn, rollout
 from research.rl.agent import Agent, Parts
 
 
@@ -180,7 +180,7 @@ def test_what_is_watched_is_an_evaluation_episode_up_to_its_last_picture():
   state = begin(ON_CATCH, settings)
   evaluate, caught = jax.jit(dqn.dqn(ON_CATCH).evaluate), set()
   for number in range(16):
-    played = watching.play(ON_CATCH, settings, state, most=20, episode=number)
+    played = rollout.play(ON_CATCH, settings, state, most=20, episode=number)
     means = evaluate(settings, state, {"episode": jnp.array([number])})
     assert played.rewards.sum() == means["return"].total and len(played.rewards) == 9
     assert played.pictures.shape == (10, 80, 80, 3) and played.values.shape == (9, 3)
@@ -188,7 +188,7 @@ def test_what_is_watched_is_an_evaluation_episode_up_to_its_last_picture():
     assert bottom.sum() == (1 if played.rewards[-1] == 1 else 2)
     caught.add(played.rewards[-1])
   assert caught == {-1, 1}
-  assert len(watching.play(ON_CATCH, settings, state, most=4).rewards) == 4
+  assert len(rollout.play(ON_CATCH, settings, state, most=4).rewards) == 4
 
 
 def test_an_agent_whose_weights_are_noisy_is_evaluated_without_random_actions():

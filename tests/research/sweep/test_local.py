@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from research.errors import InterruptedRun, UserError
-from research.lab.fit import Options
 from research.lab.lab import Lab
-from research.lab.sweeping import _best_so_far
+from research.reporting.sweep_report import _best_so_far
 from research.sweep import space as spaces
 from research.sweep.plan import Settings
 from research.sweep.study import read
-from tests.research.lab.test_fit import StopAfter
+from research.training import Options
+from tests.research.lab.test_loop import StopAfter
 from tests.tiny_experiment import Config, training
 
 SETTINGS = Settings(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from research.sweep import breeding, stopping
+from research.sweep import pbt, stopping
 from tests.research.sweep.simulated import SPACE, plan_of, simulate
 
 STUDIES = {
@@ -227,7 +227,7 @@ def test_truncation_selection_replaces_the_worst_and_the_lost_by_the_best(seed, 
   draw = np.random.default_rng(seed)
   scores = {n: -math.inf if draw.random() < lost else draw.integers(9) for n in range(members)}
   values = [{"learning_rate": float(draw.uniform(1e-4, 1))} for _ in range(members)]
-  copies = breeding.copies(SPACE, seed, 3, scores, values)
+  copies = pbt.copies(SPACE, seed, 3, scores, values)
   best_first = sorted(range(members), key=lambda n: (-scores[n], n))
   fifth = max(1, int(0.2 * members))
   top, bottom = best_first[:fifth], best_first[members - fifth :]

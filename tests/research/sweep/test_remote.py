@@ -5,13 +5,13 @@ import os
 import pytest
 
 from research.errors import InterruptedRun, UserError
-from research.lab.fit import Options
 from research.lab.lab import Lab
 from research.sweep import remote
 from research.sweep import space as spaces
 from research.sweep.blocks import train
+from research.training import Options
 from tests import tiny_experiment
-from tests.research.lab.test_fit import StopAfter
+from tests.research.lab.test_loop import StopAfter
 from tests.research.sweep.test_local import SETTINGS, SPACE, WITH_WIDTHS, rows
 from tests.tiny_experiment import DEATH, Config, mortal_training
 

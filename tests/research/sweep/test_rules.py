@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from research.sweep import breeding, narrowing, stopping
+from research.sweep import pbt, refine, stopping
 from research.sweep.space import Choice, Range, Space
 from research.sweep.stopping import Progress
 from tests.tiny_experiment import Config
@@ -64,7 +64,7 @@ def test_the_median_rule_compares_with_averages_of_finished_trials():
 
 def narrow(*finished):
   ranked = sorted(finished, key=lambda pair: -pair[1])
-  space, decisions = narrowing.narrowed(
+  space, decisions = refine.narrowed(
     SPACE, [{"learning_rate": RATE.value(place)} for place, _ in ranked]
   )
   after = space.distributions["learning_rate"]
@@ -88,26 +88,26 @@ def test_a_best_trial_at_the_edge_moves_the_range_beyond_it():
 
 def test_a_choice_is_never_narrowed():
   space = SPACE._replace(distributions={"width": Choice((3, 5))})
-  assert narrowing.narrowed(space, [{"width": 3}]) == (space, {})
+  assert refine.narrowed(space, [{"width": 3}]) == (space, {})
 
 
 def test_the_worst_fifth_copies_the_best_fifth_and_varies_it():
   values = [{"learning_rate": 0.01 * (1 + member)} for member in range(10)]
   scores = {member: float(member) for member in range(10)}
-  copies = breeding.copies(SPACE, 0, 5, scores, values)
+  copies = pbt.copies(SPACE, 0, 5, scores, values)
   assert [copy.to for copy in copies] == [0, 1] and {copy.source for copy in copies} <= {8, 9}
   for copy in copies:
     factor = copy.values["learning_rate"] / values[copy.source]["learning_rate"]
     assert factor == pytest.approx(0.8) or factor == pytest.approx(1.2)
-  assert copies == breeding.copies(SPACE, 0, 5, scores, values)
-  assert copies != breeding.copies(SPACE, 0, 6, scores, values)
+  assert copies == pbt.copies(SPACE, 0, 5, scores, values)
+  assert copies != pbt.copies(SPACE, 0, 6, scores, values)
 
 
 def test_breeding_stays_within_the_range_and_counts_the_diverged_as_worst():
   values = [{"learning_rate": 1.0}] * 5
   scores = {0: -math.inf, 1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
   for interval in range(20):
-    (copy,) = breeding.copies(SPACE, 0, interval, scores, values)
+    (copy,) = pbt.copies(SPACE, 0, interval, scores, values)
     assert copy.to == 0 and copy.source == 4 and 1e-4 <= copy.values["learning_rate"] <= 1.0
   oneminus = Range("oneminus", 0.9, 0.999)
-  assert breeding.perturbed(oneminus, 0.99, 1.2) == pytest.approx(1 - 0.01 / 1.2)
+  assert pbt.perturbed(oneminus, 0.99, 1.2) == pytest.approx(1 - 0.01 / 1.2)

@@ -1,0 +1,64 @@
+"""The judge of generated images: a network that learnt from real ones, and never from those."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from research.config import config, part, static
+from research.data import sampling, sets
+from research.initializers import Init, kernel_init
+from research.learner import predict, supervised
+from research.losses import softmax_cross_entropy
+from research.models.simple_convnet import SimpleConvNet
+from research.optimizers import Optimizer, make
+from research.training import Fits, Training
+
+
+@config
+class Judge:
+  """How the judge learns."""
+
+  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
+  epochs: int = static(5, "passes of the convolutional network", at_least=1)
+  batch_size: int = static(100, "examples per step", at_least=1)
+
+
+class Verdict(NamedTuple):
+  """What the judge says, and how much that is worth.
+
+  Attributes:
+    chances: P(class | image) of the generated images.
+    accuracy: on real test images.
+  """
+
+  chances: Float[np.ndarray, "image class"]
+  accuracy: float
+
+
+def judge(
+  lab: Fits, config: Judge, dataset: str, images: Float[np.ndarray, "image height width 1"]
+) -> Verdict:
+  """Trains the judge on a data set, as the fit "judge", and shows it images in [0, 1]."""
+  splits, model = sets.load(dataset), SimpleConvNet(kernel_init=kernel_init(Init("he_normal")))
+  every = max(1, splits.train["label"].size // config.batch_size)
+  learner = supervised(
+    lambda config: model,
+    softmax_cross_entropy,
+    lambda config: images.shape[1:],
+    lambda config: make(config.optimizer, config.epochs * every),
+  )
+  training = Training(
+    learner,
+    splits.train,
+    sampling.by_epoch(config.batch_size),
+    steps=config.epochs * every,
+    evaluate={"test": splits.test},
+    evaluate_every=every,
+    log_every=every,
+  )
+  fit = lab.fit("judge", config, training)
+  logits = predict(model, fit.state, {"image": jnp.asarray(images)})
+  return Verdict(np.asarray(jax.nn.softmax(logits)), fit.last("test/accuracy"))

@@ -1,0 +1,73 @@
+"""`--gradcheck`: the gradient check of `research.analysis` on what an experiment trains first."""
+
+from types import ModuleType
+from typing import Any, NoReturn
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from research.analysis.gradient_check import check, verdict, worst
+from research.errors import UserError
+from research.lab.lab import Lab
+from research.training import Training, on_device
+
+EXAMPLES = 5
+
+
+class _FoundFirstFit(Exception):
+  """Carries what an experiment asked its lab to fit."""
+
+
+class _Probe(Lab):
+  """A lab that fits nothing: it hands over the first fit that is asked of it."""
+
+  def __init__(self, seed: int):
+    self.seed = seed
+
+  def keep(self, name: str, content: str) -> None:
+    """Nothing is learnt, so nothing is kept."""
+
+  def fit(self, name: str, config: Any, training: Training) -> NoReturn:
+    raise _FoundFirstFit(config, training)
+
+
+def first_training(module: ModuleType, config: Any, seed: int) -> tuple[Any, Training]:
+  """Config and training of the experiment's first fit.
+
+  Raises:
+    UserError: for an experiment without any.
+  """
+  if hasattr(module, "training"):
+    return config, module.training(config)
+  try:
+    module.run(config, _Probe(seed))
+  except _FoundFirstFit as found:
+    return found.args
+  raise UserError("--gradcheck: this experiment fits nothing, so there is no gradient to check")
+
+
+def check_gradient(module: ModuleType, config: Any, seed: int) -> bool:
+  """Prints how far each parameter's gradient is from differences of the loss; False if one is
+  wrong.
+
+  The network is near its start, and sees the first few training examples. It is moved a little,
+  for zero biases on black pixels put a ReLU exactly on its kink, where there is no gradient.
+  """
+  config, training = first_training(module, config, seed)
+  init_key, move_key = jax.random.split(jax.random.key(seed))
+  state = jax.jit(training.learner.init)(on_device(config), init_key)
+  start, as_params = ravel_pytree(state.params)
+  moved = start + 0.01 * jax.random.normal(move_key, start.shape)
+  state = state._replace(params=as_params(moved))
+  batch = {name: jnp.asarray(array[:EXAMPLES]) for name, array in training.data.items()}
+  differences = check(training.learner, config, state, batch, seed=seed)
+  width = max(len(difference.name) for difference in differences)
+  print(f"{'parameter':<{width}}  mean |a-b|  |a-b|/(|a|+|b|)")
+  for name, mean_absolute, relative_norm in differences:
+    print(
+      f"{name:<{width}}  {mean_absolute:10.2e}  {relative_norm:15.2e}  {verdict(relative_norm)}"
+    )
+  found = worst(differences)
+  print(f"worst: {found.name}, {found.relative_norm:.1e}: {verdict(found.relative_norm)}")
+  return verdict(found.relative_norm) != "wrong"

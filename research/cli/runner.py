@@ -1,0 +1,198 @@
+"""One experiment from its identity to its report."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType, ModuleType
+from typing import Any
+
+from research import free_memory
+from research import report as reporting
+from research.config import digest, flatten
+from research.errors import OutOfMemoryError, UserError
+from research.lab import process, run_folder
+from research.lab.lab import Lab
+from research.lab.registry import Entry, load
+from research.lab.run_folder import read_claims
+from research.reporting import html_report, sweep_report
+from research.store.files import (
+  disk_full_is_a_user_error,
+  json_text,
+  read_json,
+  write_atomically,
+  write_json,
+)
+from research.store.interruption import Interruption
+from research.store.metrics_log import identity_of, read_rows
+from research.training import Options
+
+NO_SEARCH: Mapping[str, Any] = MappingProxyType({})
+
+
+def default_folder(identity: run_folder.Identity) -> Path:
+  """`runs/<experiment>/<digest of config and seed>`: the same command is the same run."""
+  return Path("runs") / identity.experiment / digest(identity.seed, identity.config)
+
+
+def identify(
+  entry: Entry, config: Any, seed: int, search: Mapping[str, Any] = NO_SEARCH
+) -> run_folder.Identity:
+  """The identity of a run, or of a sweep, which adds the flags of its search."""
+  flags = {f"--{name}": value for name, value in search.items()}
+  return run_folder.Identity(entry.name, seed, flatten(config) | flags)
+
+
+def run(
+  entry: Entry,
+  config: Any,
+  *,
+  seed: int,
+  folder: Path | None = None,
+  options: Options,
+  fresh: bool = False,
+  fork: Path | None = None,
+  search: Mapping[str, Any] = NO_SEARCH,
+  say: Callable[[str], None] = print,
+) -> Path:
+  """Runs, resumes, or finds an experiment finished; returns its folder.
+
+  With a `search`, the flags of a sweep by name, the experiment is swept.
+
+  Raises:
+    UserError and its kin, before anything is compiled, fetched or written where the input is bad.
+    InterruptedRun: after a signal, once everything is saved.
+  """
+  identity = identify(entry, config, seed, search)
+  folder = folder or default_folder(identity)
+  aside = _put_aside(folder, fork, say) if fresh else None
+  is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
+  run_folder.check(folder, identity)
+  lost = run_folder.lost(folder)
+  if run_folder.is_finished(folder):
+    changed = ", by another version of the code" if is_stale(folder, entry) else ""
+    without = f", but without {', '.join(lost)}, which are lost or changed" if lost else ""
+    say(f"{folder} is finished already{changed}{without}; --fresh starts it over")
+    _conclude(folder, say)
+    return folder
+  if again := [name for name in lost if name.startswith(run_folder.DRAWN)]:
+    say(f"{folder}: {', '.join(again)} lost or changed; made again")
+  module = load(entry)
+  made = run_folder.first_missing(folder)
+  with disk_full_is_a_user_error(folder):
+    lock = run_folder.Lock(folder)
+  interruption = Interruption()
+  try:
+    run_folder.check(folder, identity)  # again: another process may have been quicker
+    is_new = not run_folder.holds_run(folder)
+    with disk_full_is_a_user_error(folder):
+      if fork is not None and is_to_fork:
+        run_folder.fork(fork, folder, identity)
+      run_folder.write_identity(folder, identity)
+      surroundings = process.describe(entry.name) | {"options": options._asdict()}
+      write_json(folder / "environment.json", surroundings)
+      say(f"{entry.name}: {folder}")
+      lab = Lab(folder, seed=seed, options=options, interruption=interruption)
+      with _taken_back_if_refused(folder, lab, is_new, made, aside):
+        if search:
+          report = sweep_report.conduct(module, config, lab, search, say)
+        else:
+          report = conduct(module, config, lab)
+      _write_report(folder, entry, identity, surroundings, report)
+    _conclude(folder, say)
+  finally:
+    interruption.release()
+    lock.release()
+  return folder
+
+
+def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> Path | None:
+  run_folder.check_fresh(folder)
+  if fork is not None:
+    run_folder.check_source(fork)
+    if fork.resolve() == folder.resolve():
+      raise UserError(f"--fresh would put --fork={fork} itself aside; give another --workdir")
+  aside = run_folder.set_aside(folder)
+  if aside:
+    say(f"the old run is kept in {aside}")
+  return aside
+
+
+@contextmanager
+def _taken_back_if_refused(
+  folder: Path, lab: Lab, is_new: bool, made: Path | None, aside: Path | None
+) -> Iterator[None]:
+  """What is refused before anything was learnt leaves the disk as it was."""
+  try:
+    with free_memory.out_of_memory_is_a_user_error():
+      yield
+  except UserError as error:
+    has_learnt = lab.has_trained
+    if isinstance(error, OutOfMemoryError):  # perhaps of the first step
+      has_learnt = any(path.name.isdigit() for path in folder.glob("checkpoints/*/*"))
+    if is_new and not has_learnt:
+      run_folder.take_back(folder, made)
+      if aside and not folder.exists():
+        aside.rename(folder)
+    raise
+
+
+def conduct(module: ModuleType, config: Any, lab: Lab) -> reporting.Report:
+  """The experiment itself: its own `run`, or one fit and its report."""
+  if hasattr(module, "run"):
+    return module.run(config, lab)
+  return module.report(config, lab.fit("train", config, module.training(config)))
+
+
+def _write_report(
+  folder: Path,
+  entry: Entry,
+  identity: run_folder.Identity,
+  surroundings: dict[str, Any],
+  report: reporting.Report,
+) -> None:
+  (folder / "figures").mkdir(exist_ok=True)
+  pictures = []
+  for picture in report.pictures:
+    path = folder / "figures" / picture.file_name
+    image = io.BytesIO()
+    picture.figure.savefig(image, format=path.suffix.removeprefix("."))
+    write_atomically(path, image.getvalue())
+    pictures.append((path, picture.caption))
+  captions = {picture.name: picture.caption for picture in report.pictures}
+  write_json(folder / "figures" / "captions.json", captions)
+  claims = reporting.claims_json(report.claims)
+  rows = {identity_of(row): row for row in read_rows(folder)}
+  html_report.write_report(
+    folder / "report.html",
+    title=entry.name,
+    docstring=entry.docstring,
+    command=surroundings["command"],
+    config={"seed": identity.seed, **identity.config},
+    environment=surroundings,
+    claims=claims,
+    pictures=pictures,
+    rows=list(rows.values()),
+  )
+  text = json_text(claims)
+  run_folder.write_checksums(folder, text)
+  write_atomically(folder / "claims.json", text)  # last: it says that the run is finished
+
+
+def is_stale(folder: Path, entry: Entry) -> bool:
+  """Whether the run in a folder was made by another version of the code than this one."""
+  made_by = read_json(folder / "environment.json")
+  return not isinstance(made_by, dict) or made_by.get("code") != process.code_digest(entry.name)
+
+
+def _conclude(folder: Path, say: Callable[[str], None]) -> None:
+  claims = reporting.claims_from_json(read_claims(folder))
+  if claims:
+    say("\n" + reporting.claims_table(claims))
+  files = (folder / "figures").glob("*")
+  figures = sorted(str(path) for path in files if path.suffix in reporting.PICTURES)
+  if figures:
+    say("figures: " + " ".join(figures))
+  say(f"report:  {folder / 'report.html'}")
+  sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""Text data: vocabularies, corpora, generated tasks."""

@@ -1,0 +1,127 @@
+"""Sequence tasks whose answers are known: dates, reversal, copy, addition, long lags.
+
+Pairs are {"source": int32 [n, s], "target": int32 [n, t]}; padding is 0, and a target stands
+between the marks of `research.data.text.vocabulary`. All are functions of a seed.
+"""
+
+import calendar
+import datetime
+
+import numpy as np
+
+from research.data.spec import Arrays
+from research.data.text.vocabulary import MARKS, Vocabulary, padded
+
+LETTERS = Vocabulary((*MARKS, *"abcdefghijklmnopqrstuvwxyz"))
+DIGITS = Vocabulary((*MARKS, *"0123456789+"))
+DATE_CHARACTERS = Vocabulary(
+  (
+    *MARKS,
+    *sorted(
+      set(
+        "0123456789 ,./-"
+        + "".join(calendar.month_name)
+        + "".join(calendar.day_name)
+        + "thestndrdof".lower()
+      )
+    ),
+  )
+)
+DATE_LENGTHS = (32, 12)  # of the longest source, and of a target with its marks
+
+
+def ordinal(day: int) -> str:
+  """1st, 2nd, 3rd, 4th ..."""
+  ending = "th" if 11 <= day <= 13 else {1: "st", 2: "nd", 3: "rd"}.get(day % 10, "th")
+  return f"{day}{ending}"
+
+
+DATE_FORMATS = (
+  lambda d: f"{d.day} {calendar.month_name[d.month]} {d.year}",
+  lambda d: f"{calendar.month_name[d.month]} {d.day}, {d.year}",
+  lambda d: f"{calendar.month_name[d.month]} {ordinal(d.day)}, {d.year}",
+  lambda d: f"the {ordinal(d.day)} of {calendar.month_name[d.month]} {d.year}",
+  lambda d: f"{d.day} {calendar.month_abbr[d.month]} {d.year}",
+  lambda d: f"{calendar.month_abbr[d.month]} {d.day} {d.year}",
+  lambda d: f"{calendar.day_name[d.weekday()]}, {d.day} {calendar.month_name[d.month]} {d.year}",
+  lambda d: f"{calendar.day_abbr[d.weekday()]} {calendar.month_abbr[d.month]} {d.day} {d.year}",
+  lambda d: f"{d.day}.{d.month}.{d.year}",
+  lambda d: f"{d.month:02d}/{d.day:02d}/{d.year}",
+  lambda d: f"{d.year}/{d.month}/{d.day}",
+)
+
+
+def dates(count: int, seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
+  """Dates of 1900 to 2099 in eleven ways, to be written as 2004-07-09; and the pairs as text."""
+  rng = np.random.default_rng(seed)
+  first = datetime.date(1900, 1, 1).toordinal()
+  last = datetime.date(2099, 12, 31).toordinal()
+  pairs = []
+  for number, way in zip(
+    rng.integers(first, last + 1, count), rng.integers(len(DATE_FORMATS), size=count), strict=True
+  ):
+    date = datetime.date.fromordinal(int(number))
+    pairs.append((DATE_FORMATS[way](date), date.isoformat()))
+  longest_source, longest_target = DATE_LENGTHS
+  source = [DATE_CHARACTERS.encode(text) for text, _ in pairs]
+  target = [DATE_CHARACTERS.encode(text) for _, text in pairs]
+  return {
+    "source": padded(source, longest_source),
+    "target": padded(target, longest_target, begin=True, end=True),
+  }, pairs
+
+
+def _of_letters(
+  count: int, seed: int, lengths: tuple[int, int], *, is_reversed: bool, longest: int | None
+) -> Arrays:
+  shortest, most = lengths
+  longest = longest or most
+  rng = np.random.default_rng(seed)
+  rows = [
+    rng.integers(len(MARKS), len(LETTERS), size) for size in rng.integers(shortest, most + 1, count)
+  ]
+  answers = [row[::-1] if is_reversed else row for row in rows]
+  return {
+    "source": padded(rows, longest),
+    "target": padded(answers, longest + 2, begin=True, end=True),
+  }
+
+
+def reversal(
+  count: int, seed: int, lengths: tuple[int, int], *, longest: int | None = None
+) -> Arrays:
+  """Random letters, to be written backwards; lengths from the first to the second, inclusive."""
+  return _of_letters(count, seed, lengths, is_reversed=True, longest=longest)
+
+
+def copying(
+  count: int, seed: int, lengths: tuple[int, int], *, longest: int | None = None
+) -> Arrays:
+  """Random letters, to be written again."""
+  return _of_letters(count, seed, lengths, is_reversed=False, longest=longest)
+
+
+def addition(count: int, seed: int, digits: int) -> Arrays:
+  """Two numbers of up to `digits` digits, such as 12+345, and their sum."""
+  rng = np.random.default_rng(seed)
+  pairs = rng.integers(0, 10**digits, (count, 2))
+  return {
+    "source": padded([DIGITS.encode(f"{a}+{b}") for a, b in pairs], 2 * digits + 1),
+    "target": padded(
+      [DIGITS.encode(str(a + b)) for a, b in pairs], digits + 3, begin=True, end=True
+    ),
+  }
+
+
+def long_lag(count: int, seed: int, lag: int, symbols: int = 8) -> Arrays:
+  """A symbol, `lag` distractors, and the question which symbol it was.
+
+  {"tokens": int32 [n, lag + 2], "label": int32 [n]}: symbols are 0 to `symbols` - 1, distractors
+  the next as many, and the question is 2 * `symbols`.
+  """
+  rng = np.random.default_rng(seed)
+  label = rng.integers(symbols, size=count)
+  noise = rng.integers(symbols, 2 * symbols, (count, lag))
+  question = np.full((count, 1), 2 * symbols)
+  tokens = np.concatenate([label[:, None], noise, question], axis=1)
+  return {"tokens": tokens.astype(np.int32), "label": label.astype(np.int32)}

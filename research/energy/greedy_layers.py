@@ -1,0 +1,76 @@
+"""Boltzmann machines learnt one on top of the other: the beginning of deep belief nets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from research.config import config, part, replace, static
+from research.data import sampling
+from research.energy import contrastive, rbm
+from research.energy.contrastive import Contrastive, Parts
+from research.energy.rbm import Rbm
+from research.learner import Learner
+from research.training import Fits, HostData, Training
+
+
+@config
+class Greedy:
+  """The machines, from the images upwards."""
+
+  units: tuple[int, ...] = static((500, 500), "hidden units of the machines", at_least=1)
+  machine: Contrastive = part(Contrastive())
+  epochs: int = static(10, "passes over the images, for each machine", at_least=1)
+  steady: int = static(5, "epochs from which on the momentum is the later one", at_least=0)
+  batch_size: int = static(100, "examples per step", at_least=1)
+
+
+def greedy_layers(lab: Fits, config: Greedy, images: np.ndarray, prefix: str = "") -> list[Rbm]:
+  """The machines; each learns what those below make of the images (Hinton et al. 2006, section 4).
+
+  Args:
+    lab: keeps a fit for each, "layer 1" and so on.
+    config: of all.
+    images: bytes, [image, ...].
+    prefix: of the fits' names.
+  """
+  data: HostData = {"image": images}
+  odds = contrastive.pixel_log_odds(images)
+  machines: list[Rbm] = []
+  for layer, units in enumerate(config.units):
+    biases = jnp.zeros(config.units[layer - 1]) if layer else odds
+    every = max(1, len(images) // config.batch_size)
+    training = Training(
+      _learner(units, every, biases),
+      data,
+      sampling.by_epoch(config.batch_size),
+      steps=config.epochs * every,
+      evaluate={},
+      evaluate_every=every,
+      log_every=every,
+    )
+    fit = lab.fit(f"{prefix}layer {layer + 1}", config, training)
+    machines.append(jax.tree.map(jnp.asarray, fit.state.rbm))
+    if layer + 1 < len(config.units):
+      data = {"image": hidden_chances(machines[-1], data["image"])}
+  return machines
+
+
+def hidden_chances(
+  machine: Rbm, images: np.ndarray, block: int = 1000
+) -> Float[np.ndarray, "image hidden"]:
+  """P(h = 1 | image) for a whole set."""
+  chances = jax.jit(lambda images: rbm.hidden_chance(machine, contrastive.flat({"image": images})))
+  blocks = [chances(images[at : at + block]) for at in range(0, len(images), block)]
+  return np.concatenate([np.asarray(each) for each in blocks])
+
+
+def _learner(units: int, every: int, biases: Float[Array, " visible"]) -> Learner:
+  return contrastive.contrastive(
+    Parts(
+      machine=lambda config: replace(config.machine, {"hidden": units}),
+      biases=lambda config: biases,
+      steps=lambda config: config.epochs * every,
+      steady=lambda config: config.steady * every,
+    )
+  )

@@ -1,0 +1,64 @@
+"""The figures of verified experiments, a page for each family, beside RESULTS.md."""
+
+import io
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from research.lab import registry
+from research.report import PICTURES
+from research.store.files import write_atomically, write_json
+
+COLOURS = 128  # of a still's copy; figures are drawn in few, and a film is small already
+
+
+def renew(gallery: Path, entry: registry.Entry, run: Path) -> None:
+  """Puts the figures of a finished run into the gallery, in place of the experiment's older ones.
+
+  Args:
+    gallery: the folder of the pages.
+    entry: the experiment.
+    run: the folder of the run.
+  """
+  captions = json.loads((run / "figures" / "captions.json").read_text())
+  own = gallery / entry.name
+  for old in own.glob("*") if own.is_dir() else ():
+    if old.suffix in PICTURES:
+      old.unlink()
+  own.mkdir(parents=True, exist_ok=True)
+  for name in captions:
+    picture = _picture(run / "figures", name)
+    write_atomically(own / picture.name, _copy(picture))
+  write_json(own / "captions.json", captions)
+  write_atomically(gallery / f"{entry.family}.md", _page(gallery, entry.family))
+
+
+def _picture(folder: Path, name: str) -> Path:
+  """The file of a picture, whichever of the kinds it is."""
+  return next(path for kind in PICTURES if (path := folder / f"{name}{kind}").exists())
+
+
+def _copy(picture: Path) -> bytes:
+  """A film as it is, a still in few colours."""
+  if picture.suffix == ".gif":
+    return picture.read_bytes()
+  small = io.BytesIO()
+  with Image.open(picture) as image:
+    image.convert("RGB").quantize(COLOURS).save(small, "PNG", optimize=True)
+  return small.getvalue()
+
+
+def _page(gallery: Path, family: str) -> str:
+  parts = [
+    f"# {family.capitalize()}\n\nWhat the runs behind [RESULTS.md](../../RESULTS.md) drew.\n"
+  ]
+  for entry in registry.catalogue().values():
+    path = gallery / entry.name / "captions.json"
+    if entry.family != family or not path.exists():
+      continue
+    parts.append(f"## {entry.name}\n\n{entry.summary}\n")
+    for name, caption in json.loads(path.read_text()).items():
+      link = f"{entry.name}/{_picture(path.parent, name).name}"
+      parts.append(f"![{name.replace('_', ' ')}]({link})\n\n{caption}\n")
+  return "\n".join(parts)

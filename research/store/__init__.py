@@ -1,0 +1,1 @@
+"""Storage of a run: checkpoints, logs, files and locks, signals, progress."""

@@ -1,0 +1,314 @@
+"""Checkpoints: the one module that knows Orbax.
+
+A checkpoint is a flat dictionary of host arrays by name plus a small JSON value. Host arrays make
+it independent of the number of devices, and a checksum per array makes damage visible: Orbax
+itself accepts flipped bytes silently and tries nothing older when a file is torn.
+"""
+
+import functools
+import gc
+import json
+import logging
+import math
+import os
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.store.files import disk_full_is_a_user_error
+
+State = Any
+
+
+class Snapshot(NamedTuple):
+  """A state on the host at some step.
+
+  Attributes:
+    step: number of updates that were made.
+    arrays: name to array; keys as their raw data.
+    about: whatever JSON value belongs to it.
+  """
+
+  step: int
+  arrays: dict[str, np.ndarray]
+  about: dict[str, Any]
+
+
+def to_host(state: State) -> dict[str, np.ndarray]:
+  """A copy of every leaf of a state on the host, by name; typed keys become their data."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  device_arrays = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for _, leaf in leaves]
+  # np.array copies: on a CPU the fetched array may share the buffer that the next step overwrites.
+  host_arrays = [np.array(array) for array in jax.device_get(device_arrays)]
+  names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
+  return dict(zip(names, host_arrays, strict=True))
+
+
+def from_host(arrays: dict[str, np.ndarray], template: State) -> State:
+  """The state in the template's form (of `jax.eval_shape`), leaves on the host.
+
+  Raises:
+    ValueError: when names, shapes or types differ from the template's, naming the first difference.
+  """
+  leaves = []
+  paths, structure = jax.tree_util.tree_flatten_with_path(template)
+  for path, wanted in paths:
+    name = jax.tree_util.keystr(path, simple=True, separator="/")
+    data = jax.eval_shape(jax.random.key_data, wanted) if _is_key(wanted) else wanted
+    if 0 in data.shape:  # Orbax does not keep arrays without elements
+      leaf = np.zeros(data.shape, data.dtype)
+    elif name not in arrays:
+      raise ValueError(f"the checkpoint has no {name!r}")
+    else:
+      leaf = arrays[name]
+    if leaf.shape != data.shape:
+      raise ValueError(f"{name!r} has shape {leaf.shape}, and {data.shape} is needed")
+    if leaf.dtype != data.dtype:
+      raise ValueError(f"{name!r} is of type {leaf.dtype}, and {data.dtype} is needed")
+    leaves.append(_as_key(leaf, wanted) if _is_key(wanted) else leaf)
+  return jax.tree_util.tree_unflatten(structure, leaves)
+
+
+def _is_key(leaf: Any) -> bool:
+  return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _as_key(data: np.ndarray, wanted: Any) -> jax.Array:
+  implementation = jax.random.key_impl(jnp.empty((), wanted.dtype))
+  return jax.random.wrap_key_data(jnp.asarray(data), impl=implementation)
+
+
+def steps(folder: Path) -> list[int]:
+  """The steps that were saved; asked before Orbax is imported, which takes its time."""
+  names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+  return sorted(int(name) for name in names if name.isdigit())
+
+
+def exists(folder: Path) -> bool:
+  """Whether there is anything to restore."""
+  return bool(steps(folder))
+
+
+class Checkpoints:
+  """The checkpoints in one folder: the latest two, and the best one by a score."""
+
+  def __init__(self, folder: Path, *, warn: Callable[[str], None], read_only: bool = False):
+    """Opens the folder, or creates it where it is to be written.
+
+    Args:
+      folder: where the checkpoints live.
+      warn: told in one line about each damaged checkpoint.
+      read_only: whether to leave damaged checkpoints where they are; the folder may be in use.
+    """
+    import orbax.checkpoint as ocp
+    from orbax.checkpoint import checkpoint_managers as policies
+
+    # Orbax reports every step of a save, and a failure in hundreds of lines; here it becomes one.
+    for chatty in ("absl", "asyncio"):
+      logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    if not isinstance(sys.unraisablehook, functools.partial):  # for threads of a failed save, once
+      sys.unraisablehook = functools.partial(_leave_out_closed_loops, sys.unraisablehook)
+    self._ocp = ocp
+    self._folder = folder.absolute()
+    self._warn, self._read_only = warn, read_only
+    self._left_out = set[int]()
+    for step in steps(self._folder):  # Orbax stops at the first score that it cannot read
+      try:
+        _score(self._folder, step)
+      except (OSError, ValueError) as error:
+        self._leave_out(step, error)
+    keep = policies.AnyPreservationPolicy(
+      [
+        policies.LatestN(2),
+        policies.BestN(
+          get_metric_fn=lambda metrics: metrics["score"],
+          n=1,
+          keep_checkpoints_without_metrics=False,
+        ),
+      ]
+    )
+    self._manager = ocp.CheckpointManager(
+      self._folder,
+      # Without best_fn the scores are forgotten with the process, and the best is deleted later.
+      options=ocp.CheckpointManagerOptions(
+        preservation_policy=keep,
+        best_fn=lambda metrics: metrics["score"],
+        create=not read_only,
+        read_only=read_only,
+        lightweight_initialize=read_only,  # a reader leaves torn scores where they are
+      ),
+      item_names=("state", "about"),
+    )
+
+  def save(self, snapshot: Snapshot, *, score: float | None = None) -> None:
+    """Starts a save in the background; it is whole or absent whenever the process dies.
+
+    Raises:
+      DiskFullError: when this save, or the one before it, found no space.
+    """
+    with disk_full_is_a_user_error(self._folder), _quiet():
+      if snapshot.step in self._manager.all_steps():
+        return  # made before a crash, from the same numbers
+      arrays = {name: array for name, array in snapshot.arrays.items() if array.size}
+      about = {
+        "checksums": _checksums(arrays),
+        # A copy, for it is written in the background while the caller's goes on to change.
+        "about": json.loads(json.dumps(snapshot.about)),
+        "checksum": _text_checksum(snapshot.about),
+      }
+      self._manager.save(
+        snapshot.step,
+        args=self._ocp.args.Composite(
+          state=self._ocp.args.StandardSave(arrays), about=self._ocp.args.JsonSave(about)
+        ),
+        metrics=None if score is None else {"score": score},
+      )
+
+  def latest(self) -> Snapshot | None:
+    """The last whole checkpoint; damaged ones are named, set aside, and the one before is tried."""
+    for step in sorted(self._whole_steps(), reverse=True):
+      snapshot = self._restore(step)
+      if snapshot is not None:
+        return snapshot
+    return None
+
+  def best(self) -> Snapshot | None:
+    """The checkpoint with the highest score; the latest where none was scored."""
+    scores = {step: _score(self._folder, step) for step in self._whole_steps()}
+    scored = {step: score for step, score in scores.items() if score is not None}
+    for step in sorted(scored, key=lambda step: (scored[step], step), reverse=True):
+      snapshot = self._restore(step)
+      if snapshot is not None:
+        return snapshot
+    return self.latest()
+
+  def _restore(self, step: int) -> Snapshot | None:
+    try:
+      with _quiet():
+        restored = self._manager.restore(
+          step,
+          args=self._ocp.args.Composite(
+            state=self._ocp.args.StandardRestore(), about=self._ocp.args.JsonRestore()
+          ),
+        )
+      arrays, about = dict(restored["state"]), restored["about"]
+      wrong = [
+        name
+        for name, checksum in about["checksums"].items()
+        if name not in arrays or _checksum(arrays[name]) != checksum
+      ]
+      if wrong:
+        raise ValueError(f"checksum of {wrong[0]!r} does not match")
+      if set(arrays) != set(about["checksums"]):
+        raise ValueError("there are arrays without a checksum")
+      if _text_checksum(about["about"]) != about["checksum"]:
+        raise ValueError("checksum of what belongs to the state does not match")
+      return Snapshot(step, arrays, about["about"])
+    except MemoryError:
+      raise
+    except Exception as error:
+      self._leave_out(step, error)
+      if not self._read_only:
+        self._manager.reload()
+      return None
+
+  def _whole_steps(self) -> list[int]:
+    return [step for step in self._manager.all_steps() if step not in self._left_out]
+
+  def _leave_out(self, step: int, error: Exception) -> None:
+    """Says that a checkpoint is damaged, and sets it aside where it may."""
+    reason = " ".join(str(error.__cause__ or error).split())[:200]
+    complaint = f"checkpoint at step {step} in {self._folder} is damaged ({reason})"
+    self._left_out.add(step)
+    if self._read_only:
+      self._warn(f"{complaint}: left out")
+    else:
+      aside = set_aside(self._folder, step, "damaged")
+      self._left_out.discard(step)  # a new one may be saved in its place
+      self._warn(f"{complaint}: set aside as {aside.name}")
+
+  def wait(self) -> None:
+    """Returns once every save is on disk.
+
+    Raises:
+      DiskFullError: when a save found no space.
+    """
+    with disk_full_is_a_user_error(self._folder), _quiet():
+      self._manager.wait_until_finished()
+
+  def close(self) -> None:
+    """Waits for saves and stops the threads."""
+    with disk_full_is_a_user_error(self._folder), _quiet():
+      self._manager.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+  """Keeps the hundreds of lines to itself that Orbax's abandoned tasks print of a failure."""
+  hook = sys.unraisablehook
+  sys.unraisablehook = lambda unraisable: None
+  try:
+    yield
+  except Exception:
+    gc.collect()
+    raise
+  finally:
+    sys.unraisablehook = hook
+
+
+def _leave_out_closed_loops(hook: Callable[[Any], Any], unraisable: Any) -> None:
+  if str(unraisable.exc_value) != "Event loop is closed":
+    hook(unraisable)
+
+
+def _score(folder: Path, step: int) -> float | None:
+  """The score that a checkpoint was saved with, if any.
+
+  Raises:
+    ValueError: where the file is damaged.
+  """
+  try:
+    held = json.loads((folder / str(step) / "metrics" / "metrics").read_bytes())
+  except (FileNotFoundError, NotADirectoryError):
+    return None
+  except RecursionError as error:
+    raise ValueError("its score is no score") from error
+  match held:
+    case {"score": int() | float() as score} if math.isfinite(score):
+      return float(score)
+  raise ValueError("its score is no score")
+
+
+def set_aside(folder: Path, step: int, why: str) -> Path:
+  """Renames a checkpoint so that it is never looked at again; returns its new name."""
+  number = 1
+  while (aside := folder / f"{why}-{step}.{number}").exists():
+    number += 1
+  os.rename(folder / str(step), aside)
+  return aside
+
+
+def set_all_aside(folder: Path, why: str) -> None:
+  """`set_aside` for every checkpoint in the folder."""
+  for step in steps(folder):
+    set_aside(folder, step, why)
+
+
+def _checksum(array: np.ndarray) -> int:
+  form = f"{array.dtype} {array.shape}".encode()
+  return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data, zlib.crc32(form))
+
+
+def _text_checksum(value: Any) -> int:
+  return zlib.crc32(json.dumps(value, sort_keys=True).encode())
+
+
+def _checksums(arrays: dict[str, np.ndarray]) -> dict[str, int]:
+  return {name: _checksum(array) for name, array in arrays.items()}

@@ -1,0 +1,127 @@
+"""Values that training shares with sweeps, agents and experiments."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from research.data.sampling import Sampler
+from research.learner import Config, Learner, State
+from research.store.metrics_log import Row
+
+HostData = Mapping[str, np.ndarray]
+
+
+class Training(NamedTuple):
+  """All that a fit is, apart from its config and seed.
+
+  Attributes:
+    learner: what learns.
+    data: arrays by name, the examples along the first axis.
+    sampler: how batches are drawn.
+    steps: updates in all.
+    evaluate: data sets by name that are evaluated as a whole.
+    evaluate_every: steps between evaluations; they also happen before the first and after the last
+      step.
+    log_every: steps per row of training metrics, a divisor of `evaluate_every`.
+    best: metric by which the best checkpoint is kept, such as "validation/accuracy"; higher is
+      better unless it is a loss.
+    evaluation_batch_size: examples per evaluation batch; it bounds the memory.
+  """
+
+  learner: Learner
+  data: HostData
+  sampler: Sampler
+  steps: int
+  evaluate: Mapping[str, HostData]
+  evaluate_every: int
+  log_every: int
+  best: str | None = None
+  evaluation_batch_size: int = 1000
+
+
+class Options(NamedTuple):
+  """How to run; nothing here changes what comes out, beyond the order of sums.
+
+  Attributes:
+    parallel: one of `research.compile.PARALLEL`.
+    stop_on_nan: whether a loss that is not finite ends the run.
+    save_seconds: least time between checkpoints.
+    dispatch: steps per dispatch; 0 leaves it to the rule in `research.compile`.
+    lanes: how the members of a population share a program: "auto" leaves it to the rule in
+      `research.lanes`, "vmap", "map", or how many a block holds.
+    engine: where the trials of a sweep train: "local", "ray" or "slurm".
+    workers: how many blocks of them train at once, where not here.
+    slurm: parameters of its jobs, as in "slurm_partition=gpu,gpus_per_node=1".
+  """
+
+  parallel: str = "jit"
+  stop_on_nan: bool = True
+  save_seconds: float = 30.0
+  dispatch: int = 0
+  lanes: str = "auto"
+  engine: str = "local"
+  workers: int = 4
+  slurm: str = ""
+
+
+class Fit(NamedTuple):
+  """A finished fit.
+
+  Attributes:
+    name: of the fit in its run.
+    config: its settings.
+    state: its last state, on the host.
+    history: its rows of metrics.
+    initial: gives its first state again.
+  """
+
+  name: str
+  config: Config
+  state: State
+  history: list[Row]
+  initial: Callable[[], State]
+
+  def last(self, metric: str) -> float:
+    """The metric in the last row that has it, such as "test/accuracy"."""
+    values = [row[metric] for row in self.history if row.get(metric) is not None]
+    return values[-1] if values else math.nan
+
+
+ALONE = ""
+
+
+class Member(NamedTuple):
+  """One of those that a population trains side by side; named `ALONE` where there is no other.
+
+  Attributes:
+    name: that the rows and figures show.
+    repeat: which of the member's repetitions, each with a seed of its own.
+    config: its settings.
+  """
+
+  name: str
+  repeat: int
+  config: Config
+
+  @property
+  def labels(self) -> Row:
+    """What tells the member's rows from the others'."""
+    return {"member": self.name, "repeat": self.repeat}
+
+
+def on_device(config: Config) -> Config:
+  """The config with its leaves as arrays, so that equal configs trace equally."""
+  as_array = lambda leaf: jnp.asarray(leaf, dtype=float if isinstance(leaf, float) else int)
+  return jax.tree.map(as_array, config)
+
+
+class Fits(Protocol):
+  """Trains by name, remembering what was trained before; `research.lab.lab.Lab` is one."""
+
+  def fit(self, name: str, config: Config, training: Training) -> Fit:
+    """Returns the finished fit of that name, training it first where that was not done yet."""
+    ...

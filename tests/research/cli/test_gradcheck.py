@@ -1,0 +1,44 @@
+import types
+
+import launch
+from experiments.backprop import two_layer_net as net
+from research.cli import gradcheck
+from tests.processes import TINY_CONVNET, TINY_TWO_LAYER
+
+
+def test_the_gradient_of_a_convolutional_experiment_is_right(capsys):
+  assert launch.main(["launch.py", *TINY_CONVNET, "--gradcheck"]) == 0
+  assert "Conv_0/kernel" in capsys.readouterr().out
+
+
+def test_a_mistake_in_the_first_fit_of_several_is_found_and_named(capsys, monkeypatch):
+  arguments = ["launch.py", *TINY_TWO_LAYER, "--gradcheck"]
+  assert launch.main(arguments) == 0
+  right = net.ACTIVATIONS["sigmoid"]
+  wrong = right._replace(slope=lambda h: 1.1 * right.slope(h))
+  step = net.functools.partial(net.step, wrong)
+  monkeypatch.setitem(net.LEARNERS, "sigmoid", net.LEARNERS["sigmoid"]._replace(step=step))
+  assert launch.main(arguments) == 1
+  out = capsys.readouterr().out
+  assert "worst: W1" in out or "worst: b1" in out
+
+
+def test_an_experiment_that_fits_nothing_is_refused(capsys):
+  assert launch.main(["launch.py", "--experiment=gates", "--gradcheck"]) == 2
+  assert "fits nothing" in capsys.readouterr().err
+
+
+def test_a_gradient_is_checked_uncut(capsys):
+  arguments = ["launch.py", "--experiment=memorisation", "--hidden=3", "--characters=2000"]
+  arguments += ["--batch_size=5", "--times=4", "--clip=1e-3", "--gradcheck"]
+  assert launch.main(arguments) == 0
+  assert "worst" in capsys.readouterr().out
+
+
+def test_an_experiment_may_keep_a_file_before_its_first_fit():
+  def run(config, lab):
+    lab.keep("characters.json", "[]")
+    return lab.fit("first", config, "its training")
+
+  module = types.SimpleNamespace(run=run)
+  assert gradcheck.first_training(module, "a config", 0) == ("a config", "its training")

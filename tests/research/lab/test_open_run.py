@@ -1,0 +1,93 @@
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from research.errors import UserError
+from research.lab.open_run import open_run
+from research.store.checkpoint import Checkpoints
+from research.store.metrics_log import read_rows
+from tests import tiny_experiment
+from tests.tiny_experiment import everything_under
+
+COMMAND = ("--workdir=run", "--steps=60", "--learning_rate=0.8", "--noise=1")
+
+
+def test_the_best_checkpoint_gives_the_numbers_of_its_row(door):
+  assert door(*COMMAND)[0] == 0
+  before = everything_under(Path("run"))
+  run = open_run("run")
+  rows = [row for row in read_rows(Path("run")) if "test/accuracy" in row and row["step"]]
+  best = max(rows, key=lambda row: row["test/accuracy"])
+  assert run.snapshot().about["best_score"] >= best["test/accuracy"]
+  assert run.evaluate()["test"]["accuracy"] == pytest.approx(best["test/accuracy"])
+  assert int(run.best_state().step) == run.snapshot().step != 60
+  assert run.snapshot(best=False).step == 60
+  assert run.config.steps == 60 and run.claims[0]["id"] == "C06"
+  assert [row["step"] for row in run.history] == list(range(0, 61, 5))
+  code, out, _ = door(*COMMAND, "--evaluate")
+  assert code == 0 and f"accuracy {best['test/accuracy']:.5g}" in out
+  assert everything_under(Path("run")) == before  # to read is not to write
+
+
+def test_a_fit_of_another_name_on_data_drawn_by_the_seed(monkeypatch, tmp_path, capfd):
+  def training(config, seed=0):
+    held_out = {"test": tiny_experiment.data(seed + 1)}
+    return tiny_experiment.training(config, evaluate=held_out, best="test/loss")
+
+  def run(config, lab):
+    return tiny_experiment.report(config, lab.fit("text", config, training(config, lab.seed)))
+
+  module = SimpleNamespace(Config=tiny_experiment.Config, training=training, run=run)
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_text=module)
+  command = ("--workdir=run", "--steps=20", "--seed=3")
+  assert tiny_experiment.launched(capfd, *command, experiment="tiny_text")[0] == 0
+  run = open_run("run")
+  assert run.evaluate()["test"]["loss"] == pytest.approx(-run.snapshot().about["best_score"])
+
+
+def test_a_run_that_is_going_on_can_be_evaluated(door):
+  assert door(*COMMAND)[0] == 0
+  Path("run/claims.json").unlink()
+  from research.lab.run_folder import Lock
+
+  lock = Lock(Path("run"))
+  assert door(*COMMAND, "--evaluate")[0] == 0
+  lock.release()
+  assert open_run("run").claims == []
+
+
+def test_a_damaged_checkpoint_is_left_out_and_stays_where_it_is(door):
+  assert door(*COMMAND)[0] == 0
+  best = open_run("run").snapshot().step
+  (Path("run/checkpoints/train") / str(best) / "about/metadata").write_text("{")
+  before = everything_under(Path("run"))
+  code, out, err = door(*COMMAND, "--evaluate")
+  assert code == 0 and "accuracy" in out
+  assert f"step {best} " in err and "left out" in err
+  assert everything_under(Path("run")) == before
+
+
+def test_what_cannot_be_read_is_one_line(door):
+  with pytest.raises(UserError, match="--workdir=nowhere holds no run"):
+    open_run("nowhere")
+  assert door("--workdir=several", "--steps=5", experiment="tiny_race")[0] == 0
+  code, _, err = door("--workdir=several", "--evaluate", experiment="tiny_race")
+  assert code == 2 and "several fits" in err
+  with pytest.raises(UserError, match="several fits; name one: first, second, third"):
+    open_run("several").snapshot()
+  state = open_run("several").snapshot("second").arrays
+  assert np.isfinite(state["params/W"]).all()
+  assert door("--workdir=run", "--steps=5")[0] == 0
+  shutil.rmtree("run/checkpoints")
+  code, _, err = door("--workdir=run", "--steps=5", "--evaluate")
+  assert code == 2 and "no checkpoint of fit 'train'" in err
+
+
+def test_reading_does_not_create_folders(tmp_path):
+  checkpoints = Checkpoints(tmp_path / "not/there", warn=print, read_only=True)
+  assert checkpoints.latest() is None
+  checkpoints.close()
+  assert not (tmp_path / "not").exists()

@@ -1,0 +1,78 @@
+"""A film on its way from a report to the page of the gallery."""
+
+import base64
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import launch
+from research.figures.policies import film
+from research.lab import registry
+from research.report import Picture, Report
+from research.reporting import docs_gallery
+from tests import tiny_experiment
+from tests.tiny_experiment import launched
+
+PICTURES = np.stack([np.full((4, 6, 3), shade) for shade in (0.0, 0.5, 1.0)])
+
+
+def report(config, fit):
+  return Report(
+    tiny_experiment.report(config, fit).claims,
+    [
+      Picture("curve", Figure(figsize=(1, 1)), "It stands."),
+      Picture("policy", film(PICTURES), "It moves."),
+    ],
+  )
+
+
+@pytest.fixture
+def door(monkeypatch, tmp_path, capfd):
+  moving = SimpleNamespace(**(vars(tiny_experiment.ONE) | {"report": report}))
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=moving)
+  monkeypatch.setattr(launch, "RESULTS", tmp_path / "RESULTS.md")
+  return lambda *arguments: launched(capfd, *arguments)
+
+
+def frames(path):
+  with Image.open(path) as image:
+    return image.format, image.n_frames
+
+
+def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(door, tmp_path):
+  code, out, _ = door("--verify", "--seeds=1")
+  assert code == 0
+  (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
+  assert frames(run / "figures" / "policy.gif") == ("GIF", 3)
+  assert {path.name for path in (run / "figures").iterdir()} == {
+    "captions.json",
+    "curve.png",
+    "policy.gif",
+  }
+  (listed,) = re.findall(r"^figures: (.*)$", out, re.MULTILINE)
+  assert listed.split() == [f"{run.relative_to(tmp_path)}/figures/{f}" for f in ("curve.png", "policy.gif")]  # fmt: skip
+  page = (run / "report.html").read_text()
+  kinds = dict(re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page))
+  assert base64.b64decode(kinds["gif"]) == (run / "figures" / "policy.gif").read_bytes()
+  assert base64.b64decode(kinds["png"]).startswith(b"\x89PNG")
+
+  (page,) = (tmp_path / "docs" / "gallery").glob("*.md")
+  links = re.findall(r"!\[\w+\]\((.*)\)", page.read_text())
+  assert links == ["tiny_net/curve.png", "tiny_net/policy.gif"]
+  copy = page.parent / "tiny_net" / "policy.gif"
+  assert copy.read_bytes() == (run / "figures" / "policy.gif").read_bytes()
+
+
+def test_a_picture_that_became_a_film_leaves_no_still_behind(door, tmp_path):
+  door("--verify", "--seeds=1")
+  (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
+  own = tmp_path / "docs" / "gallery" / "tiny_net"
+  (own / "policy.png").write_bytes(b"an older one")
+  docs_gallery.renew(own.parent, registry.catalogue()["tiny_net"], run)
+  assert not (own / "policy.png").exists() and (own / "policy.gif").exists()
+  assert list(json.loads((own / "captions.json").read_text())) == ["curve", "policy"]

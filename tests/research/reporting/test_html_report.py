@@ -1,0 +1,138 @@
+import base64
+from html.parser import HTMLParser
+
+import pytest
+
+from research.report import Claim, at_least, claims_json
+from research.reporting.html_report import write_report
+
+PNG = base64.b64decode(
+  "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
+EVIL = "<script>alert('x')</script> & \"quotes\""
+
+
+class Page(HTMLParser):
+  """The tags, attributes and text of a page; fails where a tag is not closed in its place."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.open, self.tags, self.attributes, self.words = [], [], [], []
+    self.feed(text)
+    assert not self.open
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.append(tag)
+    self.attributes += attrs
+    if tag not in {"meta", "img"}:
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    assert self.open.pop() == tag
+
+  def handle_data(self, data):
+    self.words.append(data)
+
+  @property
+  def text(self):
+    return " ".join(" ".join(self.words).split())
+
+
+def written(folder, **changes):
+  png = folder / "curves.png"
+  png.write_bytes(PNG)
+  claim = Claim("C06", "test accuracy", "98.96 % (book)", 0.9893, at_least(0.989), "%")
+  arguments = {
+    "title": "simple_convnet",
+    "docstring": "SimpleConvNet.\n\nIt learns MNIST.\n\n  python launch.py\n  --seed=1",
+    "command": "python launch.py --experiment=simple_convnet",
+    "config": {"epochs": 20, "optimizer": {"name": "adam", "learning_rate": 0.00123456789}},
+    "environment": {"packages": {"jax": "0.10.2"}, "devices": ["cpu"]},
+    "claims": claims_json([claim]),
+    "pictures": [(png, "Learning curves.")],
+    "rows": [{"fit": "train", "step": 12000, "test/accuracy": 0.9893}],
+    "notes": ["Generated data stands in for MNIST."],
+  }
+  write_report(folder / "report.html", **{**arguments, **changes})
+  return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+def test_a_stranger_finds_everything(tmp_path):
+  page = written(tmp_path)
+  for words in (
+    "1 of 1 claims hold",
+    "pass C06 test accuracy 98.96 % (book) 98.93 % ≥ 98.9 %",
+    "It learns MNIST.",
+    "Learning curves.",
+    "test/accuracy 0.9893",
+    "optimizer.learning_rate 0.00123456789",
+    "packages.jax 0.10.2",
+    "python launch.py --experiment=simple_convnet",
+    "Generated data stands in for MNIST.",
+  ):
+    assert words in page.text
+
+
+def test_pictures_travel_inside_and_nothing_is_fetched(tmp_path):
+  page = written(tmp_path)
+  sources = [value for name, value in page.attributes if name in {"src", "href"}]
+  assert [base64.b64decode(s.removeprefix("data:image/png;base64,")) for s in sources] == [PNG]
+  assert "script" not in page.tags
+  assert "link" not in page.tags
+
+
+def test_every_text_is_escaped(tmp_path):
+  claim = {"id": EVIL, "what": EVIL, "source": EVIL, "ours": None, "bar": "≥ 1", "verdict": EVIL}
+  page = written(
+    tmp_path,
+    title=EVIL,
+    docstring=f"{EVIL}\n\n  {EVIL}",
+    command=EVIL,
+    config={EVIL: {EVIL: EVIL}},
+    environment={EVIL: [EVIL]},
+    claims=[claim],
+    pictures=[(tmp_path / "curves.png", EVIL)],
+    rows=[{"fit": EVIL, EVIL: EVIL}],
+    notes=[EVIL],
+  )
+  assert "script" not in page.tags
+  times = {"title": 2, "docstring": 2, "command": 1, "config": 3, "environment": 2, "claims": 4}
+  times |= {"pictures": 1, "rows": 3, "notes": 1}
+  assert page.text.count("alert") == sum(times.values())
+  assert ("alt", EVIL) in page.attributes
+
+
+def test_what_is_missing_leaves_no_empty_section(tmp_path):
+  page = written(tmp_path, claims=[], pictures=[], rows=[], notes=[], environment={})
+  for heading in ("Claims", "Figures", "Final metrics", "Notes", "Environment"):
+    assert heading not in page.text
+
+
+def test_a_failure_leaves_the_old_report_and_no_rubbish(tmp_path):
+  written(tmp_path)
+  before = (tmp_path / "report.html").read_bytes()
+  with pytest.raises(FileNotFoundError):
+    written(tmp_path, title="new", pictures=[(tmp_path / "absent.png", "no")])
+  assert (tmp_path / "report.html").read_bytes() == before
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "report.html"]
+
+
+def test_a_page_that_cannot_take_its_place_leaves_no_rubbish(tmp_path):
+  (tmp_path / "report.html").mkdir()
+  with pytest.raises(OSError):
+    written(tmp_path)
+  assert sorted(path.name for path in tmp_path.iterdir()) == ["curves.png", "report.html"]
+
+
+def test_a_reader_of_the_old_page_keeps_it_whole(tmp_path):
+  written(tmp_path)
+  with open(tmp_path / "report.html", encoding="utf-8") as old:
+    written(tmp_path, title="new")
+    assert "<title>simple_convnet</title>" in old.read()
+
+
+def test_equal_runs_give_equal_pages(tmp_path):
+  written(tmp_path)
+  first = (tmp_path / "report.html").read_bytes()
+  written(tmp_path)
+  assert (tmp_path / "report.html").read_bytes() == first

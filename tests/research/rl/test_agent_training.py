@@ -1,0 +1,47 @@
+"""How an agent's run is divided into rows and evaluations."""
+
+import jax
+import pytest
+
+from experiments.reinforcement import dqn_catch
+from research import free_memory, lanes
+from research.config import replace
+from research.errors import UserError
+from research.lab.lab import Lab
+from research.rl.agent_training import agent_training
+from research.sweep.slots import Crew
+from research.training import Options
+
+
+@pytest.mark.parametrize(
+  ("frames", "evaluations", "rows", "log_every", "evaluate_every"),
+  [(4_000, 10, 1, 100, 100), (4_000, 10, 5, 20, 100), (4_040, 10, 5, 20, 100), (8, 10, 5, 1, 5)],
+)
+def test_the_run_is_divided_evenly(frames, evaluations, rows, log_every, evaluate_every):
+  config = replace(dqn_catch.Config(), {"frames": frames})
+  made = agent_training(
+    dqn_catch.learner, dqn_catch.PARTS, config, episodes=3, evaluations=evaluations, rows=rows
+  )
+  assert made.steps == -(-frames // config.agent.environments)
+  assert (made.log_every, made.evaluate_every) == (log_every, evaluate_every)
+  assert made.evaluate["test"]["episode"].tolist() == [0, 1, 2] and made.best is None
+
+
+def test_settings_that_contradict_each_other_are_refused():
+  changes = {"agent.distributional": "c51", "agent.lowest": 1.0, "agent.highest": 1.0}
+  with pytest.raises(UserError, match=r"agent\.lowest=1 is not below"):
+    dqn_catch.training(replace(dqn_catch.Config(), changes))
+
+
+def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypatch, tmp_path):
+  config = dqn_catch.Config()
+  state = jax.eval_shape(dqn_catch.learner.init, config, jax.random.key(0))
+  one = free_memory.bytes_of(state)
+  monkeypatch.setattr(free_memory, "available_bytes", lambda: 2 * 3 * one + 1)  # for three, saved
+  lab = Lab(tmp_path, seed=0, options=Options())
+  with pytest.raises(UserError, match=r"what 4 lanes hold would take 13\.1 MB .* let fewer train"):
+    lab.race("race", {"DQN": config}, dqn_catch.training, repeats=4)
+  with pytest.raises(UserError, match="what 4 lanes hold"):
+    Crew(dqn_catch.training(config), config, 4, "auto", jax.random.key(0))
+  assert not list(tmp_path.glob("checkpoints/*"))
+  lanes.reserve(dqn_catch.learner, config, 3)

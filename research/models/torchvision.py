@@ -1,6 +1,6 @@
 """Weights under torchvision's names, as variables of ours.
 
-    model, variables = from_torchvision("resnet18", read_state_dict(Path("resnet18.pth")))
+    model, variables = from_torchvision("resnet18", read_weights(Path("resnet18.pth")).tensors)
     logits = model.apply(variables, images)  # [batch, 224, 224, 3], normalised as torchvision says
 
 torchvision keeps kernels as (out, in, height, width) and dense weights as (out, in), and flattens
@@ -144,21 +144,31 @@ PATHS: Mapping[type, Callable[[list[str]], Paths]] = MappingProxyType(
 )
 
 
+STEM = re.compile(r"(conv1|features\.0|features\.conv0|conv1\.conv)\.weight")
+HEAD = re.compile(r"(fc|classifier|classifier\.6)\.weight")
+
+
 def from_torchvision(architecture: str, state: State) -> tuple[linen.Module, dict[str, Any]]:
-  """The net of that name, for as many classes as the file has, and its variables.
+  """The net of that name, for the classes and colours that the file is of, and its variables.
+
+  A file without the last dense layers, as feature extractors have, gives variables without them.
 
   Raises:
     UserError: an unknown name, or weights of another net.
   """
   if architecture not in ARCHITECTURES:
     raise UserError(unknown_name(architecture, ARCHITECTURES, "architecture"))
-  heads = [name for name in state if re.fullmatch(r"(fc|classifier|classifier\.6)\.bias", name)]
-  if not heads:
-    raise UserError(f"these weights have no last layer under torchvision's name for {architecture}")
-  model = ARCHITECTURES[architecture](len(state[heads[0]]))
+  heads = [value for name, value in state.items() if HEAD.fullmatch(name)]
+  stems = [value for name, value in state.items() if STEM.fullmatch(name) and value.ndim == 4]
+  if not stems:
+    raise UserError(
+      f"these weights have no first layer under torchvision's name for {architecture}; their "
+      f"names are such as {', '.join(list(state)[:3]) or 'none'}"
+    )
+  model = ARCHITECTURES[architecture](len(heads[0]) if heads else 1000)
   if isinstance(model, GoogLeNet) and not any(name.startswith("aux") for name in state):
     model = model.clone(auxiliary=False)
-  return model, variables_of(model, state, PATHS[type(model)], (224, 224, 3))
+  return model, variables_of(model, state, PATHS[type(model)], (224, 224, stems[0].shape[1]))
 
 
 def variables_of(
@@ -176,13 +186,13 @@ def variables_of(
     input_shape: of one image.
 
   Returns:
-    {"params": ..., "batch_stats": ...} in float32; without batch normalisation only the first.
+    {"params": ..., "batch_stats": ...} in float32; without batch normalisation only the first. The
+    last dense layers are left out where the file has nothing of them.
 
   Raises:
-    UserError: naming the first layer that is missing, in excess, or of another shape.
+    UserError: naming the first layer that is missing, in excess, of another shape, or not finite.
   """
-  zeros = jnp.zeros((1, *input_shape))
-  shapes = flax.traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), zeros))
+  shapes = shapes_of(model, input_shape)
   state = {name: value for name, value in state.items() if not name.endswith("batches_tracked")}
   layers = list(dict.fromkeys(name.rpartition(".")[0] for name in state))
   paths = paths_of(layers)
@@ -193,17 +203,38 @@ def variables_of(
       raise UserError(
         f"{name} has no place in this {type(model).__name__}; choose its architecture"
       )
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+      raise UserError(f"{name} holds {value.dtype}; save the weights in floating point")
     array = _array(path, np.asarray(value, np.float32), _maps_before(name, state), state)
     if array.shape != shapes[path].shape:
       raise UserError(
         f"{name} is {list(array.shape)} in our layout, and this {type(model).__name__} needs "
         f"{list(shapes[path].shape)}; choose the architecture that the file is of"
       )
+    if not np.isfinite(array).all():
+      raise UserError(
+        f"{name} holds {np.sum(~np.isfinite(array)):,} numbers of {array.size:,} that are not "
+        "finite: the training it comes from diverged, or the file is damaged; take another one"
+      )
     found[path] = array
   missing = [path for path in shapes if path not in found]
-  if missing:
+  if missing and not is_head(missing, list(shapes)):
     raise UserError(f"nothing in the file is our {'/'.join(missing[0])}; is it a whole state_dict?")
-  return flax.traverse_util.unflatten_dict({path: found[path] for path in shapes})
+  return flax.traverse_util.unflatten_dict({path: found[path] for path in shapes if path in found})
+
+
+def shapes_of(model: linen.Module, input_shape: tuple[int, ...]) -> dict[Place, Any]:
+  """What the net's variables look like, by place; nothing is computed."""
+  zeros = jnp.zeros((1, *input_shape))
+  return flax.traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), zeros))
+
+
+def is_head(missing: list[Place], places: list[Place]) -> bool:
+  """Whether whole dense layers are missing, from some one on to the last."""
+  dense = sorted({place[1] for place in places if place[1].startswith("Dense_")})
+  first = min((place[1] for place in missing), default="")
+  is_behind = lambda place: place[0] == "params" and place[1] in dense and place[1] >= first
+  return set(missing) == set(filter(is_behind, places)) != set()
 
 
 def _path(name: str, state: State, paths: Paths) -> Place | None:

@@ -28,7 +28,7 @@ SAMPLERS = ("random", "grid", "halton", "sobol", "tpe", "gp", "cmaes")
 STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
 SEARCH = ("sweep", "trials", "sampler", "stopper", "rounds", "objective", "seeds", "lanes")
 HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
-RESULTS = Path(__file__).parent / "RESULTS.md"
+RESULTS = process.HOME / "RESULTS.md"
 
 
 def define_flags() -> flags.FlagValues:
@@ -347,7 +347,12 @@ def _help(values: flags.FlagValues) -> str:
   return values.get_help(include_special_flags=False)
 
 
-if __name__ == "__main__":
+def command() -> int:
+  """Does what this process's command line says: `python launch.py`, or the installed `lineage`."""
   if not any(word.lstrip("-").startswith(("list", "help")) for word in sys.argv[1:]):
     process.prepare_jax(collectives=any("parallel" in word for word in sys.argv[1:]))
-  sys.exit(main(sys.argv))
+  return main(sys.argv)
+
+
+if __name__ == "__main__":
+  sys.exit(command())

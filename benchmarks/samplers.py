@@ -1,6 +1,6 @@
 """How well the samplers search: the 24 BBOB functions of COCO, each sampler beside random search.
 
-    pip install coco-experiment -r requirements-sweep.txt
+    pip install coco-experiment -e '.[sweep]'
     python benchmarks/samplers.py --samplers=random,halton,sobol,tpe,cmaes
 
 The functions (Hansen et al. 2009) cover smooth, badly scaled, rugged and weakly structured

@@ -7,7 +7,7 @@ a million steps; evaluation at 0.05 in 30 episodes of at most five minutes, each
 frames of doing nothing. Gradients there are summed over the batch of 32; of their mean, epsilon and
 the rate's reach follow: 0.01 / 32^2 inside the root, the same steps.
 
-    pip install -r requirements-rl.txt
+    pip install -e '.[rl]'
     python launch.py --experiment=dqn_atari
     python launch.py --experiment=dqn_atari --game=breakout --frames=50000000
 

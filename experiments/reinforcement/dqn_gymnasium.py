@@ -7,7 +7,7 @@ gymnasium's registration calls the environment solved; where it names none, noth
 environments stay on the host (`research/rl/gymnasium_host.py`); a run resumes to the byte all the
 same.
 
-    pip install -r requirements-rl.txt
+    pip install -e '.[rl]'
     python launch.py --experiment=dqn_gymnasium
     python launch.py --experiment=dqn_gymnasium --game=FrozenLake-v1 --agent.n_step=1
 

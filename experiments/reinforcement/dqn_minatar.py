@@ -8,7 +8,7 @@ training, one random action in ten included; here they are separate episodes of 
 The network is the paper's; the agent acts in several games at once, learns from five-step returns
 with double Q-learning and Adam, so that a minute is enough to see it learn.
 
-    pip install -r requirements-rl.txt
+    pip install -e '.[rl]'
     python launch.py --experiment=dqn_minatar
     python launch.py --experiment=dqn_minatar --game=asterix --frames=5000000
 

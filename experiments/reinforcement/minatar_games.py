@@ -7,7 +7,7 @@ averages the returns of training, one random action in ten included; here they a
 of the greedy policy. The network is the paper's; the agent is that of `dqn_minatar` with three-step
 returns. One setting plays every game.
 
-    pip install -r requirements-rl.txt
+    pip install -e '.[rl]'
     python launch.py --experiment=minatar_games
     python launch.py --experiment=minatar_games --game=space_invaders
 

@@ -8,7 +8,7 @@ the double estimate it loses little. Here it is one MinAtar game (Young and Tian
 paper's rules, with half its dense layer; each part is one field of `Agent`. The learning rate was
 chosen for Rainbow among four, on other seeds (5e-4 to 4e-3: 3.3, 4.0, 6.2, 5.8; DQN 2.9 to 3.9).
 
-    pip install -r requirements-rl.txt
+    pip install -e '.[rl]'
     python launch.py --experiment=rainbow
     python launch.py --experiment=rainbow --game=asterix
     python launch.py --experiment=rainbow --direction=add

@@ -18,6 +18,8 @@ MALLOC = (
 )
 MOST_CPU_DEVICES = 8  # each has its own copy of the data
 ROOT = Path(__file__).parent.parent.parent
+IS_CHECKOUT = (ROOT / "pyproject.toml").exists()  # else the package is installed
+HOME = ROOT if IS_CHECKOUT else Path()  # where measured results are kept
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 
@@ -93,6 +95,8 @@ def code_digest(experiment: str) -> str:
 
 
 def _commit() -> str:
+  if not IS_CHECKOUT:
+    return ""  # the folder that an installed package lies in may be a checkout of something else
   ask = lambda *words: subprocess.run(
     ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
   ).stdout.strip()

@@ -1,6 +1,6 @@
 """A study copied into Optuna's own storage, for optuna-dashboard and Optuna's plots.
 
-    pip install -r requirements-sweep.txt optuna-dashboard
+    pip install -e '.[sweep]' optuna-dashboard
     python -m research.reporting.optuna_mirror runs/digits_convnet/0123456789/study.sqlite
     optuna-dashboard sqlite:///runs/digits_convnet/0123456789/study.optuna.sqlite
 

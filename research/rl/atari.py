@@ -121,8 +121,7 @@ def emulators(game: str) -> list[Emulator]:
     return [Emulator(game)]
   except ImportError as error:
     raise UserError(
-      f"Atari's {game} needs the package ale-py ({error}); "
-      "install it with: pip install -r requirements-rl.txt"
+      f"Atari's {game} needs the package ale-py ({error}); install it with: pip install -e '.[rl]'"
     ) from error
 
 

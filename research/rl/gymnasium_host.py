@@ -11,7 +11,7 @@ seed of their reset, as gymnasium's are; those that are registered as nondetermi
 Gymnasium (Towers et al. 2024) keeps apart what ends an episode: terminated is discount 0, truncated
 alone only cuts it off, as its registered limit of steps does (`LONGEST` where it has none).
 
-    pip install -r requirements-rl.txt
+    pip install -e '.[rl]'
 """
 
 import functools
@@ -158,8 +158,7 @@ def registration(name: str) -> Any:
     import gymnasium
   except ImportError as error:
     raise UserError(
-      f"{name} needs the package gymnasium ({error}); "
-      "install it with: pip install -r requirements-rl.txt"
+      f"{name} needs the package gymnasium ({error}); install it with: pip install -e '.[rl]'"
     ) from error
   module, _, entry = name.rpartition(":")
   try:
@@ -300,8 +299,7 @@ def _drawing(
     height, width, _ = host.draw((0, b"")).shape
   except Exception as error:
     raise UserError(
-      f"{name} cannot be drawn: {_words(error)}; "
-      "for most it is enough to: pip install -r requirements-rl.txt"
+      f"{name} cannot be drawn: {_words(error)}; for most it is enough to: pip install -e '.[rl]'"
     ) from error
   rows = min(height, HIGHEST)
   columns = round(width * rows / height)

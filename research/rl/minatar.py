@@ -67,8 +67,7 @@ def environment(game: str) -> Environment:
       module = importlib.import_module(f"pgx.minatar.{game}")
     except ImportError as error:
       raise UserError(
-        f"MinAtar's {game} needs the package pgx ({error}); "
-        "install it with: pip install -r requirements-rl.txt"
+        f"MinAtar's {game} needs the package pgx ({error}); install it with: pip install -e '.[rl]'"
       ) from error
     rules = getattr(module, GAMES[game])(use_minimal_action_set=False, sticky_action_prob=STICKY)
 

@@ -28,7 +28,7 @@ from research.sweep.slots import Seat
 from research.sweep.study import Study, fold
 from research.training import Options, Training
 
-EXTRA = "-r requirements-cluster.txt"
+EXTRA = "-e '.[cluster]'"
 ATTEMPTS = 4  # of a block whose worker dies
 ROOT = Path(__file__).parents[2]
 

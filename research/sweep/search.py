@@ -6,7 +6,7 @@ and asks again gets the same answer to the bit, and so does any other process. R
 
 TPE and GP are Optuna's. CMA-ES is the package `cmaes`, which Optuna's sampler wraps: the wrapper
 keeps its state in a trial's attributes, whereas here the generations are told again. All three are
-imported when asked for only: they are an extra, requirements-sweep.txt, and GP needs PyTorch.
+imported when asked for only: they are the extra `sweep`, and GP needs PyTorch.
 """
 
 import importlib
@@ -290,7 +290,7 @@ def start_up(sampler: str, space: Space) -> int:
   return START_UP if sampler in ("tpe", "gp") else 0
 
 
-def package(name: str, flag: str, wanted: str = "-r requirements-sweep.txt") -> Any:
+def package(name: str, flag: str, wanted: str = "-e '.[sweep]'") -> Any:
   """A package that only some sweeps need.
 
   Raises:

@@ -23,7 +23,7 @@ def learn(sentences: Iterable[Words], size: int) -> Tokeniser:
     import tokenizers
   except ImportError as error:
     raise UserError(
-      "byte pairs need the package tokenizers: pip install -r requirements-sequences.txt; "
+      "byte pairs need the package tokenizers: pip install -e '.[sequences]'; "
       "or take --tokens=words"
     ) from error
   end_of_word = "</w>"

@@ -166,7 +166,7 @@ def test_a_game_that_minatar_has_not_is_refused_with_the_nearest():
 def test_minatar_without_its_package_is_refused_in_one_line(monkeypatch):
   monkeypatch.setitem(__import__("sys").modules, "pgx.minatar", None)
   minatar.environment.cache_clear()
-  with pytest.raises(UserError, match=r"needs the package pgx .*requirements-rl\.txt"):
+  with pytest.raises(UserError, match=r"needs the package pgx .*\.\[rl\]"):
     minatar.environment("asterix")
 
 

@@ -232,9 +232,9 @@ def test_trials_outside_of_a_narrowed_space_are_not_looked_at(sampler):
 @pytest.mark.parametrize(
   ("sampler", "package", "command"),
   [
-    ("tpe", "optuna", "pip install -r requirements-sweep.txt"),
+    ("tpe", "optuna", "pip install -e '.[sweep]'"),
     ("gp", "torch", "pip install torch"),
-    ("cmaes", "cmaes", "pip install -r requirements-sweep.txt"),
+    ("cmaes", "cmaes", "pip install -e '.[sweep]'"),
   ],
 )
 def test_a_missing_package_is_one_line(monkeypatch, sampler, package, command):

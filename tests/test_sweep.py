@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import sqlite3
 import time
 
@@ -71,6 +72,15 @@ def check_mirror(run, results):
     row["learning_rate"] for row in results if row["repeat"] == 0
   ]
   assert len(study.trials[0].intermediate_values) == 4
+
+
+def test_the_winner_of_a_population_is_trained_again_by_its_schedule(capfd):
+  code, out, _ = launched(
+    capfd, "--sweep=learning_rate=log(1e-2,1e4)", "--stopper=pbt", "--trials=8", "--seed=2"
+  )
+  assert code == 0 and "by its schedule:\nfrom step 0: --learning_rate=" in out
+  alone, swept = re.search(r"alone, test/accuracy (\S+); in the sweep (\S+)", out).groups()
+  assert alone == swept
 
 
 def test_the_same_command_finds_the_sweep_finished(capfd, tmp_path):

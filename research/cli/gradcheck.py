@@ -28,7 +28,7 @@ class _Probe(Lab):
   def keep(self, name: str, content: str) -> None:
     """Nothing is learnt, so nothing is kept."""
 
-  def fit(self, name: str, config: Any, training: Training) -> NoReturn:
+  def fit(self, name: str, config: Any, training: Training, *, schedule: Any = ()) -> NoReturn:
     raise _FoundFirstFit(config, training)
 
 

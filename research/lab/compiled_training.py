@@ -15,18 +15,27 @@ from research.training import Member, Options, Training, on_device
 
 
 def machine_for_one(
-  config: Config, training: Training, order_key: Key[Array, ""], options: Options
+  config: Config,
+  training: Training,
+  order_key: Key[Array, ""],
+  options: Options,
+  schedule: Sequence[tuple[int, Config]] = (),
 ) -> Machine:
-  """The training of one config."""
+  """The training of one config, or of those in a schedule, each from its first step on.
+
+  The first steps rise from 0 and are multiples of `log_every`; the configs differ in traced fields.
+  """
   program = compile_learner(
     training.learner, training.sampler, training.evaluation_batch_size, options.parallel
   )
   settings = program.place(on_device(config))
+  placed = {begin: program.place(on_device(each)) for begin, each in schedule} or {0: settings}
   data = program.place(dict(training.data))
   held_out = {split: program.place(dict(arrays)) for split, arrays in training.evaluate.items()}
 
   def steps(count: int, state: State, first: int) -> tuple[State, Any]:
-    return program.steps(count, settings, state, data, order_key, np.int32(first))
+    now = placed[max(begin for begin in placed if begin <= first)]
+    return program.steps(count, now, state, data, order_key, np.int32(first))
 
   work = step_work(training.learner, training.sampler, settings, data)
   return Machine(

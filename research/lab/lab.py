@@ -84,8 +84,22 @@ class Lab:
         "bring back the old data, or give --fresh to start over"
       )
 
-  def fit(self, name: str, config: Any, training: Training) -> Fit:
+  def fit(
+    self,
+    name: str,
+    config: Any,
+    training: Training,
+    *,
+    schedule: Sequence[tuple[int, Any]] = (),
+  ) -> Fit:
     """Trains once; asked again, also by a later process, it returns what was stored or continues.
+
+    Args:
+      name: of the fit; it becomes a folder's.
+      config: its settings.
+      training: what they make.
+      schedule: the settings that train it instead, as (first step, config) from step 0 on, the last
+        one being `config`; they differ in traced fields and change between evaluations.
 
     Raises:
       ValueError: when the name is no file name, or was used for a fit with other settings.
@@ -93,7 +107,8 @@ class Lab:
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
     init_key, order_key = jax.random.split(self.key(name))
-    initial = functools.partial(jax.jit(training.learner.init), on_device(config), init_key)
+    begin = schedule[0][1] if schedule else config
+    initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
     batch = training.sampler.batch_size * sum(
       math.prod(array.shape[1:]) * array.dtype.itemsize for array in training.data.values()
     )
@@ -109,7 +124,7 @@ class Lab:
       [Member(ALONE, 0, config)],
       training,
       initial,
-      lambda: machine_for_one(config, training, order_key, self._options),
+      lambda: machine_for_one(config, training, order_key, self._options, schedule),
     )
     return Fit(name, config, state, read_rows(self.folder, name), initial)
 

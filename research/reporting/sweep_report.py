@@ -79,8 +79,13 @@ def conduct(
   if math.isnan(swept.score(best)):
     raise UserError("every trial diverged; sweep a range of smaller step sizes")
   winner = swept.config(best)
-  say(f"\nthe winner alone, again:\n{command(module, winner, lab.seed)}\n")
-  fit = lab.fit("train", winner, module.training(winner))
+  training = module.training(winner)
+  schedule = [(n * training.evaluate_every, config) for n, config in swept.schedule(best)]
+  if len(schedule) == 1:
+    say(f"\nthe winner alone, again:\n{command(module, winner, lab.seed)}\n")
+  else:
+    say(f"\nthe winner alone, again, by its schedule:\n{scheduled(space, schedule)}\n")
+  fit = lab.fit("train", winner, training, schedule=schedule)
   say(
     f"alone, {objective} {fit.last(objective):.5g}; in the sweep {swept.score(best):.5g}"
     + (" over its seeds" if space.repeats > 1 else "")
@@ -97,6 +102,15 @@ def command(module: ModuleType, winner: Any, seed: int) -> str:
   words = [f"--experiment={name}"] + ([f"--seed={seed}"] if seed else [])
   words += [f"--{field}={show(value)}" for field, value in changed.items()]
   return shlex.join(["python", "launch.py", *words])
+
+
+def scheduled(space: Space, schedule: Sequence[tuple[int, Any]]) -> str:
+  """Which values of the swept fields trained a member of a population from which step on."""
+  return "\n".join(
+    f"from step {step}: "
+    + " ".join(f"--{name}={show(flatten(config)[name])}" for name in space.distributions)
+    for step, config in schedule
+  )
 
 
 def table(swept: Swept) -> str:

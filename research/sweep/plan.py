@@ -83,8 +83,12 @@ class Swept(NamedTuple):
     return values[-1] if values and trial.status != "diverged" else math.nan
 
   def config(self, trial: Trial) -> Any:
-    """The trial's settings."""
+    """The trial's settings, at its end where they changed."""
     return self.plan.space.at(trial.values)
+
+  def schedule(self, trial: Trial) -> list[tuple[int, Any]]:
+    """What trained the trial's state: settings, and the intervals done when they took effect."""
+    return [(interval, self.plan.space.at(values)) for interval, values in trial.schedule]
 
 
 def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:

@@ -147,12 +147,15 @@ class Trial:
     round: of a search from coarse to fine.
     status: "running", "paused", or one of ENDS.
     reports: for each interval, metrics by name, each a list with a value for every repetition.
+    schedule: the values that its state was trained with, also before it took the state over:
+      each with the number of intervals after which they came into force.
   """
 
   def __init__(self, number: int, values: dict[str, Any], round: int):
     self.number, self.values, self.round = number, values, round
     self.status = "running"
     self.reports: list[dict[str, list[float | None]]] = []
+    self.schedule = [(0, values)]
     self._means: dict[str, list[float]] = {}
 
   def curve(self, metric: str) -> list[float]:
@@ -181,7 +184,9 @@ def fold(trials: dict[int, Trial], events: Iterable[Event]) -> dict[int, Trial]:
     elif event.kind == "reported":
       trials[event.trial].reports.append(_finite(event.data))
     elif event.kind == "copied":
-      trials[event.trial].values = event.data["values"]
+      trial, source = trials[event.trial], trials[event.data["source"]]
+      trial.values = event.data["values"]
+      trial.schedule = [*source.schedule, (len(trial.reports), trial.values)]
     elif event.kind == "resumed":
       trials[event.trial].status = "running"
     elif event.kind != "narrowed":

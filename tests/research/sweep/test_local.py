@@ -195,6 +195,26 @@ def test_population_based_training_copies_states_and_varies_values(tmp_path):
   assert {trial.status for trial in result.trials.values()} == {"finished"}
 
 
+def test_the_best_of_a_population_comes_out_again_by_its_schedule(tmp_path):
+  result = swept(tmp_path, "learning_rate=log(1e-3,1e3)", stopper="pbt", trials=10)
+  best = next(trial for trial in result.ranked() if len(trial.schedule) > 1)
+  assert [interval for interval, _ in best.schedule] == sorted({n for n, _ in best.schedule})
+  config = result.config(best)
+  task = training(config)
+  schedule = [(n * task.evaluate_every, each) for n, each in result.schedule(best)]
+  (tmp_path / "alone").mkdir()
+  fit = Lab(tmp_path / "alone", seed=0, options=Options()).fit(
+    "train", config, task, schedule=schedule
+  )
+  own = best.schedule[-1][0]  # intervals before its last copy are others' reports
+  rows = [row for row in fit.history if "test/loss" in row][1:]
+  for metric in ("test/loss", "test/accuracy"):
+    assert [row[metric] for row in rows][own:] == pytest.approx(best.curve(metric)[own:], rel=1e-6)
+  (tmp_path / "last").mkdir()
+  constant = Lab(tmp_path / "last", seed=0, options=Options()).fit("train", config, task)
+  assert constant.last("test/loss") != pytest.approx(fit.last("test/loss"), rel=1e-3)
+
+
 def test_rounds_narrow_and_say_so(tmp_path):
   result = swept(tmp_path, "learning_rate=log(1e-3,10)", trials=12, rounds=3)
   decisions = [row[3] for row in rows(tmp_path) if row[1] == "narrowed"]

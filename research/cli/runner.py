@@ -12,8 +12,8 @@ from research import free_memory
 from research import report as reporting
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
-from research.lab import process, run_folder
-from research.lab.lab import Lab
+from research.lab import process, run_folder, unread
+from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
 from research.lab.run_folder import read_claims
 from research.reporting import html_report, sweep_report
@@ -98,7 +98,7 @@ def run(
         if search:
           report = sweep_report.conduct(module, config, lab, search, say)
         else:
-          report = conduct(module, config, lab)
+          report = conduct(module, config, lab, entry.name)
       _write_report(folder, entry, identity, surroundings, report)
     _conclude(folder, say)
   finally:
@@ -138,11 +138,21 @@ def _taken_back_if_refused(
     raise
 
 
-def conduct(module: ModuleType, config: Any, lab: Lab) -> reporting.Report:
-  """The experiment itself: its own `run`, or one fit and its report."""
+def conduct(module: ModuleType, config: Any, lab: Lab, experiment: str) -> reporting.Report:
+  """The experiment itself: its own `run`, or one fit and its report.
+
+  Says first which of the settings that were changed nothing reads.
+  """
   if hasattr(module, "run"):
+    training, ignored = None, unread.of_source(experiment, module, config)
+  else:
+    training, ignored = unread.of_training(module, config, module.training)
+  if ignored:
+    names = ", ".join(f"--{name}" for name in ignored)
+    warn(f"{names}: nothing in {experiment} depends on it with these settings")
+  if training is None:
     return module.run(config, lab)
-  return module.report(config, lab.fit("train", config, module.training(config)))
+  return module.report(config, lab.fit("train", config, training))
 
 
 def _write_report(

@@ -1,5 +1,6 @@
 """What a process needs before JAX starts, and what a run records about where it ran."""
 
+import ast
 import hashlib
 import importlib.metadata
 import os
@@ -7,6 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +86,49 @@ def describe(experiment: str) -> dict[str, Any]:
   }
 
 
-def code_digest(experiment: str) -> str:
-  """A short name for the source text of the library and one experiment, equal for equal text."""
+def code_digest(experiment: str, root: Path = ROOT) -> str:
+  """A short name for the source text of the library, one experiment and what that imports.
+
+  Equal for equal text.
+  """
   digest = hashlib.sha256()
-  for path in sorted(
-    [*ROOT.glob("research/**/*.py"), *ROOT.glob(f"experiments/*/{experiment}.py")]
-  ):
+  for path in sources(experiment, root):
     digest.update(path.read_bytes())
   return digest.hexdigest()[:10]
+
+
+def sources(experiment: str, root: Path = ROOT) -> list[Path]:
+  """The files of the library, of one experiment, and of what that imports from the repository."""
+  paths = set(root.glob("research/**/*.py"))
+  new = set(root.glob(f"experiments/*/{experiment}.py"))
+  while new:
+    paths |= new
+    new = {found for path in new for found in _imported(path, root)} - paths
+    if not IS_CHECKOUT:  # other packages lie beside an installed one
+      new = {path for path in new if path.relative_to(root).parts[0] == "experiments"}
+  return sorted(paths)
+
+
+def _imported(path: Path, root: Path) -> Iterator[Path]:
+  """The files of the repository that a module imports, wherever in it."""
+  try:
+    nodes = list(ast.walk(ast.parse(path.read_bytes())))
+  except (SyntaxError, ValueError):  # somebody is editing it
+    return
+  names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+  bases = [(root, name) for name in names]
+  for node in nodes:
+    if isinstance(node, ast.ImportFrom):
+      base = path.parents[node.level - 1] if node.level else root
+      module = [node.module] if node.module else []
+      bases += [
+        (base, ".".join([*module, *last])) for last in [[], *([a.name] for a in node.names)]
+      ]
+  for base, name in bases:
+    place = base.joinpath(*name.split(".")) if name else base
+    yield from (
+      file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()
+    )
 
 
 def _commit() -> str:

@@ -25,9 +25,10 @@ def weights_of(batch: Batch) -> Float[Array, " batch"]:
 
 
 def inputs_of(batch: Batch) -> Array:
-  """The model's inputs: bytes are pixel intensities and become floats in [0, 1]."""
+  """The model's inputs: unsigned integers are intensities and become floats in [0, 1]."""
   image = batch["image"]
-  return image.astype(float) / 255 if image.dtype == jnp.uint8 else image
+  is_intensity = jnp.issubdtype(image.dtype, jnp.unsignedinteger)
+  return image.astype(float) / jnp.iinfo(image.dtype).max if is_intensity else image
 
 
 def pair_inputs(batch: Batch) -> tuple[Int[Array, "batch source"], Int[Array, "batch target"]]:

@@ -8,6 +8,7 @@ beside it, which is all that a later start reads:
 """
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -18,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from research.data import cache, idx, sources
-from research.data.idx_sets import FILES, IdxSet
+from research.data.idx_sets import FILES, IDX_SETS, IdxSet
 from research.data.spec import Arrays
 from research.errors import DataUnavailableError, UserError
 
@@ -27,8 +28,10 @@ def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
   """The (train, test) arrays, in the order of the original files.
 
   `data_dir` is a folder with the raw files, asked first when they must be fetched; None means the
-  environment's LINEAGE_DATA_DIR. Raises DataUnavailableError when no source can serve.
+  environment's LINEAGE_DATA_DIR. Raises DataUnavailableError when no source can serve, and
+  UserError where that folder holds files of the user's own under the published names.
   """
+  check_own_files(idx_set, data_dir)
   home = cache.folder()
   place = home / "arrays" / f"{idx_set.name}.npz"
   arrays = _cached(idx_set, place)
@@ -43,6 +46,39 @@ def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
     {key: arrays[f"{split}_{key}"] for key in ("image", "label")} for split in ("train", "test")
   )
   return train, test
+
+
+def check_own_files(idx_set: IdxSet, data_dir: str | None) -> None:
+  """Refuses files that are called as the set's and are others, so that they are not passed over.
+
+  A folder may hold another published set under the same names; it is no file of the user's own.
+  """
+  folder = data_dir or os.environ.get("LINEAGE_DATA_DIR")
+  if not folder:
+    return
+  published = {digest for each in (idx_set, *IDX_SETS.values()) for digest in each.sha256.values()}
+  places = sources.own_places(Path(folder).expanduser(), idx_set.name)
+  for name, size in idx_set.file_sizes().items():
+    digests = {
+      path: _digest(path, path.stat().st_mtime_ns, size)
+      for path in sources.candidates(places, name)
+    }
+    others = [path for path, digest in digests.items() if digest not in published]
+    if others and idx_set.sha256[name] not in digests.values():
+      raise UserError(
+        f"{others[0]} is not the known file (its size or SHA-256 differs), and {idx_set.name} is "
+        f"the published set; take the file out of {folder}, or prepare your images with TFDS and "
+        "load them as tfds:NAME in an experiment of your own"
+      )
+
+
+@functools.lru_cache(maxsize=32)
+def _digest(path: Path, mtime_ns: int, size: int) -> str:
+  """The SHA-256 of what is in the file, uncompressed; of its first bytes where it is too long."""
+  try:
+    return hashlib.sha256(sources.read(path, size)).hexdigest()
+  except sources.UNREADABLE:
+    return ""
 
 
 def _prepare(idx_set: IdxSet, data_dir: str | None, scratch: Path, tfds_dir: Path) -> Arrays:

@@ -7,6 +7,8 @@ lies prepared in array_record files. Importing this module imports NumPy and not
 import difflib
 import math
 import numbers
+import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,8 @@ def spec(name: str, *, data_dir: str | None = None) -> Spec:
   if name.startswith(TFDS_PREFIX):
     from research.data import tfds_arrays
 
-    return tfds_arrays.spec(name.removeprefix(TFDS_PREFIX), data_dir)
+    plain = name.removeprefix(TFDS_PREFIX)
+    return tfds_arrays.spec(plain, data_dir or _named_tfds_folder(plain))
   return digits.SPEC if name == digits.SPEC.name else IDX_SETS[name].spec
 
 
@@ -50,14 +53,17 @@ def load(
     name: see the top of this module.
     validation: how many training examples to set aside, a count (int) or a fraction (float).
       They are drawn class by class, and what they are depends on nothing but `seed`; both parts
-      keep the order of the original.
+      keep the order of the original. A TFDS set that has splits "validation" and "test" gives its
+      own validation split instead, whole.
     seed: 0 or more.
     data_dir: the folder of the raw IDX files for mnist and fashion_mnist (asked before any host;
-      not needed once they are prepared), the TFDS folder for tfds:NAME.
+      not needed once they are prepared), the TFDS folder for tfds:NAME; by default the
+      environment's LINEAGE_DATA_DIR, which is where --data_dir goes.
 
   Returns:
     Splits of {"image": uint8 [n, h, w, c], "label": int32 [n]}; a TFDS data set gives all its
-    features that make arrays, by their own names.
+    features that make arrays, by their own names, and for a test split that it lacks its
+    validation split, or else a tenth of the training split (`tfds_arrays.Parts`).
 
   Raises:
     UserError: an unknown name or an impossible argument.
@@ -69,7 +75,10 @@ def load(
   if name.startswith(TFDS_PREFIX):
     from research.data import tfds_arrays
 
-    train, test = tfds_arrays.load(name.removeprefix(TFDS_PREFIX), data_dir)
+    plain = name.removeprefix(TFDS_PREFIX)
+    train, own, test = tfds_arrays.load(plain, data_dir or _named_tfds_folder(plain))
+    if own and validation:
+      return Splits(train, own, test)
   elif name == digits.SPEC.name:
     train, test = digits.load()
   else:
@@ -126,3 +135,9 @@ def _existing_folder(data_dir: str | None) -> str | None:
   if not folder.is_dir():
     raise UserError(f"data_dir={data_dir} is not a folder")
   return str(folder)
+
+
+def _named_tfds_folder(name: str) -> str | None:
+  """LINEAGE_DATA_DIR where it is a TFDS folder with such a set; None is TFDS's own folder."""
+  folder = Path(os.environ.get("LINEAGE_DATA_DIR") or "nowhere").expanduser()
+  return str(folder) if (folder / re.split("[/:]", name)[0]).is_dir() else None

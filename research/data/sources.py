@@ -45,9 +45,14 @@ def folder(path: Path, subfolder: str) -> Source:
   """Files that the user has, in `path` or in its subfolder named as the data set."""
 
   def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
-    return [path / subfolder, path]
+    return own_places(path, subfolder)
 
   return Source(str(path), fetch)
+
+
+def own_places(path: Path, subfolder: str) -> list[Path]:
+  """Where in a folder of the user's the files of a data set may lie."""
+  return [path / subfolder, path]
 
 
 def host(base_url: str) -> Source:
@@ -151,17 +156,28 @@ def collect(
     raise SourceError(_brief(error)) from error
 
 
+UNREADABLE = (OSError, EOFError, zlib.error)
+
+
+def candidates(folders: list[Path], name: str) -> list[Path]:
+  """The files of that name, raw or gzipped, that the folders hold."""
+  paths = (place / f"{name}{suffix}" for place in folders for suffix in ("", ".gz"))
+  return [path for path in paths if path.is_file()]
+
+
+def read(path: Path, size: int) -> bytes:
+  """The file's content, uncompressed; of one that is longer than `size` one byte more than that."""
+  with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+    return file.read(size + 1)
+
+
 def _read_proved(folders: list[Path], name: str, size: int, sha256: str) -> bytes:
   """The uncompressed file, from the first place that holds the known one."""
   faults = []
-  for path in (place / f"{name}{suffix}" for place in folders for suffix in ("", ".gz")):
-    if not path.is_file():
-      continue
+  for path in candidates(folders, name):
     try:
-      # Reading one byte more than is due shows an overlong file, and stops there.
-      with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-        data = file.read(size + 1)
-    except (OSError, EOFError, zlib.error) as error:
+      data = read(path, size)
+    except UNREADABLE as error:
       faults.append(f"{path.name} cannot be read ({_brief(error)})")
       continue
     if len(data) == size and hashlib.sha256(data).hexdigest() == sha256:

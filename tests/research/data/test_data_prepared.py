@@ -1,5 +1,7 @@
 """The cache: prepared once, by one process, and nothing damaged or half-made is believed."""
 
+import gzip
+import hashlib
 import os
 import subprocess
 import sys
@@ -8,6 +10,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 import tiny_idx
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from research.data import cache, idx, idx_sets, prepared, sources
 from research.errors import DiskFullError, UserError
@@ -161,6 +165,59 @@ def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
   monkeypatch.delenv("XDG_CACHE_HOME")
   monkeypatch.setenv("HOME", str(tmp_path / "c"))
   assert cache.folder() == tmp_path / "c" / ".cache" / "lineage"
+
+
+@pytest.mark.parametrize("is_cached", [False, True])
+@pytest.mark.parametrize("where", [".", "mnist"])
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_files_of_ones_own_under_the_published_names_are_never_passed_over(
+  is_cached, where, suffix, raw_folder, tmp_path, monkeypatch
+):
+  idx_set = tiny_idx.tiny_set(sources.folder(raw_folder, "mnist"))
+  if is_cached:
+    prepared.load(idx_set, None)
+  own = tmp_path / "own" / where
+  own.mkdir(parents=True)
+  data = idx.encode(np.zeros((60, 5, 4), np.uint8))
+  (own / f"train-images-idx3-ubyte{suffix}").write_bytes(gzip.compress(data) if suffix else data)
+  refused = pytest.raises(UserError, match=r"own/.*-ubyte.* is not the known file .*tfds:NAME")
+  with refused:
+    prepared.load(idx_set, str(tmp_path / "own"))
+  monkeypatch.setenv("LINEAGE_DATA_DIR", str(tmp_path / "own"))
+  with refused:
+    prepared.load(idx_set, None)
+  tiny_idx.write_raw_files(tmp_path / "own" / "mnist")  # the known files are there too
+  (own / "train-images-idx3-ubyte.gz").unlink(missing_ok=True)
+  assert_sound(*prepared.load(idx_set, None))
+
+
+def test_another_published_set_in_the_folder_is_no_file_of_ones_own(
+  raw_folder, tmp_path, tiny_mnist
+):
+  tiny_mnist()
+  other = tiny_idx.tiny_set(sources.folder(raw_folder, "mnist"))
+  name, known = "train-images-idx3-ubyte", b"of another set"
+  (tmp_path / "own").mkdir()
+  (tmp_path / "own" / name).write_bytes(known)
+  tiny = idx_sets.IDX_SETS["mnist"]
+  tiny.sha256[name] = hashlib.sha256(known).hexdigest()
+  assert_sound(*prepared.load(other, str(tmp_path / "own")))
+
+
+SMALL = idx.encode(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
+
+
+@example(b"\xff" + b"\xff\xff\xff\xff" * 255, 0, 0)  # sizes whose product no integer holds
+@given(st.binary(max_size=60), st.integers(0, len(SMALL)), st.integers(0, 255))
+def test_damaged_idx_files_are_refused_or_say_what_their_bytes_say(data, place, byte):
+  changed = SMALL[:place] + bytes([byte]) + SMALL[place + 1 :]
+  for damaged in (data, changed, SMALL[:place], SMALL[:place] + data, b"\0\0\x08" + data):
+    try:
+      array = idx.decode(damaged)
+    except ValueError as error:
+      assert "IDX" in str(error)
+    else:
+      assert idx.encode(array) == damaged
 
 
 def test_idx_decodes_what_it_encodes_and_refuses_the_rest():

@@ -1,12 +1,16 @@
 """Any TFDS data set by the name tfds:NAME, read from array_record files without TensorFlow."""
 
+import io
 import time
 from typing import ClassVar
 
+import jax.numpy as jnp
 import numpy as np
+import PIL.Image
 import pytest
 import tensorflow_datasets as tfds
 
+from research.batch import inputs_of
 from research.data import sets
 from research.errors import DataUnavailableError, UserError
 
@@ -118,3 +122,98 @@ def test_a_format_that_needs_tensorflow_is_refused(tfds_dir, monkeypatch):
   monkeypatch.setattr(tfds.core.DatasetBuilder, "as_data_source", as_data_source)
   with pytest.raises(UserError, match="array_record"):
     sets.load("tfds:lineage_shapes/small", data_dir=tfds_dir)
+
+
+def png(array):
+  """A PNG file; of an array TFDS makes one through TensorFlow alone."""
+  file = io.BytesIO()
+  PIL.Image.fromarray(array).save(file, "PNG")
+  return io.BytesIO(file.getvalue())
+
+
+class Own(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Sets as people prepare them: splits missing, shapes not told, labels that are plain numbers."""
+
+  name = "lineage_own"
+  VERSION = tfds.core.Version("1.0.0")
+  SPLITS: ClassVar = {
+    "validated": {"train": 40, "validation": 10},
+    "alone": {"train": 41},
+    "whole": {"train": 40, "validation": 10, "test": 5},
+    "deep": {"train": 20},
+  }
+  BUILDER_CONFIGS: ClassVar = [
+    tfds.core.BuilderConfig(name=name, description=name) for name in SPLITS
+  ]
+
+  def _info(self):
+    image = tfds.features.Image(shape=(None, None, 3))
+    if self.builder_config.name == "deep":
+      image = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png")
+    features = {"image": image, "label": np.int64}
+    return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+  def _split_generators(self, dl_manager):
+    splits = self.SPLITS[self.builder_config.name]
+    return {name: self._generate_examples(name, n) for name, n in splits.items()}
+
+  def _generate_examples(self, split, n):
+    for i in range(n):
+      image = np.full((6, 5, 3), 10 * len(split) + i % 4, np.uint8)
+      if self.builder_config.name == "deep":
+        image = np.full((6, 5), 1000 * i, np.uint16)
+      yield i, {"image": png(image), "label": i % 4}
+
+
+@pytest.fixture(scope="module")
+def own_dir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("own")
+  tfds.disable_progress_bar()
+  for name in Own.SPLITS:
+    Own(config=name, data_dir=folder, file_format="array_record").download_and_prepare()
+  return str(folder)
+
+
+@pytest.mark.parametrize(
+  ("name", "asked", "sizes", "test_value"),
+  [
+    ("validated", 0, (40, 0, 10), 100),  # its validation split is the test set
+    ("validated", 8, (32, 8, 10), 100),
+    ("alone", 0, (37, 0, 4), 50),  # a tenth of the training split is
+    ("alone", 7, (30, 7, 4), 50),
+    ("whole", 0, (40, 0, 5), 40),
+    ("whole", 7, (40, 10, 5), 40),  # its own validation split, whole
+  ],
+)
+def test_own_sets_without_a_test_split_have_a_test_set(own_dir, name, asked, sizes, test_value):
+  parts = sets.load(f"tfds:lineage_own/{name}", data_dir=own_dir, validation=asked)
+  assert tuple(len(part["label"]) for part in parts) == sizes
+  assert (parts.test["image"] // 10 * 10 == test_value).all()
+  spec = sets.spec(f"tfds:lineage_own/{name}", data_dir=own_dir)
+  assert spec[1:] == (
+    (6, 5, 3),
+    4,
+    sets.load(spec.name, data_dir=own_dir).train["label"].size,
+    sizes[2],
+  )
+  again = sets.load(f"tfds:lineage_own/{name}", data_dir=own_dir, validation=asked, seed=9)
+  np.testing.assert_array_equal(again.test["image"], parts.test["image"])
+  for part in parts:  # images stay with their labels, and each class is there
+    np.testing.assert_array_equal(part["image"][:, 0, 0, 0] % 10, part["label"])
+  assert set(parts.test["label"]) == set(range(4))
+
+
+def test_grey_images_of_16_bits_need_no_opencv(own_dir):
+  train, _, test = sets.load("tfds:lineage_own/deep", data_dir=own_dir)
+  both = np.concatenate([train["image"], test["image"]])
+  assert both.dtype == np.uint16 and both.shape == (20, 6, 5, 1)
+  assert sorted(both[:, 0, 0, 0]) == list(range(0, 20_000, 1000))
+  assert sets.spec("tfds:lineage_own/deep", data_dir=own_dir)[1:] == ((6, 5, 1), 4, 18, 2)
+  scaled = inputs_of({"image": jnp.array([0, 13107, 65535], jnp.uint16)})
+  np.testing.assert_allclose(scaled, [0, 0.2, 1], rtol=1e-6)
+
+
+def test_the_folder_of_the_environment_is_a_tfds_folder_too(own_dir, monkeypatch):
+  monkeypatch.setenv("LINEAGE_DATA_DIR", own_dir)
+  assert sets.spec("tfds:lineage_own/alone").train_size == 37
+  assert len(sets.load("tfds:lineage_own/alone").test["label"]) == 4

@@ -20,7 +20,7 @@ def count(data: Mapping[str, Any]) -> int:
 
 
 def weights_of(batch: Batch) -> Float[Array, " batch"]:
-  """How much each example counts: one, unless the batch says otherwise, as of padding."""
+  """Returns the weight of each example, by the batch's "weight" (0 for padding) or 1."""
   return batch.get("weight", jnp.ones(count(batch)))
 
 

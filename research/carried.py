@@ -41,7 +41,7 @@ class CarriedState(NamedTuple):
 
 
 class Carried(NamedTuple):
-  """What such a learner is made of."""
+  """The parts of a learner by truncated back-propagation through time."""
 
   model: Callable[[Config], nn.Module]
   optimizer: Callable[[Config], optax.GradientTransformation]

@@ -30,7 +30,7 @@ MOST_STEPS_PER_DISPATCH = 512
 
 
 class Layout(NamedTuple):
-  """Which positions of a batch one program computes, and how they are laid out over devices."""
+  """The positions of a batch that one program computes, and their layout over devices."""
 
   positions: Callable[[int], Int[Array, " batch"]]
   place: Callable[[Batch], Batch]
@@ -184,7 +184,7 @@ def step_work(learner: Learner, sampler: Sampler, config: Config, data: Mapping[
 
 
 def steps_per_dispatch(work: int, interval: int) -> int:
-  """How many steps of `work` operations to put into one dispatch: a divisor of `interval`."""
+  """Returns the steps per compiled call for steps of `work` operations: a divisor of `interval`."""
   most = FLOPS_PER_DISPATCH.get(jax.default_backend(), 5e12) / max(work, 1)
   most = max(1, min(int(most), MOST_STEPS_PER_DISPATCH))
   return max(size for size in range(1, interval + 1) if interval % size == 0 and size <= most)

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """What one field of a config means and which values it takes."""
+  """The meaning of one field of a config and the values it takes."""
 
   help: str
   is_traced: bool

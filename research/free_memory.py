@@ -1,4 +1,4 @@
-"""Whether what is to be taken fits into memory: said, or refused, before it is taken."""
+"""Checks that a planned allocation fits into memory, before it is made."""
 
 import functools
 import os

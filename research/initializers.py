@@ -72,7 +72,7 @@ def initializer(name: str, scale: Scale = 1.0) -> Initializer:
 
 @config
 class Init:
-  """How the weights are drawn: the flags `--init.name` and `--init.scale` of an experiment."""
+  """The distribution of initial weights, by the flags `--init.name` and `--init.scale`."""
 
   name: str = static(
     "he_normal", "rule by which the initial weights are drawn", choices=tuple(UNIT_INITIALIZERS)

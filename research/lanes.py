@@ -129,7 +129,7 @@ def reserve(learner: Learner, config: Config, lanes: int) -> None:
 
 
 def block_of(asked: str, work: int, lanes: int) -> int:
-  """How many lanes a block holds.
+  """Returns the number of lanes in a block.
 
   Args:
     asked: "vmap" for one block of all lanes, "map" for blocks of one, a number, or "auto".

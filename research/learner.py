@@ -60,7 +60,7 @@ class TrainState(NamedTuple):
 
 
 class Supervised(NamedTuple):
-  """What a supervised learner is made of; every function may read any field of the config."""
+  """The parts of a supervised learner; every function may read any field of the config."""
 
   model: Callable[[Config], nn.Module]
   loss: PerExample

@@ -22,7 +22,7 @@ class Mean(NamedTuple):
 
 
 def local_means(values: Mapping[str, Array | Mean], batch: Batch) -> dict[str, Mean]:
-  """Of values per example, or of `Mean`s of [batch]; under `pmap` of this device's share only."""
+  """Weighted means of per-example values or `Mean`s of [batch]; under `pmap`, of one device."""
   weight = weights_of(batch)
 
   def mean(value: Array | Mean) -> Mean:

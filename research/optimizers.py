@@ -22,7 +22,7 @@ Scalar = float | Float[Array, ""]
 
 
 class Moments(NamedTuple):
-  """What `over_root` keeps: of gradients, where they are centred, and of their squares."""
+  """The state of `over_root`: averages of gradients, where centred, and of their squares."""
 
   mean: optax.Params | None
   square: optax.Params
@@ -86,7 +86,7 @@ BUILDERS = {
 
 @config
 class Optimizer:
-  """Which optimizer, and its knobs."""
+  """The name of an optimizer, and its hyper-parameters."""
 
   name: str = static("adam", "the update rule", choices=tuple(BUILDERS))
   learning_rate: float = traced(1e-3, "step size", at_least=0)

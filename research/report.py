@@ -1,4 +1,4 @@
-"""What an experiment hands back: claims, each measured against a published number, and pictures.
+"""Reports: claims, each measured against a published number, and pictures.
 
 An experiment ends with a `Report`. Each `Claim` sets our number beside the source's and says, with
 a `Bar`, what it takes to have reproduced it:

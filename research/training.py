@@ -44,7 +44,7 @@ class Training(NamedTuple):
 
 
 class Options(NamedTuple):
-  """How to run; nothing here changes what comes out, beyond the order of sums.
+  """Execution options; results are equal up to the order of floating-point sums.
 
   Attributes:
     parallel: one of `research.compile.PARALLEL`.
@@ -109,7 +109,7 @@ class Member(NamedTuple):
 
   @property
   def labels(self) -> Row:
-    """What tells the member's rows from the others'."""
+    """The columns that tell the member's rows from the others'."""
     return {"member": self.name, "repeat": self.repeat}
 
 

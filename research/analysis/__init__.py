@@ -1,1 +1,1 @@
-"""What can be learned about a network or a learner by probing it."""
+"""Measurements on networks: adversarial examples, attribution, gradient checks, BLEU."""

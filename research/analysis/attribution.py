@@ -1,4 +1,4 @@
-"""What a convolutional network sees: deconvolution with switches, and occlusion.
+"""Attribution for convolutional networks: deconvolution with switches, and occlusion.
 
 Zeiler and Fergus 2014. A deconvnet (section 2.1) leads one activation back to the pixels: through
 the transposed filters, through max pooling by the switches (each maximum returns to where it came

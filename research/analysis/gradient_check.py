@@ -34,7 +34,7 @@ CLOSER = 100
 
 
 class Difference(NamedTuple):
-  """How far the two gradients of one parameter array are apart.
+  """The distance between two gradients of one parameter array.
 
   Attributes:
     name: of the parameter, such as "Dense_0/kernel".

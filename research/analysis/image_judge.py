@@ -19,7 +19,7 @@ from research.training import Fits, Training
 
 @config
 class Judge:
-  """How the judge learns."""
+  """Settings of the judge's training."""
 
   optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
   epochs: int = static(5, "passes of the convolutional network", at_least=1)
@@ -27,7 +27,7 @@ class Judge:
 
 
 class Verdict(NamedTuple):
-  """What the judge says, and how much that is worth.
+  """The judge's class probabilities, and its accuracy on real images.
 
   Attributes:
     chances: P(class | image) of the generated images.

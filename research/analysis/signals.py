@@ -1,4 +1,4 @@
-"""What layers of random weights make of a signal, and of its gradient on the way back."""
+"""Forward signals and backward gradients in layers of random weights."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -24,7 +24,7 @@ ACTIVATIONS: Mapping[str, Activation] = MappingProxyType(
 
 
 class Signals(NamedTuple):
-  """What every layer says, and how much a reading of the last one depends on it.
+  """The activations of every layer, and the gradients with respect to its weighted sums.
 
   Attributes:
     activations: outputs of every layer.

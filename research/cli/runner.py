@@ -123,7 +123,7 @@ def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> P
 def _taken_back_if_refused(
   folder: Path, lab: Lab, is_new: bool, made: Path | None, aside: Path | None
 ) -> Iterator[None]:
-  """What is refused before anything was learnt leaves the disk as it was."""
+  """Removes what a run wrote if it is refused before anything was learnt."""
   try:
     with free_memory.out_of_memory_is_a_user_error():
       yield
@@ -191,7 +191,7 @@ def _write_report(
 
 
 def is_stale(folder: Path, entry: Entry) -> bool:
-  """Whether the run in a folder was made by another version of the code than this one."""
+  """Tells whether the run in a folder was made by another version of the code."""
   made_by = read_json(folder / "environment.json")
   return not isinstance(made_by, dict) or made_by.get("code") != process.code_digest(entry.name)
 

@@ -186,7 +186,7 @@ def _read_tfds(idx_set: IdxSet, tfds_dir: Path) -> Arrays | None:
 
 
 def _is_proved(idx_set: IdxSet, arrays: Arrays) -> bool:
-  """Whether the arrays, written as IDX files, have the known digests."""
+  """Tells whether the arrays, written as IDX files, have the known digests."""
   if not _has_the_right_shape(idx_set, arrays):
     return False
   for split, files in FILES.items():

@@ -18,7 +18,7 @@ from research.batch import Batch, take
 
 
 class Sampler(NamedTuple):
-  """How a training run draws its batches.
+  """A rule by which a training run draws its batches.
 
   `indices(key, examples, numbers)` gives the example for each running number, where the batch at
   step s holds the numbers from s * batch_size on. Samplers that are made alike are equal, so that
@@ -115,7 +115,7 @@ SMALL = 16  # so few are put in order by random keys: six rounds leave 5, 6 or 7
 
 
 def shuffled(key: Key[Array, ""], places: Int[Array, " batch"], size: int) -> Int[Array, " batch"]:
-  """What stands at the given places of a random permutation of range(size), without building it.
+  """Elements of a random permutation of range(size) at the given places, without building it.
 
   A generalised Feistel network permutes the smallest near-square rectangle that covers the range,
   and a value that lands outside of the range walks on until it is inside (Black and Rogaway 2002,

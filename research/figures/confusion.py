@@ -1,4 +1,4 @@
-"""Which classes a classifier takes for which."""
+"""Confusion matrices."""
 
 from collections.abc import Sequence
 

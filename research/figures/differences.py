@@ -1,4 +1,4 @@
-"""What something is worth: differences of pairs, their means, and how sure those are."""
+"""Paired differences, their means and confidence intervals."""
 
 from collections.abc import Mapping
 

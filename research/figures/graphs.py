@@ -19,7 +19,7 @@ KEY = "above each edge: the value that flows forward;  below, slanted: the deriv
 
 
 class Edge(NamedTuple):
-  """What runs from one node to another, as texts; no target means the graph's result."""
+  """The texts on an edge between two nodes; no target means the graph's result."""
 
   source: str
   target: str | None

@@ -1,4 +1,4 @@
-"""What a policy does: a film of an episode, values over a frame, values and arrows over a map."""
+"""Figures of policies: a film of an episode, values over a frame, values and arrows over a map."""
 
 import math
 from collections.abc import Sequence

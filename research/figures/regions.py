@@ -1,4 +1,4 @@
-"""Which parts of a plane a classifier with two answers gives to which of them."""
+"""Decision regions of a binary classifier over a plane."""
 
 from collections.abc import Mapping
 

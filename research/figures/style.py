@@ -20,7 +20,7 @@ FAINT = "#d9d9d9"
 
 @dataclass(frozen=True)
 class Stroke:
-  """How one curve is drawn. Colour, dashes and marker all differ, so any one of them suffices."""
+  """The style of one curve. Colour, dashes and marker all differ, so any one of them suffices."""
 
   colour: str
   dashes: str | tuple[float, tuple[float, ...]]

@@ -137,7 +137,7 @@ def parallel_coordinates(
 def importance(
   names: Sequence[str], means: Sequence[float], spreads: Sequence[float], *, title: str
 ) -> Figure:
-  """How much worse a model of the score becomes when one parameter is shuffled."""
+  """Draws the permutation importance of each parameter for a model of the score."""
   figure, grid = new_figure(title, panel_inches=(5.4, 0.9 + 0.4 * len(names)))
   axes = grid[0, 0]
   order = np.argsort(means)

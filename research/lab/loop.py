@@ -25,7 +25,7 @@ from research.training import ALONE, Member, Options, Training
 
 
 class Start(NamedTuple):
-  """Where a fit begins: at a checkpoint, or at step 0."""
+  """The state in which a fit begins: a checkpoint's, or that of step 0."""
 
   step: int
   state: State
@@ -52,7 +52,7 @@ class Machine(NamedTuple):
 
 
 class Record:
-  """What a fit leaves behind: rows, checkpoints, and a line on the terminal."""
+  """Writes a fit's rows and checkpoints, and its line on the terminal."""
 
   def __init__(
     self,
@@ -109,7 +109,7 @@ class Record:
         self._best_score, self._has_new_best = self._score, True
 
   def is_save_due(self) -> bool:
-    """Whether time has passed since the last checkpoint, or the best so far was just seen."""
+    """Tells whether the last checkpoint is old, or the best score so far was just seen."""
     is_old = time.monotonic() - self._saved_at >= self._options.save_seconds
     return is_old or self._has_new_best
 

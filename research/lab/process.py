@@ -1,4 +1,4 @@
-"""What a process needs before JAX starts, and what a run records about where it ran."""
+"""Settings of the process that JAX reads at its start, and a description of the machine."""
 
 import ast
 import hashlib
@@ -26,7 +26,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-da
 
 
 def cache_folder() -> Path:
-  """Where prepared data sets and compiled programs are kept between runs."""
+  """Returns the folder of prepared data sets and compiled programs."""
   default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
   return Path(os.environ.get("LINEAGE_CACHE") or default)
 
@@ -58,7 +58,7 @@ def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
 
 
 def cores() -> int:
-  """Of this machine, that this process may use."""
+  """Returns the number of CPU cores available to this process."""
   if hasattr(os, "sched_getaffinity"):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1

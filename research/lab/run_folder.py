@@ -29,7 +29,7 @@ FORKED = ("checkpoints", "metrics.jsonl", FORK)
 
 
 class Identity(NamedTuple):
-  """What makes a run this run: the same identity in the same folder resumes."""
+  """Everything that tells one run from another; the same identity in the same folder resumes."""
 
   experiment: str
   seed: int
@@ -103,7 +103,7 @@ def write_checksums(folder: Path, claims: str) -> None:
 
 
 def lost(folder: Path) -> list[str]:
-  """What a finished run consists of and is missing or changed; runs of old are taken as whole."""
+  """Lists files of a finished run that are missing or changed; runs without checksums pass."""
   found = read_json(folder / CHECKSUMS)
   if not isinstance(found, dict):
     return [CHECKSUMS] if (folder / CHECKSUMS).exists() else []
@@ -170,7 +170,7 @@ def _contents(folder: Path) -> set[str]:
 
 
 def holds_run(folder: Path) -> bool:
-  """Whether there is a run in the folder; if not, there is room for one.
+  """Tells whether there is a run in the folder; if not, there is room for one.
 
   Raises:
     UserError: when the folder holds something else.
@@ -314,7 +314,7 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def needs_fork(source: Path, folder: Path) -> bool:
-  """Whether the checkpoints are still to be copied; looks only, and writes nothing.
+  """Tells whether the checkpoints are still to be copied; writes nothing.
 
   Not when the folder holds a run that was forked from there: the same command again resumes it.
 
@@ -381,5 +381,5 @@ def write_identity(folder: Path, identity: Identity) -> None:
 
 
 def read_claims(folder: Path) -> list[dict[str, Any]]:
-  """What claims.json holds."""
+  """Returns the claims in claims.json."""
   return json.loads((folder / "claims.json").read_text())

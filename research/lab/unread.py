@@ -189,7 +189,7 @@ def _names(function: Any, seen: set[Any] | None = None) -> set[str]:
 
 
 def _is_ours(module: str) -> bool:
-  """Whether a module is of this repository, and not of the environment that may lie in it."""
+  """Tells whether a module belongs to this repository, not to an environment inside it."""
   if module.startswith(("research.", "experiments.")):
     return True
   file = getattr(sys.modules.get(module), "__file__", None) or ""

@@ -57,7 +57,7 @@ def attention_pooling(
 
 
 class KeysValues(NamedTuple):
-  """What attention reads; [batch, heads, places, features of a head] each."""
+  """Keys and values; [batch, heads, places, features of a head] each."""
 
   keys: Float[Array, "batch heads places width"]
   values: Float[Array, "batch heads places width"]
@@ -91,13 +91,13 @@ class MultiHeadAttention(nn.Module):
     return x.reshape(*x.shape[:2], self.heads, width).swapaxes(1, 2)
 
   def keys_values(self, x: Float[Array, "batch places features"]) -> KeysValues:
-    """What others may later read of `x`."""
+    """Returns the keys and values of `x`."""
     return KeysValues(self._split(self.key(x)), self._split(self.value(x)))
 
   def __call__(
     self, x: Float[Array, "batch queries features"], source: KeysValues, mask: Mask
   ) -> tuple[Float[Array, "batch queries features"], Float[Array, "batch heads queries keys"]]:
-    """What each of `x` reads from the source, and the weights by which it does."""
+    """Returns what each position of `x` reads from the source, and the attention weights."""
     scores = dot_product_scores(self._split(self.query(x)), source.keys)
     allowed = jnp.broadcast_to(mask[:, None], scores.shape)
     weights = masked_softmax(scores, allowed)

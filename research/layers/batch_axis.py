@@ -1,4 +1,4 @@
-"""What a layer must know about a batch that is spread over devices: almost nothing.
+"""Sums over a batch that is spread over devices.
 
 Under `jit` with `NamedSharding` a step sees the whole batch and needs nothing from here. Under
 `pmap` each device runs the step on its own part, and the mapped axis is called `BATCH_AXIS`. The

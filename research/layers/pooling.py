@@ -133,7 +133,7 @@ _max_pool_tiles.defvjp(lambda x, window: (_max_pool_tiles(x, window), x), _max_p
 
 
 def _axis_slices(x: Images, axis: int, window: int, stride: int) -> list[Pooled]:
-  """What stands at each position within the windows along one axis."""
+  """Slices, one for each position within the windows, along one axis."""
   last = (x.shape[axis] - window) // stride * stride
   return [jax.lax.slice_in_dim(x, at, at + last + 1, stride, axis=axis) for at in range(window)]
 

@@ -17,7 +17,7 @@ SPARSITY = 3.0  # weight of the divergence from it
 
 
 class Coded(NamedTuple):
-  """What the net gives while it trains: the classes' logits, the code, the pixels' logits."""
+  """The net's outputs in training: the classes' logits, the code, the pixels' logits."""
 
   logits: Float[Array, "batch class"]
   code: Float[Array, "batch unit"]

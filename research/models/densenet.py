@@ -17,7 +17,7 @@ Images = Float[Array, "batch height width channel"]
 
 
 class DenseLayer(linen.Module):
-  """What one layer adds to the channels that there are (equation 2).
+  """A layer that adds channels to those it is given (equation 2).
 
   Attributes:
     growth: k, the channels that it adds.

@@ -33,7 +33,7 @@ INCEPTIONS = {
 
 
 class Heads(NamedTuple):
-  """What a network with auxiliary classifiers gives while it trains."""
+  """The outputs in training of a network with auxiliary classifiers."""
 
   logits: Logits
   auxiliary: tuple[Logits, Logits]

@@ -12,7 +12,7 @@ from research.layers.recurrent import CELLS, Carry, Recurrent, RecurrentStack
 
 
 class Memory(NamedTuple):
-  """What decoding step by step carries.
+  """The memory of step-by-step decoding.
 
   Attributes:
     carries: of the decoder's layers.
@@ -137,7 +137,7 @@ class Seq2Seq(nn.Module):
     return carries, (hidden[:, 0], weights)
 
   def start(self, source: Int[Array, "batch source"], length: int) -> Memory:
-    """What `next` needs; the length is of no concern to a recurrent net."""
+    """Returns the memory that `next` begins with; a recurrent net ignores the length."""
     del length
     return self.read(source)
 

@@ -55,7 +55,7 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.")
 
 
 class Weights(NamedTuple):
-  """What a file holds.
+  """The contents of a weights file.
 
   Attributes:
     tensors: by name, in the file's order; the prefixes that wrappers put before all names are gone.
@@ -102,7 +102,7 @@ class StoredTensor(NamedTuple):
 def rebuilt_tensor(
   storage: Storage, offset: int, shape: Any, strides: Any, *_: Any
 ) -> StoredTensor:
-  """What stands for PyTorch's functions of like names."""
+  """Stands in for PyTorch's functions of like names."""
   return StoredTensor(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -124,7 +124,7 @@ class TensorUnpickler(pickle.Unpickler):
     return {}
 
   def find_class(self, module: str, name: str) -> Any:
-    """What stands for a name in the file."""
+    """Returns the stand-in for a name in the file."""
     if (module, name) not in ALLOWED:
       raise pickle.UnpicklingError(f"it asks for {module}.{name}")
     return ALLOWED[module, name]

@@ -224,13 +224,13 @@ def variables_of(
 
 
 def shapes_of(model: linen.Module, input_shape: tuple[int, ...]) -> dict[Place, Any]:
-  """What the net's variables look like, by place; nothing is computed."""
+  """Returns the shapes of the net's variables by place; nothing is computed."""
   zeros = jnp.zeros((1, *input_shape))
   return flax.traverse_util.flatten_dict(jax.eval_shape(model.init, jax.random.key(0), zeros))
 
 
 def is_head(missing: list[Place], places: list[Place]) -> bool:
-  """Whether whole dense layers are missing, from some one on to the last."""
+  """Tells whether whole dense layers are missing, from some one on to the last."""
   dense = sorted({place[1] for place in places if place[1].startswith("Dense_")})
   first = min((place[1] for place in missing), default="")
   is_behind = lambda place: place[0] == "params" and place[1] in dense and place[1] >= first

@@ -80,7 +80,7 @@ class Decoder(nn.Module):
 
 
 class Memory(NamedTuple):
-  """What decoding step by step carries: the source as read, and the cache of what was written."""
+  """The memory of step-by-step decoding: the encoded source, and the cache of what was written."""
 
   source: list[KeysValues]
   source_mask: Bool[Array, "batch source"]
@@ -155,7 +155,7 @@ class Transformer(nn.Module):
     return self.out(x), weights
 
   def start(self, source: Int[Array, "batch source"], length: int) -> Memory:
-    """What `next` needs to write up to `length` tokens."""
+    """Returns the memory that `next` needs to write up to `length` tokens."""
     if self.positions:
       self._has_places_for(length)
     read = self.decoder.read_source(self._encoded(source, False))

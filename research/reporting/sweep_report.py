@@ -105,7 +105,7 @@ def command(module: ModuleType, winner: Any, seed: int) -> str:
 
 
 def scheduled(space: Space, schedule: Sequence[tuple[int, Any]]) -> str:
-  """Which values of the swept fields trained a member of a population from which step on."""
+  """Lists the values of the swept fields that trained a population's member, step by step."""
   return "\n".join(
     f"from step {step}: "
     + " ".join(f"--{name}={show(flatten(config)[name])}" for name in space.distributions)
@@ -173,7 +173,7 @@ def write_tables(folder: Path, swept: Swept) -> None:
 
 
 def pictures(swept: Swept) -> list[Picture]:
-  """What a person looks at after a sweep."""
+  """Draws the figures of a sweep."""
   objective = swept.plan.settings.objective
   scored = [trial for trial in swept.ranked() if not math.isnan(swept.score(trial))]
   scores = [swept.score(trial) for trial in scored]

@@ -1,4 +1,4 @@
-"""What a value-based agent is: its settings, its network, and how it chooses what to do."""
+"""Value-based agents: settings, network, and choice of actions."""
 
 import math
 from collections.abc import Callable
@@ -68,7 +68,7 @@ class Agent:
 
 
 class Parts(NamedTuple):
-  """What an agent is made of; every function may read any field of the config.
+  """The parts of an agent; every function may read any field of the config.
 
   All but what is acted on and seen is read, by default, from fields of those names; the steps from
   `frames`, and the optimizer's schedule ends with them.
@@ -122,7 +122,7 @@ def steps_before_learning(agent: Agent) -> int:
 
 
 def head(agent: Agent) -> value_learning.Head:
-  """What the network's outputs mean."""
+  """Returns the meaning of the network's outputs."""
   if agent.distributional == "c51":
     return value_learning.categorical(agent.atoms, agent.lowest, agent.highest)
   if agent.distributional == "qr":
@@ -146,7 +146,7 @@ def network(parts: Parts, config: Config) -> QNetwork:
 def outputs_of(
   parts: Parts, config: Config, params: Any, seen: Array, noise_key: Key[Array, ""] | None = None
 ) -> Float[Array, "batch action output"]:
-  """What the network says of what was seen [batch, ...]; without a key there is no noise."""
+  """Returns the network's outputs for observations [batch, ...]; without a key, without noise."""
   rngs = {"noise": noise_key} if parts.agent(config).noisy and noise_key is not None else {}
   return network(parts, config).apply({"params": params}, inputs_of({"image": seen}), rngs=rngs)
 

@@ -224,7 +224,7 @@ def _act(
 def _values(
   parts: Parts, config: Config, state: AgentState, seen: Array, key: Key[Array, ""]
 ) -> Float[Array, "env action"]:
-  """What the agent acts by; noise is each environment's own, or all would explore alike."""
+  """Action values for acting; noise is each environment's own, or all would explore alike."""
   if not parts.agent(config).noisy:
     return action_values(parts, config, state.params, seen)
   one = lambda seen, key: action_values(parts, config, state.params, seen[None], key)[0]
@@ -234,7 +234,7 @@ def _values(
 def _sample(
   parts: Parts, config: Config, state: AgentState, memory: replay.Memory, key: Key[Array, ""]
 ) -> tuple[replay.Places, Float[Array, " batch"], prioritised.Priorities | None]:
-  """Where to learn from, with what weight; and the priorities that the new rows have as well."""
+  """Draws transitions and their weights; returns the new rows' priorities as well."""
   agent = parts.agent(config)
   ones = jnp.ones(agent.batch_size)
   if agent.replay == "latest":
@@ -287,6 +287,6 @@ def _learn(
 def _learn_nothing(
   agent: Agent, state: AgentState
 ) -> tuple[Any, Any, Float[Array, ""], Float[Array, ""], Float[Array, " batch"]]:
-  """What `_learn` gives before there is enough to learn from."""
+  """Returns what `_learn` returns, before there is enough to learn from."""
   zero = jnp.float32(0)
   return state.params, state.opt_state, zero, zero, jnp.zeros(agent.batch_size)

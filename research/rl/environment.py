@@ -1,4 +1,4 @@
-"""What an environment is: two pure functions, and how episodes follow each other.
+"""Environments as two pure functions, and the sequence of their episodes.
 
 Time runs as in Sutton and Barto: an action `a_tm1` in `s_tm1` gives the reward `r_t`, the discount
 `discount_t` and the state `s_t`.
@@ -16,7 +16,7 @@ Observation = Array
 
 
 class Transition(NamedTuple):
-  """What an action brings.
+  """The outcome of an action.
 
   Attributes:
     state: of the environment.
@@ -82,7 +82,7 @@ class Episode(NamedTuple):
 
 
 class Outcome(NamedTuple):
-  """What one step of a row of episodes tells.
+  """The rewards and ends of one step of a row of episodes.
 
   Attributes:
     reward: r_t.

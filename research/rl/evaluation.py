@@ -1,4 +1,4 @@
-"""How good an agent is: separate episodes, the same for all agents and at all times."""
+"""Evaluation of agents on separate episodes, the same for all agents and at all times."""
 
 from typing import Any
 
@@ -49,7 +49,7 @@ def evaluate(parts: Parts, config: Config, params: Any, batch: Batch) -> dict[st
 
 
 def start(parts: Parts, config: Config, number: Int[Array, " episode"]) -> tuple[State, Array]:
-  """How the episodes of these numbers begin: their worlds, and what is seen of them."""
+  """Returns the first states and observations of the episodes of these numbers."""
   world, frame = jax.vmap(parts.environment(config).reset)(_keys(number, 0))
   stack = parts.agent(config).stack
   black = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * stack), frame.dtype)

@@ -53,7 +53,7 @@ class State(NamedTuple):
 
 
 class Seen(NamedTuple):
-  """How observations become arrays, of their own: an environment may show its buffer each time."""
+  """Turns observations into arrays of their own: an environment may show its buffer each time."""
 
   shape: tuple[int, ...]
   dtype: Any
@@ -179,7 +179,7 @@ def threshold(name: str) -> float | None:
 
 @functools.cache
 def can_draw(name: str) -> bool:
-  """Whether there are pictures of it."""
+  """Tells whether the environment can be drawn."""
   sample = _make(name)
   modes = sample.metadata.get("render_modes", ())
   sample.close()

@@ -66,7 +66,7 @@ def draw(priorities: Priorities, memory: Memory, key: Key[Array, ""], size: int)
 def importance(
   priorities: Priorities, memory: Memory, places: Places, exponent: float | Float[Array, ""]
 ) -> Float[Array, " batch"]:
-  """What undoes the bias of the draw, at exponent 1 wholly; the largest is 1 (section 3.4)."""
+  """Importance weights that undo the bias of the draw; the largest is 1 (section 3.4)."""
   drawn = sum_tree.priorities(priorities.tree, leaves_of(memory, places))
   smallest = jnp.min(jnp.where(drawn > 0, drawn, jnp.inf))
   return jnp.where(drawn > 0, (smallest / jnp.where(drawn > 0, drawn, 1)) ** exponent, 0)

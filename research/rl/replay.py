@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 
 class Rows(NamedTuple):
-  """What one or more moments leave behind, environments side by side.
+  """Time steps of experience, [time, environment].
 
   Attributes:
     frame: what was seen.
@@ -165,6 +165,6 @@ def stacked(memory: Memory, places: Places, stack: int) -> Array:
 
 
 def push(stack: Array, frame: Array, is_first: Bool[Array, ""]) -> Array:
-  """What the agent sees next: the oldest frame leaves, the newest enters; at first, all is new."""
+  """Shifts the frame stack: the oldest frame leaves, the newest enters; at first, all is new."""
   kept = jnp.where(is_first, jnp.zeros_like(stack), stack)[..., frame.shape[-1] :]
   return jnp.concatenate([kept, frame], axis=-1)

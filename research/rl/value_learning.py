@@ -47,7 +47,7 @@ def project(
 
 
 class Head(NamedTuple):
-  """How the outputs of a network for one action stand for the return.
+  """The representation of an action's return by a network's outputs.
 
   Attributes:
     outputs: numbers for each action.

@@ -92,7 +92,7 @@ def steps(folder: Path) -> list[int]:
 
 
 def exists(folder: Path) -> bool:
-  """Whether there is anything to restore."""
+  """Tells whether there is anything to restore."""
   return bool(steps(folder))
 
 

@@ -32,12 +32,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_text(value: Any) -> str:
-  """What `write_json` writes."""
+  """Returns the text that `write_json` writes."""
   return json.dumps(value, indent=2) + "\n"
 
 
 def read_json(path: Path) -> Any:
-  """What a file of JSON holds; None where it is not there or damaged."""
+  """Reads a JSON file; None where it is not there or damaged."""
   try:
     return json.loads(path.read_bytes())
   except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""How a fit is getting on: one live line in a terminal, a plain line now and then elsewhere."""
+"""Progress of a fit: one live line in a terminal, a plain line now and then elsewhere."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ class Line:
     self._has_shown = False
 
   def is_due(self) -> bool:
-    """Whether it is time for another text."""
+    """Tells whether it is time for another text."""
     return time.monotonic() - self._shown >= self._interval
 
   def show(self, text: str) -> None:

@@ -44,7 +44,7 @@ class Stretch(NamedTuple):
 
 
 class Block(NamedTuple):
-  """What a worker gets.
+  """The work of a remote worker.
 
   Attributes:
     training: of a trial.
@@ -59,7 +59,7 @@ class Block(NamedTuple):
   lanes: str
 
   def is_done(self) -> bool:
-    """Whether every result is there."""
+    """Tells whether every result is there."""
     return all(stretch.path.exists() for stretch in self.stretches)
 
 
@@ -102,7 +102,7 @@ def train(block: Block) -> None:
 
 
 def read_reports(path: Path) -> list[dict[str, list[float]]]:
-  """What a stretch reported: for each interval, metrics with a value for every repetition."""
+  """Reads a stretch's reports: for each interval, metrics with a value for every repetition."""
   with np.load(path) as file:
     reports: list[dict[str, list[float]]] = json.loads(str(file["reports"]))
   return reports

@@ -42,7 +42,7 @@ class Sweep:
     self._kept: dict[str, Any] = {}  # states of paused trials, by "trial.repeat"
 
   def is_complete(self) -> bool:
-    """Whether nothing is left to do."""
+    """Tells whether nothing is left to do."""
     running = any(trial.status == "running" for trial in self.trials.values())
     return not running and not planning.next_events(self._plan, self.trials)
 
@@ -226,7 +226,7 @@ def _done(plan: Plan, trials: dict[int, Trial]) -> float:
 
 
 def _summary(plan: Plan, trials: dict[int, Trial], done_before: float, seconds: float) -> str:
-  """How far the sweep is, and the best value that any trial has reported so far."""
+  """Describes the sweep's progress, and the best value that any trial has reported so far."""
   count = lambda status: sum(trial.status == status for trial in trials.values())
   parts = [f"{count('finished')}/{plan.settings.trials} done"]
   words = {"running": "on", "paused": "paused", "stopped": "stopped", "diverged": "lost"}

@@ -27,14 +27,14 @@ class Copy(NamedTuple):
 
 
 def is_ready(interval: int, intervals: int) -> bool:
-  """Whether members are compared after this interval; not after the last."""
+  """Tells whether members are compared after this interval; not after the last."""
   return interval % max(1, intervals // GENERATIONS) == 0 and interval < intervals
 
 
 def copies(
   space: Space, seed: int, interval: int, scores: Mapping[int, float], values: Sequence[Mapping]
 ) -> list[Copy]:
-  """Who copies whom, as a function of the arguments alone.
+  """Decides which members copy which others, as a function of the arguments alone.
 
   Args:
     space: its ranges bound the new values.

@@ -1,4 +1,4 @@
-"""What a sweep does next: pure functions of its settings and of what has happened so far."""
+"""Decisions of a sweep: pure functions of its settings and of what has happened so far."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ MOST = 100_000  # trials times seeds: what happens next is found by looking at a
 
 
 class Settings(NamedTuple):
-  """How a space is searched.
+  """Settings of a search.
 
   Attributes:
     trials: in all; a total, however often the sweep is resumed.
@@ -87,7 +87,7 @@ class Swept(NamedTuple):
     return self.plan.space.at(trial.values)
 
   def schedule(self, trial: Trial) -> list[tuple[int, Any]]:
-    """What trained the trial's state: settings, and the intervals done when they took effect."""
+    """Lists the settings that trained the trial's state, and the intervals done when each began."""
     return [(interval, self.plan.space.at(values)) for interval, values in trial.schedule]
 
 
@@ -127,7 +127,7 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
 
 
 def notes(plan: Plan, asked: Settings) -> list[str]:
-  """What a person should know before the sweep begins, a line each."""
+  """Lists notes for the user before the sweep begins."""
   settings, found = plan.settings, []
   at_once = settings.seats // plan.space.repeats
   if settings.trials < asked.trials:
@@ -190,7 +190,7 @@ def ranked(plan: Plan, trials: Mapping[int, Trial]) -> list[Trial]:
 
 
 def next_events(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
-  """What to do with room for one more trial: go on with a paused one, start one, or nothing."""
+  """Decides what to do with a free slot: go on with a paused trial, start one, or nothing."""
   promoted = plan.stopper.promoted(progress(plan, trial) for trial in trials.values())
   if promoted is not None:
     return [Event("resumed", promoted)]
@@ -220,7 +220,7 @@ def next_events(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
 
 
 def _judged(plan: Plan, trial: Trial) -> Finished | None:
-  """What a sampler is told: the score where the trial was judged last, as BOHB does it.
+  """Returns the score that a sampler is told: that of the last rung, as BOHB does it.
 
   Falkner et al. 2018. Of a trial that runs, that is the last rung it passed; None before.
   """
@@ -259,7 +259,7 @@ def space_of_round(
 
 
 def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -> list[Event]:
-  """What becomes of the trials that have just reported, each with its interval's number."""
+  """Decides about the trials that have just reported, each with its interval's number."""
   events = []
   for number in reported:
     trial = trials[number]

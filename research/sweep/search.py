@@ -1,4 +1,4 @@
-"""Where the next trial of a sweep is placed: random, grid, Halton, Sobol, TPE, GP and CMA-ES.
+"""Samplers, which place the next trial of a sweep: random, grid, Halton, Sobol, TPE, GP and CMA-ES.
 
 A suggestion is a function of its arguments, with no memory between calls: a process that was killed
 and asks again gets the same answer to the bit, and so does any other process. Randomness comes from
@@ -159,7 +159,7 @@ def _grid(asked: Asked) -> dict[str, Any]:
 
 
 def grid_size(space: Space, trials: int) -> int:
-  """How many points the grid for so many trials has: that many or fewer.
+  """Returns the number of points of the grid for so many trials: that many or fewer.
 
   Raises:
     UserError: where the choices alone make more.

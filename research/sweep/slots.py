@@ -19,7 +19,7 @@ SEATS_ELSEWHERE = 128
 
 
 class Seat(NamedTuple):
-  """Who trains in a lane.
+  """The occupant of a lane.
 
   Attributes:
     trial: its number.
@@ -200,7 +200,7 @@ def _merged(mask: Any, new: State, old: State) -> State:
 
 
 def seats_of_this_device() -> int:
-  """How many trials train at once where nobody asks for another number."""
+  """Returns the default number of trials that train at once."""
   return SEATS.get(jax.default_backend(), SEATS_ELSEWHERE)
 
 
@@ -210,7 +210,7 @@ def intervals_of(training: Training) -> int:
 
 
 def metrics_of(training: Training, config: Any) -> list[str]:
-  """What an evaluation will yield, by "split/metric", found without computing it."""
+  """Lists the metrics of an evaluation as "split/metric", without computing it."""
   learner = training.learner
   state = jax.eval_shape(learner.init, config, jax.random.key(0))
   return [

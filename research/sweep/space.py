@@ -1,4 +1,4 @@
-"""What a sweep ranges over: one distribution for each swept field of a config.
+"""Search spaces: one distribution for each swept field of a config.
 
     optimizer.learning_rate=log(1e-4,0.1); optimizer.beta1=oneminus(0.5,0.999); hidden=int(10,500)
 
@@ -70,7 +70,7 @@ class Range:
     return list(dict.fromkeys(even)) if is_dense else even
 
   def distinct(self) -> float:
-    """How many different values there are."""
+    """Returns the number of different values."""
     return self.high - self.low + 1 if self.whole else math.inf
 
   def between(self, start: float, end: float, field: Field) -> "Range":
@@ -130,7 +130,7 @@ class Choice:
     return list(self.values)
 
   def distinct(self) -> float:
-    """How many different values there are."""
+    """Returns the number of different values."""
     return len(self.values)
 
   def __str__(self) -> str:
@@ -164,7 +164,7 @@ class Space(NamedTuple):
     return [each.unit(values[name]) for name, each in self.distributions.items()]
 
   def distinct(self) -> Any:
-    """How many different trials there are: a whole number, or infinity."""
+    """Returns the number of different trials: a whole number, or infinity."""
     counts = [each.distinct() for each in self.distributions.values()]
     return math.inf if math.inf in counts else math.prod(map(int, counts))
 

@@ -34,7 +34,7 @@ class Progress(NamedTuple):
     return self.scores[rung - 1] if len(self.scores) >= rung else -math.inf
 
   def has_reached(self, rung: int, before: int = 0) -> bool:
-    """Whether its score at the rung is known; also where it diverged on the way there.
+    """Tells whether its score at the rung is known; also where it diverged on the way there.
 
     Args:
       rung: intervals.

@@ -130,7 +130,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Event]]:
 
 
 def _settings(connection: sqlite3.Connection) -> dict[str, str]:
-  """What is stored, as JSON; studies that store no direction minimised what ends in "loss"."""
+  """Reads stored settings; a study without a direction minimised what ends in "loss"."""
   found = dict(connection.execute("SELECT name, value FROM settings"))
   if found:
     minimised = json.loads(found.get("objective", '""')).endswith("loss")
@@ -166,7 +166,7 @@ class Trial:
 
   @property
   def has_ended(self) -> bool:
-    """Whether it will never go on."""
+    """Tells whether the trial has ended for good."""
     return self.status in ENDS
 
 

@@ -97,16 +97,16 @@ class Catalogues(NamedTuple):
 
   @property
   def name(self) -> str:
-    """Of the data set."""
+    """The name of the data set."""
     return "catalogues"
 
   @property
   def sha256(self) -> dict[str, str]:
-    """Of every wheel."""
+    """The SHA-256 of every wheel."""
     return {wheel.file: wheel.sha256 for wheel in self.wheels}
 
   def file_sizes(self) -> dict[str, int]:
-    """Of every wheel, in bytes."""
+    """The size of every wheel, in bytes."""
     return {wheel.file: wheel.size for wheel in self.wheels}
 
 
@@ -137,7 +137,7 @@ def load(data_dir: str | None = None, catalogues: Catalogues = CATALOGUES) -> li
 
 
 def messages_of_wheels(paths: Iterable[Path]) -> list[Message]:
-  """What the wheels' French catalogues hold; the first translation of a message counts."""
+  """Returns the messages of the wheels' French catalogues; a message's first translation counts."""
   found: dict[str, str] = {}
   for path in paths:
     with zipfile.ZipFile(path) as wheel:

@@ -10,7 +10,7 @@ from research.errors import UserError
 
 
 def text_of_file(path: str, flag: str = "--text") -> str:
-  """What a UTF-8 text file holds: without a byte-order mark, lines ended by "\\n" alone, in NFC.
+  """Reads a UTF-8 text file: without a byte-order mark, lines ended by "\\n" alone, in NFC.
 
   NFC writes a letter with its accent as one character wherever Unicode has it, so that two ways to
   write the same text are the same text. Raises UserError, naming the flag that the path was given

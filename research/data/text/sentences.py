@@ -45,7 +45,9 @@ class Parts(NamedTuple):
 
 @functools.cache
 def word_pattern() -> re.Pattern[str]:
-  """What is a word: letters, digits and their marks; a character of `UNSPACED`; any other sign.
+  """Returns the pattern of a word.
+
+  A word is letters, digits and their marks; a character of `UNSPACED`; or any other sign.
 
   Marks (Unicode's categories Mn, Mc and Me: vowel signs, accents, points) and `JOINERS` belong to
   the letter that they follow, which `re`'s own \\w does not know. An apostrophe ends the article

@@ -59,7 +59,7 @@ CHARACTERS_OF_UNICODE = 0x110000 - 0x800  # the surrogates stand for none
 
 
 def naming_nats(known: Vocabulary, train: str, text: str) -> np.ndarray:
-  """What it costs in nats to say which character each UNKNOWN of `text` is, float64 [characters].
+  """Returns the nats needed to say which character each UNKNOWN of `text` is, float64 [characters].
 
   Known ones cost nothing more. An unknown one is told by its share of the unknown characters of
   `train`; one that is not there by an escape (Witten and Bell 1991, method C: as likely as there

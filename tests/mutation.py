@@ -97,14 +97,14 @@ def mutants(source: str) -> Iterator[tuple[int, str, str, str]]:
       yield node.lineno, before, after, put.decode()
 
 
-def tests_of(module: Path) -> list[str]:
+def tests_of(root: Path, module: Path) -> list[str]:
   """The mirrored folder's tests that import the module, that of its name first; or all of them."""
-  folder = ROOT / "tests" / module.parent
+  folder = root / "tests" / module.parent
   names = re.compile(rf"import .*\b{module.stem}\b|\.{module.stem} import|\b{module.stem}\.")
   found = [path for path in sorted(folder.glob("test_*.py")) if names.search(path.read_text())]
   found = found or sorted(folder.glob("test_*.py"))
   found.sort(key=lambda path: path.stem != f"test_{module.stem}")
-  return [str(path.relative_to(ROOT)) for path in found]
+  return [str(path.relative_to(root)) for path in found]
 
 
 def passes(copy_of_tree: Path, tests: list[str], seconds: float) -> bool:
@@ -135,28 +135,30 @@ def main() -> None:
   parser.add_argument("--seed", type=int, default=0)
   parser.add_argument("--count", type=int, default=60)
   given = parser.parse_args()
-  files = [given.where] if given.where.suffix else sorted(given.where.glob("*.py"))
-  drawn = [(path, *mutant) for path in files for mutant in mutants((ROOT / path).read_text())]
-  drawn = random.Random(given.seed).sample(drawn, min(given.count, len(drawn)))
   usual: dict[tuple[str, ...], float] = {}
   survivors = 0
   with tempfile.TemporaryDirectory() as folder:
     tree = Path(folder) / "tree"
     left = shutil.ignore_patterns(".*", "runs", "docs", "__pycache__")
     shutil.copytree(ROOT, tree, ignore=left)
+    where = tree / given.where
+    files = [where] if where.suffix else sorted(where.glob("*.py"))
+    found = [(path, *mutant) for path in files for mutant in mutants(path.read_text())]
+    drawn = random.Random(given.seed).sample(found, min(given.count, len(found)))
     for path, line, before, after, text in sorted(drawn, key=lambda of: of[:2]):
-      tests = tests_of(path)
+      module, original = path.relative_to(tree), path.read_text()
+      tests = tests_of(tree, module)
       if tuple(tests) not in usual:
         start = time.monotonic()
         if not passes(tree, tests, 3600):
           sys.exit(f"the tests fail without a mutant: {' '.join(tests)}")
         usual[tuple(tests)] = time.monotonic() - start
-      (tree / path).write_text(text)
+      path.write_text(text)
       is_alive = passes(tree, tests, 60 + 5 * usual[tuple(tests)])
-      shutil.copy(ROOT / path, tree / path)
+      path.write_text(original)
       survivors += is_alive
       said = "SURVIVED" if is_alive else "killed"
-      print(f"{said:8} {path}:{line}  {before}  ->  {after}", flush=True)
+      print(f"{said:8} {module}:{line}  {before}  ->  {after}", flush=True)
   print(f"{len(drawn) - survivors} of {len(drawn)} killed")
 
 

@@ -166,7 +166,7 @@ def test_ctrl_c_before_anything_runs_is_one_line(door, monkeypatch):
 
 
 def test_ctrl_c_while_data_are_loaded_leaves_before_the_first_chunk(door, monkeypatch):
-  def slow_training(config):
+  def slow_training(config, seed):
     os.kill(os.getpid(), signal.SIGINT)
     return tiny_experiment.training(config)
 

@@ -86,7 +86,7 @@ def data(seed=0):
   return {"image": image, "label": (np.abs(image[:, :CLASSES]).argmax(axis=1)).astype(np.int32)}
 
 
-def training(config, **changes):
+def training(config, seed=0, **changes):
   made = Training(
     LEARNER,
     data(),
@@ -161,7 +161,7 @@ def everything_under(folder: Path):
 DEATH = "LINEAGE_TEST_DEATH"  # a file whose absence kills the worker, and who is not one
 
 
-def mortal_training(config):
+def mortal_training(config, seed):
   """`training`, at which a worker dies once."""
   mark, coordinator = os.environ[DEATH].rsplit(":", 1)
   if os.getpid() != int(coordinator) and not Path(mark).exists():

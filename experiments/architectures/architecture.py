@@ -218,7 +218,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images; the test set is looked at after every epoch."""
   train, test = load(config)
   return Training(

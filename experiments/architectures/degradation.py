@@ -83,7 +83,7 @@ def halved(data: Arrays, examples: int) -> Arrays:
   return {"image": means.round().astype(np.uint8), "label": data["label"][:examples]}
 
 
-def training(one: One, train: Arrays, test: Arrays) -> Training:
+def training_of(one: One, train: Arrays, test: Arrays) -> Training:
   """The training loss of an interval is its mean over the last epoch."""
   config = one.settings
   return Training(
@@ -107,7 +107,10 @@ def run(config: Config, lab: Lab) -> Report:
   for depth in config.depths:
     twins = {"plain": One(depth, False, config), "residual": One(depth, True, config)}
     found = lab.race(
-      f"{depth} layers", twins, lambda one: training(one, train, test), repeats=config.repeats
+      f"{depth} layers",
+      twins,
+      lambda one, seed: training_of(one, train, test),
+      repeats=config.repeats,
     )
     fits |= {(False, depth): found["plain"], (True, depth): found["residual"]}
   return report(config, fits)

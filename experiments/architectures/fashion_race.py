@@ -110,7 +110,7 @@ learner = augmented(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images; the test set is looked at after every epoch."""
   splits = sets.load("fashion_mnist")
   return Training(
@@ -130,7 +130,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits: dict[str, Fit] = {}
   for name in ENTRIES:
     one = replace(config, AS_THE_BOOK if name == BOOKS else {"network": name})
-    fits[name] = lab.fit(name.replace(",", ""), one, training(one))
+    fits[name] = lab.fit(name.replace(",", ""), one, training(one, lab.seed))
   return Report(
     [
       Claim(

@@ -65,7 +65,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images; the test set is looked at after every epoch, as in the book."""
   splits = sets.load("mnist")
   return Training(

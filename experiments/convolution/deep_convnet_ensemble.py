@@ -83,7 +83,7 @@ learner = augmented(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images; the test set is looked at after every epoch."""
   splits = sets.load("mnist")
   return Training(
@@ -108,7 +108,7 @@ def mean_logits(config: Config, fits: list[Fit], images: np.ndarray) -> np.ndarr
 
 def run(config: Config, lab: Lab) -> Report:
   """The nets one after the other, then their mean."""
-  fits = [lab.fit(f"net {n + 1}", config, training(config)) for n in range(config.nets)]
+  fits = [lab.fit(f"net {n + 1}", config, training(config, lab.seed)) for n in range(config.nets)]
   test = sets.load("mnist").test
   guesses = mean_logits(config, fits, test["image"]).argmax(axis=-1)
   alone = np.mean([fit.last("test/accuracy") for fit in fits])

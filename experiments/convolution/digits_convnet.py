@@ -60,7 +60,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """1,257 images to learn from, 180 to rank the checkpoints, 360 for the claim."""
   splits = sets.load("digits", validation=VALIDATION)
   return Training(

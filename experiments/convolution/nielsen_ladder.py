@@ -106,7 +106,7 @@ learner = augmented(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images; the test set is looked at after every epoch."""
   splits = sets.load("mnist")
   return Training(
@@ -125,7 +125,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits: dict[str, Fit] = {}
   for name in RUNGS:
     one = replace(config, {"rung": name})
-    fits[name] = lab.fit(name, one, training(one))
+    fits[name] = lab.fit(name, one, training(one, lab.seed))
   accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
   source = lambda name: f"{100 * RUNGS[name].source:.2f} %"
   row = lambda what, known, ours, bar: Claim("C12", what, known, ours, at_least(bar), "%")

@@ -51,7 +51,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images."""
   splits = sets.load("mnist")
   return Training(

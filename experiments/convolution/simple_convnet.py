@@ -73,7 +73,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All training images; the test set is looked at after every epoch, as in the book."""
   splits = sets.load(config.dataset, validation=config.validation)
   held_out = {"validation": splits.validation} if config.validation else {}

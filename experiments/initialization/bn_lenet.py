@@ -54,7 +54,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """One net, looked at after every epoch."""
   splits = sets.load(config.dataset)
   return Training(
@@ -78,7 +78,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits = {}
   for name, changes in cases.items():
     case = replace(config, changes)
-    fits[name] = lab.fit(name.replace(",", ""), case, training(case))
+    fits[name] = lab.fit(name.replace(",", ""), case, training(case, lab.seed))
   # The book's training accuracy is the mean over the last epoch, as the rows have it.
   train = {name: fit.last("train/accuracy") for name, fit in fits.items()}
   row = lambda what, source, ours, bar: Claim("I06", what, source, ours, bar, "%")

@@ -94,7 +94,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Few images, which are looked at after every epoch."""
   few = {name: a[: config.examples] for name, a in sets.load("mnist").train.items()}
   return Training(

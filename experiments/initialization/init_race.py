@@ -74,7 +74,7 @@ learner = looking_back(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All images to learn from; the test images are looked at before and after."""
   splits = sets.load(config.dataset)
   return Training(

@@ -59,7 +59,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """One net."""
   splits = sets.load("digits")
   return Training(
@@ -100,7 +100,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits = {}
   for name, changes in cases.items():
     case = replace(config, changes)
-    fits[name] = lab.fit(name.replace(", ", "-"), case, training(case))
+    fits[name] = lab.fit(name.replace(", ", "-"), case, training(case, lab.seed))
   weights = {name: hidden_weights(fit) for name, fit in fits.items()}
   row = lambda what, source, ours, bar, unit="": Claim("I01", what, source, ours, bar, unit)
   accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}

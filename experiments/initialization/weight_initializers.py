@@ -137,7 +137,7 @@ net = supervised(
 learner = net._replace(evaluate=evaluate)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All images to learn from; the first of them are sent through at every look."""
   train = sets.load(config.dataset).train
   return Training(

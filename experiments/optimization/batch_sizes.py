@@ -78,7 +78,7 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
 learner = net._replace(step=step)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Few images, looked at as a whole after every epoch."""
   few = {name: a[: config.examples] for name, a in sets.load("mnist").train.items()}
   return Training(
@@ -101,9 +101,9 @@ def noise(fit: Fit) -> float:
   )
 
 
-def seconds_per_epoch(config: Config, key: jax.Array) -> float:
+def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
   """Best of three, without evaluation."""
-  own = training(config)
+  own = training(config, seed)
   program = compile_learner(own.learner, own.sampler, own.evaluation_batch_size)
   settings, data = on_device(config), program.place(dict(own.data))
   state = jax.jit(learner.init)(settings, key)
@@ -122,7 +122,9 @@ def run(config: Config, lab: Lab) -> Report:
   """All sizes; then the time that each takes."""
   members = {str(size): replace(config, {"batch_size": size}) for size in (*SIZES, config.examples)}
   fits = lab.race("race", members, training, repeats=config.repeats)
-  seconds = {name: seconds_per_epoch(own, lab.key("timing")) for name, own in members.items()}
+  seconds = {
+    name: seconds_per_epoch(own, lab.seed, lab.key("timing")) for name, own in members.items()
+  }
   deviation = {name: float(np.mean([noise(fit) for fit in fits[name]])) for name in members}
   loss = {name: np.mean([losses(fit) for fit in fits[name]], axis=0) for name in members}
   every = str(config.examples)

@@ -72,7 +72,7 @@ learner = augmented(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Few images to learn from, all test images to be judged by."""
   splits = sets.load("mnist")
   few = {name: array[: config.examples] for name, array in splits.train.items()}
@@ -93,7 +93,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits = {}
   for kind in KINDS:
     case = replace(config, {"kind": kind})
-    fits[kind] = lab.fit(kind.replace(",", ""), case, training(case))
+    fits[kind] = lab.fit(kind.replace(",", ""), case, training(case, lab.seed))
   accuracy = {kind: fit.last("test/accuracy") for kind, fit in fits.items()}
   gain = {kind: value - accuracy["none"] for kind, value in accuracy.items()}
   row = lambda what, source, bar, kind: Claim("R11", what, source, gain[kind], bar, "%")

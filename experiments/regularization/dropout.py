@@ -79,7 +79,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Few images to learn from, all test images to be judged by."""
   splits = sets.load("mnist")
   few = {name: array[: config.examples] for name, array in splits.train.items()}

@@ -58,7 +58,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All of MNIST; members differ by their keys."""
   splits = sets.load("mnist")
   return Training(

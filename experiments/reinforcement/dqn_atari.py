@@ -76,7 +76,7 @@ PARTS = Parts(
 learner = dqn(PARTS)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The agent's own experience; evaluations in separate episodes."""
   atari.emulators(config.game)  # refuses before anything is taken
   return agent_training(

@@ -63,7 +63,7 @@ PARTS = Parts(
 learner = dqn(PARTS)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The pole's own experience; twenty episodes of evaluation every twentieth of it."""
   return agent_training(
     learner,

@@ -63,7 +63,7 @@ PARTS = Parts(
 learner = dqn(PARTS)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The agent's own experience; twenty evaluations over the run."""
   return agent_training(
     learner,

@@ -82,7 +82,7 @@ PARTS = Parts(
 learner = dqn(PARTS)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The agent's own experience; ten evaluations over the run."""
   gymnasium_host.environment(config.game)  # refuses before anything is taken
   return agent_training(

@@ -70,7 +70,7 @@ PARTS = Parts(
 learner = dqn(PARTS)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The agent's own experience in one game; ten evaluations over the run."""
   if config.game == ALL:
     raise UserError("--game=all is five trainings; name one game, as in --game=breakout")
@@ -89,7 +89,9 @@ def run(config: Config, lab: Lab) -> Report:
   """One agent for each game, one after the other; what counts is its last evaluation."""
   games = list(minatar.GAMES) if config.game == ALL else [config.game]
   players = {game: replace(config, {"game": game}) for game in games}
-  fits = {game: lab.fit(game, player, training(player)) for game, player in players.items()}
+  fits = {
+    game: lab.fit(game, player, training(player, lab.seed)) for game, player in players.items()
+  }
   return Report(
     [
       Claim(

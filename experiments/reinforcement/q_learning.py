@@ -135,7 +135,7 @@ def free_cells(config: Config) -> np.ndarray:
   return np.flatnonzero(np.isin(letters, ["S", "."]))
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The agents' own experience; the exact values are looked at twenty times, never learnt from."""
   cells = free_cells(config)
   every = max(1, config.steps // 20)

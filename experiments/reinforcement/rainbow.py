@@ -94,7 +94,7 @@ PARTS = Parts(
 learner = dqn(PARTS)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The agent's own experience; ten evaluations over the run."""
   return agent_training(
     learner,

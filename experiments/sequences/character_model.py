@@ -114,7 +114,7 @@ def text_of(config: Config, seed: int) -> tuple[str, str]:
   return text[:end], text[end:]
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Strands of the text; the held-out text, whose last stretch is padded."""
   train, test = text_of(config, seed)
   characters = characters_of(config, train)

@@ -119,7 +119,7 @@ def held_out(seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
   return tasks.dates(2000, seed + 1_000_000)
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The config's net on the training dates."""
   every = max(1, config.steps // 6)
   return Training(

@@ -110,7 +110,7 @@ def stretches(config: Config, characters: int, seed: int, stride: int) -> Arrays
   return language.windows(tasks.DATE_CHARACTERS.encode(text), config.times, stride)
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The config's net on the training stretches."""
   every = max(1, config.steps // 8)
   return Training(

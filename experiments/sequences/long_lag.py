@@ -90,7 +90,7 @@ learner = supervised(
 )
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The config's cell at the config's lag."""
   data = functools.partial(tasks.long_lag, lag=config.lag, symbols=config.symbols)
   return Training(

@@ -70,7 +70,7 @@ def characters_of(config: Config, text: str) -> Vocabulary:
   return vocabulary(text, most=config.vocabulary - len(MARKS))
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Strands of the text, pass after pass; UserError where it is too short for them."""
   text = text_of(config, seed)
   tokens = characters_of(config, text).encode(text)

@@ -185,7 +185,7 @@ def held_out(config: Config, seed: int) -> Arrays:
   return TASKS[config.task].data(config, 1000, seed + 1_000_000, True)
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The config's net on the training strings."""
   every = max(1, config.steps // 8)
   return Training(

@@ -149,7 +149,7 @@ def corpus_of(config: Config, seed: int) -> Corpus:
   return Corpus(parts, read, write, arrays)
 
 
-def training(config: Config, seed: int = 0) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The config's net on the pairs."""
   return training_on(config, corpus_of(config, seed))
 

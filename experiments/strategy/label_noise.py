@@ -95,7 +95,7 @@ def prone(data: HostData) -> HostData:
   return {**data, "chance": chance, "other": other.astype(label.dtype)}
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All images with the labels that are given, judged by right ones."""
   splits, every = sets.load("mnist"), steps_per_epoch(config)
   return Training(

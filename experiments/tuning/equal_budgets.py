@@ -88,7 +88,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Of one trial."""
   every = sets.load("mnist").train
   few = {name: array[: config.examples] for name, array in every.items()}
@@ -130,7 +130,7 @@ def panda(config: Config, lab: Lab, seed: int) -> Panda:
   A stage has as many epochs as a member of the population, and there are as many stages as members.
   A stage that ends with a higher validation loss is taken back, and the rate falls to a quarter.
   """
-  task = training(config)
+  task = training(config, seed)
   steps = config.member_epochs * steps_per_epoch(config)
   data, held_out = jax.device_put((dict(task.data), dict(task.evaluate["validation"])))
   init_key, order_key = jax.random.split(jax.random.fold_in(lab.key("panda"), seed))

@@ -64,7 +64,7 @@ learner = supervised(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """Of one trial."""
   every = sets.load("mnist").train
   few = {name: array[: config.examples] for name, array in every.items()}

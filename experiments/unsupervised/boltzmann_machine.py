@@ -121,7 +121,7 @@ def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
 learner = Learner(init, step, evaluate)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The four patterns, each as often as the others in every batch."""
   patterns = np.tile(EVEN, (32, 1))
   every = max(1, config.steps // 40)

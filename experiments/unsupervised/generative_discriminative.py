@@ -92,7 +92,7 @@ def bayes_error(data: HostData) -> float:
   return float(np.mean(scores.argmax(axis=1) != test["label"]))
 
 
-def training(config: Config, data: HostData) -> Training:
+def training_on(config: Config, data: HostData) -> Training:
   """Logistic regression on the images that were drawn."""
   return Training(
     learner,
@@ -113,7 +113,7 @@ def errors(config: Config, lab: Lab) -> dict[str, Float[np.ndarray, "size draw"]
     draws = [drawn(size, rng) for _ in range(config.repeats)]
     found[GENERATIVE].append([bayes_error(data) for data in draws])
     fits = [
-      lab.fit(f"{size} labels {number}", config, training(config, data))
+      lab.fit(f"{size} labels {number}", config, training_on(config, data))
       for number, data in enumerate(draws)
     ]
     found[DISCRIMINATIVE].append([1 - fit.last("test/accuracy") for fit in fits])

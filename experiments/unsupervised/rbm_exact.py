@@ -77,7 +77,7 @@ def log_likelihood(config: Config, state: State, batch: dict[str, Array]) -> dic
 learner = Learner(machine.init, machine.step, log_likelihood)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """1,437 digits to learn from, 360 to be judged by."""
   every = max(1, config.steps // 20)
   return Training(

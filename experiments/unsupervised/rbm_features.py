@@ -81,7 +81,7 @@ def classifier(inputs: int) -> Learner:
   )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """The machine's: images without their labels."""
   splits = sets.load(config.dataset)
   images = lambda split: {"image": split["image"]}
@@ -128,7 +128,7 @@ def shuffled(learnt: Rbm, key: Array) -> Rbm:
 
 def run(config: Config, lab: Lab) -> Report:
   """The machine, then three softmax layers."""
-  fit = lab.fit("train", config, training(config))
+  fit = lab.fit("train", config, training(config, lab.seed))
   learnt: Rbm = jax.tree.map(jnp.asarray, fit.state.rbm)
   seen = {
     "features": learnt,

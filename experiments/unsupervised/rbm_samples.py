@@ -80,7 +80,7 @@ machine = contrastive.contrastive(
 )
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """A machine's: bits without labels."""
   every = steps_per_epoch(config)
   return Training(
@@ -124,7 +124,7 @@ def dreams(config: Config, fit: Fit, key: Array) -> Float[np.ndarray, "chain hei
 def run(config: Config, lab: Lab) -> Report:
   """Two machines, their likelihoods, and the judge's opinion of one's dreams."""
   kinds = {"persistent": config, "CD-1": replace(config, {"machine.start": "data"})}
-  fits = {name: lab.fit(name, kind, training(kind)) for name, kind in kinds.items()}
+  fits = {name: lab.fit(name, kind, training(kind, lab.seed)) for name, kind in kinds.items()}
   log_z = {name: partition(config, learnt(fit), lab.key(name)) for name, fit in fits.items()}
   reached = {name: test_log_likelihood(fit, log_z[name].value) for name, fit in fits.items()}
   images = dreams(config, fits["persistent"], lab.key("dreams"))

@@ -150,7 +150,7 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
 learner = Learner(plain.init, step, plain.evaluate)
 
 
-def training(config: Config) -> Training:
+def training(config: Config, seed: int) -> Training:
   """All of MNIST, or one half of it."""
   splits, half = sets.load("mnist"), NETWORKS[config.network].half
   train = splits.train
@@ -191,7 +191,7 @@ def run(config: Config, lab: Lab) -> Report:
   nets, fits = {}, {}
   for name in NETWORKS:
     one = replace(config, {"network": name})
-    fit = lab.fit(re.sub(r"[(),]+", " ", name).strip(), one, training(one))
+    fit = lab.fit(re.sub(r"[(),]+", " ", name).strip(), one, training(one, lab.seed))
     nets[name], fits[name] = jax.jit(logits_of(fit)), fit
   test = {name: jnp.asarray(array) for name, array in sets.load("mnist").test.items()}
   few = {name: array[: config.images] for name, array in test.items()}

@@ -1,5 +1,6 @@
 """`--gradcheck`: the gradient check of `research.analysis` on what an experiment trains first."""
 
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, NoReturn
 
@@ -9,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from research.analysis.gradient_check import check, verdict, worst
 from research.errors import UserError
+from research.lab import registry
 from research.lab.lab import Lab
 from research.training import Training, on_device
 
@@ -31,6 +33,17 @@ class _Probe(Lab):
   def fit(self, name: str, config: Any, training: Training, *, schedule: Any = ()) -> NoReturn:
     raise _FoundFirstFit(config, training)
 
+  def race(
+    self,
+    name: str,
+    configs: Mapping[str, Any],
+    training: Callable[[Any, int], Training],
+    *,
+    repeats: int = 1,
+  ) -> NoReturn:
+    config = next(iter(configs.values()))
+    raise _FoundFirstFit(config, training(config, self.seed))
+
 
 def first_training(module: ModuleType, config: Any, seed: int) -> tuple[Any, Training]:
   """Config and training of the experiment's first fit.
@@ -38,8 +51,8 @@ def first_training(module: ModuleType, config: Any, seed: int) -> tuple[Any, Tra
   Raises:
     UserError: for an experiment without any.
   """
-  if hasattr(module, "training"):
-    return config, module.training(config)
+  if training := registry.training_of(module):
+    return config, training(config, seed)
   try:
     module.run(config, _Probe(seed))
   except _FoundFirstFit as found:

@@ -146,7 +146,9 @@ def conduct(module: ModuleType, config: Any, lab: Lab, experiment: str) -> repor
   if hasattr(module, "run"):
     training, ignored = None, unread.of_source(experiment, module, config)
   else:
-    training, ignored = unread.of_training(module, config, module.training)
+    training, ignored = unread.of_training(
+      module, config, lambda config: module.training(config, lab.seed)
+    )
   if ignored:
     names = ", ".join(f"--{name}" for name in ignored)
     warn(f"{names}: nothing in {experiment} depends on it with these settings")

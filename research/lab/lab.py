@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from research import free_memory
 from research.config import flatten
@@ -32,6 +31,7 @@ from research.sweep.remote import RemoteSweep
 from research.sweep.slots import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.space import Space
 from research.sweep.study import Study
+from research.sweep.trainings import Trainings, has_equal_data
 from research.training import ALONE, Fit, Member, Options, Training, on_device
 
 
@@ -132,7 +132,7 @@ class Lab:
     self,
     name: str,
     configs: Mapping[str, Any],
-    training: Callable[[Any], Training],
+    training: Callable[[Any, int], Training],
     *,
     repeats: int = 1,
   ) -> dict[str, list[Fit]]:
@@ -140,7 +140,8 @@ class Lab:
 
     Configs that differ in traced fields only, and whose trainings use the same data, are lanes of
     one program. All members' n-th repetitions start from the same key and see the same batches, so
-    that they differ by their settings alone. A member whose loss is not finite goes on.
+    that they differ by their settings alone; the data are those of the run's seed. A member whose
+    loss is not finite goes on.
 
     Returns:
       For each name in `configs`, a fit for each repetition.
@@ -152,7 +153,9 @@ class Lab:
       jax.random.split(jax.random.fold_in(self.key(name), number)) for number in range(repeats)
     ]
     fits: dict[str, list[Fit]] = {}
-    for number, (group, shared) in enumerate(by_program(configs, training)):
+    for number, (group, shared) in enumerate(
+      by_program(configs, lambda config: training(config, self.seed))
+    ):
       fits |= self._population(f"{name}.{number}", group, shared, keys)
     return {member: fits[member] for member in configs}
 
@@ -160,7 +163,7 @@ class Lab:
     self,
     name: str,
     space: Space,
-    training: Callable[[Any], Training],
+    training: Callable[[Any, int], Training],
     settings: planning.Settings,
     *,
     seed: int | None = None,
@@ -173,7 +176,8 @@ class Lab:
     Args:
       name: of the study's file and of its checkpoints.
       space: what is searched.
-      training: of a trial; its data must not depend on traced fields.
+      training: of a trial's config and a repetition's seed; trials whose data differ, by a field
+        or by the seed, are trained apart.
       settings: how it is searched.
       seed: of the search and of its trials; by default the run's.
 
@@ -181,11 +185,14 @@ class Lab:
       UserError: for settings that make no sense, or where the study in the folder is another one.
       DiskFullError, InterruptedRun.
     """
-    first = training(space.config)
+    seed = self.seed if seed is None else seed
+    of_repeat = functools.partial(_of_repeat, training, seed)
+    first = of_repeat(space.config, 0)
     planning.check_objective(settings.objective, metrics_of(first, space.config))
     settings = settings._replace(seats=settings.seats or seats_of_this_device())
-    seed = self.seed if seed is None else seed
     plan = planning.make(space, settings, seed, intervals_of(first))
+    trainings = Trainings(of_repeat, space)
+    trainings.check(settings.stopper)
     for note in planning.notes(plan, settings):
       warn(note)
     folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
@@ -206,10 +213,10 @@ class Lab:
       leaving.callback(self._note_reports, study)
       leaving.push(lambda *raised: opened[0].close() if opened else None)
       if self._options.engine == "local":
-        sweep = Sweep(plan, study, training, keys, self._options)
+        sweep = Sweep(plan, study, trainings, keys, self._options)
       else:
         blocks = (self.folder / "blocks" / name).absolute()
-        sweep = RemoteSweep(plan, study, training, keys, self._options, blocks)
+        sweep = RemoteSweep(plan, study, of_repeat, trainings, keys, self._options, blocks)
       trials = run_sweep(
         sweep,
         plan,
@@ -331,6 +338,12 @@ def named_key(seed: int, name: str) -> jax.Array:
   return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 
+def _of_repeat(
+  training: Callable[[Any, int], Training], seed: int, config: Any, repeat: int
+) -> Training:
+  return training(config, seed + repeat)
+
+
 def by_program(
   configs: Mapping[str, Any], training: Callable[[Any], Training]
 ) -> list[tuple[dict[str, Any], Training]]:
@@ -351,10 +364,7 @@ def by_program(
 
 def _is_equal(a: Training, b: Training) -> bool:
   without_data = lambda training: training._replace(data=None, evaluate=None)
-  sets = lambda training: {"train": training.data} | dict(training.evaluate)
-  return without_data(a) == without_data(b) and jax.tree.all(
-    jax.tree.map(lambda a, b: a is b or np.array_equal(a, b), sets(a), sets(b))
-  )
+  return without_data(a) == without_data(b) and has_equal_data(a, b)
 
 
 def _restored(name: str, snapshot: Snapshot, template: Any) -> Any:

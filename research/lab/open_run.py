@@ -5,7 +5,6 @@ run = open_run("runs/digits_convnet/0123456789")
 run.history, run.claims, run.best_state(), run.evaluate()
 """
 
-import inspect
 import os
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,11 @@ from research.lab.run_folder import is_finished, read_identity
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
 from research.store.metrics_log import Row, read_rows
+from research.sweep import space as spaces
+from research.sweep.plan import winner
 from research.training import Training, on_device
+
+STUDY = "study.sqlite"
 
 
 class Run:
@@ -40,7 +43,16 @@ class Run:
     self.identity = read_identity(folder)
     self.module: ModuleType = registry.load(registry.select(self.identity.experiment)[0])
     fields = {n: v for n, v in self.identity.config.items() if not n.startswith("--")}  # of a sweep
-    self.config: Any = from_json(self.module.Config(), fields)
+    self._base: Any = from_json(self.module.Config(), fields)
+
+  @property
+  def config(self) -> Any:
+    """The settings; of a sweep, those of its best trial so far, which the fit "train" has."""
+    space = self.identity.config.get("--sweep")
+    if not isinstance(space, str) or not (self.folder / STUDY).is_file():
+      return self._base
+    best = winner(self.folder / STUDY, spaces.parse(space, self._base))
+    return self._base if best is None else best
 
   @property
   def history(self) -> list[Row]:
@@ -59,11 +71,17 @@ class Run:
     Raises:
       UserError: for an experiment of several stages.
     """
-    if not hasattr(self.module, "training"):
-      raise UserError(f"{self.identity.experiment} has several fits; open its checkpoints by name")
-    make = self.module.training
-    draws_data = "seed" in inspect.signature(make).parameters
-    return make(self.config, self.identity.seed) if draws_data else make(self.config)
+    training = registry.training_of(self.module)
+    if training is None:
+      raise UserError(
+        f"{self.identity.experiment} has several fits; open its checkpoints by name"
+        if self._fits()
+        else f"{self.folder} holds no fit of {self.identity.experiment} that could be evaluated"
+      )
+    return training(self.config, self.identity.seed)
+
+  def _fits(self) -> list[str]:
+    return sorted(path.name for path in (self.folder / "checkpoints").glob("*"))
 
   def snapshot(self, fit: str = "", *, best: bool = True) -> Snapshot:
     """The best or the latest checkpoint of a fit, which need not be named where there is one.
@@ -71,7 +89,7 @@ class Run:
     Raises:
       UserError: when there is none yet; or several fits and no name.
     """
-    fits = sorted(path.name for path in (self.folder / "checkpoints").glob("*"))
+    fits = self._fits()
     if not fit:
       fit = fits[0] if len(fits) == 1 else "train"
       if fits and fit not in fits:
@@ -89,10 +107,22 @@ class Run:
     return found
 
   def best_state(self) -> Any:
-    """The state in the best checkpoint (the latest where none is ranked), leaves on the host."""
+    """The state in the best checkpoint (the latest where none is ranked), leaves on the host.
+
+    Raises:
+      UserError: where there is none; or where it is not one network of the experiment's config, as
+        in a race.
+    """
     init = self.training.learner.init
     template = jax.eval_shape(init, on_device(self.config), jax.random.key(0))
-    return checkpoint.from_host(self.snapshot().arrays, template)
+    snapshot = self.snapshot()
+    try:
+      return checkpoint.from_host(snapshot.arrays, template)
+    except ValueError as error:
+      raise UserError(
+        f"{self.folder} holds no single network of {self.identity.experiment}'s config to "
+        f"evaluate, but several side by side, or another one ({error}); `snapshot` has its arrays"
+      ) from error
 
   def evaluate(self) -> dict[str, dict[str, float]]:
     """The best checkpoint's metrics on every held-out data set."""

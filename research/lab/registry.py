@@ -1,17 +1,19 @@
 """The experiments that there are, read from their files without importing them.
 
 An experiment is one module under `experiments/<family>/`. Its docstring's first line is its
-summary, and it holds `Config` and either `training(config)` and `report(config, fit)`, or
-`run(config, lab)`.
+summary, and it holds `Config` and either `training(config, seed)` and `report(config, fit)`, or
+`run(config, lab)`; or `run` and a `training` that a sweep repeats and `--evaluate` reads.
 """
 
 import ast
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from research.errors import UserError, unknown_name
+from research.training import Training
 
 ROOT = Path(__file__).parent.parent.parent / "experiments"
 
@@ -69,6 +71,11 @@ def load(entry: Entry) -> ModuleType:
   if missing:
     raise UserError(f"experiment {entry.name} has no {' and no '.join(missing)} in its module")
   return module
+
+
+def training_of(module: ModuleType) -> Callable[[Any, int], Training] | None:
+  """The experiment's single fit as a function of config and seed, whose data are the seed's."""
+  return getattr(module, "training", None)
 
 
 def listing(entries: list[Entry]) -> str:

@@ -13,6 +13,7 @@ from research.config import flatten, show
 from research.errors import UserError
 from research.figures import sweeps as figures
 from research.figures.differences import half_interval
+from research.lab import registry
 from research.lab.lab import Lab
 from research.report import Picture, Report
 from research.sweep import plan as planning
@@ -20,6 +21,7 @@ from research.sweep import space as spaces
 from research.sweep.plan import Settings, Swept
 from research.sweep.space import Choice, Distribution, Space
 from research.sweep.study import Trial
+from research.training import Training
 
 SHOWN = 10  # trials in the table
 FEWEST_FOR_IMPORTANCE = 12
@@ -31,16 +33,22 @@ def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: in
   Raises:
     UserError: for a bad space, or a search that makes no sense.
   """
-  if not hasattr(module, "training"):
-    raise UserError(
-      f"{module.__name__.rpartition('.')[2]} has no single fit, a function `training`, that a "
-      "sweep could repeat; --list shows others"
-    )
+  _training(module)
   space = spaces.parse(search["sweep"], config)
   if search["seeds"]:
     space = space._replace(repeats=search["seeds"])
   planning.make(space, _settings(search, "objective"), seed, intervals=1)
   return space
+
+
+def _training(module: ModuleType) -> Callable[[Any, int], Training]:
+  training = registry.training_of(module)
+  if training is None:
+    raise UserError(
+      f"{module.__name__.rpartition('.')[2]} has no single fit, a function `training`, that a "
+      "sweep could repeat; --list shows others"
+    )
+  return training
 
 
 def _settings(search: Mapping[str, Any], objective: str) -> Settings:
@@ -68,24 +76,24 @@ def conduct(
   Raises:
     UserError: where there is no objective, or every trial diverged.
   """
-  space = prepare(module, config, search, lab.seed)
-  objective = search["objective"] or module.training(config).best
+  training, space = _training(module), prepare(module, config, search, lab.seed)
+  objective = search["objective"] or training(config, lab.seed).best
   if objective is None:
     raise UserError("this experiment ranks no metric; give one, as in --objective=test/accuracy")
-  swept = lab.sweep("study", space, module.training, _settings(search, objective))
+  swept = lab.sweep("study", space, training, _settings(search, objective))
   write_tables(lab.folder, swept)
   say("\n" + table(swept))
   best = swept.ranked()[0]
   if math.isnan(swept.score(best)):
     raise UserError("every trial diverged; sweep a range of smaller step sizes")
   winner = swept.config(best)
-  training = module.training(winner)
-  schedule = [(n * training.evaluate_every, config) for n, config in swept.schedule(best)]
+  own = training(winner, lab.seed)
+  schedule = [(n * own.evaluate_every, config) for n, config in swept.schedule(best)]
   if len(schedule) == 1:
     say(f"\nthe winner alone, again:\n{command(module, winner, lab.seed)}\n")
   else:
     say(f"\nthe winner alone, again, by its schedule:\n{scheduled(space, schedule)}\n")
-  fit = lab.fit("train", winner, training, schedule=schedule)
+  fit = lab.fit("train", winner, own, schedule=schedule)
   say(
     f"alone, {objective} {fit.last(objective):.5g}; in the sweep {swept.score(best):.5g}"
     + (" over its seeds" if space.repeats > 1 else "")

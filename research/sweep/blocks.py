@@ -7,7 +7,7 @@ killed: nobody can tell.
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,8 +17,9 @@ import numpy as np
 
 from research.store.checkpoint import from_host, to_host
 from research.store.files import write_atomically
-from research.sweep.slots import Crew, Seat
-from research.training import Training, on_device
+from research.sweep.slots import Crew, Reports, Seat, by_trial
+from research.sweep.trainings import OfRepeat
+from research.training import on_device
 
 Keys = Sequence[tuple[np.ndarray, np.ndarray]]  # data of each repetition's keys: to begin, to order
 
@@ -48,15 +49,17 @@ class Block(NamedTuple):
 
   Attributes:
     training: of a trial.
-    stretches: of trials that differ in traced fields only, all of the same length.
+    stretches: of trials with one program and equal data, all of the same length.
     intervals: that length.
     lanes: how they share a program, as in `research.lanes.block_of`.
+    by_repeat: whether the repetitions have data of their own.
   """
 
-  training: Callable[[Any], Training]
+  training: OfRepeat
   stretches: tuple[Stretch, ...]
   intervals: int
   lanes: str
+  by_repeat: bool
 
   def is_done(self) -> bool:
     """Tells whether every result is there."""
@@ -68,28 +71,15 @@ def train(block: Block) -> None:
   if block.is_done():
     return
   first = block.stretches[0]
-  repeats = len(first.keys)
-  crew = Crew(
-    block.training(first.config),
-    first.config,
-    repeats * len(block.stretches),
-    block.lanes,
-    _key(first.keys[0][0]),
-  )
-  newcomers = []
-  for stretch in block.stretches:
-    for repeat, (init_key, order_key) in enumerate(stretch.keys):
-      seat = Seat(stretch.trial, repeat, stretch.config, _key(order_key), stretch.step)
-      if stretch.source is None:
-        newcomers.append((seat, _key(init_key)))
-      else:
-        crew.enter_again(seat, _read_state(stretch.source, repeat, crew))
-  if newcomers:
-    crew.enter(newcomers)
-  reports = [crew.advance() for _ in range(block.intervals)]
+  repeats = range(len(first.keys))
+  crews = [
+    _seated(block, some)
+    for some in ([[repeat] for repeat in repeats] if block.by_repeat else [repeats])
+  ]
+  reports = [_interval(crews) for _ in range(block.intervals)]
   for stretch in block.stretches:
     own = [report[stretch.trial] for report in reports]
-    states = crew.leave(stretch.trial)
+    states = [state for crew in crews for state in crew.leave(stretch.trial)]
     arrays = {
       f"{repeat}/{name}": array
       for repeat, state in enumerate(states)
@@ -99,6 +89,37 @@ def train(block: Block) -> None:
     np.savez(file, reports=np.array(json.dumps(own)), **arrays)  # type: ignore[arg-type]
     stretch.path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(stretch.path, file.getvalue())
+
+
+def _seated(block: Block, repeats: Sequence[int]) -> Crew:
+  """Some repetitions of all trials, which share their data."""
+  first = block.stretches[0]
+  crew = Crew(
+    block.training(first.config, repeats[0]),
+    first.config,
+    len(repeats) * len(block.stretches),
+    block.lanes,
+    _key(first.keys[0][0]),
+  )
+  newcomers = []
+  for stretch in block.stretches:
+    for repeat in repeats:
+      init_key, order_key = map(_key, stretch.keys[repeat])
+      seat = Seat(stretch.trial, repeat, stretch.config, order_key, stretch.step)
+      if stretch.source is None:
+        newcomers.append((seat, init_key))
+      else:
+        crew.enter_again(seat, _read_state(stretch.source, repeat, crew))
+  if newcomers:
+    crew.enter(newcomers)
+  return crew
+
+
+def _interval(crews: Sequence[Crew]) -> dict[int, dict[str, list[float]]]:
+  reports: Reports = {}
+  for crew in crews:
+    reports |= crew.advance()
+  return by_trial(reports)
 
 
 def read_reports(path: Path) -> list[dict[str, list[float]]]:

@@ -14,9 +14,10 @@ from research.store.interruption import Interruption
 from research.store.progress import Line, clock
 from research.sweep import plan as planning
 from research.sweep.plan import Plan
-from research.sweep.slots import Crew, Seat
+from research.sweep.slots import Crew, Reports, Seat, by_trial
 from research.sweep.study import Event, Study, Trial, fold
-from research.training import Options, Training, on_device
+from research.sweep.trainings import Trainings
+from research.training import Options, on_device
 
 Keys = Callable[[int], tuple[jax.Array, jax.Array]]  # of a repetition: to begin with, and to order
 
@@ -30,12 +31,12 @@ class Sweep:
     self,
     plan: Plan,
     study: Study,
-    training: Callable[[Any], Training],
+    trainings: Trainings,
     keys: Keys,
     options: Options,
   ):
     """Nothing is compiled before a trial starts."""
-    self._plan, self._study, self._training = plan, study, training
+    self._plan, self._study, self._trainings = plan, study, trainings
     self._keys, self._options = keys, options
     self.trials: dict[int, Trial] = {}
     self._crews: dict[Any, Crew] = {}
@@ -60,40 +61,31 @@ class Sweep:
   def fill(self) -> None:
     """Gives free seats to trials that go on or start."""
     events: list[Event] = []
-    newcomers: dict[int, list[tuple[Seat, jax.Array]]] = {}
-    while self._taken() + self._plan.space.repeats * len(newcomers) + self._plan.space.repeats <= (
-      self._plan.settings.seats
-    ):
+    newcomers: list[Seat] = []
+    while self._taken() + len(newcomers) + self._plan.space.repeats <= self._plan.settings.seats:
       found = planning.next_events(self._plan, self.trials)
       if not found:
         break
       fold(self.trials, found)
       events += found
       number = found[-1].trial
-      crew, seats = self._crew_of(number), self._seats(number)
-      if found[-1].kind == "resumed":
-        for seat in seats:
+      for seat in self._seats(number):
+        if found[-1].kind == "resumed":
+          crew = self._crew_of(number, seat.repeat)
           crew.enter_again(seat, self._kept.pop(f"{number}.{seat.repeat}"))
-      else:
-        newcomers[number] = [(seat, self._keys(seat.repeat)[0]) for seat in seats]
+        else:
+          newcomers.append(seat)
+    places = [self._crew_of(seat.trial, seat.repeat) for seat in newcomers]
     for crew in self._crews.values():
-      own = [
-        pair
-        for number, pairs in newcomers.items()
-        if self._crew_of(number) is crew
-        for pair in pairs
-      ]
+      own = [seat for seat, place in zip(newcomers, places, strict=True) if place is crew]
       if own:
-        crew.enter(own)
+        crew.enter([(seat, self._keys(seat.repeat)[0]) for seat in own])
     if events:
       self._study.record(events)
 
   def advance(self) -> None:
     """One interval of all that sit, and what follows from it, recorded together."""
-    reports: dict[int, dict[str, list[float]]] = {}
-    for crew in self._crews.values():
-      if any(crew.seats):
-        reports |= crew.advance()
+    reports = self._reports()
     reported = sorted(reports)
     events = [Event("reported", number, reports[number]) for number in reported]
     fold(self.trials, events)
@@ -106,13 +98,23 @@ class Sweep:
       if event.kind == "copied"
     }
     if copies:
-      self._crew_of(min(copies)).copy(copies)  # they differ in traced fields: there is one crew
+      for crew in self._crews.values():  # one, or one for each repetition
+        crew.copy(copies)
     for event in verdicts:
       if event.kind == "paused":
-        states = self._crew_of(event.trial).leave(event.trial)
+        crews = self._crews_of(event.trial)
+        states = [state for crew in crews for state in crew.leave(event.trial)]
         self._kept |= {f"{event.trial}.{repeat}": state for repeat, state in enumerate(states)}
       elif event.kind != "copied":
-        self._crew_of(event.trial).dismiss(event.trial)
+        for crew in self._crews_of(event.trial):
+          crew.dismiss(event.trial)
+
+  def _reports(self) -> dict[int, dict[str, list[float]]]:
+    reports: Reports = {}
+    for crew in self._crews.values():
+      if any(crew.seats):
+        reports |= crew.advance()
+    return by_trial(reports)
 
   def save(self, checkpoints: Callable[[], Checkpoints]) -> None:
     """Makes a checkpoint of all states."""
@@ -126,6 +128,7 @@ class Sweep:
       "crews": [
         {
           "config": flatten(crew.config),
+          "repeat": crew.repeat,
           "seats": [seat and [seat.trial, seat.repeat, seat.step] for seat in crew.seats],
         }
         for crew in crews
@@ -137,13 +140,14 @@ class Sweep:
   def _restore(self, snapshot: Snapshot) -> None:
     for each in snapshot.about["crews"]:
       config = from_json(self._plan.space.config, each["config"])
-      self._crews[jax.tree.structure(config)] = self._new_crew(config)
+      self._crew_for(config, each["repeat"])
     crews = list(self._crews.values())
     templates = [jax.eval_shape(lambda states: states, crew.states) for crew in crews]
     kept = {}
     for name in snapshot.about["kept"]:
-      config = self._config_of(int(name.partition(".")[0]))
-      learner = self._crews[jax.tree.structure(config)].training.learner
+      number, repeat = map(int, name.split("."))
+      config = self._config_of(number)
+      learner = self._trainings.of(config, repeat).learner
       kept[name] = jax.eval_shape(learner.init, on_device(config), self._keys(0)[0])
     restored = from_host(snapshot.arrays, {"crews": templates, "kept": kept})
     self._kept = restored["kept"]
@@ -156,24 +160,30 @@ class Sweep:
   def _config_of(self, number: int) -> Any:
     return self._plan.space.at(self.trials[number].values)
 
-  def _crew_of(self, number: int) -> Crew:
-    config = self._config_of(number)
-    structure = jax.tree.structure(config)
-    if structure not in self._crews:
-      self._crews[structure] = self._new_crew(config)
-    return self._crews[structure]
+  def _crew_of(self, number: int, repeat: int) -> Crew:
+    return self._crew_for(self._config_of(number), repeat)
+
+  def _crews_of(self, number: int) -> list[Crew]:
+    """One, or one for each repetition where these have data of their own."""
+    crews = [self._crew_of(number, repeat) for repeat in range(self._plan.space.repeats)]
+    return list(dict.fromkeys(crews))
+
+  def _crew_for(self, config: Any, repeat: int) -> Crew:
+    key = self._trainings.key(config, repeat)
+    if key not in self._crews:
+      repeats_elsewhere = self._plan.space.repeats if self._trainings.by_repeat else 1
+      self._crews[key] = Crew(
+        self._trainings.of(config, repeat),
+        config,
+        self._plan.settings.seats // repeats_elsewhere,
+        self._options.lanes,
+        self._keys(0)[0],
+        repeat,
+      )
+    return self._crews[key]
 
   def _every(self, number: int) -> int:
-    return self._crew_of(number).training.evaluate_every
-
-  def _new_crew(self, config: Any) -> Crew:
-    return Crew(
-      self._training(config),
-      config,
-      self._plan.settings.seats,
-      self._options.lanes,
-      self._keys(0)[0],
-    )
+    return self._trainings.of(self._config_of(number), 0).evaluate_every
 
   def _seats(self, number: int) -> list[Seat]:
     steps = len(self.trials[number].reports) * self._every(number)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from research.config import fields
@@ -9,7 +10,7 @@ from research.errors import UserError, unknown_name
 from research.sweep import pbt, refine, stopping
 from research.sweep.search import Finished, grid_size, start_up, suggest
 from research.sweep.space import Choice, Space
-from research.sweep.study import Event, Trial
+from research.sweep.study import Event, Trial, fold, read
 
 MOST = 100_000  # trials times seeds: what happens next is found by looking at all of them
 
@@ -150,6 +151,22 @@ def notes(plan: Plan, asked: Settings) -> list[str]:
   if settings.stopper == "pbt" and plan.intervals < 2:
     found.append("--stopper=pbt compares members between evaluations, and there is only one")
   return found
+
+
+def winner(path: Path, space: Space) -> Any:
+  """The config of the best trial that a study holds; None where it has none yet.
+
+  Raises:
+    UserError: where the study cannot be read.
+  """
+  stored, events = read(path)
+  trials = fold({}, events)
+  if not trials:
+    return None
+  settings = Settings(**{name: stored[name] for name in Settings._fields if name in stored})
+  # A rank needs the objective and its direction; a study does not hold the number of intervals.
+  plan = Plan(space, settings, stored["seed"], intervals=1)
+  return space.at(ranked(plan, trials)[0].values)
 
 
 def check_objective(objective: str, metrics: Sequence[str]) -> None:

@@ -26,7 +26,8 @@ from research.sweep.plan import Plan
 from research.sweep.search import package
 from research.sweep.slots import Seat
 from research.sweep.study import Study, fold
-from research.training import Options, Training
+from research.sweep.trainings import OfRepeat, Trainings
+from research.training import Options
 
 EXTRA = "-e '.[cluster]'"
 ATTEMPTS = 4  # of a block whose worker dies
@@ -41,7 +42,8 @@ class Fleet:
   def __init__(
     self,
     plan: Plan,
-    training: Callable[[Any], Training],
+    training: OfRepeat,
+    trainings: Trainings,
     keys: Keys,
     options: Options,
     engine: Engine,
@@ -51,25 +53,19 @@ class Fleet:
 
     Args:
       plan: of the sweep.
-      training: of a trial.
+      training: of a trial, for the workers.
+      trainings: the same, as this process has made them.
       keys: of a repetition.
       options: how lanes share a program, and how many workers there are.
       engine: trains blocks.
       folder: of the results, on a disk that all machines share.
     """
     self._plan, self._training, self._keys = plan, training, keys
+    self._trainings = trainings
     self._options, self._engine, self._folder = options, engine, folder
     self.seats: list[Seat | None] = [None] * plan.settings.seats
-    self._trainings: dict[Any, Training] = {}
     self._sources: dict[int, Path | None] = {}  # where each trial's states are
     self._waiting: dict[int, list[dict[str, list[float]]]] = {}  # reports not yet handed out
-
-  def training_of(self, config: Any) -> Training:
-    """The training of a config; those of one static structure share it."""
-    structure = jax.tree.structure(config)
-    if structure not in self._trainings:
-      self._trainings[structure] = self._training(config)
-    return self._trainings[structure]
 
   def enter(self, newcomers: Sequence[tuple[Seat, jax.Array]]) -> None:
     """Gives seats to trials that start."""
@@ -106,20 +102,22 @@ class Fleet:
     """One interval of all who sit; whoever has no report left is sent to train until judged."""
     sitting = {seat.trial: seat for seat in self.seats if seat}
     self._send([seat for trial, seat in sitting.items() if not self._waiting[trial]])
-    step = lambda seat: seat.step + self.training_of(seat.config).evaluate_every
+    step = lambda seat: seat.step + self._every(seat)
     self.seats = [seat and seat._replace(step=step(seat)) for seat in self.seats]
     return {trial: self._waiting[trial].pop(0) for trial in sorted(sitting)}
 
   def _send(self, seats: Sequence[Seat]) -> None:
     groups: dict[Any, list[Seat]] = {}
     for seat in sorted(seats, key=lambda seat: seat.trial):
-      groups.setdefault((jax.tree.structure(seat.config), self._length(seat)), []).append(seat)
+      key = self._trainings.key(seat.config, 0), self._length(seat)
+      groups.setdefault(key, []).append(seat)
     blocks = []
     for (_, intervals), members in groups.items():
       size = math.ceil(len(members) / max(1, self._options.workers // len(groups)))
       for start in range(0, len(members), size):
         stretches = tuple(self._stretch(seat, intervals) for seat in members[start : start + size])
-        blocks.append(Block(self._training, stretches, intervals, self._options.lanes))
+        by_repeat = self._trainings.by_repeat
+        blocks.append(Block(self._training, stretches, intervals, self._options.lanes, by_repeat))
     self._engine([block for block in blocks if not block.is_done()])
     for block in blocks:
       for stretch in block.stretches:
@@ -127,8 +125,11 @@ class Fleet:
         self._waiting[stretch.trial] = read_reports(stretch.path)
 
   def _length(self, seat: Seat) -> int:
-    done = seat.step // self.training_of(seat.config).evaluate_every
+    done = seat.step // self._every(seat)
     return planning.next_decision(self._plan, seat.trial, done) - done
+
+  def _every(self, seat: Seat) -> int:
+    return self._trainings.of(seat.config, 0).evaluate_every
 
   def _stretch(self, seat: Seat, intervals: int) -> Stretch:
     keys = [
@@ -146,14 +147,15 @@ class RemoteSweep(Sweep):
     self,
     plan: Plan,
     study: Study,
-    training: Callable[[Any], Training],
+    training: OfRepeat,
+    trainings: Trainings,
     keys: Keys,
     options: Options,
     folder: Path,
   ):
-    super().__init__(plan, study, training, keys, options)
+    super().__init__(plan, study, trainings, keys, options)
     engine = ENGINES[options.engine](options, folder)
-    self._fleet = Fleet(plan, training, keys, options, engine, folder)
+    self._fleet = Fleet(plan, training, trainings, keys, options, engine, folder)
     self._crews = {None: self._fleet}  # type: ignore[dict-item]
 
   def resume(self, checkpoints: Callable[[], Checkpoints], there_was: bool) -> None:
@@ -166,11 +168,11 @@ class RemoteSweep(Sweep):
   def save(self, checkpoints: Callable[[], Checkpoints]) -> None:
     """Nothing is left to save."""
 
-  def _crew_of(self, number: int) -> Any:
+  def _crew_for(self, config: Any, repeat: int) -> Any:
     return self._fleet
 
-  def _every(self, number: int) -> int:
-    return self._fleet.training_of(self._config_of(number)).evaluate_every
+  def _reports(self) -> dict[int, dict[str, list[float]]]:
+    return self._fleet.advance()
 
 
 def _by_ray(options: Options, folder: Path) -> Engine:

@@ -16,6 +16,7 @@ from research.training import Training, on_device
 
 SEATS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
 SEATS_ELSEWHERE = 128
+Reports = dict[tuple[int, int], dict[str, float]]  # by (trial, repeat), by metric
 
 
 class Seat(NamedTuple):
@@ -42,11 +43,20 @@ class Crew:
   Attributes:
     training: of all its trials.
     config: of one of them.
+    repeat: a repetition whose data they are.
     seats: who sits in each lane; None where nobody does.
     states: of all lanes, stacked.
   """
 
-  def __init__(self, training: Training, config: Any, seats: int, lanes: str, key: jax.Array):
+  def __init__(
+    self,
+    training: Training,
+    config: Any,
+    seats: int,
+    lanes: str,
+    key: jax.Array,
+    repeat: int = 0,
+  ):
     """Compiles nothing yet.
 
     Args:
@@ -55,11 +65,12 @@ class Crew:
       seats: lanes that are needed.
       lanes: "auto", "vmap", "map" or how many a block holds.
       key: any key, for the states in lanes where nobody sits.
+      repeat: a repetition that the training is of.
 
     Raises:
       UserError: where there is no room for so many.
     """
-    self.training, self.config = training, config
+    self.training, self.config, self.repeat = training, config, repeat
     settings = on_device(config)
     reserve(training.learner, settings, seats)
     work = step_work(training.learner, training.sampler, settings, training.data)
@@ -135,8 +146,8 @@ class Crew:
     self.seats, self.states = list(seats), self._place(states)
     self._take_seats()
 
-  def advance(self) -> dict[int, dict[str, list[float]]]:
-    """One interval of all who sit: for each trial, metrics with a value for every repetition."""
+  def advance(self) -> Reports:
+    """One interval of all who sit: for each trial's repetition, its metrics."""
     training = self.training
     every, steps = training.evaluate_every, training.steps
     left = np.array([min(every, steps - seat.step) if seat else 0 for seat in self.seats])
@@ -156,14 +167,13 @@ class Crew:
       means = {f"train/{name}": each for name, each in sums.items()} | averages(
         jax.device_get(found)
       )
-    reports: dict[int, dict[str, list[float]]] = {}
-    for number in sorted(np.flatnonzero(left), key=lambda n: self.seats[n][:2]):  # type: ignore[index]
+    reports: Reports = {}
+    for number in np.flatnonzero(left):
       seat = self.seats[number]
       assert seat is not None
       self.seats[number] = seat._replace(step=seat.step + int(left[number]))
-      report = reports.setdefault(seat.trial, {name: [] for name in means})
-      for name, each in means.items():
-        report[name].append(float(each[number]))
+      own = {name: float(each[number]) for name, each in means.items()}
+      reports[seat.trial, seat.repeat] = own
     return reports
 
   def _steps(self, active: np.ndarray, count: int) -> dict[str, np.ndarray]:
@@ -197,6 +207,16 @@ class Crew:
 def _merged(mask: Any, new: State, old: State) -> State:
   choose = lambda a, b: jnp.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
   return jax.tree.map(choose, new, old)
+
+
+def by_trial(reports: Reports) -> dict[int, dict[str, list[float]]]:
+  """For each trial, metrics with a value for every repetition."""
+  found: dict[int, dict[str, list[float]]] = {}
+  for trial, repeat in sorted(reports):
+    report = found.setdefault(trial, {})
+    for name, value in reports[trial, repeat].items():
+      report.setdefault(name, []).append(value)
+  return found
 
 
 def seats_of_this_device() -> int:

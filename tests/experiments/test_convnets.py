@@ -29,7 +29,7 @@ def test_initial_weights_have_the_books_deviation_and_biases_are_zero():
 
 
 def test_the_quick_start_never_looks_at_its_test_images_while_it_learns():
-  training = digits_convnet.training(digits_convnet.Config())
+  training = digits_convnet.training(digits_convnet.Config(), 0)
   images = lambda data: {image.tobytes() for image in data["image"]}
   assert len(training.data["label"]) == 1257
   assert len(training.evaluate["test"]["label"]) == 360

@@ -14,12 +14,12 @@ from tests.law import assert_devices_agree
 
 def test_tabular_q_learning():
   config = q_learning.Config()
-  assert_devices_agree(config, q_learning.training(config))
+  assert_devices_agree(config, q_learning.training(config, 0))
 
 
 def test_the_boltzmann_machine():
   config = replace(boltzmann_machine.Config(), {"hidden": 2, "chains": 9})
-  training = boltzmann_machine.training(config)
+  training = boltzmann_machine.training(config, 0)
   few = {"pattern": training.data["pattern"][:12]}
   training = training._replace(data=few, sampler=boltzmann_machine.sampling.in_order(12))
   assert_devices_agree(config, training)
@@ -29,7 +29,7 @@ def test_the_boltzmann_machine():
 def test_contrastive_divergence(start, steps):
   settings = {"machine.start": start, "machine.steps": steps, "machine.hidden": 4, "batch_size": 20}
   config = replace(rbm_exact.Config(), settings | {"machine.chains": 9})
-  assert_devices_agree(config, rbm_exact.training(config))
+  assert_devices_agree(config, rbm_exact.training(config, 0))
 
 
 @pytest.mark.parametrize("start", ["data", "persistent"])

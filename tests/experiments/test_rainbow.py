@@ -60,7 +60,7 @@ def test_the_agents_can_be_laid_out_without_being_run(monkeypatch):
   value, advantages = hidden + 64 * 51 + 51, hidden + 64 * 153 + 153
   assert parameters("Rainbow") == torso + 2 * (value + advantages)  # a mean and a deviation each
   assert parameters("no dueling") == torso + 2 * advantages
-  training = rainbow.training(REMOVE)
+  training = rainbow.training(REMOVE, 0)
   assert training.steps * REMOVE.agent.environments == REMOVE.frames
   assert training.steps % training.evaluate_every == 0
   assert training.best == "test/return"  # which a sweep ranks

@@ -60,7 +60,7 @@ def test_every_agent_can_be_laid_out_without_being_run():
     config = module.Config()
     state = jax.eval_shape(module.learner.init, config, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
-    training = module.training(config)
+    training = module.training(config, 0)
     assert training.steps * config.agent.environments == config.frames
     assert training.evaluate_every % training.log_every == 0
 
@@ -75,7 +75,7 @@ def test_the_atari_network_and_memory_are_natures():
 
 def test_atari_is_evaluated_as_natures():
   pytest.importorskip("ale_py")
-  training = dqn_atari.training(replace(dqn_atari.Config(), {"agent.capacity": 1_000}))
+  training = dqn_atari.training(replace(dqn_atari.Config(), {"agent.capacity": 1_000}), 0)
   assert len(training.evaluate["test"]["episode"]) == 30
   assert training.best == "test/return" and training.evaluate_every % training.log_every == 0
   assert training.steps == 10 * training.evaluate_every == 500_000
@@ -109,7 +109,7 @@ def test_the_network_fits_what_gymnasium_registers(game, parameters):
   pytest.importorskip("gymnasium")
   pytest.importorskip("pygame")
   config = replace(dqn_gymnasium.Config(), {"game": game})
-  training = dqn_gymnasium.training(config)
+  training = dqn_gymnasium.training(config, 0)
   state = jax.eval_shape(training.learner.init, config, jax.random.key(0))
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
   assert training.evaluate_every % training.log_every == 0
@@ -183,7 +183,7 @@ def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
 
 def test_a_sweep_is_of_one_game():
   with pytest.raises(UserError, match="name one game, as in --game=breakout"):
-    minatar_games.training(minatar_games.Config())
+    minatar_games.training(minatar_games.Config(), 0)
 
 
 def frames_of(path):

@@ -136,7 +136,7 @@ def test_a_files_last_tenth_is_held_out(tmp_path):
 def test_the_net_is_judged_on_the_whole_held_out_text(tmp_path):
   path = tmp_path / "text.txt"
   path.write_text("0123456789" * 3000, "utf-8")
-  training = character_model.training(character_model.Config(text=str(path)))
+  training = character_model.training(character_model.Config(text=str(path)), 0)
   target = training.evaluate["test"]["target"]
   asked = target[:, 1:][target[:, 1:] > 0]
   assert target.shape == (2, character_model.STRETCH + 1) and len(asked) == 2999

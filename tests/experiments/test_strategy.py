@@ -51,7 +51,7 @@ def test_only_fours_count_in_their_recall():
 def test_a_net_learns_the_labels_that_are_given(monkeypatch):
   replace_sets(monkeypatch)
   config = label_noise.Config(fours=1.0, batch_size=20)
-  training = label_noise.training(config)
+  training = label_noise.training(config, 0)
   state = training.learner.init(config, jax.random.key(0))
   right = {
     **training.data,

@@ -64,12 +64,12 @@ def test_the_search_finds_what_a_linear_network_has_in_closed_form(monkeypatch):
 
 def test_halves_share_no_image():
   first, second = (
-    experiment.training(a_config(name)).data for name in (experiment.FIRST, experiment.SECOND)
+    experiment.training(a_config(name), 0).data for name in (experiment.FIRST, experiment.SECOND)
   )
   assert len(first["label"]) == len(second["label"]) == 30_000
   np.testing.assert_array_equal(
     np.concatenate([first["label"], second["label"]]),
-    experiment.training(a_config(experiment.DEEP)).data["label"],
+    experiment.training(a_config(experiment.DEEP), 0).data["label"],
   )
 
 

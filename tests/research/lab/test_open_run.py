@@ -33,7 +33,7 @@ def test_the_best_checkpoint_gives_the_numbers_of_its_row(door):
 
 
 def test_a_fit_of_another_name_on_data_drawn_by_the_seed(monkeypatch, tmp_path, capfd):
-  def training(config, seed=0):
+  def training(config, seed):
     held_out = {"test": tiny_experiment.data(seed + 1)}
     return tiny_experiment.training(config, evaluate=held_out, best="test/loss")
 

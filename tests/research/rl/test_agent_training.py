@@ -30,7 +30,7 @@ def test_the_run_is_divided_evenly(frames, evaluations, rows, log_every, evaluat
 def test_settings_that_contradict_each_other_are_refused():
   changes = {"agent.distributional": "c51", "agent.lowest": 1.0, "agent.highest": 1.0}
   with pytest.raises(UserError, match=r"agent\.lowest=1 is not below"):
-    dqn_catch.training(replace(dqn_catch.Config(), changes))
+    dqn_catch.training(replace(dqn_catch.Config(), changes), 0)
 
 
 def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypatch, tmp_path):
@@ -42,6 +42,6 @@ def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypa
   with pytest.raises(UserError, match=r"what 4 lanes hold would take 13\.1 MB .* let fewer train"):
     lab.race("race", {"DQN": config}, dqn_catch.training, repeats=4)
   with pytest.raises(UserError, match="what 4 lanes hold"):
-    Crew(dqn_catch.training(config), config, 4, "auto", jax.random.key(0))
+    Crew(dqn_catch.training(config, 0), config, 4, "auto", jax.random.key(0))
   assert not list(tmp_path.glob("checkpoints/*"))
   lanes.reserve(dqn_catch.learner, config, 3)

@@ -74,13 +74,28 @@ def check_mirror(run, results):
   assert len(study.trials[0].intermediate_values) == 4
 
 
-def test_the_winner_of_a_population_is_trained_again_by_its_schedule(capfd):
+def test_the_winner_of_a_population_is_trained_again_by_its_schedule(capfd, monkeypatch):
+  monkeypatch.setattr("research.reporting.sweep_report.pictures", lambda swept: [])
   code, out, _ = launched(
     capfd, "--sweep=learning_rate=log(1e-2,1e4)", "--stopper=pbt", "--trials=8", "--seed=2"
   )
   assert code == 0 and "by its schedule:\nfrom step 0: --learning_rate=" in out
   alone, swept = re.search(r"alone, test/accuracy (\S+); in the sweep (\S+)", out).groups()
   assert alone == swept
+
+
+def test_a_finished_sweep_can_have_more_trials(capfd, tmp_path, monkeypatch):
+  monkeypatch.setattr("research.reporting.sweep_report.pictures", lambda swept: [])
+  for trials in (2, 5):
+    code, out, err = launched(capfd, RATES, f"--trials={trials}")
+    assert code == 0, err
+  assert "goes on to 5 trials" in out and "5 trials: 5 finished" in out
+  launched(capfd, RATES, "--trials=5", "--workdir=whole")
+  (grown,) = (tmp_path / "runs").glob("*/*")
+  for name in ("results.parquet", "curves.parquet", "metrics.jsonl", "config.json"):
+    assert (grown / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+  code, _, err = launched(capfd, RATES, "--trials=4")
+  assert code == 2 and "--trials: there 5, here 4" in err and len(err.splitlines()) == 1
 
 
 def test_the_same_command_finds_the_sweep_finished(capfd, tmp_path):

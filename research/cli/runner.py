@@ -32,8 +32,14 @@ NO_SEARCH: Mapping[str, Any] = MappingProxyType({})
 
 
 def default_folder(identity: run_folder.Identity) -> Path:
-  """`runs/<experiment>/<digest of config and seed>`: the same command is the same run."""
-  return Path("runs") / identity.experiment / digest(identity.seed, identity.config)
+  """`runs/<experiment>/<digest of config and seed>`: the same command is the same run.
+
+  So is a sweep with more trials, where it can get them.
+  """
+  config = dict(identity.config)
+  if run_folder.may_grow(identity):
+    del config["--trials"]
+  return Path("runs") / identity.experiment / digest(identity.seed, config)
 
 
 def identify(
@@ -70,7 +76,7 @@ def run(
   is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
   run_folder.check(folder, identity)
   lost = run_folder.lost(folder)
-  if run_folder.is_finished(folder):
+  if run_folder.is_finished(folder) and not run_folder.grows(folder, identity):
     changed = ", by another version of the code" if is_stale(folder, entry) else ""
     without = f", but without {', '.join(lost)}, which are lost or changed" if lost else ""
     say(f"{folder} is finished already{changed}{without}; --fresh starts it over")
@@ -90,6 +96,9 @@ def run(
       if fork is not None and is_to_fork:
         run_folder.fork(fork, folder, identity)
       run_folder.write_identity(folder, identity)
+      if run_folder.grows(folder, identity):
+        run_folder.grow(folder, identity)
+        say(f"{folder}: the sweep goes on to {search['trials']} trials")
       surroundings = process.describe(entry.name) | {"options": options._asdict()}
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")

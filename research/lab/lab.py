@@ -196,7 +196,12 @@ class Lab:
     for note in planning.notes(plan, settings):
       warn(note)
     folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
-    study = Study(path, plan.settings._asdict() | {"space": str(space), "seed": seed})
+    study = Study(
+      path,
+      plan.settings._asdict() | {"space": str(space), "seed": seed},
+      may_grow=planning.may_grow(settings.sampler, settings.stopper, settings.rounds),
+    )
+    plan = plan._replace(settings=plan.settings._replace(seats=study.seats))
     keys = lambda repeat: tuple(jax.random.split(named_key(seed + repeat, "train")))
     opened: list[Checkpoints] = []
 

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 from research.config import show
 from research.errors import UserError
 from research.report import claims_from_json
+from research.store import checkpoint
 from research.store.files import (
   read_json,
   sha256,
   write_json,
 )
+from research.sweep import plan as planning
 
 LOCK = ".lock"
 FORK = "fork.json"
@@ -127,12 +129,36 @@ def check(folder: Path, identity: Identity) -> None:
     return
   found = read_identity(folder).as_json()
   wanted = identity.as_json()
-  if found != wanted:
+  if found != wanted and not grows(folder, identity):
     raise UserError(
       f"--workdir={folder} belongs to another run ({_difference(found, wanted)}); give the same "
       f"flags to resume it, another --workdir, --fresh to start over (the old run is kept aside), "
       f"or a new --workdir with --fork={folder} to go on from its checkpoint"
     )
+
+
+def grows(folder: Path, identity: Identity) -> bool:
+  """Whether the folder holds this sweep with fewer trials, and it can have more."""
+  if not holds_run(folder) or not may_grow(identity):
+    return False
+  found, wanted = read_identity(folder).as_json(), identity.as_json()
+  before = found["config"].get("--trials")
+  found["config"]["--trials"] = wanted["config"]["--trials"]
+  return found == wanted and isinstance(before, int) and before < wanted["config"]["--trials"]
+
+
+def may_grow(identity: Identity) -> bool:
+  """Whether this is a sweep that can get more trials."""
+  flags = [identity.config.get(name) for name in ("--sampler", "--stopper", "--rounds")]
+  return None not in flags and planning.may_grow(*flags)  # type: ignore[arg-type]
+
+
+def grow(folder: Path, identity: Identity) -> None:
+  """Makes the folder that of a sweep with more trials, which has no winner yet."""
+  for name in ("claims.json", CHECKSUMS):
+    (folder / name).unlink(missing_ok=True)
+  checkpoint.set_all_aside(folder / "checkpoints" / "train", "behind")
+  write_json(folder / "config.json", identity.as_json())  # last: until then the old one stands
 
 
 def check_given(folder: Path, identity: Identity, given: Iterable[str]) -> None:

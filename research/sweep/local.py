@@ -15,7 +15,7 @@ from research.store.progress import Line, clock
 from research.sweep import plan as planning
 from research.sweep.plan import Plan
 from research.sweep.slots import Crew, Reports, Seat, by_trial
-from research.sweep.study import Event, Study, Trial, fold
+from research.sweep.study import Event, Study, Trial, fold, settled
 from research.sweep.trainings import Trainings
 from research.training import Options, on_device
 
@@ -48,14 +48,16 @@ class Sweep:
     return not running and not planning.next_events(self._plan, self.trials)
 
   def resume(self, checkpoints: Callable[[], Checkpoints], there_was: bool) -> None:
-    """Goes back to where the last checkpoint was made; of a complete study, to its end."""
+    """Goes back to the last checkpoint, or to where no state is needed; if complete, to its end."""
     fold(self.trials, self._study.events())
     if self.is_complete():
       return
     snapshot = checkpoints().latest() if there_was else None
-    self._study.undo(snapshot.step if snapshot else 0)
+    without_state = settled(self._study.events())
+    is_behind = snapshot is None or snapshot.step <= without_state
+    self._study.undo(without_state if snapshot is None or is_behind else snapshot.step)
     self.trials = fold({}, self._study.events())
-    if snapshot:
+    if snapshot and not is_behind:
       self._restore(snapshot)
 
   def fill(self) -> None:

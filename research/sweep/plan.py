@@ -127,6 +127,14 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
   return Plan(space, settings._replace(trials=trials, seats=seats), seed, intervals)
 
 
+def may_grow(sampler: str, stopper: str, rounds: int) -> bool:
+  """Whether a study can get more trials later, and be the one that had them from the start.
+
+  So it is where a trial depends neither on how many there are nor on the scores of others.
+  """
+  return sampler in ("random", "halton", "sobol") and stopper == "none" and rounds == 1
+
+
 def notes(plan: Plan, asked: Settings) -> list[str]:
   """Lists notes for the user before the sweep begins."""
   settings, found = plan.settings, []

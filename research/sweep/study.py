@@ -43,14 +43,16 @@ class Event(NamedTuple):
 
 
 class Study:
-  """The events in a file, in order; `count` of them so far."""
+  """The events in a file, in order; `count` of them so far, of trials in so many `seats`."""
 
-  def __init__(self, path: Path, settings: dict[str, Any]):
+  def __init__(self, path: Path, settings: dict[str, Any], *, may_grow: bool = False):
     """Opens the study, or creates it.
 
     Args:
       path: of the SQLite file.
       settings: what makes a study this study.
+      may_grow: whether more trials are no other study. Where some train still, their seats stay
+        as many as they were.
 
     Raises:
       UserError: when the file is no study, or one with other settings.
@@ -62,21 +64,31 @@ class Study:
       self._connection.execute("PRAGMA journal_mode=WAL")
       self._connection.execute("PRAGMA synchronous=NORMAL")
       self._connection.executescript(TABLES)
-      self._check(settings)
       (self.count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
+      self.seats: int = settings.get("seats", 0)
+      self._check(settings, may_grow)
     except sqlite3.DatabaseError as error:
       raise UserError(
         f"{path} cannot be read as a study: {error}; put it back, or start over with --fresh"
       ) from error
 
-  def _check(self, settings: dict[str, Any]) -> None:
+  def _check(self, settings: dict[str, Any], may_grow: bool) -> None:
     wanted = {name: json.dumps(value) for name, value in settings.items()}
     found = _settings(self._connection)
     if not found:
       with self._connection:
         self._connection.execute("BEGIN")
         self._connection.executemany("INSERT INTO settings VALUES (?, ?)", wanted.items())
-    elif found != wanted:
+      return
+    if may_grow and found != wanted and int(wanted["trials"]) >= int(found["trials"]):
+      if settled(self.events()) < self.count:
+        self.seats, wanted["seats"] = json.loads(found["seats"]), found["seats"]
+      grown = found | {name: wanted[name] for name in ("trials", "seats")}
+      if grown == wanted:
+        with self._connection:
+          self._connection.executemany("REPLACE INTO settings VALUES (?, ?)", grown.items())
+        found = grown
+    if found != wanted:
       name = next(name for name in wanted | found if found.get(name) != wanted.get(name))
       raise UserError(
         f"{self._path} is a study with {name}={found.get(name)}, not {wanted.get(name)}; give the "
@@ -136,6 +148,21 @@ def _settings(connection: sqlite3.Connection) -> dict[str, str]:
     minimised = json.loads(found.get("objective", '""')).endswith("loss")
     found.setdefault("larger_is_better", json.dumps(not minimised))
   return found
+
+
+def settled(events: Sequence[Event]) -> int:
+  """How many events there were when last no trial trained or waited.
+
+  From there a sweep goes on without any state.
+  """
+  on_their_way, last = set[int](), 0
+  for count, event in enumerate(events, 1):
+    if event.kind == "started":
+      on_their_way.add(event.trial)
+    elif event.kind in ENDS:
+      on_their_way.discard(event.trial)
+      last = last if on_their_way else count
+  return last
 
 
 class Trial:

@@ -240,7 +240,35 @@ def test_what_makes_no_sense_is_refused_before_anything_is_compiled(tmp_path, ch
   assert not (tmp_path / "study.sqlite").exists()
 
 
-def test_another_search_is_refused_in_the_same_folder(tmp_path):
-  swept(tmp_path, trials=2)
-  with pytest.raises(UserError, match="trials=2, not 3"):
-    swept(tmp_path, trials=3)
+@pytest.mark.parametrize(
+  "before, after",
+  [
+    ({"trials": 3}, {"trials": 2}),
+    ({"trials": 2, "sampler": "grid"}, {"trials": 3, "sampler": "grid"}),
+    ({"trials": 2, "stopper": "asha"}, {"trials": 3, "stopper": "asha"}),
+    ({"trials": 2, "rounds": 2}, {"trials": 3, "rounds": 2}),
+  ],
+)
+def test_another_search_is_refused_in_the_same_folder(tmp_path, before, after):
+  swept(tmp_path, **before)
+  with pytest.raises(UserError, match=f"trials={before['trials']}, not {after['trials']}"):
+    swept(tmp_path, **after)
+
+
+def by_trial(result):
+  return [(t.number, t.values, t.status, t.reports) for _, t in sorted(result.trials.items())]
+
+
+def test_more_trials_are_those_of_a_study_that_had_them_from_the_start(base, tmp_path):
+  """Of a finished study, of one that was stopped half-way, and stopped again on the way on."""
+  whole = by_trial(swept(base / "three", seats=3))
+  finished = tmp_path / "finished"
+  swept(finished, trials=2)
+  assert chopped(finished, patience=(3,)) >= 1
+  assert by_trial(swept(finished)) == whole
+  kinds = [row[1] for row in rows(finished)]
+  assert kinds.count("finished") == 7 and kinds.index("finished") < kinds.index("started", 2)
+  half = tmp_path / "half"
+  with pytest.raises(InterruptedRun):
+    swept(half, trials=2, interruption=StopAfter(2))
+  assert by_trial(swept(half)) == whole

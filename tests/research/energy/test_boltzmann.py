@@ -24,6 +24,14 @@ def frequencies(states):
   return np.bincount(numbers, minlength=2**units) / len(numbers)
 
 
+def test_drawn_couplings_have_the_deviation_asked_for_and_biases_of_their_own():
+  drawn = boltzmann.draw(jax.random.key(0), 40, 0.5)
+  assert drawn.weights.shape == (40, 40) and drawn.biases.shape == (40,)
+  assert np.std(drawn.weights) == pytest.approx(0.5, rel=0.1)
+  assert np.std(drawn.biases) == pytest.approx(0.5, rel=0.4)
+  assert not np.isin(drawn.biases, drawn.weights).any()
+
+
 def test_energy_by_hand():
   states = jnp.array([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 0, 1], [1, 1, 1]])
   by_hand = [0, -0.1, -1 + 0.2, 2 - 0.3, -(1 - 2 + 0.5) - 0.0]

@@ -152,3 +152,18 @@ def test_padding_counts_for_nothing():
     "weight": jnp.array([1.0] * 4 + [0] * 2),
   }
   assert evaluate(padded) == pytest.approx(evaluate({"image": PIXELS}))
+
+
+def test_evaluation_is_the_error_of_a_reconstruction_by_chances_and_the_free_energy():
+  learner = made()
+  state = learner.init(None, jax.random.key(0))._replace(rbm=SMALL)
+  means = learner.evaluate(None, state, {"image": PIXELS})
+  sigmoid = lambda x: 1 / (1 + np.exp(-x))
+  weights, visible, hidden = (np.asarray(part, np.float64) for part in SMALL)
+  pixels = np.asarray(PIXELS, np.float64)
+  again = sigmoid(sigmoid(pixels @ weights + hidden) @ weights.T + visible)
+  assert means["loss"].total / 4 == pytest.approx(np.mean((pixels - again) ** 2), rel=1e-5)
+  joint = np.exp(-energies(SMALL)).sum(axis=1)
+  places = [np.flatnonzero((all_states(3) == row).all(axis=1))[0] for row in pixels]
+  expected = np.mean(-np.log(joint[places]))
+  assert means["free_energy"].total / 4 == pytest.approx(expected, rel=1e-5)

@@ -28,7 +28,7 @@ def bucketed(learner: Learner, buckets: Sequence[Lengths]) -> Learner:
   """
   step = functools.partial(_choose, buckets, learner.step)
   evaluate = functools.partial(_choose, buckets, learner.evaluate)
-  return Learner(learner.init, step, evaluate)
+  return learner._replace(step=step, evaluate=evaluate)
 
 
 def bucket_of(buckets: Sequence[Lengths], batch: Batch) -> Int[Array, ""]:

@@ -18,7 +18,8 @@ from jaxtyping import Array, Float, Int, Key
 from research.batch import Batch, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
-from research.metrics import Mean, accuracy, batch_means, local_means
+from research.losses import softmax_cross_entropy, token_cross_entropy
+from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
 
 Config = Any
 State = Any
@@ -34,11 +35,14 @@ class Learner(NamedTuple):
     step: one update; a batch may carry "weight" [batch], and examples of weight 0 count for
       nothing.
     evaluate: metrics of a batch as `Mean`s, which add up over batches.
+    classes: for fields of a batch that hold integers, such as "label", how many outputs stand for
+      them; data are looked at by it before anything is compiled. None asks for nothing.
   """
 
   init: Callable[[Config, Key[Array, ""]], State]
   step: Callable[[Config, State, Batch], tuple[State, Metrics]]
   evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
+  classes: Callable[[Config], dict[str, int]] | None = None
 
 
 class TrainState(NamedTuple):
@@ -103,6 +107,7 @@ def supervised(
     functools.partial(_init, parts),
     functools.partial(_step, parts),
     functools.partial(_evaluate, parts),
+    functools.partial(_classes, parts),
   )
 
 
@@ -162,14 +167,39 @@ def predict_classes(
 
 def _init(parts: Supervised, config: Config, key: Key[Array, ""]) -> TrainState:
   params_key, run_key = jax.random.split(key)
-  example = parts.example(config)
-  if isinstance(example, tuple) and all(isinstance(size, int) for size in example):
-    example = jax.ShapeDtypeStruct(example, jnp.result_type(float))
-  zeros = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), example)
-  variables = dict(parts.model(config).init(params_key, zeros, train=False))
+  variables = dict(parts.model(config).init(params_key, _zeros(parts, config), train=False))
   params = variables.pop("params")
   opt_state = parts.optimizer(config).init(params)
   return TrainState(jnp.int32(0), run_key, params, variables, opt_state)
+
+
+def _zeros(parts: Supervised, config: Config) -> Any:
+  """A batch of one example's inputs."""
+  example = parts.example(config)
+  if isinstance(example, tuple) and all(isinstance(size, int) for size in example):
+    example = jax.ShapeDtypeStruct(example, jnp.result_type(float))
+  return jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape), leaf.dtype), example)
+
+
+# The fields whose integers the outputs' last axis stands for, by who reads them.
+FIELDS = {
+  softmax_cross_entropy: "label",
+  accuracy: "label",
+  token_cross_entropy: "target",
+  token_accuracy: "target",
+}
+
+
+def _classes(parts: Supervised, config: Config) -> dict[str, int]:
+  readers = [getattr(value, "func", value) for value in (parts.loss, *parts.metrics.values())]
+  fields = {FIELDS[reader] for reader in readers if reader in FIELDS}
+  if not fields:
+    return {}
+  key, model = jax.random.key(0), parts.model(config)
+  outputs, _ = jax.eval_shape(
+    lambda: model.init_with_output(key, _zeros(parts, config), train=False)
+  )
+  return dict.fromkeys(fields, outputs.shape[-1])
 
 
 def _step(

@@ -24,7 +24,7 @@ from research.data import sampling, sets
 from research.figures.functions import spread_curves
 from research.initializers import Init, kernel_init
 from research.lab.lab import Lab
-from research.learner import Learner, Metrics, TrainState, supervised
+from research.learner import Metrics, TrainState, supervised
 from research.losses import softmax_cross_entropy
 from research.metrics import Mean, accuracy
 from research.models.mlp import MLP
@@ -83,7 +83,7 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
   return plain.step(config, state, batch | {"label": given_labels(config, batch)})
 
 
-learner = Learner(plain.init, step, plain.evaluate)
+learner = plain._replace(step=step)
 
 
 def prone(data: HostData) -> HostData:

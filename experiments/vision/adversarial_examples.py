@@ -44,7 +44,7 @@ from research.figures.image_grids import image_grid
 from research.figures.style import INK, label_axes, new_figure
 from research.initializers import initializer
 from research.lab.lab import Lab
-from research.learner import Learner, Metrics, TrainState, predict, supervised
+from research.learner import Metrics, TrainState, predict, supervised
 from research.losses import softmax_cross_entropy
 from research.metrics import accuracy
 from research.models.autoencoder import CodeClassifier, Coded, code_loss
@@ -147,7 +147,7 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
   return plain.step(config, state, batch)
 
 
-learner = Learner(plain.init, step, plain.evaluate)
+learner = plain._replace(step=step)
 
 
 def training(config: Config, seed: int) -> Training:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from research import free_memory
 from research.config import flatten
@@ -188,6 +189,7 @@ class Lab:
     seed = self.seed if seed is None else seed
     of_repeat = functools.partial(_of_repeat, training, seed)
     first = of_repeat(space.config, 0)
+    check_labels(first, space.config)
     planning.check_objective(settings.objective, metrics_of(first, space.config))
     settings = settings._replace(seats=settings.seats or seats_of_this_device())
     plan = planning.make(space, settings, seed, intervals_of(first))
@@ -291,6 +293,8 @@ class Lab:
       there_was = checkpoint.exists(folder)
       snapshot = checkpoints().latest() if there_was else None
       end, is_finished = self._end, False
+      if snapshot is None or not snapshot.about["finished"]:
+        check_labels(training, members[0].config)
       if snapshot is None:
         if there_was:
           warn(f"{name}: no checkpoint is whole: starting from the beginning")
@@ -347,6 +351,21 @@ def _of_repeat(
   training: Callable[[Any, int], Training], seed: int, config: Any, repeat: int
 ) -> Training:
   return training(config, seed + repeat)
+
+
+def check_labels(training: Training, config: Any) -> None:
+  """Raises UserError where a label is none of the network's outputs; looks on the host alone."""
+  classes = training.learner.classes(config) if training.learner.classes else {}
+  for field, count in classes.items():
+    for name, data in {"train": training.data, **training.evaluate}.items():
+      labels = np.asarray(data.get(field, ()))
+      if labels.dtype.kind in "iu" and ((labels < 0) | (labels >= count)).any():
+        place = np.argwhere((labels < 0) | (labels >= count))[0]
+        raise UserError(
+          f"{field} {labels[tuple(place)]} of example {place[0]} of the {name} set is none of the "
+          f"network's {count} outputs, which stand for 0 to {count - 1}; number from 0, or give "
+          "the network more outputs"
+        )
 
 
 def by_program(

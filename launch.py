@@ -202,7 +202,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
 
 
 def verify(values: flags.FlagValues, entries: list[registry.Entry], argv: list[str]) -> int:
-  """Measures the claims of several experiments; exit code 1 when one does not hold."""
+  """Measures the claims of several experiments; exit code 1 when one fails."""
   parse(values, argv, hint="; --verify measures experiments at their default settings")
   from research.cli.verify import verify as measure
 
@@ -214,11 +214,12 @@ def verify(values: flags.FlagValues, entries: list[registry.Entry], argv: list[s
     results=RESULTS,
     fresh=values.fresh,
   )
-  failed = [row.id for row in rows if row.verdict == "fail"]
-  print(
-    f"{RESULTS.name}: {len(rows)} claims, "
-    + (f"failed: {', '.join(failed)}" if failed else "all hold")
+  failed, undecided = (
+    [row.id for row in rows if row.verdict == verdict] for verdict in ("fail", "undecided")
   )
+  said = [f"failed: {', '.join(failed)}"] if failed else []
+  said += [f"{len(undecided)} undecided: {', '.join(undecided)}"] if undecided else []
+  print(f"{RESULTS.name}: {len(rows)} claims, {'; '.join(said) or 'all hold'}")
   return 1 if failed else 0
 
 

@@ -8,24 +8,37 @@ a `Bar`, what it takes to have reproduced it:
 Nothing here draws, writes or imports anything heavy.
 """
 
+import dataclasses
 import math
+import operator
 import re
+import statistics
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
 
-Relation = Literal["at least", "at most", "equals", "within", "within ratio"]
-Verdict = Literal["pass", "fail"]
+Relation = Literal["at least", "at most", "above", "below", "equals", "within", "within ratio"]
+Verdict = Literal["pass", "fail", "undecided"]
 
 PERCENT = "%"
 PICTURES = (".gif", ".png")  # what a picture's file may be: a film or a still
 _DISPLAY_DIGITS = 6
 _ALL_DIGITS = 17
+
+
+_DIFFERENCES = ("above", "below")
+_ORDERS = {
+  "at least": ("≥", operator.ge),
+  "at most": ("≤", operator.le),
+  "above": (">", operator.gt),
+  "below": ("<", operator.lt),
+  "equals": ("=", operator.eq),
+}
 
 
 @dataclass(frozen=True)
@@ -53,34 +66,60 @@ class Bar:
       return False
     number, target, slack = _decimal(value), _decimal(self.target), _decimal(self.slack)
     match self.relation:
-      case "at least":
-        return number >= target
-      case "at most":
-        return number <= target
-      case "equals":
-        return number == target
       case "within":
         return abs(number - target) <= slack
       case "within ratio":
         return abs(number - target) <= slack * abs(target)
+      case relation:
+        return bool(_ORDERS[relation][1](number, target))
 
   def text(self, unit: str = "") -> str:
     """The bar in words, all digits kept: "≥ 0.989", or "≥ 98.9 %" when the unit is "%"."""
     target, suffix = exact_number(self.target, unit), f" {unit}" if unit else ""
     match self.relation:
-      case "at least":
-        return f"≥ {target}{suffix}"
-      case "at most":
-        return f"≤ {target}{suffix}"
-      case "equals":
-        return f"= {target}{suffix}"
       case "within":
         return f"{target} ± {exact_number(self.slack, unit)}{suffix}"
       case "within ratio":
         return f"within {exact_number(self.slack, PERCENT)} % of {target}{suffix}"
+      case relation:
+        sure = " (95 % interval)" if relation in _DIFFERENCES else ""
+        return f"{_ORDERS[relation][0]} {target}{suffix}{sure}"
 
   def __str__(self) -> str:
     return self.text()
+
+  def verdict(self, values: Sequence[float]) -> Verdict:
+    """Judges one number, or the same number measured several times.
+
+    The mean of `values` must satisfy the bar. For "above" and "below" the whole 95 % interval of
+    the mean must: where it holds the bar, or there is one value only, the verdict is "undecided".
+    """
+    mean = mean_of(values)
+    if self.relation not in _DIFFERENCES or not math.isfinite(mean):
+      return "pass" if self.holds(mean) else "fail"
+    half = half_interval(values)
+    if not math.isfinite(half) or self.holds(mean - half) != self.holds(mean + half):
+      return "undecided"
+    return "pass" if self.holds(mean) else "fail"
+
+
+def mean_of(values: Sequence[float]) -> float:
+  """The mean; NaN where a value is not finite.
+
+  It is taken in decimal, as bars compare, so that values that lie on a bar do not fall off it.
+  """
+  if not all(map(math.isfinite, values)):
+    return math.nan
+  return float(sum(map(_decimal, values), Decimal(0)) / len(values))
+
+
+def half_interval(values: Sequence[float]) -> float:
+  """Half of the 95 % interval of the mean of normal values (Student's t); infinite for one."""
+  from scipy.special import stdtrit  # slow to import
+
+  if len(values) < 2:
+    return math.inf
+  return float(stdtrit(len(values) - 1, 0.975)) * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def at_least(bound: float) -> Bar:
@@ -91,6 +130,16 @@ def at_least(bound: float) -> Bar:
 def at_most(bound: float) -> Bar:
   """Holds for `value <= bound`."""
   return Bar("at most", float(bound))
+
+
+def above(bound: float) -> Bar:
+  """Holds where the 95 % interval of a difference over paired seeds lies above `bound`."""
+  return Bar("above", float(bound))
+
+
+def below(bound: float) -> Bar:
+  """Holds where the 95 % interval of a difference over paired seeds lies below `bound`."""
+  return Bar("below", float(bound))
 
 
 def equals(target: float) -> Bar:
@@ -115,7 +164,8 @@ class Claim:
   `id` is the inventory's ("C06"); `what` is one short line; `source` is the published number as its
   source gives it ("98.96 % (book)"); `ours` is the measured number, and `bar` speaks of the same
   number. `unit` only changes how both are shown: "%" shows the fraction 0.9893 as "98.93 %", and
-  any other unit is set behind the number.
+  any other unit is set behind the number. A run that measures the number several times itself
+  gives all values as `repeats`, of which `ours` is the mean.
 
   Raises ValueError for an id of another form and for a `what` or `source` of several lines.
   """
@@ -126,6 +176,7 @@ class Claim:
   ours: float
   bar: Bar
   unit: str = ""
+  repeats: Sequence[float] = ()
 
   def __post_init__(self) -> None:
     if not re.fullmatch(r"[A-Z]\d{2}", self.id):
@@ -134,11 +185,12 @@ class Claim:
       if "\n" in getattr(self, field):
         raise ValueError(f"{self.id}: `{field}` must be one line: {getattr(self, field)!r}")
     object.__setattr__(self, "ours", float(self.ours))
+    object.__setattr__(self, "repeats", tuple(map(float, self.repeats)))
 
   @property
   def verdict(self) -> Verdict:
-    """ "pass" where the bar holds for our number, else "fail"."""
-    return "pass" if self.bar.holds(self.ours) else "fail"
+    """ "pass" where the bar holds for our number, "undecided" where it may by chance, or "fail"."""
+    return self.bar.verdict(self.repeats or (self.ours,))
 
 
 @dataclass(frozen=True)
@@ -177,18 +229,19 @@ class Report:
 
 
 def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
-  """What `claims.json` holds: id, what, source, ours, bar and verdict of each claim.
+  """What `claims.json` holds: the fields of each claim and of its bar, and the verdict.
 
-  `ours` is a JSON number, or null where it is not finite. `bar` is a text on the same scale; with a
-  unit "%" it also says the bar in percent ("≥ 0.989 (≥ 98.9 %)"), and `parse_bar` reads it back.
+  Numbers are JSON numbers, or null where they are not finite.
   """
   return [
     {
       "id": claim.id,
       "what": claim.what,
       "source": claim.source,
-      "ours": claim.ours if math.isfinite(claim.ours) else None,
-      "bar": stored_bar(claim.bar, claim.unit),
+      "ours": _json_number(claim.ours),
+      "repeats": [_json_number(value) for value in claim.repeats],
+      "bar": dataclasses.asdict(claim.bar),
+      "unit": claim.unit,
       "verdict": claim.verdict,
     }
     for claim in claims
@@ -196,31 +249,49 @@ def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
 
 
 def claims_from_json(claims: Sequence[Mapping[str, Any]]) -> list[Claim]:
-  """The inverse of `claims_json`; a number that was not finite is NaN."""
+  """The inverse of `claims_json`; a number that was not finite is NaN.
+
+  Reads the files of November 2026 too, in which the bar is a text with the unit. Raises ValueError
+  for a bar that is none.
+  """
   return [
     Claim(
       claim["id"],
       claim["what"],
       claim["source"],
-      math.nan if claim["ours"] is None else claim["ours"],
-      *parse_bar(claim["bar"]),
+      _number(claim["ours"]),
+      *bar_and_unit(claim),
+      repeats=[_number(value) for value in claim.get("repeats", ())],
     )
     for claim in claims
   ]
 
 
-def stored_bar(bar: Bar, unit: str = "") -> str:
-  """The text of a bar in `claims.json`, on the scale of the number it speaks of."""
-  if unit != PERCENT:
-    return bar.text(unit)
-  return f"{bar.text()} ({bar.text(PERCENT)})"
+def _json_number(value: float) -> float | None:
+  return value if math.isfinite(value) else None
 
 
-def parse_bar(text: str) -> tuple[Bar, str]:
-  """Reads the text of `stored_bar`: the bar and its unit. Raises ValueError for any other text."""
+def _number(stored: float | None) -> float:
+  return math.nan if stored is None else float(stored)
+
+
+def bar_and_unit(claim: Mapping[str, Any]) -> tuple[Bar, str]:
+  """The bar and the unit of a stored claim. Raises ValueError where it has none."""
+  bar = claim["bar"]
+  if isinstance(bar, str):
+    return _parse_old_bar(bar)
+  if not isinstance(bar, Mapping) or set(bar) != {"relation", "target", "slack"}:
+    raise ValueError(f"not a bar: {bar!r}")
+  if bar["relation"] not in get_args(Relation):
+    raise ValueError(f"not a bar's relation: {bar['relation']!r}")
+  return Bar(bar["relation"], float(bar["target"]), float(bar["slack"])), claim["unit"]
+
+
+def _parse_old_bar(text: str) -> tuple[Bar, str]:
+  """Reads a bar that was stored as a text: "≥ 4 s", or "≥ 0.989 (≥ 98.9 %)" in percent."""
   percent = re.fullmatch(r"(.*\S) \((?:.*\S) %\)", text)
   body = percent[1] if percent else text
-  for relation, pattern in _BAR_PATTERNS.items():
+  for relation, pattern in _OLD_BARS.items():
     if found := re.fullmatch(pattern, body):
       target, slack = found["target"], found.groupdict().get("slack") or "0"
       scale = Decimal(100) if relation == "within ratio" else Decimal(1)
@@ -229,14 +300,14 @@ def parse_bar(text: str) -> tuple[Bar, str]:
   raise ValueError(f"not the text of a bar: {text!r}")
 
 
-_NUMBER = r"[-+.\deE]+"
+_FIGURES = r"[-+.\deE]+"
 _UNIT = r"(?: (?P<unit>\S.*))?"
-_BAR_PATTERNS: dict[Relation, str] = {
-  "at least": rf"≥ (?P<target>{_NUMBER}){_UNIT}",
-  "at most": rf"≤ (?P<target>{_NUMBER}){_UNIT}",
-  "equals": rf"= (?P<target>{_NUMBER}){_UNIT}",
-  "within": rf"(?P<target>{_NUMBER}) ± (?P<slack>{_NUMBER}){_UNIT}",
-  "within ratio": rf"within (?P<slack>{_NUMBER}) % of (?P<target>{_NUMBER}){_UNIT}",
+_OLD_BARS: dict[Relation, str] = {
+  "at least": rf"≥ (?P<target>{_FIGURES}){_UNIT}",
+  "at most": rf"≤ (?P<target>{_FIGURES}){_UNIT}",
+  "equals": rf"= (?P<target>{_FIGURES}){_UNIT}",
+  "within": rf"(?P<target>{_FIGURES}) ± (?P<slack>{_FIGURES}){_UNIT}",
+  "within ratio": rf"within (?P<slack>{_FIGURES}) % of (?P<target>{_FIGURES}){_UNIT}",
 }
 
 

@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from research.report import parse_bar, shown_value
+from research.report import bar_and_unit, shown_value
 from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of
 
@@ -59,9 +59,15 @@ def write_report(
 
 
 def _introduction(title: str, docstring: str, claims: Sequence[Claim]) -> str:
-  passed = sum(claim["verdict"] == "pass" for claim in claims)
-  kind = "pass" if passed == len(claims) else "fail"
-  summary = f'<p class="summary {kind}">{passed} of {len(claims)} claims hold</p>' if claims else ""
+  passed, failed, undecided = (
+    sum(claim["verdict"] == verdict for claim in claims)
+    for verdict in ("pass", "fail", "undecided")
+  )
+  kind = "fail" if failed else "undecided" if undecided else "pass"
+  said = f"{passed} of {len(claims)} claims hold" + (
+    f", {undecided} undecided" if undecided else ""
+  )
+  summary = f'<p class="summary {kind}">{said}</p>' if claims else ""
   return f"<header><h1>{escape(title)}</h1>{summary}{_prose(docstring)}</header>"
 
 
@@ -82,7 +88,7 @@ def _claims_table(claims: Sequence[Claim]) -> str:
   lines = []
   for claim in claims:
     ours = math.nan if claim["ours"] is None else float(claim["ours"])
-    bar, unit = parse_bar(claim["bar"])
+    bar, unit = bar_and_unit(claim)
     numbers = (shown_value(ours, bar, unit), bar.text(unit))
     verdict = escape(claim["verdict"])
     lines.append(
@@ -195,10 +201,10 @@ _PAGE = """<!doctype html>
 
 _STYLE = """
 :root { --ink: #1c1c1c; --paper: #fff; --faint: #f2f3f5; --line: #d5d8dc; --quiet: #5a6068;
-  --pass: #00684a; --fail: #a8330b; }
+  --pass: #00684a; --fail: #a8330b; --undecided: #6b5600; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e6e6; --paper: #17191c; --faint: #22262b; --line: #3a4048; --quiet: #a3abb5;
-    --pass: #4cc79e; --fail: #ff9466; } }
+    --pass: #4cc79e; --fail: #ff9466; --undecided: #d9bd55; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -209,6 +215,7 @@ h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-bottom: .25rem;
 header p { max-width: 46rem; }
 .summary { font-weight: 600; }
 .pass { color: var(--pass); } .fail { color: var(--fail); }
+.undecided { color: var(--undecided); }
 .verdict { border: 1px solid; border-radius: .3rem; padding: .05rem .45rem; font-weight: 600;
   font-size: .85rem; }
 .wide { overflow-x: auto; }

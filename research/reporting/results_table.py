@@ -4,14 +4,22 @@ import dataclasses
 import math
 import os
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import PERCENT, Verdict, parse_bar, shown_number, stored_bar
+from research.report import (
+  PERCENT,
+  Bar,
+  Claim,
+  Verdict,
+  claims_from_json,
+  half_interval,
+  mean_of,
+  shown_number,
+)
 from research.store.files import write_atomically
 
 # The order in which the inventory lists its families.
@@ -23,41 +31,30 @@ _RUN_HEAD = ("experiment", "command", "seeds", "date")
 
 @dataclasses.dataclass(frozen=True)
 class Verified:
-  """A claim measured once per seed: the fields of `claims.json`, with `values` in place of `ours`.
+  """A claim measured once per seed, or several times in a single run that repeats it itself.
 
-  `bar` is the text kept in `claims.json`; `command` runs `experiment` again; `date` is ISO's.
-  Raises ValueError without a value or with a `bar` that cannot be read.
+  `command` runs `experiment` again; `date` is ISO's. Raises ValueError without a value.
   """
 
   id: str
   what: str
   source: str
   values: tuple[float, ...]
-  bar: str
+  bar: Bar
+  unit: str
   experiment: str
   command: str
   date: str
+  seeds: int
 
   def __post_init__(self) -> None:
     if not self.values:
       raise ValueError(f"{self.id}: verified, but with no seed at all")
-    parse_bar(self.bar)
-
-  @property
-  def mean(self) -> float:
-    """The mean over seeds; NaN where any of them is not finite.
-
-    It is taken in decimal, as bars compare, so that seeds that lie on a bar do not fall off it.
-    """
-    if not all(map(math.isfinite, self.values)):
-      return math.nan
-    return float(sum(Decimal(repr(value)) for value in self.values) / len(self.values))
 
   @property
   def verdict(self) -> Verdict:
-    """The bar, applied to the mean of the seeds."""
-    bar, _ = parse_bar(self.bar)
-    return "pass" if bar.holds(self.mean) else "fail"
+    """The bar's judgement of all values."""
+    return self.bar.verdict(self.values)
 
 
 def over_seeds(
@@ -73,7 +70,8 @@ def over_seeds(
 
   Raises ValueError where the seeds do not make the same claims.
   """
-  first, *others = [[_statement(claim) for claim in claims] for claims in claims_of_seeds]
+  runs = [claims_from_json(claims) for claims in claims_of_seeds]
+  first, *others = [list(map(_statement, claims)) for claims in runs]
   for statements in others:
     if statements != first:
       changed = sorted(set(first) ^ set(statements)) or first
@@ -83,17 +81,18 @@ def over_seeds(
       )
   return [
     Verified(
-      *statement[:3],
-      values=tuple(
-        math.nan if claims[index]["ours"] is None else float(claims[index]["ours"])
-        for claims in claims_of_seeds
-      ),
-      bar=_mean_bar([claims[index]["bar"] for claims in claims_of_seeds]),
+      claims[0].id,
+      claims[0].what,
+      claims[0].source,
+      values=_values(claims),
+      bar=_mean_bar([claim.bar for claim in claims]),
+      unit=claims[0].unit,
       experiment=experiment,
       command=command,
       date=date,
+      seeds=len(runs),
     )
-    for index, statement in enumerate(first)
+    for claims in zip(*runs, strict=True)
   ]
 
 
@@ -125,47 +124,48 @@ def read(path: str | os.PathLike) -> list[dict[str, str]]:
   return [dict(zip(_HEAD, map(_plain, row), strict=True)) for row in claim_rows]
 
 
-def _statement(claim: Mapping[str, Any]) -> tuple[str, str, str, str]:
-  bar, unit = parse_bar(claim["bar"])
-  kind = dataclasses.replace(bar, target=0.0).text(unit)
-  return claim["id"], claim["what"], claim["source"], kind
+def _statement(claim: Claim) -> tuple[str, str, str, str]:
+  kind = dataclasses.replace(claim.bar, target=0.0).text(claim.unit)
+  return claim.id, claim.what, claim.source, kind
 
 
-def _mean_bar(texts: Sequence[str]) -> str:
+def _values(claims: Sequence[Claim]) -> tuple[float, ...]:
+  """One value a run; of a single run its own repeats, since those of other seeds may overlap."""
+  if len(claims) == 1 and claims[0].repeats:
+    return tuple(claims[0].repeats)
+  return tuple(claim.ours for claim in claims)
+
+
+def _mean_bar(bars: Sequence[Bar]) -> Bar:
   """The bar with the mean of the targets, to as many decimals as the one with most has."""
-  bars, units = zip(*map(parse_bar, texts), strict=True)
   targets = [Decimal(repr(bar.target)) for bar in bars]
   finest = min(targets, key=lambda target: target.as_tuple().exponent)
   mean = (sum(targets, Decimal(0)) / len(targets)).quantize(finest)
-  return stored_bar(dataclasses.replace(bars[0], target=float(mean)), units[0])
+  return dataclasses.replace(bars[0], target=float(mean))
 
 
 Cells = tuple[str, ...]
 
 
 def _cells(row: Verified) -> Cells:
-  bar, unit = parse_bar(row.bar)
-  words = [_escape(cell) for cell in (row.what, row.source, _mean_and_spread(row), bar.text(unit))]
-  return (row.id, *words, row.verdict, _code(row.experiment))
+  words = (row.what, row.source, _mean_and_interval(row), row.bar.text(row.unit))
+  return (row.id, *map(_escape, words), row.verdict, _code(row.experiment))
 
 
 def _run_cells(row: Verified) -> Cells:
-  return _code(row.experiment), _code(row.command), str(len(row.values)), row.date
+  return _code(row.experiment), _code(row.command), str(row.seeds), row.date
 
 
-def _mean_and_spread(row: Verified) -> str:
-  """ "98.93 ± 0.04 % (3 seeds)"; a single seed has no spread."""
-  bar, unit = parse_bar(row.bar)
-  shown, seeds = shown_number(row.mean, bar, unit), len(row.values)
-  if not math.isfinite(row.mean):
+def _mean_and_interval(row: Verified) -> str:
+  """ "98.93 ± 0.10 % (n = 3)"; a single value has no interval."""
+  mean, unit = mean_of(row.values), row.unit
+  shown = shown_number(mean, row.bar, unit)
+  if not math.isfinite(mean):
     unit = ""
-  elif seeds > 1:
-    shown += f" ± {_spread(statistics.stdev(row.values), unit)}"
-  return f"{shown} {unit}".rstrip() + f" ({seeds} seed{'s' if seeds > 1 else ''})"
-
-
-def _spread(deviation: float, unit: str) -> str:
-  return f"{100 * deviation:.2f}" if unit == PERCENT else f"{deviation:.2g}"
+  elif len(row.values) > 1:
+    half = half_interval(row.values)
+    shown += " ± " + (f"{100 * half:.2f}" if unit == PERCENT else f"{half:.2g}")
+  return f"{shown} {unit}".rstrip() + f" (n = {len(row.values)})"
 
 
 def _inventory_position(claim_id: str) -> tuple[int, str]:
@@ -222,10 +222,12 @@ def _plain(cell: str) -> str:
 _PREAMBLE = """# Results
 
 Every number here was measured by `launch.py --verify`, which also wrote this file. Each experiment
-was run once per seed with its documented command; *ours* is the mean over seeds, with the sample
-standard deviation where there are several, and the *verdict* is the bar applied to that mean.
-*Source* is the number as published. A bar that is a baseline of the same runs is its mean over
-seeds. To renew the rows of one experiment, run its command below.
+was run once per seed with its documented command; *ours* is the mean over the n seeds (over the
+repeats that a single run makes itself), with the half of its 95 % interval (Student's t).
+The *verdict* is the bar applied to that mean. A bar that speaks of a 95 % interval judges a
+difference over paired seeds: it passes or fails where the whole interval does, and is *undecided*
+else. *Source* is the number as published. A bar that is a baseline of the same runs is its mean
+over seeds. To renew the rows of one experiment, run its command below.
 The figures, by family: [docs/gallery](docs/gallery).
 
 """

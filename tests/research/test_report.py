@@ -11,15 +11,17 @@ from research.report import (
   Claim,
   Picture,
   Report,
+  above,
   at_least,
   at_most,
+  bar_and_unit,
+  below,
   claims_from_json,
   claims_json,
   claims_table,
   equals,
-  parse_bar,
+  half_interval,
   shown_value,
-  stored_bar,
   within,
   within_ratio,
 )
@@ -57,8 +59,11 @@ def test_what_is_not_finite_never_holds(bar, value):
 
 @pytest.mark.parametrize("bar", BARS)
 @pytest.mark.parametrize("unit", ["", "%", "s", "games won"])
-def test_the_stored_text_of_a_bar_reads_back_exactly(bar, unit):
-  assert parse_bar(stored_bar(bar, unit)) == (bar, unit)
+def test_a_stored_bar_reads_back_exactly(bar, unit):
+  stored = json.loads(json.dumps(claims_json([claim(bar=bar, unit=unit)])))
+  assert bar_and_unit(stored[0]) == (bar, unit)
+  old = bar.text(unit) if unit != "%" else f"{bar.text()} ({bar.text('%')})"
+  assert bar_and_unit({"bar": old}) == (bar, unit)
 
 
 def test_texts_of_bars():
@@ -74,7 +79,7 @@ def test_texts_of_bars():
 @pytest.mark.parametrize("text", ["", "0.989", "> 0.989", "≥ x", "≥ "])
 def test_other_texts_are_no_bars(text):
   with pytest.raises(ValueError, match="not the text of a bar"):
-    parse_bar(text)
+    bar_and_unit({"bar": text})
 
 
 def test_a_bar_of_nothing_is_refused():
@@ -109,14 +114,16 @@ def claim(**changes):
   return dataclasses.replace(plain, **changes)
 
 
-def test_claims_json_has_the_six_keys_and_strict_json():
+def test_claims_json_has_the_fields_and_strict_json():
   stored = json.loads(json.dumps(claims_json([claim(), claim(ours=math.nan)]), allow_nan=False))
   assert stored[0] == {
     "id": "C06",
     "what": "test accuracy",
     "source": "98.96 % (book)",
     "ours": 0.9893,
-    "bar": "≥ 0.989 (≥ 98.9 %)",
+    "repeats": [],
+    "bar": {"relation": "at least", "target": 0.989, "slack": 0.0},
+    "unit": "%",
     "verdict": "pass",
   }
   assert (stored[1]["ours"], stored[1]["verdict"]) == (None, "fail")
@@ -171,3 +178,14 @@ def test_reports_import_neither_matplotlib_nor_jax():
   )
   done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
   assert done.stdout.strip() == "[]"
+
+
+def test_a_difference_is_decided_by_the_whole_interval():
+  values = [0.1, 0.2, 0.3]  # t(2) = 4.3027, sd 0.1
+  assert abs(half_interval(values) - 4.302653 * 0.1 / 3**0.5) < 1e-6
+  assert above(-0.1).verdict(values) == "pass" == below(0.5).verdict(values)
+  assert above(0).verdict(values) == "undecided" == below(0).verdict(values)
+  assert above(0.5).verdict(values) == "fail" == below(-0.1).verdict(values)
+  assert above(0).verdict([0.1]) == "undecided"
+  assert above(0).verdict([0.1, math.nan]) == "fail"
+  assert claim(ours=0.2, bar=above(-0.1), repeats=values).verdict == "pass"

@@ -129,7 +129,15 @@ CLAIM = {
 
 
 @pytest.mark.parametrize(
-  "changes", [{"bar": 3}, {"bar": "≥ --"}, {"ours": "much"}, {"what": None}, {"source": []}]
+  "changes",
+  [
+    {"bar": 3},
+    {"bar": "≥ --"},
+    {"bar": {"relation": "at least"}},
+    {"ours": "much"},
+    {"what": None},
+    {"source": []},
+  ],
 )
 def test_claims_that_are_none_are_no_end(tmp_path, changes):
   (tmp_path / "figures").mkdir()

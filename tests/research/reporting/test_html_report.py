@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from research.report import Claim, at_least, claims_json
+from research.report import Claim, above, at_least, claims_json
 from research.reporting.html_report import write_report
 
 PNG = base64.b64decode(
@@ -136,3 +136,10 @@ def test_equal_runs_give_equal_pages(tmp_path):
   first = (tmp_path / "report.html").read_bytes()
   written(tmp_path)
   assert (tmp_path / "report.html").read_bytes() == first
+
+
+def test_what_is_undecided_is_counted(tmp_path):
+  claims = claims_json([Claim("Q02", "a less b", "", 0.1, above(0))])
+  page = written(tmp_path, claims=claims)
+  assert "0 of 1 claims hold, 1 undecided" in page.text
+  assert "> 0 (95 % interval)" in page.text

@@ -103,22 +103,32 @@ learner = supervised(
 )
 
 
-def stretches(config: Config, characters: int, seed: int, stride: int) -> Arrays:
-  """Stretches of a generated text; the numbers of its characters follow `DATE_CHARACTERS`."""
-  _, pairs = tasks.dates(characters // 8, seed)
-  text = " ".join(source for source, _ in pairs)[:characters]
+HELD_OUT = 40_000  # characters to be judged by
+
+
+def texts(config: Config, seed: int) -> tuple[str, str]:
+  """A generated text to learn, and one to be judged by, of days that the first does not have."""
+  _, train = tasks.dates(config.characters // 8, seed)
+  _, test = tasks.dates(HELD_OUT // 8, seed + 1_000_000, without={day for _, day in train})
+  joined = lambda pairs: " ".join(source for source, _ in pairs)
+  return joined(train)[: config.characters], joined(test)[:HELD_OUT]
+
+
+def stretches(config: Config, text: str, stride: int) -> Arrays:
+  """Stretches of a text; the numbers of its characters follow `DATE_CHARACTERS`."""
   return language.windows(tasks.DATE_CHARACTERS.encode(text), config.times, stride)
 
 
 def training(config: Config, seed: int) -> Training:
   """The config's net on the training stretches."""
+  train, test = texts(config, seed)
   every = max(1, config.steps // 8)
   return Training(
     learner,
-    stretches(config, config.characters, seed, 5),
+    stretches(config, train, 5),
     sampling.by_epoch(config.batch_size),
     steps=config.steps,
-    evaluate={"test": stretches(config, 40_000, seed + 1_000_000, config.times)},
+    evaluate={"test": stretches(config, test, config.times)},
     evaluate_every=every,
     log_every=every,
   )

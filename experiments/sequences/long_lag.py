@@ -93,12 +93,13 @@ learner = supervised(
 def training(config: Config, seed: int) -> Training:
   """The config's cell at the config's lag."""
   data = functools.partial(tasks.long_lag, lag=config.lag, symbols=config.symbols)
+  train = data(config.examples, seed)
   return Training(
     learner,
-    data(config.examples, seed),
+    train,
     sampling.by_epoch(config.batch_size),
     steps=config.steps,
-    evaluate={"test": data(1000, seed + 1_000_000)},
+    evaluate={"test": tasks.held_out(data, 1000, seed + 1_000_000, train, "tokens")},
     evaluate_every=config.steps,
     log_every=max(1, config.steps // 10),
   )

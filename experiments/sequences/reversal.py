@@ -180,20 +180,24 @@ LEARNERS = {
 }
 
 
-def held_out(config: Config, seed: int) -> Arrays:
-  """Pairs of their own to be judged by."""
-  return TASKS[config.task].data(config, 1000, seed + 1_000_000, True)
+def pairs_of(config: Config, seed: int) -> tuple[Arrays, Arrays]:
+  """Pairs to learn, and others to be judged by."""
+  data = TASKS[config.task].data
+  train = data(config, config.examples, seed, False)
+  make = lambda count, seed: data(config, count, seed, True)
+  return train, tasks.held_out(make, 1000, seed + 1_000_000, train)
 
 
 def training(config: Config, seed: int) -> Training:
   """The config's net on the training strings."""
+  train, test = pairs_of(config, seed)
   every = max(1, config.steps // 8)
   return Training(
     LEARNERS[config.net],
-    TASKS[config.task].data(config, config.examples, seed, False),
+    train,
     sampling.by_epoch(config.batch_size),
     steps=config.steps,
-    evaluate={"test": held_out(config, seed)},
+    evaluate={"test": test},
     evaluate_every=every,
     log_every=every,
     evaluation_batch_size=250,
@@ -206,7 +210,7 @@ def run(config: Config, lab: Lab) -> Report:
   for name in NETS:
     one = replace(config, {"net": name})
     fits[name] = lab.fit(name, one, training(one, lab.seed))
-  task, test = TASKS[config.task], held_out(config, lab.seed)
+  task, (_, test) = TASKS[config.task], pairs_of(config, lab.seed)
   maps = {
     name: attention(MODELS[name](config), fits[name], test)
     for name in ("GRU with attention", "Transformer")

@@ -39,8 +39,9 @@ class Difference(NamedTuple):
   Attributes:
     name: of the parameter, such as "Dense_0/kernel".
     mean_absolute: mean of |a - b| over the coordinates (Saito 2016).
-    relative_norm: ||a - b|| / (||a|| + ||b||) over the coordinates (Ng); 0 where both gradients are
-      too small for the loss to show them, such as that of a bias before batch normalisation.
+    relative_norm: ||a - b|| / (||a|| + ||b||) over the coordinates (Ng); 0 where rounding of the
+      loss alone explains a - b, and where both are nothing beside the whole gradient, as of a bias
+      before batch normalisation.
   """
 
   name: str
@@ -144,11 +145,14 @@ def compare(
       for distance in (epsilon, epsilon / CLOSER)
     )
     has_kink = np.abs(far - near) > CLOSER * rounding
-    numerical = np.split(np.where(has_kink, near, far), np.cumsum([len(at) for at in chosen])[:-1])
-    analytical = np.split(by_hand[asked], np.cumsum([len(at) for at in chosen])[:-1])
+    ends = np.cumsum([len(at) for at in chosen])[:-1]
+    noise = np.split(np.where(has_kink, CLOSER * rounding, rounding), ends)
+    numerical = np.split(np.where(has_kink, near, far), ends)
+    analytical = np.split(by_hand[asked], ends)
+    nothing = GREAT * np.linalg.norm(by_hand)
     return [
-      _difference(name, a, b, rounding)
-      for (name, _), a, b in zip(arrays, analytical, numerical, strict=True)
+      _difference(name, a, b, np.linalg.norm(own), nothing)
+      for (name, _), a, b, own in zip(arrays, analytical, numerical, noise, strict=True)
     ]
 
 
@@ -215,9 +219,10 @@ def _draw(rng: np.random.Generator, size: int, coordinates: int | None) -> np.nd
   return np.sort(rng.choice(size, coordinates, replace=False))
 
 
-def _difference(name: str, a: np.ndarray, b: np.ndarray, rounding: float) -> Difference:
-  """`rounding` is what rounding of the loss can make of one coordinate of `b`."""
-  size = np.linalg.norm(a) + np.linalg.norm(b)
-  is_nothing = size <= rounding * np.sqrt(a.size)
-  relative = 0.0 if is_nothing else float(np.linalg.norm(a - b) / size)
+def _difference(
+  name: str, a: np.ndarray, b: np.ndarray, noise: np.floating, nothing: np.floating
+) -> Difference:
+  """`noise` is the norm that rounding of the loss can give to `b`; norms up to `nothing` are 0."""
+  size, apart = np.linalg.norm(a) + np.linalg.norm(b), np.linalg.norm(a - b)
+  relative = 0.0 if apart <= noise or size <= nothing else float(apart / size)
   return Difference(name, float(np.mean(np.abs(a - b))), relative)

@@ -15,6 +15,7 @@ from research.lab.lab import Lab
 from research.training import Training, on_device
 
 EXAMPLES = 5
+COORDINATES = 20  # of each parameter array: deep nets of many arrays take a minute
 
 
 class _FoundFirstFit(Exception):
@@ -66,15 +67,28 @@ def check_gradient(module: ModuleType, config: Any, seed: int) -> bool:
 
   The network is near its start, and sees the first few training examples. It is moved a little,
   for zero biases on black pixels put a ReLU exactly on its kink, where there is no gradient.
+
+  Raises:
+    UserError: where what is trained follows no gradient of a loss of its examples.
   """
   config, training = first_training(module, config, seed)
+  if not training.data:
+    raise UserError(
+      "--gradcheck: this experiment learns from its own actions, and there are no examples to take "
+      "the gradient of a loss at"
+    )
   init_key, move_key = jax.random.split(jax.random.key(seed))
   state = jax.jit(training.learner.init)(on_device(config), init_key)
+  if not hasattr(state, "params"):
+    raise UserError(
+      "--gradcheck: this experiment moves its weights by statistics of samples, and there is no "
+      "loss whose gradient that is"
+    )
   start, as_params = ravel_pytree(state.params)
   moved = start + 0.01 * jax.random.normal(move_key, start.shape)
   state = state._replace(params=as_params(moved))
   batch = {name: jnp.asarray(array[:EXAMPLES]) for name, array in training.data.items()}
-  differences = check(training.learner, config, state, batch, seed=seed)
+  differences = check(training.learner, config, state, batch, coordinates=COORDINATES, seed=seed)
   width = max(len(difference.name) for difference in differences)
   print(f"{'parameter':<{width}}  mean |a-b|  |a-b|/(|a|+|b|)")
   for name, mean_absolute, relative_norm in differences:

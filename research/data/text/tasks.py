@@ -6,11 +6,13 @@ between the marks of `research.data.text.vocabulary`. All are functions of a see
 
 import calendar
 import datetime
+from collections.abc import Callable, Collection
 
 import numpy as np
 
 from research.data.spec import Arrays
 from research.data.text.vocabulary import MARKS, Vocabulary, padded
+from research.errors import UserError
 
 LETTERS = Vocabulary((*MARKS, *"abcdefghijklmnopqrstuvwxyz"))
 DIGITS = Vocabulary((*MARKS, *"0123456789+"))
@@ -27,6 +29,7 @@ DATE_CHARACTERS = Vocabulary(
     ),
   )
 )
+DRAWS = 20  # until the examples to be judged by are complete
 DATE_LENGTHS = (32, 12)  # of the longest source, and of a target with its marks
 
 
@@ -51,14 +54,31 @@ DATE_FORMATS = (
 )
 
 
-def dates(count: int, seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
-  """Dates of 1900 to 2099 in eleven ways, to be written as 2004-07-09; and the pairs as text."""
+def dates(
+  count: int, seed: int, *, without: Collection[str] = ()
+) -> tuple[Arrays, list[tuple[str, str]]]:
+  """Dates of 1900 to 2099 in eleven ways, to be written as 2004-07-09; and the pairs as text.
+
+  Args:
+    count: pairs.
+    seed: of the draw.
+    without: days that do not occur, each written as 2004-07-09.
+
+  Raises:
+    UserError: where that leaves no day.
+  """
   rng = np.random.default_rng(seed)
   first = datetime.date(1900, 1, 1).toordinal()
   last = datetime.date(2099, 12, 31).toordinal()
+  taken = [datetime.date.fromisoformat(day).toordinal() for day in set(without)]
+  days = np.setdiff1d(np.arange(first, last + 1), taken)
+  if not len(days):
+    raise UserError("the training dates hold every day from 1900 to 2099; take fewer of them")
   pairs = []
   for number, way in zip(
-    rng.integers(first, last + 1, count), rng.integers(len(DATE_FORMATS), size=count), strict=True
+    days[rng.integers(len(days), size=count)],
+    rng.integers(len(DATE_FORMATS), size=count),
+    strict=True,
   ):
     date = datetime.date.fromordinal(int(number))
     pairs.append((DATE_FORMATS[way](date), date.isoformat()))
@@ -69,6 +89,35 @@ def dates(count: int, seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
     "source": padded(source, longest_source),
     "target": padded(target, longest_target, begin=True, end=True),
   }, pairs
+
+
+def held_out(
+  make: Callable[[int, int], Arrays], count: int, seed: int, train: Arrays, name: str = "source"
+) -> Arrays:
+  """Examples whose input stands nowhere in the training set.
+
+  Args:
+    make: (count, seed) -> examples.
+    count: examples.
+    seed: of the first draw; further ones fill the places of those that are in the training set.
+    train: the training set.
+    name: of the input.
+
+  Raises:
+    UserError: where the task has too few inputs for that.
+  """
+  seen = {row.tobytes() for row in train[name]}
+  found: list[Arrays] = []
+  for draw in range(DRAWS):
+    made = make(count, seed + draw * 1_000_000)
+    is_new = np.array([row.tobytes() not in seen for row in made[name]])
+    found.append({key: array[is_new] for key, array in made.items()})
+    if sum(len(part[name]) for part in found) >= count:
+      return {key: np.concatenate([part[key] for part in found])[:count] for key in made}
+  raise UserError(
+    f"nearly all inputs of this task are among the {len(train[name]):,} training examples, and "
+    f"{count} others to be judged by are needed; take fewer --examples, or longer inputs"
+  )
 
 
 def _of_letters(

@@ -98,6 +98,15 @@ def test_a_parameter_without_influence_is_equal_and_not_noise():
   assert {d.name: d.relative_norm for d in compare(loss, forgets, params)}["used"] == 1
 
 
+def test_rounding_of_nothing_is_no_mistake_and_a_small_mistake_is_one():
+  loss = lambda p: 2.3 + jnp.sum(p["used"] ** 2) + 0 * jnp.sum(p["idle"])
+  params = {"used": jnp.ones(3), "idle": jnp.ones(2)}
+  off = lambda by: lambda p: jax.grad(loss)(p) | {"idle": jnp.full(2, by)}
+  of_idle = lambda by: {d.name: d.relative_norm for d in compare(loss, off(by), params)}["idle"]
+  assert of_idle(3e-9) == 0  # as of a bias before batch normalisation, in float64
+  assert of_idle(1e-5) == pytest.approx(1)
+
+
 def test_the_two_measures_are_the_books_and_ngs():
   loss = lambda w: jnp.sum(w * jnp.array([3.0, 4.0]))
   (found,) = compare(loss, lambda w: jnp.array([3.0, 2.0]), jnp.ones(2))

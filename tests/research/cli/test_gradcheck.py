@@ -1,8 +1,12 @@
 import types
 
+import pytest
+
 import launch
 from experiments.backprop import two_layer_net as net
 from research.cli import gradcheck
+from research.lab import registry
+from tests.experiments.little_data import replace_sets
 from tests.processes import TINY_CONVNET, TINY_TWO_LAYER
 
 
@@ -42,3 +46,29 @@ def test_an_experiment_may_keep_a_file_before_its_first_fit():
 
   module = types.SimpleNamespace(run=run)
   assert gradcheck.first_training(module, "a config", 0) == ("a config", "its training")
+
+
+@pytest.mark.parametrize(
+  ("name", "why"),
+  [
+    ("q_learning", "learns from its own actions"),
+    ("dqn_catch", "learns from its own actions"),
+    ("rbm_exact", "statistics of samples"),
+  ],
+)
+def test_what_follows_no_gradient_of_a_loss_is_refused_in_one_line(capsys, monkeypatch, name, why):
+  replace_sets(monkeypatch)
+  assert launch.main(["launch.py", f"--experiment={name}", "--gradcheck"]) == 2
+  err = capsys.readouterr().err
+  assert why in err and err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", registry.catalogue())
+def test_every_experiment_is_checked_or_says_why_not(capsys, name):
+  code = launch.main(["launch.py", f"--experiment={name}", "--gradcheck"])
+  out, err = capsys.readouterr()
+  if code == 0:
+    assert "worst: " in out and "wrong" not in out
+  else:
+    assert code == 2 and "--gradcheck: this experiment" in err.splitlines()[-1]

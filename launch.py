@@ -26,7 +26,17 @@ from research.lab import process, registry
 QUICK_START = "digits_convnet"
 SAMPLERS = ("random", "grid", "halton", "sobol", "tpe", "gp", "cmaes")
 STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
-SEARCH = ("sweep", "trials", "sampler", "stopper", "rounds", "objective", "seeds", "lanes")
+SEARCH = (
+  "sweep",
+  "trials",
+  "sampler",
+  "stopper",
+  "rounds",
+  "objective",
+  "seeds",
+  "lanes",
+  "direction",
+)
 HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
 RESULTS = process.HOME / "RESULTS.md"
 
@@ -68,6 +78,13 @@ def define_flags() -> flags.FlagValues:
   )
   whole("rounds", 1, "of a sweep: from coarse to fine", 1, numerals.LARGEST)
   text("objective", None, "of a sweep: the metric that ranks trials, such as validation/accuracy")
+  flags.DEFINE_enum(
+    "direction",
+    None,
+    ("max", "min"),
+    "of a sweep: whether a larger or a smaller objective is better, where nothing says so",
+    flag_values=values,
+  )
   text("lanes", "auto", "how trials share a program: auto, vmap, map, or how many a block holds")
   flags.DEFINE_enum(
     "engine", "local", ("local", "ray", "slurm"), "where trials of sweeps train", flag_values=values
@@ -173,6 +190,8 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
   from research.reporting import sweep_report
 
   search = {name: values[name].value for name in SEARCH} if values.sweep is not None else {}
+  if values.direction is None:  # a sweep of before this flag is the same sweep
+    search.pop("direction", None)
   if search:
     sweep_report.prepare(module, config, search, values.seed)
   folder = _path(values, "workdir") if values.workdir else None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 import jax
@@ -9,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.data.sampling import Sampler
+from research.errors import UserError
 from research.learner import Config, Learner, State
+from research.metrics import LARGER_IS_BETTER
 from research.store.metrics_log import Row
 
 HostData = Mapping[str, np.ndarray]
@@ -27,9 +30,10 @@ class Training(NamedTuple):
     evaluate_every: steps between evaluations; they also happen before the first and after the last
       step.
     log_every: steps per row of training metrics, a divisor of `evaluate_every`.
-    best: metric by which the best checkpoint is kept, such as "validation/accuracy"; higher is
-      better unless it is a loss.
+    best: metric by which the best checkpoint is kept, such as "validation/accuracy".
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
+    directions: whether a larger value is better, by the names of metrics that
+      `research.metrics.LARGER_IS_BETTER` lacks.
   """
 
   learner: Learner
@@ -41,6 +45,22 @@ class Training(NamedTuple):
   log_every: int
   best: str | None = None
   evaluation_batch_size: int = 1000
+  directions: Mapping[str, bool] = MappingProxyType({})
+
+
+def larger_is_better(training: Training, metric: str) -> bool:
+  """Tells whether a larger value of a metric such as "validation/nats" is a better one.
+
+  Raises:
+    UserError: where neither the training nor `research.metrics` says so.
+  """
+  name = metric.rpartition("/")[2]
+  found = training.directions.get(name, LARGER_IS_BETTER.get(name))
+  if found is None:
+    raise UserError(
+      f"nothing says whether a larger {metric} is better; give --direction=max or --direction=min"
+    )
+  return found
 
 
 class Options(NamedTuple):

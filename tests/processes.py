@@ -107,15 +107,17 @@ def saves_under_way(folder):
 
 
 def final_arrays(folder):
-  """The arrays of the last checkpoint of every fit."""
+  """The arrays of the last and of the best checkpoint of every fit."""
   arrays = {}
   for fit in sorted((folder / "checkpoints").iterdir()):
     assert exists(fit)
     checkpoints = Checkpoints(fit, warn=lambda line: None)
-    snapshot = checkpoints.latest()
+    snapshot, best = checkpoints.latest(), checkpoints.best()
     checkpoints.close()
     arrays |= {
-      f"{fit.name}/{snapshot.step}/{name}": array for name, array in snapshot.arrays.items()
+      f"{fit.name}/{kind}/{each.step}/{name}": array
+      for kind, each in (("last", snapshot), ("best", best))
+      for name, array in each.arrays.items()
     }
     arrays[f"{fit.name}/offset"] = np.asarray(snapshot.about["offset"])
   return arrays

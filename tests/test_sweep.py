@@ -5,11 +5,14 @@ import random
 import re
 import sqlite3
 import time
+from typing import NamedTuple
 
 import pytest
 from pyarrow import parquet
 
 import launch as door
+from research.errors import UserError
+from research.reporting import sweep_report
 from research.sweep import remote, search, stopping
 from tests import tiny_experiment
 from tests.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
@@ -174,3 +177,36 @@ def test_kill_9_at_random_moments_and_a_damaged_tail_change_no_row(tmp_path, sam
   assert study_rows(folder) == study_rows(whole)
   for name in ("results.parquet", "curves.parquet"):
     assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+class Searched(NamedTuple):
+  objective: str | None
+  best: str | None
+  metrics: tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+  "searched, words",
+  [
+    (
+      Searched("test/loss", None, ("test/loss", "validation/loss")),
+      ["test set", "validation/loss"],
+    ),
+    (Searched(None, None, ("test/loss", "validation/loss")), ["--objective=validation/loss"]),
+    (Searched("validation/los", None, ("test/loss", "validation/loss")), ["validation/loss"]),
+    (Searched(None, None, ("test/loss",)), ["no validation set", "--objective=test/loss"]),
+  ],
+)
+def test_a_search_never_chooses_by_the_test_set_where_another_is_there(searched, words):
+  own = tiny_experiment.training(tiny_experiment.Config())._replace(best=searched.best)
+  with pytest.raises(UserError) as refused:
+    sweep_report._objective({"objective": searched.objective}, own, searched.metrics)
+  assert all(word in str(refused.value) for word in words)
+
+
+def test_a_direction_turns_the_ranking_round(capfd, tmp_path):
+  sweep = [RATES, "--trials=3", "--objective=test/accuracy"]
+  _, up, _ = launched(capfd, *sweep, "--workdir=up")
+  _, down, _ = launched(capfd, *sweep, "--workdir=down", "--direction=min")
+  order = lambda text: re.findall(r"^ *\d+ +(\d+) +\S+ +finished", text, re.M)
+  assert len(order(up)) == 3 and order(down) != order(up)

@@ -86,7 +86,7 @@ def training(config: Config, seed: int) -> Training:
     episodes=config.evaluation_episodes,
     evaluations=config.evaluations,
     rows=20,
-    best="test/return",
+    best="validation/return",
   )
 
 

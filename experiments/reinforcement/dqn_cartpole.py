@@ -71,22 +71,21 @@ def training(config: Config, seed: int) -> Training:
     config,
     episodes=config.evaluation_episodes,
     evaluations=20,
-    best="test/return",
+    best="validation/return",
   )
 
 
 def report(config: Config, fit: Fit) -> Report:
-  """The best three evaluations in a row, and the policy at work."""
+  """The last three evaluations, and the policy at work."""
   returns = [row["test/return"] for row in fit.history if "test/return" in row]
-  three_in_a_row = max((min(returns[at : at + 3]) for at in range(len(returns) - 2)), default=0.0)
   played = play(PARTS, config, fit.state, most=cart_pole.LONGEST)
   return Report(
     [
       Claim(
         "Q02",
-        f"CartPole-v1, best three evaluations in a row, the worst of them, {config.frames:,} steps",
+        f"CartPole-v1, the worst of the last three evaluations, {config.frames:,} steps",
         "475 (gymnasium calls it solved)",
-        three_in_a_row,
+        min(returns[-3:]),
         at_least(475),
       ),
     ],

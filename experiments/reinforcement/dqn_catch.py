@@ -71,7 +71,7 @@ def training(config: Config, seed: int) -> Training:
     config,
     episodes=config.evaluation_episodes,
     evaluations=20,
-    best="test/return",
+    best="validation/return",
   )
 
 

@@ -92,7 +92,7 @@ def training(config: Config, seed: int) -> Training:
     episodes=config.evaluation_episodes,
     evaluations=10,
     rows=5,
-    best="test/return",
+    best="validation/return",
   )
 
 

@@ -11,7 +11,7 @@ chosen for Rainbow among four, on other seeds (5e-4 to 4e-3: 3.3, 4.0, 6.2, 5.8;
     pip install -e '.[rl]'
     python launch.py --experiment=rainbow
     python launch.py --experiment=rainbow --game=asterix
-    python launch.py --experiment=rainbow --direction=add
+    python launch.py --experiment=rainbow --ablation=add
 
 Expected (mean return over the whole run, five paired seeds, 95 % intervals): Rainbow 4.72, DQN
 3.74. All six parts gain 0.98 ± 0.45; multi-step returns 1.01 ± 0.75, noise 0.80 ± 1.14, dueling
@@ -56,7 +56,7 @@ class Config:
   """Settings for less than half an hour of one core."""
 
   game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
-  direction: str = static(
+  ablation: str = static(
     "remove", "parts are taken out of Rainbow, or put into DQN", choices=("remove", "add")
   )
   agent: Agent = part(
@@ -102,7 +102,7 @@ def training(config: Config, seed: int) -> Training:
     config,
     episodes=config.evaluation_episodes,
     evaluations=10,
-    best="test/return",
+    best="validation/return",
   )
 
 
@@ -113,10 +113,10 @@ class Pair(NamedTuple):
   lacking: str
 
 
-def pairs(direction: str) -> dict[str, Pair]:
+def pairs(ablation: str) -> dict[str, Pair]:
   """What is compared, by part."""
   whole = {ALL: Pair("Rainbow", "DQN")}
-  if direction == "remove":
+  if ablation == "remove":
     return whole | {name: Pair("Rainbow", f"no {name}") for name in WITHOUT}
   return whole | {name: Pair(f"only {name}", "DQN") for name in WITHOUT}
 
@@ -129,7 +129,7 @@ def members(config: Config) -> dict[str, Config]:
 
   agents = {"Rainbow": config, "DQN": less(*WITHOUT)}
   for name in WITHOUT:
-    if config.direction == "remove":
+    if config.ablation == "remove":
       agents[f"no {name}"] = less(name)
     else:
       agents[f"only {name}"] = less(*(set(WITHOUT) - {name}))
@@ -141,7 +141,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits = lab.race("race", members(config), training, repeats=config.repeats)
   returns = lambda fit: [row["test/return"] for row in fit.history if "test/return" in row]
   area = {name: np.array([np.mean(returns(fit)) for fit in each]) for name, each in fits.items()}
-  compared = pairs(config.direction)
+  compared = pairs(config.ablation)
   gains = {name: area[having] - area[lacking] for name, (having, lacking) in compared.items()}
   panels = {
     name: {
@@ -151,7 +151,7 @@ def run(config: Config, lab: Lab) -> Report:
     for name, (having, lacking) in compared.items()
   }
   game, agents = f"MinAtar {config.game}", f"{config.repeats} agents each"
-  title = f"{game}: {TITLES[config.direction]}"
+  title = f"{game}: {TITLES[config.ablation]}"
   return Report(
     [
       Claim(
@@ -187,6 +187,6 @@ def source_of(config: Config, name: str) -> str:
   """What the paper found of a part, or of all."""
   if name == ALL:
     return "ahead (Hessel et al. 2018, figure 1: median of Atari)"
-  if config.direction == "add":
+  if config.ablation == "add":
     return "none"  # its agents of one part are those of the parts' own papers
   return f"{WITHOUT[name][2]} (Hessel et al. 2018, figure 3: median of Atari)"

@@ -21,7 +21,7 @@ from research.store.checkpoint import Checkpoints, Snapshot, to_host
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, Row
 from research.store.progress import Progress
-from research.training import ALONE, Member, Options, Training
+from research.training import ALONE, Member, Options, Training, larger_is_better
 
 
 class Start(NamedTuple):
@@ -104,9 +104,10 @@ class Record:
     self._row_at = now
     score = row.get(self._training.best or "") if self._is_alone else None
     if step and score is not None and math.isfinite(score):  # nothing is ever saved at step 0
-      self._score = -score if str(self._training.best).endswith("loss") else score
-      if self._best_score is None or self._score > self._best_score:
-        self._best_score, self._has_new_best = self._score, True
+      score = score if larger_is_better(self._training, str(self._training.best)) else -score
+      if self._best_score is None or score > self._best_score:  # so that of equal ones the first is
+        self._score = self._best_score = score
+        self._has_new_best = True
 
   def is_save_due(self) -> bool:
     """Tells whether the last checkpoint is old, or the best score so far was just seen."""

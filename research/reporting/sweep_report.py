@@ -19,9 +19,10 @@ from research.report import Picture, Report
 from research.sweep import plan as planning
 from research.sweep import space as spaces
 from research.sweep.plan import Settings, Swept
+from research.sweep.slots import metrics_of
 from research.sweep.space import Choice, Distribution, Space
 from research.sweep.study import Trial
-from research.training import Training
+from research.training import Training, larger_is_better
 
 SHOWN = 10  # trials in the table
 FEWEST_FOR_IMPORTANCE = 12
@@ -37,7 +38,7 @@ def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: in
   space = spaces.parse(search["sweep"], config)
   if search["seeds"]:
     space = space._replace(repeats=search["seeds"])
-  planning.make(space, _settings(search, "objective"), seed, intervals=1)
+  planning.make(space, _settings(search, "objective", True), seed, intervals=1)
   return space
 
 
@@ -51,7 +52,7 @@ def _training(module: ModuleType) -> Callable[[Any, int], Training]:
   return training
 
 
-def _settings(search: Mapping[str, Any], objective: str) -> Settings:
+def _settings(search: Mapping[str, Any], objective: str, larger_is_better: bool) -> Settings:
   lanes = search["lanes"]
   return Settings(
     search["trials"],
@@ -60,8 +61,34 @@ def _settings(search: Mapping[str, Any], objective: str) -> Settings:
     search["stopper"],
     search["rounds"],
     int(lanes) if lanes.isdigit() else 0,
-    larger_is_better=not objective.endswith("loss"),  # the one place: a declared one belongs here
+    larger_is_better=larger_is_better,
   )
+
+
+def _objective(search: Mapping[str, Any], training: Training, metrics: Sequence[str]) -> str:
+  """The metric that ranks trials: not one of a test set where there is a validation set.
+
+  Raises:
+    UserError: where there is none, or where it is of the test set.
+  """
+  objective = search["objective"] or training.best
+  validated = [metric for metric in metrics if metric.startswith("validation/")]
+  if objective is None:
+    if validated:
+      raise UserError(
+        f"this experiment ranks no metric; give one, as in --objective={validated[0]}"
+      )
+    raise UserError(
+      "this experiment ranks no metric, and has no validation set; give one, as in "
+      f"--objective={next(iter(metrics), 'test/accuracy')}"
+    )
+  if objective.startswith("test/") and validated:
+    raise UserError(
+      f"--objective={objective} chooses by the test set; take one of {', '.join(validated)}"
+    )
+  allowed = [metric for metric in metrics if not (validated and metric.startswith("test/"))]
+  planning.check_objective(objective, allowed)
+  return objective
 
 
 def conduct(
@@ -77,10 +104,13 @@ def conduct(
     UserError: where there is no objective, or every trial diverged.
   """
   training, space = _training(module), prepare(module, config, search, lab.seed)
-  objective = search["objective"] or training(config, lab.seed).best
-  if objective is None:
-    raise UserError("this experiment ranks no metric; give one, as in --objective=test/accuracy")
-  swept = lab.sweep("study", space, training, _settings(search, objective))
+  first = training(config, lab.seed)
+  objective = _objective(search, first, metrics_of(first, config))
+  if given := search.get("direction"):
+    is_larger_better = given == "max"
+  else:
+    is_larger_better = larger_is_better(first, objective)
+  swept = lab.sweep("study", space, training, _settings(search, objective, is_larger_better))
   write_tables(lab.folder, swept)
   say("\n" + table(swept))
   best = swept.ranked()[0]

@@ -17,9 +17,13 @@ from research.rl.environment import State, Transition
 EVALUATION_SEED = 2015  # of the evaluation episodes, whatever the run's own seed
 
 
+SELECTION_SHARE = 4  # as many episodes choose checkpoints and settings as a fourth of the test's
+
+
 def evaluation_episodes(count: int) -> dict[str, dict[str, np.ndarray]]:
-  """Data for `Training.evaluate`: that many episodes, by number."""
-  return {"test": {"episode": np.arange(count)}}
+  """Data for `Training.evaluate`: that many test episodes by number, and others to choose by."""
+  chosen_by = count + np.arange(-(-count // SELECTION_SHARE))
+  return {"test": {"episode": np.arange(count)}, "validation": {"episode": chosen_by}}
 
 
 def evaluate(parts: Parts, config: Config, params: Any, batch: Batch) -> dict[str, Mean]:

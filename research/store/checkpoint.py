@@ -180,10 +180,10 @@ class Checkpoints:
     return None
 
   def best(self) -> Snapshot | None:
-    """The checkpoint with the highest score; the latest where none was scored."""
+    """The first checkpoint with the highest score; the latest where none was scored."""
     scores = {step: _score(self._folder, step) for step in self._whole_steps()}
     scored = {step: score for step, score in scores.items() if score is not None}
-    for step in sorted(scored, key=lambda step: (scored[step], step), reverse=True):
+    for step in sorted(scored, key=lambda step: (-scored[step], step)):
       snapshot = self._restore(step)
       if snapshot is not None:
         return snapshot

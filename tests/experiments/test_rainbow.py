@@ -10,7 +10,7 @@ from research.config import flatten, replace
 from research.rl import catch
 from research.training import Fit
 
-REMOVE, ADD = rainbow.Config(), rainbow.Config(direction="add")
+REMOVE, ADD = rainbow.Config(), rainbow.Config(ablation="add")
 DQN = {
   "agent.n_step": 1,
   "agent.replay": "uniform",
@@ -35,8 +35,8 @@ def test_every_agent_differs_from_rainbow_or_from_dqn_by_one_field():
   assert without == [{field: off} for field, off in DQN.items()]
   alone = [changes(added, name, "DQN") for name in added if name.startswith("only ")]
   assert [list(change) for change in alone] == [[field] for field in DQN]
-  for direction, members in (("remove", removed), ("add", added)):
-    named = {name for pair in rainbow.pairs(direction).values() for name in pair}
+  for ablation, members in (("remove", removed), ("add", added)):
+    named = {name for pair in rainbow.pairs(ablation).values() for name in pair}
     assert named == set(members)
 
 

@@ -134,6 +134,25 @@ def test_a_lab_of_ones_own_leaves_ctrl_c_alone(tmp_path):
   assert signal.getsignal(signal.SIGINT) is before
 
 
+def best_of(folder):
+  checkpoints = Checkpoints(folder / "checkpoints" / "train", warn=pytest.fail)
+  best = checkpoints.best()
+  checkpoints.close()
+  return best.step, {name: array.tobytes() for name, array in best.arrays.items()}
+
+
+def test_the_best_checkpoint_does_not_depend_on_the_clock(tmp_path):
+  """Of equal scores the first wins, whenever else was saved, also after an interruption."""
+  still = {"config": Config(learning_rate=0.0)}  # every score is the first one's equal
+  fitted(tmp_path / "seldom", **still, save_seconds=1e9)
+  fitted(tmp_path / "often", **still, save_seconds=0)
+  with pytest.raises(InterruptedRun):
+    fitted(tmp_path / "twice", **still, interruption=StopAfter(4), save_seconds=1e9)
+  fitted(tmp_path / "twice", **still, save_seconds=0)
+  best = [best_of(tmp_path / name) for name in ("seldom", "often", "twice")]
+  assert best[0][0] == 10 and best[0] == best[1] == best[2]
+
+
 @pytest.mark.parametrize("metric", ["test/accuracy", "test/loss"])
 def test_the_best_checkpoint_follows_the_metric(tmp_path, metric):
   # A large step makes the metrics go up and down.

@@ -7,8 +7,11 @@ from experiments.reinforcement import dqn_catch
 from research import free_memory, lanes
 from research.config import replace
 from research.errors import UserError
+from research.lab import registry
 from research.lab.lab import Lab
+from research.rl.agent import steps_before_learning
 from research.rl.agent_training import agent_training
+from research.rl.evaluation import evaluation_episodes
 from research.sweep.slots import Crew
 from research.training import Options
 
@@ -18,13 +21,31 @@ from research.training import Options
   [(4_000, 10, 1, 100, 100), (4_000, 10, 5, 20, 100), (4_040, 10, 5, 20, 100), (8, 10, 5, 1, 5)],
 )
 def test_the_run_is_divided_evenly(frames, evaluations, rows, log_every, evaluate_every):
-  config = replace(dqn_catch.Config(), {"frames": frames})
+  config = replace(dqn_catch.Config(), {"frames": frames, "agent.learning_starts": 1})
   made = agent_training(
     dqn_catch.learner, dqn_catch.PARTS, config, episodes=3, evaluations=evaluations, rows=rows
   )
   assert made.steps == -(-frames // config.agent.environments)
   assert (made.log_every, made.evaluate_every) == (log_every, evaluate_every)
   assert made.evaluate["test"]["episode"].tolist() == [0, 1, 2] and made.best is None
+
+
+def test_what_is_chosen_by_is_not_what_is_reported():
+  for count in (1, 3, 30):
+    episodes = evaluation_episodes(count)
+    reported, chosen_by = (set(episodes[split]["episode"]) for split in ("test", "validation"))
+    assert reported == set(range(count)) and chosen_by and not reported & chosen_by
+  for path in (registry.ROOT / "reinforcement").glob("*.py"):
+    assert 'best="test' not in path.read_text("utf-8"), path.name
+  assert dqn_catch.training(dqn_catch.Config(), 0).best == "validation/return"
+
+
+def test_an_agent_that_would_never_learn_is_refused():
+  agent = dqn_catch.Config().agent
+  enough = steps_before_learning(agent) * agent.environments
+  with pytest.raises(UserError, match=r"never learns.*--agent\.learning_starts \(now 500\)"):
+    dqn_catch.training(replace(dqn_catch.Config(), {"frames": enough}), 0)
+  dqn_catch.training(replace(dqn_catch.Config(), {"frames": enough + 1}), 0)
 
 
 def test_settings_that_contradict_each_other_are_refused():

@@ -1,0 +1,40 @@
+"""Every metric says which way it is better."""
+
+import pytest
+
+from research.errors import UserError
+from research.lab import registry
+from research.sweep.slots import metrics_of
+from research.training import larger_is_better
+from tests import tiny_experiment
+
+TINY = tiny_experiment.training(tiny_experiment.Config())
+UNDECIDED = {"length"}  # of an episode: that depends on the game
+
+
+def test_a_direction_is_declared_and_never_guessed():
+  assert not larger_is_better(TINY, "validation/nats")
+  assert not larger_is_better(TINY, "test/distance")
+  assert larger_is_better(TINY, "test/return")
+  assert larger_is_better(TINY._replace(directions={"gloss": True}), "test/gloss")
+  for unknown in ("test/gloss", "test/length"):
+    with pytest.raises(UserError, match="--direction"):
+      larger_is_better(TINY, unknown)
+
+
+@pytest.mark.slow  # it reads the data of all experiments
+@pytest.mark.parametrize("name", list(registry.catalogue()))
+def test_every_metric_of_the_catalogue_has_a_direction(name):
+  module = registry.load(registry.select(name)[0])
+  make = registry.training_of(module)
+  if make is None:
+    pytest.skip("several fits")
+  try:
+    config = module.Config()
+    training = make(config, 0)
+    metrics = metrics_of(training, config)
+  except (UserError, ImportError) as error:
+    pytest.skip(str(error))
+  for metric in metrics:
+    if metric.rpartition("/")[2] not in UNDECIDED:
+      assert larger_is_better(training, metric) in (True, False)

@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pytest
 
+from experiments.tuning import random_search
 from research.errors import UserError
+from research.lab.lab import Lab
 from research.sweep import local, search
 from research.sweep import plan as planning
 from research.sweep.space import Choice, Range, Space
 from research.sweep.study import Trial
+from research.training import Options
 from tests.research.sweep.simulated import SPACE, plan_of, report, simulate
 from tests.tiny_experiment import Config
 
@@ -72,6 +75,30 @@ def test_models_learn_from_paused_trials(monkeypatch, sampler):
     if sampler != "cmaes":
       assert (own[each.number] == halton[each.number]) == (len(each.finished) < needed)
   assert sum(len(each.finished) >= needed for each in asked) >= most - needed - 3
+
+
+@pytest.mark.slow
+def test_tpe_under_asha_is_at_least_as_good_as_random_on_the_curves_of_r07(tmp_path):
+  """A hundred trials are trained once; a trial of a search is the one that lies nearest."""
+  pytest.importorskip("optuna")
+  space = Space(random_search.Config(), random_search.RANGES)
+  how = planning.Settings(100, random_search.OBJECTIVE, sampler="halton")
+  trained = Lab(tmp_path, seed=0, options=Options()).sweep(
+    "curves", space, random_search.training, how
+  )
+  places = np.array([space.units(each.values) for each in trained.trials.values()])
+  curves = [each.curve(random_search.OBJECTIVE) for each in trained.trials.values()]
+
+  def best(sampler, seed):
+    plan = plan_of(40, 50, seats=8, space=space, seed=seed, sampler=sampler, stopper="asha")
+    nearest = lambda trial: int(
+      np.argmin(np.sum((places - space.units(trial.values)) ** 2, axis=1))
+    )
+    trials, _ = simulate(plan, lambda trial: curves[nearest(trial)])
+    return planning.score(plan, planning.ranked(plan, trials)[0])
+
+  found = {name: [best(name, seed) for seed in range(10)] for name in ("random", "tpe")}
+  assert np.mean(found["tpe"]) >= np.mean(found["random"])
 
 
 def test_scores_of_unequal_length_are_told_by_rank():

@@ -1,0 +1,126 @@
+"""A sweep's winner has one number: in the sweep, alone, read back, and by the printed command."""
+
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from pyarrow import parquet
+
+from research.config import fields, replace, show
+from research.data.text import catalogs
+from research.lab import registry
+from research.lab.open_run import open_run
+from research.store.metrics_log import read_rows
+from research.sweep.slots import metrics_of
+from tests import tiny_experiment
+from tests.experiments.little_data import replace_sets
+from tests.tiny_experiment import launched
+
+
+def assert_one_number(capfd, experiment, objective, sweep, settings, seed):
+  """Sweeps, and compares every way to the winner's number, for each of its two repetitions."""
+  swept = ["--workdir=swept", f"--seed={seed}", f"--sweep={sweep}", f"--objective={objective}"]
+  swept += ["--trials=4", "--sampler=grid", "--seeds=2", *settings]
+  code, out, err = launched(capfd, *swept, experiment=experiment)
+  assert code == 0, err
+  (command,) = [line for line in out.splitlines() if line.startswith("python launch.py")]
+  run = open_run("swept")
+  winner = {name: show(getattr_of(run.config, name)) for name in names_of(sweep)}
+  results = parquet.read_table("swept/results.parquet").to_pylist()
+  in_sweep = {
+    row["repeat"]: row[objective]
+    for row in results
+    if {name: show(row[name]) for name in winner} == winner
+  }
+  words = [word for word in shlex.split(command)[2:] if "--seed=" not in word]
+  for repeat in (0, 1):
+    workdir = f"pasted{repeat}"
+    arguments = [*words, f"--seed={seed + repeat}", f"--workdir={workdir}"]
+    code, _, err = launched(capfd, *arguments, experiment=None)
+    assert code == 0, err
+    pasted = open_run(workdir)
+    assert pasted.config == run.config
+    rows = [row for row in read_rows(Path(workdir)) if objective in row]
+    assert rows[-1][objective] == pytest.approx(in_sweep[repeat], rel=1e-5)
+  alone = [row for row in read_rows(Path("swept")) if objective in row and row["fit"] == "train"]
+  assert alone[-1][objective] == pytest.approx(in_sweep[0], rel=1e-5)
+  (kept,) = [row[objective] for row in alone if row["step"] == run.snapshot().step]
+  split, metric = objective.split("/")
+  assert run.evaluate()[split][metric] == pytest.approx(kept, rel=1e-5)
+  code, out, _ = launched(capfd, "--workdir=swept", "--evaluate", experiment=experiment)
+  assert code == 0 and f"{metric} {run.evaluate()[split][metric]:.5g}" in out
+
+
+def names_of(sweep):
+  return [part.partition("=")[0].strip() for part in sweep.split(";")]
+
+
+def getattr_of(config, name):
+  return next(field.value for field in fields(config) if field.name == name)
+
+
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.slow), 5])
+def test_a_net_whose_data_are_its_seeds(monkeypatch, tmp_path, capfd, seed):
+  def training(config, seed):
+    held_out = {"test": tiny_experiment.data(seed + 100)}
+    return tiny_experiment.training(config, data=tiny_experiment.data(seed), evaluate=held_out)
+
+  module = SimpleNamespace(
+    **vars(tiny_experiment.ONE) | {"training": training, "__name__": "t.seeded"}
+  )
+  tiny_experiment.install(monkeypatch, tmp_path, seeded=module)
+  sweep = "learning_rate=choice(0.1,0.5);width=choice(3,4)"
+  assert_one_number(capfd, "seeded", "test/loss", sweep, ["--steps=20"], seed)
+
+
+def test_an_agent_whose_exact_values_depend_on_a_traced_field(monkeypatch, tmp_path, capfd):
+  monkeypatch.chdir(tmp_path)
+  sweep = "discount=choice(0.5,0.9)"
+  assert_one_number(capfd, "q_learning", "test/distance", sweep, ["--steps=400"], 0)
+
+
+TINY = {
+  "steps": 6,
+  "epochs": 1,
+  "examples": 200,
+  "characters": 4000,
+  "hidden": 4,
+  "features": 8,
+  "vocabulary": 60,
+  "repeats": 1,
+  "agent.capacity": 500,
+  "agent.learning_starts": 50,
+  "frames": 400,
+}
+SWEPT = [
+  name for name, entry in registry.catalogue().items() if registry.training_of(registry.load(entry))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 5])
+@pytest.mark.parametrize("name", SWEPT)
+def test_every_experiment_that_takes_a_sweep(monkeypatch, tmp_path, capfd, name, seed):
+  module = registry.load(registry.catalogue()[name])
+  replace_sets(monkeypatch)
+  messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(300)]
+  monkeypatch.setattr(catalogs, "load", lambda: messages)
+  monkeypatch.chdir(tmp_path)
+  known = {field.name: field for field in fields(module.Config())}
+  tiny = {
+    key: value
+    for key, value in TINY.items()
+    if key in known and known[key].kind is int and known[key].rule.problem(value) is None
+  }
+  config = replace(module.Config(), tiny)
+  metrics = metrics_of(registry.training_of(module)(config, seed), config)
+  rate = next((key for key in known if key.endswith("learning_rate")), None)
+  if not metrics or rate is None:
+    pytest.skip("nothing ranks its trials, or it has no learning rate")
+  value = known[rate].value
+  sweep = f"{rate}=choice({value / 2:g},{value:g})"
+  if "batch_size" in known:
+    sweep += ";batch_size=choice(4,5)"
+  settings = [f"--{key}={value}" for key, value in tiny.items()]
+  assert_one_number(capfd, name, metrics[0], sweep, settings, seed)

@@ -8,10 +8,14 @@ python launch.py --experiment=NAME --sweep='FIELD=log(1e-4,1e-1)' --trials=20
 python launch.py --verify --experiment=NAME|FAMILY|all
 """
 
+from research.store import interruption
+
+if __name__ == "__main__":  # before the imports, amid which nothing may be raised
+  interruption.leave_at_once()
+
 import inspect
 import os
 import re
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +24,7 @@ from typing import Any
 from absl import flags
 
 from research import numerals
+from research.cli import streams
 from research.errors import InterruptedRun, UserError, unknown_name
 from research.lab import process, registry
 
@@ -45,7 +50,9 @@ def define_flags() -> flags.FlagValues:
   """The flags that every experiment has."""
   values = flags.FlagValues()
   text = lambda name, default, help: flags.DEFINE_string(name, default, help, flag_values=values)
-  switch = lambda name, help: flags.DEFINE_bool(name, False, help, flag_values=values)
+  switch = lambda name, help, **options: flags.DEFINE_bool(
+    name, False, help, flag_values=values, **options
+  )
   text("experiment", QUICK_START, "which experiment; with --verify also a family, or all")
   text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
   text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
@@ -98,7 +105,7 @@ def define_flags() -> flags.FlagValues:
     flag_values=values,
   )
   switch("list", "list the experiments")
-  switch("help", "show the flags of --experiment")
+  switch("help", "show the flags of --experiment", short_name="h")
   switch("verify", "measure the claims of --experiment over --seeds, and renew RESULTS.md")
   switch("evaluate", "measure the best checkpoint of the run, finished or not")
   switch("gradcheck", "compare the gradient that is followed with differences of the loss")
@@ -122,22 +129,24 @@ class _Number(flags.ArgumentParser):
     return "number"
 
 
-def main(argv: list[str]) -> int:
-  """Does what the command line says; returns the exit code."""
+def main(argv: list[str], *, owns_process: bool = False) -> int:
+  """Does what the command line says; returns the exit code.
+
+  Args:
+    argv: the program's name and the flags.
+    owns_process: whether the process may be set up for JAX, and replaced by itself once for that.
+  """
   try:
-    return dispatch(argv)
+    return dispatch(argv, owns_process)
   except InterruptedRun as stop:
     print(stop, file=sys.stderr)
     return stop.exit_code
   except UserError as error:
     print(f"launch.py: {' '.join(str(error).split())}", file=sys.stderr)
     return error.exit_code
-  except KeyboardInterrupt:  # a run catches it itself, and saves
-    print("\nlaunch.py: interrupted before anything was run", file=sys.stderr)
-    return 128 + signal.SIGINT
 
 
-def dispatch(argv: list[str]) -> int:
+def dispatch(argv: list[str], owns_process: bool) -> int:
   """Reads the flags and calls what they ask for.
 
   Raises:
@@ -156,6 +165,8 @@ def dispatch(argv: list[str]) -> int:
   if values.help and (len(entries) > 1 or not values["experiment"].present):
     print(f"{__doc__}\nFlags of every experiment:\n\n{_help(values)}")
     return 0
+  if owns_process and not values.help:
+    process.prepare_jax(collectives=values.parallel != "jit")
   if values.verify and not values.help:
     return verify(values, entries, argv)
   if len(entries) > 1 or entries[0].name != values.experiment:
@@ -183,6 +194,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
   if values.gradcheck:
     from research.cli.gradcheck import check_gradient
 
+    process.start_jax()
     return 0 if check_gradient(module, config, values.seed) else 1
 
   from research.cli import runner
@@ -196,6 +208,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
     sweep_report.prepare(module, config, search, values.seed)
   folder = _path(values, "workdir") if values.workdir else None
   if values.evaluate:
+    process.start_jax()
     identity = runner.identify(entry, config, values.seed, search)
     run = open_run.open_run(folder or runner.default_folder(identity))
     if values["experiment"].present and run.identity.experiment != entry.name:
@@ -369,9 +382,14 @@ def _help(values: flags.FlagValues) -> str:
 
 def command() -> int:
   """Does what this process's command line says: `python launch.py`, or the installed `lineage`."""
-  if not any(word.lstrip("-").startswith(("list", "help")) for word in sys.argv[1:]):
-    process.prepare_jax(collectives=any("parallel" in word for word in sys.argv[1:]))
-  return main(sys.argv)
+  interruption.leave_at_once()
+  streams.make_safe()
+  code = main(sys.argv, owns_process=True)
+  if failure := streams.failure():
+    print(f"launch.py: stdout cannot be written: {failure}", file=sys.stderr)
+  if code > 128:  # threads that still work, on a download for instance, are not waited for
+    os._exit(code)
+  return code
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ A `UserError` is one line that names the thing, the value and the way out; `laun
 leaves with its exit code, without a traceback.
 """
 
-import difflib
 from collections.abc import Iterable
 
 MOST_NAMES = 12  # that are listed in one line
@@ -36,8 +35,11 @@ class OutOfMemoryError(UserError):
   """The machine or the device has too little memory for these settings."""
 
 
-class InterruptedRun(Exception):
-  """A signal asked the run to stop; everything is saved. The exit code is 128 + the signal."""
+class InterruptedRun(BaseException):
+  """A signal asked the run to stop; everything is saved. The exit code is 128 + the signal.
+
+  Like KeyboardInterrupt it passes by whoever catches every Exception.
+  """
 
   def __init__(self, signal_number: int, message: str):
     super().__init__(message)
@@ -46,6 +48,8 @@ class InterruptedRun(Exception):
 
 def unknown_name(name: str, known: Iterable[str], what: str) -> str:
   """One line for a name that does not exist, with the nearest ones that do."""
+  import difflib  # costs the first milliseconds of a process, in which signals are not caught yet
+
   known = list(known)
   near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
   if near:

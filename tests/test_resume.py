@@ -98,7 +98,7 @@ def test_a_signal_saves_and_leaves_within_seconds(uninterrupted, tmp_path, sent)
   _, stderr = process.communicate(timeout=60)
   assert process.returncode == 128 + sent, stderr
   assert time.monotonic() - sent_at < 15  # a cold compile on a busy machine included
-  assert "saved at step" in stderr and "same command" in stderr
+  assert "same command" in stderr
   assert not (folder / "claims.json").exists()
   code, _, stderr = launch(*command)
   assert code == 0, stderr

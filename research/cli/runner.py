@@ -85,6 +85,7 @@ def run(
   if again := [name for name in lost if name.startswith(run_folder.DRAWN)]:
     say(f"{folder}: {', '.join(again)} lost or changed; made again")
   module = load(entry)
+  process.start_jax()
   made = run_folder.first_missing(folder)
   with disk_full_is_a_user_error(folder):
     lock = run_folder.Lock(folder)

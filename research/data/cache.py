@@ -17,15 +17,6 @@ from research.data.spec import Arrays
 from research.errors import DiskFullError, UserError
 
 
-def folder() -> Path:
-  """LINEAGE_CACHE, else `lineage` in the user's cache folder."""
-  chosen = os.environ.get("LINEAGE_CACHE")
-  if chosen:
-    return Path(chosen).expanduser().absolute()
-  user_cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-  return Path(user_cache).expanduser().absolute() / "lineage"
-
-
 @contextlib.contextmanager
 def workshop(cache: Path, name: str) -> Iterator[Path]:
   """A scratch folder in the cache for making `name`, held by one process at a time.

@@ -22,6 +22,7 @@ from research.data import cache, idx, sources
 from research.data.idx_sets import FILES, IDX_SETS, IdxSet
 from research.data.spec import Arrays
 from research.errors import DataUnavailableError, UserError
+from research.store.files import cache_folder
 
 
 def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
@@ -32,7 +33,7 @@ def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
   UserError where that folder holds files of the user's own under the published names.
   """
   check_own_files(idx_set, data_dir)
-  home = cache.folder()
+  home = cache_folder()
   place = home / "arrays" / f"{idx_set.name}.npz"
   arrays = _cached(idx_set, place)
   if arrays is None:

@@ -78,11 +78,9 @@ def machine_for_many(
     return state, fetch(metrics)
 
   def evaluate(state: State) -> dict[str, Any]:
-    found = {
-      split: population.evaluate(active, settings, state, arrays)
-      for split, arrays in held_out.items()
-    }
-    return {metric: values[: len(members)] for metric, values in averages(found).items()}
+    evaluate = lambda arrays: population.evaluate(active, settings, state, arrays)
+    found = {split: fetch(evaluate(arrays)) for split, arrays in held_out.items()}
+    return averages(found)  # lanes that fill up the program have no weight to divide by
 
   dispatch = steps_per_dispatch(work * len(members), training.log_every)
   return Machine(place, fetch, steps, evaluate, dispatch)

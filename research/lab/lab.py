@@ -218,22 +218,28 @@ class Lab:
     with ExitStack() as leaving:
       leaving.callback(study.close)
       leaving.callback(self._note_reports, study)
-      leaving.push(lambda *raised: opened[0].close() if opened else None)
+      leaving.callback(self._close, opened)
       if self._options.engine == "local":
         sweep = Sweep(plan, study, trainings, keys, self._options)
       else:
         blocks = (self.folder / "blocks" / name).absolute()
         sweep = RemoteSweep(plan, study, of_repeat, trainings, keys, self._options, blocks)
-      trials = run_sweep(
-        sweep,
-        plan,
-        name=name,
-        there_was=checkpoint.exists(folder),
-        checkpoints=checkpoints,
-        save_seconds=self._options.save_seconds,
-        interruption=self._interruption,
-      )
+      with self._interruption.asked():
+        trials = run_sweep(
+          sweep,
+          plan,
+          name=name,
+          there_was=checkpoint.exists(folder),
+          checkpoints=checkpoints,
+          save_seconds=self._options.save_seconds,
+          interruption=self._interruption,
+        )
     return Swept(plan, trials)
+
+  def _close(self, opened: list[Checkpoints]) -> None:
+    with self._interruption.saving():
+      for checkpoints in opened:
+        checkpoints.close()
 
   def _note_reports(self, study: Study) -> None:
     self.has_trained |= any(event.kind == "reported" for event in study.events())
@@ -289,7 +295,7 @@ class Lab:
 
     with ExitStack() as leaving:
       leaving.callback(self._log.close)
-      leaving.push(lambda *raised: opened[0].close() if opened else None)
+      leaving.callback(self._close, opened)
       there_was = checkpoint.exists(folder)
       snapshot = checkpoints().latest() if there_was else None
       end, is_finished = self._end, False
@@ -327,17 +333,19 @@ class Lab:
         self.has_trained = True
         if snapshot is not None:
           print(f"{name}: resuming at step {snapshot.step:,}", file=sys.stderr, flush=True)
-        state = run_fit(
-          name,
-          members,
-          training,
-          machine(),
-          start,
-          options=self._options,
-          checkpoints=checkpoints,
-          log=self._log,
-          interruption=self._interruption,
-        )
+        bound = machine()
+        with self._interruption.asked():
+          state = run_fit(
+            name,
+            members,
+            training,
+            bound,
+            start,
+            options=self._options,
+            checkpoints=checkpoints,
+            log=self._log,
+            interruption=self._interruption,
+          )
         self._end = self._log.offset, self._log.checksum
     return jax.device_get(state)
 

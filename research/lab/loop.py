@@ -205,14 +205,16 @@ def run_fit(
         is_evaluated = step % training.evaluate_every == 0 or is_last
         record.write_rows(step, machine.evaluate(state) if is_evaluated else {})
       if is_last or stop or record.is_save_due():
-        record.save(step, machine.fetch(state), finished=is_last)
+        with interruption.saving():
+          record.save(step, machine.fetch(state), finished=is_last)
       if stop and not is_last:
         raise InterruptedRun(
           stop,
           f"interrupted and saved at step {step} of fit {name!r}; give the same command to resume",
         )
   finally:
-    record.close()
+    with interruption.saving():
+      record.close()
   return machine.fetch(state)
 
 

@@ -6,11 +6,16 @@ import importlib.metadata
 import os
 import platform
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from research.errors import UserError
+from research.store.files import cache_folder
+from research.store.interruption import SIGNALS
 
 # Large temporaries would otherwise go back to the system after every call, and the page faults
 # cost up to 40 % of a training step on a CPU (benchmarks/README.md).
@@ -18,17 +23,19 @@ MALLOC = (
   "glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=8589934592"
   ":glibc.malloc.trim_threshold=8589934592"
 )
+# They would change every number of a run, which is a function of its settings and its seed alone.
+DECIDED_HERE = {
+  "JAX_ENABLE_X64",
+  "JAX_DEFAULT_DTYPE_BITS",
+  "JAX_DEFAULT_PRNG_IMPL",
+  "JAX_THREEFRY_PARTITIONABLE",
+  "JAX_NUMPY_DTYPE_PROMOTION",
+}
 MOST_CPU_DEVICES = 8  # each has its own copy of the data
 ROOT = Path(__file__).parent.parent.parent
 IS_CHECKOUT = (ROOT / "pyproject.toml").exists()  # else the package is installed
 HOME = ROOT if IS_CHECKOUT else Path()  # where measured results are kept
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
-
-
-def cache_folder() -> Path:
-  """Returns the folder of prepared data sets and compiled programs."""
-  default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lineage"
-  return Path(os.environ.get("LINEAGE_CACHE") or default)
 
 
 def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
@@ -39,7 +46,12 @@ def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
     reexecute: whether the process may replace itself once, since the allocator's settings are read
       at its start.
   """
-  os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache_folder() / "xla"))
+  for name in sorted(DECIDED_HERE & os.environ.keys()):
+    del os.environ[name]
+    print(f"{name} of the environment has no effect here", file=sys.stderr)
+  os.environ["MPLBACKEND"] = "agg"  # figures go to files
+  if programs := _writable_cache():
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(programs))
   os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
   os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
   # LAPACK's threads fight for the cores of a busy machine: a QR of 100x100 takes 2 ms, or 300.
@@ -54,7 +66,37 @@ def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
     os.environ["GLIBC_TUNABLES"] = MALLOC
     sys.stdout.flush()
     sys.stderr.flush()
+    # They stay pending until the new program lets them through (`interruption.leave_at_once`).
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     os.execv(sys.executable, sys.orig_argv[:1] + sys.orig_argv[1:])
+
+
+def start_jax() -> None:
+  """Starts the devices.
+
+  Raises:
+    UserError: where the platform that the environment asks for is not there.
+  """
+  import jax
+
+  try:
+    jax.devices()
+  except Exception as error:  # an AssertionError, RuntimeError or one of XLA's own
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    why = " ".join(str(error).split()) or "no such device"
+    raise UserError(
+      f"JAX does not start with JAX_PLATFORMS={asked!r} ({why[:200]}); unset it, or give cpu"
+    ) from error
+
+
+def _writable_cache() -> Path | None:
+  """Where compiled programs are kept, if anything can be."""
+  try:
+    programs = cache_folder() / "xla"
+    programs.mkdir(parents=True, exist_ok=True)
+  except (UserError, OSError):
+    return None
+  return programs if os.access(programs, os.W_OK | os.X_OK) else None
 
 
 def cores() -> int:

@@ -9,7 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from research.errors import DiskFullError
+from research.errors import DiskFullError, UserError
+
+
+def cache_folder() -> Path:
+  """Where prepared data sets and compiled programs are kept between runs.
+
+  LINEAGE_CACHE, else `lineage` in the user's cache folder.
+
+  Raises:
+    UserError: where the user has no home folder.
+  """
+  user_cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+  chosen = Path(os.environ.get("LINEAGE_CACHE") or Path(user_cache, "lineage"))
+  try:
+    return chosen.expanduser().absolute()
+  except RuntimeError as error:
+    raise UserError(
+      f"there is no home folder for {chosen}; set LINEAGE_CACHE to a folder that can be written"
+    ) from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -221,7 +221,8 @@ def run(
       line.show(f"{name}: {summary}"[:COLUMNS])
     stop = interruption.signal_number
     if stop or time.monotonic() - saved_at >= save_seconds:
-      sweep.save(checkpoints)
+      with interruption.saving():
+        sweep.save(checkpoints)
       saved_at = time.monotonic()
     if stop:  # leaving the lab waits until it is written
       raise InterruptedRun(

@@ -22,6 +22,7 @@ import numpy as np
 from research.data import cache, prepared, sources
 from research.data.text.language import text_of_file
 from research.errors import UserError
+from research.store.files import cache_folder
 
 Message = tuple[str, str]  # English, French
 
@@ -120,7 +121,7 @@ def load(data_dir: str | None = None, catalogues: Catalogues = CATALOGUES) -> li
   Raises DataUnavailableError when the wheels cannot be had; `data_dir` is a folder that may hold
   them, by default the environment's LINEAGE_DATA_DIR.
   """
-  home = cache.folder()
+  home = cache_folder()
   place = home / "arrays" / f"{catalogues.name}.npz"
   arrays = cache.read_arrays(place)
   if arrays is None:

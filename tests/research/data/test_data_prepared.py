@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from research.data import cache, idx, idx_sets, prepared, sources
 from research.errors import DiskFullError, UserError
+from research.store.files import cache_folder
 
 
 def start_process(tmp_path, raw_folder, kill_at="never"):
@@ -158,13 +159,13 @@ def test_a_full_disk_says_so(monkeypatch, raw_folder, cache_dir):
 
 def test_the_cache_folder_follows_the_environment(monkeypatch, tmp_path):
   monkeypatch.setenv("LINEAGE_CACHE", str(tmp_path / "a"))
-  assert cache.folder() == tmp_path / "a"
+  assert cache_folder() == tmp_path / "a"
   monkeypatch.delenv("LINEAGE_CACHE")
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-  assert cache.folder() == tmp_path / "b" / "lineage"
+  assert cache_folder() == tmp_path / "b" / "lineage"
   monkeypatch.delenv("XDG_CACHE_HOME")
   monkeypatch.setenv("HOME", str(tmp_path / "c"))
-  assert cache.folder() == tmp_path / "c" / ".cache" / "lineage"
+  assert cache_folder() == tmp_path / "c" / ".cache" / "lineage"
 
 
 @pytest.mark.parametrize("is_cached", [False, True])

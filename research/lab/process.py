@@ -46,6 +46,7 @@ def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
     reexecute: whether the process may replace itself once, since the allocator's settings are read
       at its start.
   """
+  signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # which the process held back below
   for name in sorted(DECIDED_HERE & os.environ.keys()):
     del os.environ[name]
     print(f"{name} of the environment has no effect here", file=sys.stderr)
@@ -66,7 +67,7 @@ def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
     os.environ["GLIBC_TUNABLES"] = MALLOC
     sys.stdout.flush()
     sys.stderr.flush()
-    # They stay pending until the new program lets them through (`interruption.leave_at_once`).
+    # They stay pending until the new program lets them through.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     os.execv(sys.executable, sys.orig_argv[:1] + sys.orig_argv[1:])
 

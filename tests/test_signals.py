@@ -27,7 +27,11 @@ def left(running, number):
   """Sends a signal; returns the exit code, the seconds that it took, and what was said."""
   running.send_signal(number)
   sent = time.monotonic()
-  said = "".join(running.communicate(timeout=60))
+  try:
+    said = "".join(running.communicate(timeout=30))
+  except subprocess.TimeoutExpired:
+    running.kill()
+    said = "".join(running.communicate()) + "not answered"
   return running.returncode, time.monotonic() - sent, said
 
 
@@ -224,7 +228,9 @@ def interrupted_at_random(rng, name, folder):
   if code == 0:
     outcome = "clean" if (folder / "claims.json").exists() else "lost"
   else:
-    outcome = "clean" if code == 128 + number else f"code {code}"
+    outcome = (
+      "clean" if code in (128 + number, -number) else f"code {code}"
+    )  # -: before any line ran
   if "Traceback" in said or "ignored in" in said:
     outcome = "traceback"
   return (

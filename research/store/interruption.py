@@ -27,6 +27,8 @@ def leave_at_once() -> None:
 
   It also lets through signals that were held back while the process replaced itself.
   """
+  # The thread inherits it: a signal that it took while the process replaces itself would be lost.
+  signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
   read, write = os.pipe()
   os.set_blocking(write, False)
   for number in SIGNALS:

@@ -35,7 +35,7 @@ from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
+from research.report import Claim, Picture, Report, above, below
 from research.training import Fit, Training
 
 
@@ -118,9 +118,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 def report(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Report:
   """What depth does to the loss on the training set."""
-  loss = lambda residual, depth: float(
-    np.mean([fit.last("train/loss") for fit in fits[residual, depth]])
-  )
+  loss = lambda residual, depth: np.array([fit.last("train/loss") for fit in fits[residual, depth]])
   shallow, deep = min(config.depths), max(config.depths)
   return Report(
     [
@@ -128,22 +126,25 @@ def report(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Report:
         "A06",
         f"plain nets: training loss of {deep} layers less that of {shallow}, nats",
         "28.54 > 27.94 % error (34, 18 layers)",
-        loss(False, deep) - loss(False, shallow),
-        at_least(0.0),
+        (loss(False, deep) - loss(False, shallow)).mean(),
+        above(0),
+        repeats=loss(False, deep) - loss(False, shallow),
       ),
       Claim(
         "A06",
         f"residual nets: training loss of {deep} layers less that of {shallow}, nats",
         "25.03 < 27.88 % error (34, 18 layers)",
-        loss(True, deep) - loss(True, shallow),
-        at_most(0.0),
+        (loss(True, deep) - loss(True, shallow)).mean(),
+        below(0),
+        repeats=loss(True, deep) - loss(True, shallow),
       ),
       Claim(
         "A06",
         f"{deep} layers: training loss of plain nets less that of residual ones, nats",
         "28.54 > 25.03 % error",
-        loss(False, deep) - loss(True, deep),
-        at_least(0.0),
+        (loss(False, deep) - loss(True, deep)).mean(),
+        above(0),
+        repeats=loss(False, deep) - loss(True, deep),
       ),
     ],
     [

@@ -7,8 +7,8 @@ is largest in the mean.
 
     python launch.py --experiment=deep_convnet_ensemble
 
-Expected: 99.6 % by the ensemble. Measured, seed 0: 99.48 % by one net, 99.61 % by the three; 19
-minutes of a core for all.
+Expected: less than the five nets' 99.67 % by the ensemble of three. Measured, seed 0: 99.48 % by
+one net, 99.61 % by the three; 19 minutes of a core for all.
 """
 
 import math
@@ -29,7 +29,7 @@ from research.learner import augmented, predict, supervised
 from research.losses import softmax_cross_entropy
 from research.models.deep_convnet import DeepConvNet
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
+from research.report import Claim, Picture, Report, above, at_least
 from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
@@ -126,9 +126,9 @@ def run(config: Config, lab: Lab) -> Report:
         f"mean logits of the {config.nets} nets, test accuracy",
         "99.67 % (Nielsen, five nets)",
         together,
-        at_least(0.996),
+        at_least(0.9967),
       ),
-      row("ensemble less its members", "0.07 points", together - alone, at_least(0)),
+      row("ensemble less its members", "0.07 points", together - alone, above(0)),
     ],
     [
       Picture(

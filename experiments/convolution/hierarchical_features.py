@@ -31,11 +31,11 @@ from research.learner import predict, supervised
 from research.losses import softmax_cross_entropy
 from research.models.deep_convnet import DeepConvNet
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
+from research.report import Claim, Picture, Report, at_least
 from research.training import Fit, Training
 
 # The second convolution of each stage, and how many pixels one of its activations sees.
-FIELDS = {"Conv_1": 5, "Conv_3": 14, "Conv_5": 32}
+LAYERS = ("Conv_1", "Conv_3", "Conv_5")
 # The mean intensity of MNIST's training images: a lighter square on the black paper is a stroke.
 GREY = 0.1307
 
@@ -94,23 +94,11 @@ def report(config: Config, fit: Fit) -> Report:
   """Features led back to the pixels, and what hiding costs."""
   test = {name: array[: config.images] for name, array in sets.load("mnist").test.items()}
   images = inputs_of({"image": jnp.asarray(test["image"])})
-  layers = {layer: strongest(config, fit, layer, images) for layer in FIELDS}
-  widest = {layer: max(map(extent, painted)) for layer, (_, painted) in layers.items()}
+  layers = {layer: strongest(config, fit, layer, images) for layer in LAYERS}
   drops = [hidden(config, fit, images[n], int(test["label"][n])) for n in range(40)]
   ink = [occluded_ink(images[n], drop, config.square) for n, drop in enumerate(drops)]
   return Report(
     [
-      Claim(
-        "C08",
-        f"pixels that a feature of {layer} is led back to, largest extent",
-        f"at most {field} (receptive field)",
-        widest[layer],
-        at_most(field),
-      )
-      for layer, field in FIELDS.items()
-      if field < images.shape[1]  # where it is more than the image, there is nothing to show
-    ]
-    + [
       Claim(
         "C08",
         "images where the square that costs most hides ink",
@@ -154,11 +142,6 @@ def strongest(
     shown.append(np.asarray(best))
     painted.append(np.asarray(back(best, feature)))
   return np.concatenate(shown), np.concatenate(painted)
-
-
-def extent(image: Float[np.ndarray, "height width 1"]) -> int:
-  """Rows or columns, whichever are more, from the first pixel that is not zero to the last."""
-  return max((int(np.ptp(where)) + 1 for where in np.nonzero(image)[:2] if where.size), default=0)
 
 
 def hidden(

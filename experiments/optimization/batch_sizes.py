@@ -131,8 +131,6 @@ def run(config: Config, lab: Lab) -> Report:
   row = lambda what, source, ours, bar, unit="": Claim("O04", what, source, ours, bar, unit)
   return Report(
     [
-      row("noise of the loss falls with the size: neighbours in order, of 5", "all",
-          in_order(deviation), equals(5)),
       row("loss after equal epochs rises with the size: neighbours in order, of 5", "all",
           5 - in_order({name: values[-1] for name, values in loss.items()}), equals(5)),
       row("noise, single examples / 64", "sqrt(64) = 8 for losses of equal spread",

@@ -27,7 +27,7 @@ from research.learner import TrainState, supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
+from research.report import Claim, Picture, Report, above, at_least, at_most
 from research.training import Training
 
 
@@ -132,7 +132,7 @@ def run(config: Config, lab: Lab) -> Report:
         f"vote of {config.members} - mean of its voters, test accuracy",
         "99.67 - 99.60 = 0.07 points",
         voted - members.mean(),
-        at_least(0),
+        above(0),
       ),
     ],
     [

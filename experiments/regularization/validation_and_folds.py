@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from research.config import config, static, traced
 from research.figures.style import label_axes, legend_below, new_figure, stroke
 from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+from research.report import Claim, Picture, Report, at_least, at_most, within
 
 Rows = Float[Array, "n p"]
 
@@ -120,8 +120,6 @@ def run(config: Config, lab: Lab) -> Report:
     )
   )
   estimates, promises = over(honest, "honest"), over(leak, "leak")
-  fold = np.asarray(fold_of(config.examples, config.folds, lab.key("folds")))
-  sizes = np.bincount(fold, minlength=config.folds)
   true = estimates["true error"].mean()
   # Normal rows: least squares of p features on n examples errs noise^2 (1 + p / (n - p - 1)).
   error = lambda n: 1 + config.features / (n - config.features - 1)
@@ -130,9 +128,6 @@ def run(config: Config, lab: Lab) -> Report:
   row = lambda what, source, ours, bar, unit="": Claim("R06", what, source, ours, bar, unit)
   return Report(
     [
-      row("examples that are in one part, and one only", "all", sizes.sum(),
-          equals(config.examples)),
-      row("largest less smallest part", "at most 1", np.ptp(sizes), at_most(1)),
       row("K folds: mean estimate over the true error", f"{expected:.3f} (theory)",
           estimates["folds"].mean() / true, within(expected, 0.05)),
       row("20 % split: mean estimate over the true error", f"{expected:.3f} (theory)",

@@ -34,7 +34,7 @@ from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, within
+from research.report import Claim, Picture, Report, at_least, at_most, below, within
 from research.training import Fit, Training
 
 
@@ -144,14 +144,17 @@ def run(config: Config, lab: Lab) -> Report:
   free, decayed = (jax.tree.map(np.asarray, line) for line in lines.values())
   size = {name: mean_norms(repeats) for name, repeats in fits.items()}
   row = lambda what, source, ours, bar, unit="%": Claim("R02", what, source, ours, bar, unit)
+  few = "in few runs; bar wider, one net scatters by 2 points"
   return Report(
     [
-      row("lambda 0.1: training accuracy", "91-92 %", train["decay"], within(0.915, 0.03)),
-      row("lambda 0.1: test accuracy", "71.7-72.2 %", test["decay"], within(0.72, 0.02)),
+      row("lambda 0.1: training accuracy", f"91-92 % {few}",
+          train["decay"], within(0.915, 0.02)),
+      row("lambda 0.1: test accuracy", f"71.7-72.2 % {few}",
+          test["decay"], within(0.72, 0.02)),
       row("gap that it takes away", "at least 4 points", gap["none"] - gap["decay"],
           at_least(0.04)),
       row("test accuracy that it gains", "none: it loses some", test["decay"] - test["none"],
-          at_most(0)),
+          below(0)),
       *(
         row(f"{norm} norm of the weights, with decay over without", "below 1",
             size["decay"][norm] / size["none"][norm], at_most(1), "")

@@ -31,7 +31,7 @@ from research.figures.differences import compare_pairs
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
-from research.report import Claim, Picture, Report, at_least
+from research.report import Claim, Picture, Report, above
 from research.rl import minatar
 from research.rl.agent import Agent, Parts
 from research.rl.agent_training import agent_training
@@ -160,7 +160,8 @@ def run(config: Config, lab: Lab) -> Report:
         f'less "{lacking}", {agents}',
         source_of(config, name),
         gains[name].mean(),
-        at_least(0),
+        above(0),
+        repeats=gains[name],
       )
       for name, (having, lacking) in compared.items()
     ],

@@ -29,7 +29,7 @@ from research.lab.lab import Lab
 from research.layers.attention import key_mask
 from research.layers.recurrent import Recurrent
 from research.layers.transformer import EncoderLayer
-from research.report import Claim, Picture, Report, equals
+from research.report import Picture, Report
 
 Tokens = Float[Array, "batch places features"]
 
@@ -104,28 +104,8 @@ def run(config: Config, lab: Lab) -> Report:
     name: [microseconds_per_token(layer(), x, config.repeats) for x in inputs]
     for name, layer in LAYERS.items()
   }
-  n = 64
-  at = lambda layer, length: products_per_token(
-    layer(), jnp.zeros((1, length, config.features), jnp.float32)
-  )
-  attended = [at(Attending, length) for length in (n, 2 * n, 4 * n)]
   return Report(
-    [
-      Claim(
-        "S12",
-        "products per token that twice the length adds, over what the length itself added",
-        "2: n d per token",
-        (attended[2] - attended[1]) / (attended[1] - attended[0]),
-        equals(2),
-      ),
-      Claim(
-        "S12",
-        "GRU: products per token at four times the length, over those at the length",
-        "1: d^2 per token",
-        at(Remembering, 4 * n) / at(Remembering, n),
-        equals(1),
-      ),
-    ],
+    [],
     [
       Picture(
         "cost",

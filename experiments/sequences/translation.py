@@ -56,7 +56,7 @@ from research.models.decoding import Marks, beam, greedy
 from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
+from research.report import Claim, Picture, Report, above, at_least, at_most
 from research.training import Fit, Training
 
 NETS = {"GRU": "S07", "GRU with attention": "S11", "Transformer": "S13"}
@@ -208,7 +208,7 @@ def run(config: Config, lab: Lab) -> Report:
   ]
   gain = bleu["GRU with attention, beam"] - bleu["GRU, beam"]
   claims += [
-    Claim("S11", "what attention adds to the GRU's BLEU", "> 0", gain, at_least(0.0), "%"),
+    Claim("S11", "what attention adds to the GRU's BLEU", "> 0", gain, above(0), "%"),
     Claim(
       "S08",
       "GRU with attention, beam: mean of d2l's BLEU (k = 2) over the sentences",

@@ -1,6 +1,7 @@
 """Random search for a learning rate and a weight decay (R07).
 
-Saito 2016, section 6.5: the first 500 images of MNIST, 100 of them for validation; a net of six
+Saito 2016, section 6.5: the first 500 images of MNIST, shuffled, 100 of them for validation, so
+that each seed has its own split; a net of six
 hidden layers of 100 ReLU units; SGD, 50 epochs of batches of 100 drawn with replacement. In each of
 100 trials the learning rate is 10^U(-6, -2) and the coefficient of weight decay 10^U(-8, -4). The
 book's figure 5.14 (of the notes) shows the best 20.
@@ -24,7 +25,7 @@ from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.report import Claim, Picture, Report, at_least, at_most, within
 from research.reporting.sweep_report import pictures
 from research.sweep.plan import Settings
 from research.sweep.space import Distribution, Range, Space
@@ -66,10 +67,11 @@ learner = supervised(
 
 def training(config: Config, seed: int) -> Training:
   """Of one trial."""
-  every = sets.load("mnist").train
-  few = {name: array[: config.examples] for name, array in every.items()}
-  last = config.examples + config.held_out
-  held_out = {name: array[config.examples : last] for name, array in every.items()}
+  count = config.examples + config.held_out
+  order = np.random.default_rng(seed).permutation(count)  # the book shuffles, then splits
+  shuffled = {name: array[:count][order] for name, array in sets.load("mnist").train.items()}
+  few = {name: array[: config.examples] for name, array in shuffled.items()}
+  held_out = {name: array[config.examples :] for name, array in shuffled.items()}
   return Training(
     learner,
     few,
@@ -92,9 +94,8 @@ def run(config: Config, lab: Lab) -> Report:
   row = lambda what, source, ours, bar, unit="": Claim("R07", what, source, ours, bar, unit)
   return Report(
     [
-      row("trials", "100", len(ranked), equals(config.searched)),
-      row("validation accuracy of the best", "80-87 %", scores[0], at_least(0.75), "%"),
-      row("validation accuracy of the 20th", "21-41 %", scores[19], at_most(0.6), "%"),
+      row("validation accuracy of the best", "80-87 %", scores[0], at_least(0.8), "%"),
+      row("validation accuracy of the 20th", "21-41 %", scores[19], within(0.31, 0.1), "%"),
       row("lowest learning rate of the best five", "0.0053", rates[:5].min(), at_least(1e-3)),
       row("highest learning rate of the best five", "0.0098", rates[:5].max(), at_most(1e-2)),
       row(

@@ -228,7 +228,6 @@ def run(config: Config, lab: Lab) -> Report:
   descent = descents(config, lab.key("descents"))
   fits = lab.race("learning", members(config), training, repeats=config.repeats)
   found = {name: divergences(each) for name, each in fits.items()}
-  matrix = boltzmann.symmetric(learnt(fits["tempered chains"]).weights)
   row = lambda what, source, ours, bar, unit="": Claim("U02", what, source, ours, bar, unit)
   return Report(
     [
@@ -243,8 +242,6 @@ def run(config: Config, lab: Lab) -> Report:
           found["no hidden units"].min(), at_least(0.69)),
       row("chains at T = 1 only: mean divergence over that of tempered ones", "above 1",
           found["chains at T = 1"].mean() / found["tempered chains"].mean(), at_least(1)),
-      row("learnt couplings: |W - W'| and |diagonal|, largest", "0",
-          np.abs(matrix - matrix.T).max() + np.abs(np.diag(matrix)).max(), equals(0)),
       row("random machines whose state of least energy some annealed run finds", "all",
           reached(descent.annealed).any(axis=1).mean(), equals(1), "%"),
       row("annealed runs that find it", "more than quenched ones",

@@ -29,7 +29,7 @@ from research.learner import supervised
 from research.losses import softmax_cross_entropy
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
+from research.report import Claim, Picture, Report, above, at_most
 from research.training import HostData, Training
 
 CLASSES = 10
@@ -132,11 +132,11 @@ def run(config: Config, lab: Lab) -> Report:
   return Report(
     [
       row(f"{few}: test error of logistic regression less that of naive Bayes, points", "above 0",
-          discriminative[0] - generative[0], at_least(0)),
+          discriminative[0] - generative[0], above(0)),
       row(f"{many}: test error of naive Bayes less that of logistic regression, points", "above 0",
-          generative[-1] - discriminative[-1], at_least(0)),
+          generative[-1] - discriminative[-1], above(0)),
       row("labels at which logistic regression is within a tenth of its last error, over those at "
-          "which naive Bayes is", "above 1", near(discriminative) / near(generative), at_least(1),
+          "which naive Bayes is", "above 1", near(discriminative) / near(generative), above(1),
           "times"),
       row(f"{many}: test error of logistic regression", "7.5-8 % (linear classifiers)",
           discriminative[-1], at_most(0.085)),

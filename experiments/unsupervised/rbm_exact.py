@@ -15,6 +15,8 @@ Expected: 1.05 nats more with ten steps than with one, 1.06 with persistent chai
 of one CPU core.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ from research.figures.functions import Panel, function_curves
 from research.lab.lab import Lab
 from research.learner import Learner, State
 from research.metrics import Mean
-from research.report import Claim, Picture, Report, at_least, at_most, equals
+from research.report import Claim, Picture, Report, above, at_most, equals
 from research.training import Training
 
 FEW = (4, 3)  # visible and hidden units of the machine of seven variables
@@ -173,7 +175,7 @@ def run(config: Config, lab: Lab) -> Report:
   }
   learnt: Rbm = jax.tree.map(jnp.asarray, fits["persistent"][0].state.rbm)
   mean = biases.mean(axis=0)
-  row = lambda what, source, ours, bar, unit="": Claim("U03", what, source, ours, bar, unit)
+  row = functools.partial(Claim, "U03")
   return Report(
     [
       row("seven variables: log Z over the hidden states against all 128, largest difference",
@@ -185,9 +187,11 @@ def run(config: Config, lab: Lab) -> Report:
       row("bias of CD-10 over that of CD-1", "below 1", mean[STEPS.index(10)] / mean[0],
           at_most(0.5)),
       row("digits: test log-likelihood, CD-10 less CD-1 (nats)", "above 0",
-          (reached["CD-10"] - reached["CD-1"]).mean(), at_least(0)),
+          (reached["CD-10"] - reached["CD-1"]).mean(), above(0),
+          repeats=reached["CD-10"] - reached["CD-1"]),
       row("persistent chains less CD-1 (nats)", "above 0 (Tieleman 2008)",
-          (reached["persistent"] - reached["CD-1"]).mean(), at_least(0)),
+          (reached["persistent"] - reached["CD-1"]).mean(), above(0),
+          repeats=reached["persistent"] - reached["CD-1"]),
       row("log Z of the digits' machine by annealed importance sampling, error (nats)", "near 0",
           annealing_error(learnt, lab.key("annealing")), at_most(0.1)),
     ],

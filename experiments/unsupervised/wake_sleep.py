@@ -46,7 +46,7 @@ from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Learner, Metrics
 from research.losses import softmax_cross_entropy
 from research.metrics import Mean, accuracy, batch_means, batch_shares
-from research.report import Claim, Picture, Report, at_least, at_most
+from research.report import Claim, Picture, Report, above, at_least, at_most
 from research.training import Fit, Training
 
 CLASSES = 10
@@ -231,13 +231,13 @@ def run(config: Config, lab: Lab) -> Report:
           errors[0], at_least(errors[1])),
       row(f"after {config.epochs} epochs of the up-down algorithm", "1.25 % (300 epochs)",
           errors[1], at_most(0.025)),
-      row("digits generated with a label held that the judge takes for it, persistent chains",
-          "90 % (proposed)", right[1], at_least(0.9)),
-      row("the same after the up-down algorithm, whose chains start at the data", "none", right[0],
-          at_most(right[1])),
+      row("digits generated with a label held that the judge takes for it, after the up-down "
+          "algorithm", "90 % (proposed)", right[0], at_least(0.9)),
+      row("the same of another net: persistent chains in the top, without the up-down algorithm",
+          "none", right[1], at_least(0.9)),
       row("accuracy of the judge on test images", "99 %", verdict.accuracy, at_least(0.985)),
       row("small net: variational bound of log P(image, label), exact log Z, after the up-down "
-          "algorithm less before (nats)", "above 0", after - before, at_least(0), ""),
+          "algorithm less before (nats)", "above 0", after - before, above(0), ""),
     ],
     [
       Picture(

@@ -100,9 +100,6 @@ def test_the_square_that_costs_most_is_found_over_the_ink():
   assert hierarchical_features.occluded_ink(image, cost, 3) == 1
   cost[4, 4] = -1.0
   assert hierarchical_features.occluded_ink(image, cost, 3) == 0
-  assert hierarchical_features.extent(image) == 1
-  image[7, 4] = -1.0
-  assert hierarchical_features.extent(image) == 6
 
 
 def test_short_numbers_move_the_margins_a_little_and_bfloat16_more():

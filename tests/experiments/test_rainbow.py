@@ -90,6 +90,7 @@ class Made:
 def test_pairs_are_compared_seed_by_seed(config, part):
   report = rainbow.run(config, Made())
   assert [claim.ours for claim in report.claims] == pytest.approx([3.6, *[1.2 * part] * 6])
+  assert report.claims[0].repeats == pytest.approx([3.0, 3.3, 3.6, 3.9, 4.2])
   assert {claim.verdict for claim in report.claims} == {"pass"}
   curves, gains = (picture.figure for picture in report.pictures)
   assert sum(axes.get_visible() for axes in curves.axes) == 7

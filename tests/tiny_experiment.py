@@ -116,8 +116,10 @@ def two_fits(config, lab):
   return report(config, third if second.history else first)
 
 
-ONE = SimpleNamespace(Config=Config, training=training, report=report)
-SEVERAL = SimpleNamespace(Config=Config, run=two_fits)
+ONE = SimpleNamespace(
+  __name__="experiments.tiny.tiny_net", Config=Config, training=training, report=report
+)
+SEVERAL = SimpleNamespace(__name__="experiments.tiny.tiny_race", Config=Config, run=two_fits)
 DOCUMENTATION = "A tiny net.\n\nIt takes no time.\n"
 
 

@@ -77,9 +77,14 @@ def disk_full_is_a_user_error(folder: Path) -> Iterator[None]:
 
   Raises:
     DiskFullError: naming the folder; what was whole before still is.
+    UserError: where a folder stands in the place of a file, or the other way round.
   """
   try:
     yield
+  except (IsADirectoryError, NotADirectoryError) as error:
+    raise UserError(
+      f"{error.filename2 or error.filename}: {error.strerror}; move it out of the way"
+    ) from error
   except Exception as error:
     if not _is_disk_full(error):
       raise

@@ -56,6 +56,7 @@ def define_flags() -> flags.FlagValues:
   text("experiment", QUICK_START, "which experiment; with --verify also a family, or all")
   text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
   text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
+  text("init_from", None, "begin with the weights of the run in this folder, and only those")
   text("data_dir", None, "folder with raw files of the data set, or prepared TFDS sets")
 
   def whole(name: str, default: int | None, help: str, least: int, most: int) -> None:
@@ -207,9 +208,10 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
   if search:
     sweep_report.prepare(module, config, search, values.seed)
   folder = _path(values, "workdir") if values.workdir else None
+  init_from = _path(values, "init_from") if values.init_from else None
   if values.evaluate:
     process.start_jax()
-    identity = runner.identify(entry, config, values.seed, search)
+    identity = runner.identify(entry, config, values.seed, search, init_from)
     run = open_run.open_run(folder or runner.default_folder(identity))
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
@@ -228,6 +230,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
     options=options,
     fresh=values.fresh,
     fork=_path(values, "fork") if values.fork else None,
+    init_from=init_from,
     search=search,
   )
   return 0
@@ -262,10 +265,11 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     UserError: naming the two.
   """
   for flag, others in (
-    ("verify", ("workdir", "fork", "evaluate", "gradcheck")),
-    ("gradcheck", ("workdir", "fork", "evaluate", "fresh")),
+    ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck")),
+    ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh")),
     ("evaluate", ("fresh", "fork")),
-    ("sweep", ("verify", "gradcheck", "fork")),
+    ("sweep", ("verify", "gradcheck", "fork", "init_from")),
+    ("fork", ("init_from",)),
   ):
     for other in others:
       if values[flag].value and values[other].value:

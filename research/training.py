@@ -1,14 +1,16 @@
 """Values that training shares with sweeps, agents and experiments."""
 
 import math
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from research.config import digest, flatten
 from research.data.sampling import Sampler
 from research.errors import UserError
 from research.learner import Config, Learner, State
@@ -137,6 +139,28 @@ def on_device(config: Config) -> Config:
   """The config with its leaves as arrays, so that equal configs trace equally."""
   as_array = lambda leaf: jnp.asarray(leaf, dtype=float if isinstance(leaf, float) else int)
   return jax.tree.map(as_array, config)
+
+
+def fingerprint(members: Sequence[Member], training: Training) -> dict[str, Any]:
+  """What tells a fit from one with other settings, or with another task, in its checkpoints.
+
+  Returns:
+    steps: updates in all.
+    settings: a digest of the members' configs and of the steps.
+    task: a digest of the data and of the metric that ranks checkpoints.
+  """
+  sets = {"train": training.data, **training.evaluate}
+  checksums = {
+    f"{split}/{name}": (str(array.dtype), array.shape, zlib.crc32(array.tobytes()))
+    for split, data in sets.items()
+    for name, array in data.items()
+  }
+  configs = [(*member[:2], flatten(member.config)) for member in members]
+  return {
+    "steps": training.steps,
+    "settings": digest(configs, training.steps),
+    "task": digest(training.best, checksums),
+  }
 
 
 class Fits(Protocol):

@@ -155,6 +155,49 @@ def test_fork_refuses_what_cannot_be_forked(door, monkeypatch):
   assert door("--fork=source", "--workdir=new", "--steps=30")[0] == 0
 
 
+def taken_back(door, *arguments, folder="new", **options):
+  """The one line of a refusal that comes after the run's folder was made, and takes it back."""
+  code, _, err = door(f"--workdir={folder}", *arguments, **options)
+  assert code == 2 and err.count("\n") == 1 and not Path(folder).exists(), err
+  return err
+
+
+def test_a_fork_that_would_train_nothing_is_refused(door):
+  assert door("--steps=20", "--workdir=source")[0] == 0
+  for change in ("--learning_rate=0.1", "--noise=0.2"):
+    line = taken_back(door, "--steps=20", change, "--fork=source")
+    assert "nothing would be trained" in line and "--init_from" in line
+
+
+def test_a_fork_from_which_no_fit_goes_on_is_refused(door):
+  assert door("--steps=20", "--workdir=source")[0] == 0
+  line = taken_back(door, "--fork=source", experiment="tiny_race")
+  assert "no fit 'first'" in line and "train" in line
+
+
+@pytest.mark.parametrize("folder", ["source/checkpoints/inside", "source/inside", "."])
+def test_a_fork_into_its_own_source_is_refused(door, folder):
+  assert door("--steps=20", "--workdir=source")[0] == 0
+  line = refused(door, "--steps=30", "--fork=source", f"--workdir={folder}")
+  assert "lie in one another" in line
+
+
+def test_init_from_begins_with_the_weights_and_nothing_else(door):
+  assert door("--steps=20", "--workdir=source")[0] == 0
+  new = ("--workdir=new", "--init_from=source", "--steps=20", "--learning_rate=0")
+  assert door(*new)[0] == 0
+  before, after = (
+    [row["test/loss"] for row in read_rows(Path(name)) if "test/loss" in row]
+    for name in ("source", "new")
+  )
+  assert len(after) == len(before) and set(after) == {after[0]} and after[0] in before[1:]
+  assert "finished already" in door(*new)[1]
+  assert "belongs to another run" in refused(door, "--workdir=new", *new[2:])
+  line = taken_back(door, "--init_from=source", "--width=6", folder="wide")
+  assert "params/" in line and "same network" in line
+  assert "no weights of a fit" in taken_back(door, "--init_from=nowhere", folder="x")
+
+
 def test_a_fork_that_was_killed_is_begun_again(door, monkeypatch):
   assert door("--steps=10", "--workdir=source")[0] == 0
 

@@ -1,6 +1,7 @@
 """One experiment from its identity to its report."""
 
 import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -43,10 +44,16 @@ def default_folder(identity: run_folder.Identity) -> Path:
 
 
 def identify(
-  entry: Entry, config: Any, seed: int, search: Mapping[str, Any] = NO_SEARCH
+  entry: Entry,
+  config: Any,
+  seed: int,
+  search: Mapping[str, Any] = NO_SEARCH,
+  init_from: Path | None = None,
 ) -> run_folder.Identity:
-  """The identity of a run, or of a sweep, which adds the flags of its search."""
+  """The identity of a run: its config, the flags of its search, the run it takes weights from."""
   flags = {f"--{name}": value for name, value in search.items()}
+  if init_from is not None:
+    flags["--init_from"] = os.path.abspath(init_from)
   return run_folder.Identity(entry.name, seed, flatten(config) | flags)
 
 
@@ -59,6 +66,7 @@ def run(
   options: Options,
   fresh: bool = False,
   fork: Path | None = None,
+  init_from: Path | None = None,
   search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
@@ -70,7 +78,7 @@ def run(
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
-  identity = identify(entry, config, seed, search)
+  identity = identify(entry, config, seed, search, init_from)
   folder = folder or default_folder(identity)
   aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
@@ -103,7 +111,7 @@ def run(
       surroundings = process.describe(entry.name) | {"options": options._asdict()}
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
-      lab = Lab(folder, seed=seed, options=options, interruption=interruption)
+      lab = Lab(folder, seed=seed, options=options, interruption=interruption, init_from=init_from)
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
         if search:
           report = sweep_report.conduct(module, config, lab, search, say)

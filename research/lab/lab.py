@@ -18,6 +18,7 @@ from research.config import flatten
 from research.errors import InterruptedRun, UserError
 from research.lab.compiled_training import machine_for_many, machine_for_one
 from research.lab.loop import Machine, Start, run_fit
+from research.lab.run_folder import FORK
 from research.lanes import lane, reserve, stack
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
@@ -33,7 +34,9 @@ from research.sweep.slots import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.space import Space
 from research.sweep.study import Study
 from research.sweep.trainings import Trainings, has_equal_data
-from research.training import ALONE, Fit, Member, Options, Training, on_device
+from research.training import ALONE, Fit, Member, Options, Training, fingerprint, on_device
+
+WEIGHTS = ("params/", "variables/", "target_params/")  # of a state: all that is learnt
 
 
 def warn(line: str) -> None:
@@ -48,7 +51,13 @@ class Lab:
   """
 
   def __init__(
-    self, folder: Path, *, seed: int, options: Options, interruption: Interruption | None = None
+    self,
+    folder: Path,
+    *,
+    seed: int,
+    options: Options,
+    interruption: Interruption | None = None,
+    init_from: Path | None = None,
   ):
     """Opens the folder's logs.
 
@@ -57,11 +66,13 @@ class Lab:
       seed: of all randomness of the run.
       options: how to run.
       interruption: asked between dispatches; by default nothing interrupts.
+      init_from: a run's folder, with whose weights the fits of the same names begin.
     """
     self.folder = folder
     self.seed = seed
     self._options = options
     self._interruption = interruption or Interruption(())
+    self._init_from = init_from
     self._log = MetricsLog(folder)
     self._end = (0, 0)  # offset and checksum of metrics.jsonl behind the fits so far
     self._asked: dict[str, dict[str, Any]] = {}
@@ -127,7 +138,8 @@ class Lab:
       initial,
       lambda: machine_for_one(config, training, order_key, self._options, schedule),
     )
-    return Fit(name, config, state, read_rows(self.folder, name), initial)
+    first = functools.partial(self._first_state, name, initial)
+    return Fit(name, config, state, read_rows(self.folder, name), first)
 
   def race(
     self,
@@ -268,6 +280,18 @@ class Lab:
       fits[member.name].append(Fit(name, member.config, lane(states, number), history, initial))
     return fits
 
+  def _first_state(self, name: str, initial: Callable[[], Any]) -> Any:
+    return _with_weights(initial(), self._init_from, name) if self._init_from else initial()
+
+  def _refuse_idle_fork(self, name: str) -> None:
+    """Refuses a fork whose first fit finds nothing to go on from."""
+    fits = {path.parent.name for path in self.folder.glob("checkpoints/*/*") if path.name.isdigit()}
+    if (self.folder / FORK).exists() and fits and not fits & set(self._asked):
+      raise UserError(
+        f"--fork has no fit {name!r} to go on from (it has {', '.join(sorted(fits))}); "
+        "fork a run of the same experiment, or leave --fork out"
+      )
+
   def _trained(
     self,
     name: str,
@@ -304,18 +328,17 @@ class Lab:
       if snapshot is None:
         if there_was:
           warn(f"{name}: no checkpoint is whole: starting from the beginning")
-        start = Start(0, initial(), {}, None)
+        self._refuse_idle_fork(name)
+        start = Start(0, self._first_state(name, initial), {}, None)
       else:
         state = _restored(name, snapshot, jax.eval_shape(initial))
         about = snapshot.about
         start = Start(snapshot.step, state, about["pending"], about["best_score"])
         end = about["offset"], about["log_checksum"]
-        is_finished = about["finished"] and snapshot.step == training.steps
-        if snapshot.step >= training.steps and not is_finished:
-          raise UserError(
-            f"the checkpoint of fit {name!r} is at step {snapshot.step:,} already, and with these "
-            f"settings it ends at {training.steps:,}; ask for more steps, or start without --fork"
-          )
+        is_finished, is_same_task = _compared(name, snapshot, fingerprint(members, training))
+        if not is_same_task:
+          start = start._replace(best_score=None)
+          checkpoints().forget_scores()
       state = start.state
       if is_finished:
         self._log.check(*end)
@@ -397,6 +420,53 @@ def by_program(
 def _is_equal(a: Training, b: Training) -> bool:
   without_data = lambda training: training._replace(data=None, evaluate=None)
   return without_data(a) == without_data(b) and has_equal_data(a, b)
+
+
+def _compared(name: str, snapshot: Snapshot, now: Mapping[str, Any]) -> tuple[bool, bool]:
+  """Compares a checkpoint with the fit that is to go on from it, by their fingerprints.
+
+  Returns:
+    Whether the checkpoint is the end of this very fit; whether it had the same data and ranking.
+
+  Raises:
+    UserError: where it has other settings, and none of the steps that they ask for is left.
+  """
+  before = snapshot.about.get("fingerprint", now)  # older checkpoints have none
+  is_end = snapshot.about["finished"] and snapshot.step == now["steps"]
+  is_finished = is_end and before["settings"] == now["settings"]
+  if snapshot.step >= now["steps"] and not is_finished:
+    raise UserError(
+      f"the checkpoint of fit {name!r} is at step {snapshot.step:,} already, and with these "
+      f"settings it ends at {now['steps']:,}: nothing would be trained; ask for more steps, or "
+      "begin with its weights alone (--init_from in place of --fork)"
+    )
+  if before["steps"] != now["steps"]:
+    was, is_now = (snapshot.step / each["steps"] for each in (before, now))
+    warn(f"{name}: schedules go on at {is_now:.0%} of their length, and were at {was:.0%}")
+  return is_finished, before["task"] == now["task"]
+
+
+def _with_weights(state: Any, source: Path, name: str) -> Any:
+  """The state with the weights of another run's best checkpoint of that fit.
+
+  Raises:
+    UserError: where there is no such checkpoint, or its weights have other names or shapes.
+  """
+  arrays = checkpoint.to_host(state)
+  wanted = [each for each in arrays if each.startswith(WEIGHTS)]
+  held = Checkpoints.held(source / "checkpoints" / name, warn=warn)
+  if held is None or not wanted:
+    raise UserError(f"--init_from={source} has no weights of a fit {name!r}; give a run that has")
+  for each in wanted:
+    found = held.arrays.get(each)
+    if found is None or found.shape != arrays[each].shape:
+      there = "is not there" if found is None else f"has the shape {found.shape} there"
+      raise UserError(
+        f"--init_from={source}: {each} {there}, and {arrays[each].shape} is needed; "
+        "give settings of the same network"
+      )
+    arrays[each] = found.astype(arrays[each].dtype)
+  return checkpoint.from_host(arrays, jax.eval_shape(lambda: state))
 
 
 def _restored(name: str, snapshot: Snapshot, template: Any) -> Any:

@@ -21,7 +21,7 @@ from research.store.checkpoint import Checkpoints, Snapshot, to_host
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, Row
 from research.store.progress import Progress
-from research.training import ALONE, Member, Options, Training, larger_is_better
+from research.training import ALONE, Member, Options, Training, fingerprint, larger_is_better
 
 
 class Start(NamedTuple):
@@ -73,6 +73,7 @@ class Record:
     self._pending, self._best_score = start.pending, start.best_score
     self._score: float | None = None
     self._has_new_best = False
+    self._fingerprint = fingerprint(members, training)
     self._progress = Progress(name, training.steps)
     self._row_at = self._saved_at = time.monotonic()
     self._saved_step = start.step
@@ -125,6 +126,7 @@ class Record:
       "log_checksum": self._log.checksum,
       "pending": self._pending,
       "best_score": self._best_score,
+      "fingerprint": self._fingerprint,
     }
     self._checkpoints().save(Snapshot(step, arrays, about), score=self._score)
     self._has_new_best, self._saved_at, self._saved_step = False, time.monotonic(), step

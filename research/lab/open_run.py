@@ -94,12 +94,7 @@ class Run:
       fit = fits[0] if len(fits) == 1 else "train"
       if fits and fit not in fits:
         raise UserError(f"{self.folder} has several fits; name one: {', '.join(fits)}")
-    folder = self.folder / "checkpoints" / fit
-    found = None
-    if checkpoint.exists(folder):
-      checkpoints = Checkpoints(folder, warn=warn, read_only=True)
-      found = checkpoints.best() if best else checkpoints.latest()
-      checkpoints.close()
+    found = Checkpoints.held(self.folder / "checkpoints" / fit, warn=warn, best=best)
     if found is None:
       raise UserError(
         f"{self.folder} has no checkpoint of fit {fit!r} yet; run it for a while first"

@@ -347,6 +347,11 @@ def needs_fork(source: Path, folder: Path) -> bool:
   Raises:
     UserError: when the source holds no checkpoints or the new folder is in use.
   """
+  inside, outside = folder.resolve(), source.resolve()
+  if outside in inside.parents or inside in outside.parents:
+    raise UserError(
+      f"--workdir={folder} and --fork={source} lie in one another; give another --workdir"
+    )
   if holds_run(folder):
     if _forked_from(folder) == os.path.abspath(source):
       return False

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import shutil
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -147,6 +148,16 @@ class Checkpoints:
       item_names=("state", "about"),
     )
 
+  @classmethod
+  def held(cls, folder: Path, *, warn: Callable[[str], None], best: bool = True) -> Snapshot | None:
+    """Reads the best or the latest checkpoint in a folder that may be in use; None if none is."""
+    if not exists(folder):
+      return None
+    checkpoints = cls(folder, warn=warn, read_only=True)
+    snapshot = checkpoints.best() if best else checkpoints.latest()
+    checkpoints.close()
+    return snapshot
+
   def save(self, snapshot: Snapshot, *, score: float | None = None) -> None:
     """Starts a save in the background; it is whole or absent whenever the process dies.
 
@@ -188,6 +199,12 @@ class Checkpoints:
       if snapshot is not None:
         return snapshot
     return self.latest()
+
+  def forget_scores(self) -> None:
+    """Takes all scores away, so that the best checkpoint is looked for anew."""
+    for step in self._manager.all_steps():
+      shutil.rmtree(self._folder / str(step) / "metrics", ignore_errors=True)
+    self._manager.reload()
 
   def _restore(self, step: int) -> Snapshot | None:
     try:

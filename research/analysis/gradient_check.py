@@ -224,5 +224,7 @@ def _difference(
 ) -> Difference:
   """`noise` is the norm that rounding of the loss can give to `b`; norms up to `nothing` are 0."""
   size, apart = np.linalg.norm(a) + np.linalg.norm(b), np.linalg.norm(a - b)
-  relative = 0.0 if apart <= noise or size <= nothing else float(apart / size)
+  relative = 0.0 if size == 0 else float(apart / size)
+  if relative > GREAT and (apart <= noise or size <= nothing):
+    relative = 0.0
   return Difference(name, float(np.mean(np.abs(a - b))), relative)

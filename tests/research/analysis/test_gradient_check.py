@@ -105,6 +105,7 @@ def test_rounding_of_nothing_is_no_mistake_and_a_small_mistake_is_one():
   of_idle = lambda by: {d.name: d.relative_norm for d in compare(loss, off(by), params)}["idle"]
   assert of_idle(3e-9) == 0  # as of a bias before batch normalisation, in float64
   assert of_idle(1e-5) == pytest.approx(1)
+  assert np.isnan(of_idle(np.nan))
 
 
 def test_the_two_measures_are_the_books_and_ngs():

@@ -7,6 +7,7 @@ import pytest
 
 from research.errors import UserError
 from research.lab.open_run import open_run
+from research.report import Report
 from research.store.checkpoint import Checkpoints
 from research.store.metrics_log import read_rows
 from tests import tiny_experiment
@@ -91,3 +92,24 @@ def test_reading_does_not_create_folders(tmp_path):
   assert checkpoints.latest() is None
   checkpoints.close()
   assert not (tmp_path / "not").exists()
+
+
+def test_a_population_and_a_run_without_a_fit_are_refused_in_one_line(monkeypatch, tmp_path, capfd):
+  def race(config, lab):
+    fits = lab.race("race", {"a": config}, tiny_experiment.training, repeats=2)
+    return tiny_experiment.report(config, fits["a"][0])
+
+  def nothing(config, lab):
+    return Report([], [])
+
+  kinds = {
+    "tiny_many": SimpleNamespace(**vars(tiny_experiment.ONE) | {"run": race}),
+    "tiny_none": SimpleNamespace(Config=tiny_experiment.Config, run=nothing),
+  }
+  tiny_experiment.install(monkeypatch, tmp_path, **kinds)
+  whys = {"tiny_many": "no single network of tiny_many's config", "tiny_none": "holds no fit"}
+  for name, why in whys.items():
+    command = (f"--workdir={name}", "--steps=10")
+    assert tiny_experiment.launched(capfd, *command, experiment=name)[0] == 0
+    code, _, err = tiny_experiment.launched(capfd, *command, "--evaluate", experiment=name)
+    assert code == 2 and why in err and err.count("\n") == 1

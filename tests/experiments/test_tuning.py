@@ -7,9 +7,16 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
-from experiments.tuning import bayesian_optimisation, population_quadratic, random_against_grid
+from experiments.tuning import (
+  bayesian_optimisation,
+  equal_budgets,
+  population_quadratic,
+  random_against_grid,
+  random_search,
+)
 from experiments.tuning.bayesian_optimisation import Data, Kernel
 from research.config import replace
+from research.data import sets
 from tests.experiments.without_a_lab import FakeLab, failed
 
 NOISE = 1e-4
@@ -117,5 +124,17 @@ def test_the_worse_of_two_workers_becomes_the_better():
 def test_only_a_population_that_does_both_climbs_the_quadratic():
   config = population_quadratic.Config()
   report = population_quadratic.run(config, FakeLab())
-  assert not failed(report) and len(report.pictures) == 2
-  assert failed(population_quadratic.run(replace(config, {"noise": 0.0}), FakeLab()))
+  (alone,) = failed(report)  # exploring alone solves more than it should
+  assert alone.startswith("quadratic, exploring alone: populations")
+  assert len(report.pictures) == 2
+  assert len(failed(population_quadratic.run(replace(config, {"noise": 0.0}), FakeLab()))) > 1
+
+
+@pytest.mark.parametrize("experiment", [random_search, equal_budgets])
+def test_every_seed_splits_the_same_images_anew(experiment):
+  tasks = [experiment.training(experiment.Config(), seed) for seed in (0, 0, 1)]
+  images = lambda part: {image.tobytes() for image in part["image"]}
+  held_out = [images(task.evaluate["validation"]) for task in tasks]
+  assert held_out[0] == held_out[1] != held_out[2]
+  whole = [images(task.data) | held for task, held in zip(tasks, held_out, strict=True)]
+  assert whole[0] == whole[2] == images({"image": sets.load("mnist").train["image"][:500]})

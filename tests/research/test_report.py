@@ -186,6 +186,6 @@ def test_a_difference_is_decided_by_the_whole_interval():
   assert above(-0.1).verdict(values) == "pass" == below(0.5).verdict(values)
   assert above(0).verdict(values) == "undecided" == below(0).verdict(values)
   assert above(0.5).verdict(values) == "fail" == below(-0.1).verdict(values)
-  assert above(0).verdict([0.1]) == "undecided"
+  assert above(0).verdict([0.1]) == "undecided" == above(0).verdict([0.0, 0.0])
   assert above(0).verdict([0.1, math.nan]) == "fail"
   assert claim(ours=0.2, bar=above(-0.1), repeats=values).verdict == "pass"

@@ -107,6 +107,17 @@ def test_an_unknown_experiment_or_a_family_is_refused_with_names(door, name, wor
   assert [word for word in words if word not in line] == [], line
 
 
+def test_a_verb_in_front_says_what_its_flag_says(door):
+  assert door("list", experiment=None) == door("--list", experiment=None)
+  assert door("run", "--experiment=tiny_net", "--steps=5", experiment=None)[0] == 0
+  finished = door("--steps=5")
+  assert "finished already" in finished[1]
+  evaluated = door("evaluate", "--experiment=tiny_net", "--steps=5", experiment=None)
+  assert evaluated == door("--evaluate", "--steps=5") and "accuracy" in evaluated[1]
+  assert "did you mean list" in refused(door, "lst", experiment=None)
+  assert "--sweep='FIELD=" in refused(door, "sweep", "--trials=3", experiment=None)
+
+
 def test_a_value_may_follow_its_flag_after_a_space(door):
   command = ("--steps", "5", "--experiment", "tiny_net", "--seed", "3", "--workdir", "run")
   assert door(*command, experiment=None)[0] == 0

@@ -124,7 +124,7 @@ def test_a_net_begun_with_machines_computes_their_hidden_chances(monkeypatch):
 def test_deep_belief_net_reports_both_beginnings(monkeypatch):
   replace_sets(monkeypatch)
   report = deep_belief_net.run(little_net(), UntrainedLab())
-  assert [claim.source for claim in report.claims] == ["none"] * 4
+  assert [claim.source for claim in report.claims] == ["none"] * 2
   assert [picture.name for picture in report.pictures] == ["errors"]
 
 

@@ -27,7 +27,7 @@ from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
 from research.analysis.signals import ACTIVATIONS
-from research.batch import Batch, inputs_of
+from research.batch import Batch, inputs_of, weights_of
 from research.config import config, part, replace, static, traced
 from research.data import sampling, sets
 from research.figures.curves import compare_panels, draw_spreads
@@ -114,7 +114,7 @@ def look(config: Config, params: Any, batch: Batch) -> Looks:
 def evaluate(config: Config, state: TrainState, batch: Batch) -> dict[str, Mean]:
   """Loss and accuracy, and of every layer three means over examples and units."""
   means = net.evaluate(config, state, batch)
-  weight = batch["weight"]
+  weight = weights_of(batch)
   of = lambda values: Mean(jnp.sum(weight * values.mean(axis=1)), weight.sum())
   both = look(config, state.params, batch)
   for layer, (a, g) in enumerate(zip(*both, strict=True), start=1):

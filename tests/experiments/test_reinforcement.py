@@ -141,7 +141,7 @@ class EveryGamePlayed:
   """A lab whose fits are over: the n-th game asked for ended at 10 n, after 5 million frames."""
 
   def __init__(self):
-    self.configs = {}
+    self.configs, self.seed = {}, 0
 
   def fit(self, name, config, training):
     assert config.game == name and training.evaluate_every % training.log_every == 0

@@ -9,7 +9,8 @@ from research.training import larger_is_better
 from tests import tiny_experiment
 
 TINY = tiny_experiment.training(tiny_experiment.Config())
-UNDECIDED = {"length"}  # of an episode: that depends on the game
+# An episode's length depends on the game; the size of signals is to stay, not to grow.
+UNDECIDED = ("length", "activation ", "gradient ", "active ")
 
 
 def test_a_direction_is_declared_and_never_guessed():
@@ -36,5 +37,5 @@ def test_every_metric_of_the_catalogue_has_a_direction(name):
   except (UserError, ImportError) as error:
     pytest.skip(str(error))
   for metric in metrics:
-    if metric.rpartition("/")[2] not in UNDECIDED:
+    if not metric.rpartition("/")[2].startswith(UNDECIDED):
       assert larger_is_better(training, metric) in (True, False)

@@ -242,6 +242,8 @@ def interrupted_at_random(rng, name, folder):
 
 @pytest.mark.slow
 def test_signals_at_random_moments_over_the_whole_catalogue(tmp_path):
+  # A shell's background job ignores SIGINT; so would the children until their first line.
+  signal.signal(signal.SIGINT, signal.default_int_handler)
   rng, found, phases = random.Random(0), collections.Counter(), collections.Counter()
   bad = []
   names = sorted(registry.catalogue())
@@ -253,6 +255,13 @@ def test_signals_at_random_moments_over_the_whole_catalogue(tmp_path):
     if outcome not in ("clean", "ended before"):
       bad.append(f"{name} {at} {outcome} {said}")
     print(turn, name, at, outcome, said.splitlines()[:1], flush=True)
+  for turn, number in enumerate((signal.SIGINT, signal.SIGTERM)):  # too short a time to be hit by
+    folder = tmp_path / f"report {turn}"
+    running = start(*TINY.split(), "--epochs=2", f"--workdir={folder}")
+    assert wait_for((folder / "figures").exists, running)
+    code, seconds, said = left(running, number)
+    assert code == 128 + number and seconds < SECONDS and "Traceback" not in said, said
+    phases["report"] += 1
   print(found, phases)
   assert bad == []
   assert all(phases[at] for at in ("start", "before training", "training", "report")), phases

@@ -2,7 +2,6 @@
 
 from research.analysis.gradient_check import check as check_gradient
 from research.batch import Batch as Batch
-from research.carried import carried as carried
 from research.compile import PARALLEL as PARALLEL
 from research.compile import compile_learner as compile_learner
 from research.config import part as part

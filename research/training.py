@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -63,6 +63,11 @@ def larger_is_better(training: Training, metric: str) -> bool:
       f"nothing says whether a larger {metric} is better; give --direction=max or --direction=min"
     )
   return found
+
+
+def training_of(experiment: ModuleType) -> Callable[[Any, int], Training] | None:
+  """The experiment's single fit as a function of config and seed, whose data are the seed's."""
+  return getattr(experiment, "training", None)
 
 
 class Options(NamedTuple):

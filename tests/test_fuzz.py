@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-import launch
 from research.store.metrics_log import MetricsLog
 from tests import tiny_experiment
 
@@ -152,8 +151,8 @@ RUNS = {
 @pytest.fixture
 def place(door, monkeypatch, tmp_path):
   """A folder with runs of every kind, and the quick start a tiny one."""
-  monkeypatch.setattr(launch, "QUICK_START", "tiny_net")
-  monkeypatch.setattr(launch, "RESULTS", tmp_path / "RESULTS.md")
+  monkeypatch.setattr("research.cli.main.QUICK_START", "tiny_net")
+  monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
   for missing in ("ray", "submitit"):
     monkeypatch.setitem(sys.modules, missing, None)
   Path("file").write_text("mine")

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import pytest
 
-import launch
 from research.cli import runner
 from research.config import config, static
 from research.lab import run_folder
@@ -245,7 +244,7 @@ def test_help_and_refusals_cost_a_few_seconds(tmp_path, arguments, code):
 
 
 def test_verify_measures_every_seed_and_writes_the_results(door, monkeypatch, tmp_path):
-  monkeypatch.setattr(launch, "RESULTS", tmp_path / "RESULTS.md")
+  monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
   code, out, _ = door("--verify", "--seeds=2", "--seed=4")
   assert code == 0 and "RESULTS.md: 1 claims, all hold" in out
   assert "| C06 | test accuracy |" in (tmp_path / "RESULTS.md").read_text()

@@ -13,6 +13,7 @@ from research.lab import registry
 from research.lab.open_run import open_run
 from research.store.metrics_log import read_rows
 from research.sweep.slots import metrics_of
+from research.training import training_of
 from tests import tiny_experiment
 from tests.experiments.little_data import replace_sets
 from tests.tiny_experiment import launched
@@ -93,9 +94,7 @@ TINY = {
   "agent.learning_starts": 50,
   "frames": 400,
 }
-SWEPT = [
-  name for name, entry in registry.catalogue().items() if registry.training_of(registry.load(entry))
-]
+SWEPT = [name for name, entry in registry.catalogue().items() if training_of(registry.load(entry))]
 
 
 @pytest.mark.slow
@@ -114,7 +113,7 @@ def test_every_experiment_that_takes_a_sweep(monkeypatch, tmp_path, capfd, name,
     if key in known and known[key].kind is int and known[key].rule.problem(value) is None
   }
   config = replace(module.Config(), tiny)
-  metrics = metrics_of(registry.training_of(module)(config, seed), config)
+  metrics = metrics_of(training_of(module)(config, seed), config)
   rate = next((key for key in known if key.endswith("learning_rate")), None)
   if not metrics or rate is None:
     pytest.skip("nothing ranks its trials, or it has no learning rate")

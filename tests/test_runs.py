@@ -258,7 +258,7 @@ def test_a_finished_run_that_lost_its_report_writes_it_again_without_training(
 
 
 def test_a_run_that_its_experiment_refuses_leaves_nothing_behind(door, monkeypatch):
-  def refuse(config):
+  def refuse(config, seed):
     raise UserError("no such game; did you mean chess?")
 
   with monkeypatch.context() as patched:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from pyarrow import parquet
 
-import launch as door
+from research.cli import main as door
 from research.errors import UserError
 from research.reporting import sweep_report
 from research.sweep import remote, search, stopping

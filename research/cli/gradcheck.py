@@ -10,9 +10,8 @@ from jax.flatten_util import ravel_pytree
 
 from research.analysis.gradient_check import check, verdict, worst
 from research.errors import UserError
-from research.lab import registry
 from research.lab.lab import Lab
-from research.training import Training, on_device
+from research.training import Training, on_device, training_of
 
 EXAMPLES = 5
 COORDINATES = 20  # of each parameter array: deep nets of many arrays take a minute
@@ -52,7 +51,7 @@ def first_training(module: ModuleType, config: Any, seed: int) -> tuple[Any, Tra
   Raises:
     UserError: for an experiment without any.
   """
-  if training := registry.training_of(module):
+  if training := training_of(module):
     return config, training(config, seed)
   try:
     module.run(config, _Probe(seed))

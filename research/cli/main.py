@@ -52,9 +52,7 @@ def define_flags() -> flags.FlagValues:
   """The flags that every experiment has."""
   values = flags.FlagValues()
   text = lambda name, default, help: flags.DEFINE_string(name, default, help, flag_values=values)
-  switch = lambda name, help, **options: flags.DEFINE_bool(
-    name, False, help, flag_values=values, **options
-  )
+  switch = lambda name, help: flags.DEFINE_bool(name, False, help, flag_values=values)
   text("experiment", QUICK_START, "which experiment; with --verify also a family, or all")
   text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
   text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
@@ -108,7 +106,7 @@ def define_flags() -> flags.FlagValues:
     flag_values=values,
   )
   switch("list", "list the experiments")
-  switch("help", "show the flags of --experiment", short_name="h")
+  switch("help", "show the flags of --experiment")
   switch("verify", "measure the claims of --experiment over --seeds, and renew RESULTS.md")
   switch("evaluate", "measure the best checkpoint of the run, finished or not")
   switch("gradcheck", "compare the gradient that is followed with differences of the loss")
@@ -187,6 +185,7 @@ def in_flags(argv: list[str]) -> list[str]:
   Raises:
     UserError: for an unknown verb, or `sweep` without a space to search.
   """
+  argv = ["--help" if word == "-h" else word for word in argv]
   if len(argv) < 2 or argv[1].startswith("-"):
     return argv
   verb, rest = argv[1], argv[2:]

@@ -25,7 +25,7 @@ from research.store.checkpoint import Checkpoints, Snapshot
 from research.store.metrics_log import Row, read_rows
 from research.sweep import space as spaces
 from research.sweep.plan import winner
-from research.training import Training, on_device
+from research.training import Training, on_device, training_of
 
 STUDY = "study.sqlite"
 
@@ -71,7 +71,7 @@ class Run:
     Raises:
       UserError: for an experiment of several stages.
     """
-    training = registry.training_of(self.module)
+    training = training_of(self.module)
     if training is None:
       raise UserError(
         f"{self.identity.experiment} has several fits; open its checkpoints by name"

@@ -7,13 +7,11 @@ summary, and it holds `Config` and either `training(config, seed)` and `report(c
 
 import ast
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from research.errors import UserError, unknown_name
-from research.training import Training
 
 ROOT = Path(__file__).parent.parent.parent / "experiments"
 
@@ -71,11 +69,6 @@ def load(entry: Entry) -> ModuleType:
   if missing:
     raise UserError(f"experiment {entry.name} has no {' and no '.join(missing)} in its module")
   return module
-
-
-def training_of(module: ModuleType) -> Callable[[Any, int], Training] | None:
-  """The experiment's single fit as a function of config and seed, whose data are the seed's."""
-  return getattr(module, "training", None)
 
 
 def listing(entries: list[Entry]) -> str:

@@ -13,7 +13,6 @@ from research.config import flatten, show
 from research.errors import UserError
 from research.figures import sweeps as figures
 from research.figures.differences import half_interval
-from research.lab import registry
 from research.lab.lab import Lab
 from research.report import Picture, Report
 from research.sweep import plan as planning
@@ -22,7 +21,7 @@ from research.sweep.plan import Settings, Swept
 from research.sweep.slots import metrics_of
 from research.sweep.space import Choice, Distribution, Space
 from research.sweep.study import Trial
-from research.training import Training, larger_is_better
+from research.training import Training, larger_is_better, training_of
 
 SHOWN = 10  # trials in the table
 FEWEST_FOR_IMPORTANCE = 12
@@ -43,7 +42,7 @@ def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: in
 
 
 def _training(module: ModuleType) -> Callable[[Any, int], Training]:
-  training = registry.training_of(module)
+  training = training_of(module)
   if training is None:
     raise UserError(
       f"{module.__name__.rpartition('.')[2]} has no single fit, a function `training`, that a "

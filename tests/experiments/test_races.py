@@ -175,7 +175,7 @@ def test_noise_is_the_deviation_of_the_batches_within_an_epoch(lab):
   row = {"train/loss": values.mean(), "train/loss_squared": np.mean(values**2)}
   assert batch_sizes.noise(fit._replace(history=[row])) == pytest.approx(values.std() / 2)
   assert [row["step"] for row in batch_sizes.in_epochs(fit)] == [0, 1, 2]
-  assert batch_sizes.seconds_per_epoch(config, jax.random.key(0)) > 0
+  assert batch_sizes.seconds_per_epoch(config, 0, jax.random.key(0)) > 0
 
 
 def test_equal_time_is_other_epochs():

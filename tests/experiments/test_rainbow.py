@@ -63,7 +63,7 @@ def test_the_agents_can_be_laid_out_without_being_run(monkeypatch):
   training = rainbow.training(REMOVE, 0)
   assert training.steps * REMOVE.agent.environments == REMOVE.frames
   assert training.steps % training.evaluate_every == 0
-  assert training.best == "test/return"  # which a sweep ranks
+  assert training.best == "validation/return"  # which a sweep ranks
 
 
 class Made:

@@ -77,7 +77,7 @@ def test_atari_is_evaluated_as_natures():
   pytest.importorskip("ale_py")
   training = dqn_atari.training(replace(dqn_atari.Config(), {"agent.capacity": 1_000}), 0)
   assert len(training.evaluate["test"]["episode"]) == 30
-  assert training.best == "test/return" and training.evaluate_every % training.log_every == 0
+  assert training.best == "validation/return" and training.evaluate_every % training.log_every == 0
   assert training.steps == 10 * training.evaluate_every == 500_000
 
 

@@ -158,7 +158,7 @@ def test_characters_without_room_cost_what_it_takes_to_name_them(tmp_path):
   share = np.bincount(characters.encode(train), minlength=len(characters)) / len(train)
   known = -np.log(share[characters.encode(test)]).mean()
   assert known < 1 and 11.5 < (known + naming.mean()) / math.log(2) < 11.7
-  data = character_model.training(config).evaluate["test"]
+  data = character_model.training(config, 0).evaluate["test"]
   assert data["naming"].sum() == pytest.approx(naming[1:].sum(), rel=1e-5)
   state = jax.jit(character_model.learner.init)(config, jax.random.key(0))
   batch = {"target": jnp.asarray(data["target"][:2, :4]), "naming": jnp.array([3.0, 4.0])}
@@ -190,7 +190,7 @@ def test_a_text_that_is_too_short_leaves_nothing_behind(tmp_path):
 
 def test_a_line_of_the_packages_is_not_learnt_and_judged_by(monkeypatch):
   messages = [("Save it", "a"), ("Save  it", "b"), ("Go", "c")]
-  monkeypatch.setattr(character_model.catalogues, "load", lambda: messages)
+  monkeypatch.setattr(character_model.catalogs, "load", lambda: messages)
   assert sorted("".join(character_model.text_of(character_model.Config(), 0)).split("\n")) == [
     "Go",
     "Save it",

@@ -5,7 +5,7 @@ import pytest
 from research.errors import UserError
 from research.lab import registry
 from research.sweep.slots import metrics_of
-from research.training import larger_is_better
+from research.training import larger_is_better, training_of
 from tests import tiny_experiment
 
 TINY = tiny_experiment.training(tiny_experiment.Config())
@@ -27,7 +27,7 @@ def test_a_direction_is_declared_and_never_guessed():
 @pytest.mark.parametrize("name", list(registry.catalogue()))
 def test_every_metric_of_the_catalogue_has_a_direction(name):
   module = registry.load(registry.select(name)[0])
-  make = registry.training_of(module)
+  make = training_of(module)
   if make is None:
     pytest.skip("several fits")
   try:

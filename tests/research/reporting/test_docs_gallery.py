@@ -10,7 +10,6 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-import launch
 from research.figures.policies import film
 from research.lab import registry
 from research.report import Picture, Report
@@ -35,7 +34,7 @@ def report(config, fit):
 def door(monkeypatch, tmp_path, capfd):
   moving = SimpleNamespace(**(vars(tiny_experiment.ONE) | {"report": report}))
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=moving)
-  monkeypatch.setattr(launch, "RESULTS", tmp_path / "RESULTS.md")
+  monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
   return lambda *arguments: launched(capfd, *arguments)
 
 

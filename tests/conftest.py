@@ -66,3 +66,9 @@ def no_program_outlives_its_file():
 
   jax.clear_caches()
   gc.collect()
+
+
+def pytest_collection_modifyitems(config, items):
+  """`-m fast` leaves out the slow tests of fast modules."""
+  if config.option.markexpr == "fast":
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parent.parent
 # From the top floor to the ground; a module may import from its own floor and from those below it.
 FLOORS = [

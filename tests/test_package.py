@@ -10,6 +10,8 @@ import pytest
 
 import research
 
+pytestmark = pytest.mark.fast
+
 ROOT = Path(__file__).parent.parent
 IDS = re.findall(r"^\| ([A-Z]\d\d) \|", (ROOT / "docs" / "inventory.md").read_text(), re.MULTILINE)
 

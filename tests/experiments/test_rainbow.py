@@ -10,6 +10,8 @@ from research.config import flatten, replace
 from research.rl import catch
 from research.training import Fit
 
+pytestmark = pytest.mark.fast
+
 REMOVE, ADD = rainbow.Config(), rainbow.Config(ablation="add")
 DQN = {
   "agent.n_step": 1,

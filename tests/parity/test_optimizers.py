@@ -7,6 +7,8 @@ import pytest
 
 from research.optimizers import Optimizer, make
 
+pytestmark = pytest.mark.fast
+
 torch = pytest.importorskip("torch")
 
 DECAY = 0.01

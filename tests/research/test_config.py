@@ -16,6 +16,8 @@ from research.config import (
 )
 from research.errors import UserError
 
+pytestmark = pytest.mark.fast
+
 
 @config
 class Inner:

@@ -1,8 +1,11 @@
 import jax
 import jax.numpy as jnp
+import pytest
 from jax import lax
 
 from research.flops import flops
+
+pytestmark = pytest.mark.fast
 
 
 def count(function, *shapes):

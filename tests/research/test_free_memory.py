@@ -5,6 +5,8 @@ import pytest
 from research import free_memory
 from research.errors import UserError
 
+pytestmark = pytest.mark.fast
+
 
 def test_what_does_not_fit_is_refused_in_one_line(monkeypatch, capsys):
   reserve = lambda: free_memory.reserve("the replay memory", 7_056_000_000, "give less")

@@ -8,6 +8,8 @@ from research.sweep.slots import metrics_of
 from research.training import larger_is_better, training_of
 from tests import tiny_experiment
 
+pytestmark = pytest.mark.fast
+
 TINY = tiny_experiment.training(tiny_experiment.Config())
 # An episode's length depends on the game; the size of signals is to stay, not to grow.
 UNDECIDED = ("length", "activation ", "gradient ", "active ")

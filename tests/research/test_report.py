@@ -26,6 +26,8 @@ from research.report import (
   within_ratio,
 )
 
+pytestmark = pytest.mark.fast
+
 BARS = [
   at_least(0.989),
   at_most(-2.5e-9),

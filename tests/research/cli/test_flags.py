@@ -4,6 +4,8 @@ from absl import flags
 from research.cli.flags import define, read
 from research.config import config, flatten, part, static, traced
 
+pytestmark = pytest.mark.fast
+
 
 @config
 class Part:

@@ -14,6 +14,8 @@ from research.data import sampling
 from research.data.text import language, tasks
 from research.data.text.vocabulary import Vocabulary, padded, vocabulary
 
+pytestmark = pytest.mark.fast
+
 
 def text_of(numbers, words):
   return "".join(words.decode(numbers))

@@ -1,10 +1,13 @@
 """A stratified draw: so many, disjoint, each class in its share, rounded by largest remainder."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from research.data import stratify
+
+pytestmark = pytest.mark.fast
 
 
 def test_shares_are_rounded_by_largest_remainder():

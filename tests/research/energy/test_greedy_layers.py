@@ -1,8 +1,11 @@
 import jax
 import numpy as np
+import pytest
 
 from research.energy.greedy_layers import Greedy, greedy_layers
 from tests.experiments.without_a_lab import UntrainedLab
+
+pytestmark = pytest.mark.fast
 
 
 def test_each_machine_sees_what_those_below_make_of_the_images():

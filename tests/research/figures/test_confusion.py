@@ -5,6 +5,8 @@ import pytest
 
 from research.figures.confusion import confusion_counts, confusion_matrix
 
+pytestmark = pytest.mark.fast
+
 
 def captions(figure):
   return [text.get_text() for axes in figure.axes for text in axes.texts]

@@ -12,6 +12,8 @@ from research.figures.curves import (
   split_panels,
 )
 
+pytestmark = pytest.mark.fast
+
 ROWS = [
   {"fit": "train", "step": 600 * epoch, "train/loss": 1 / (1 + epoch), "test/accuracy": epoch / 10}
   for epoch in range(8)

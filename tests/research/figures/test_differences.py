@@ -3,6 +3,8 @@ import pytest
 
 from research.figures.differences import compare_pairs, half_interval
 
+pytestmark = pytest.mark.fast
+
 
 def test_the_interval_is_students():
   # 2.776 is the 97.5 % point of t with four degrees of freedom, in any table.

@@ -3,6 +3,8 @@ import pytest
 
 from research.figures.filters import filter_montage, tile
 
+pytestmark = pytest.mark.fast
+
 
 def shown_images(figure):
   return [image for axes in figure.axes for image in axes.get_images()]

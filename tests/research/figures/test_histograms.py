@@ -3,6 +3,8 @@ import pytest
 
 from research.figures.histograms import histogram_grid
 
+pytestmark = pytest.mark.fast
+
 
 def test_a_row_for_each_case_and_a_bar_for_all_values():
   figure = histogram_grid(

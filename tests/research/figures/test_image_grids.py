@@ -5,6 +5,8 @@ import pytest
 
 from research.figures.image_grids import image_grid, misclassified_gallery
 
+pytestmark = pytest.mark.fast
+
 
 def captions(figure):
   return [text.get_text() for axes in figure.axes for text in axes.texts]

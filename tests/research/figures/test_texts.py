@@ -1,6 +1,10 @@
 """Texts as figures."""
 
+import pytest
+
 from research.figures.texts import text_columns
+
+pytestmark = pytest.mark.fast
 
 
 def test_a_column_holds_its_texts_without_mathematics_or_missing_glyphs():

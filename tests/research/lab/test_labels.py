@@ -18,6 +18,8 @@ from research.optimizers import Optimizer, make
 from research.training import Options, Training
 from tests.tiny_experiment import Config
 
+pytestmark = pytest.mark.fast
+
 
 def learner_of(loss=softmax_cross_entropy, **more):
   model, rule = lambda config: MLP((4, 3)), lambda config: make(Optimizer("sgd"), 4)

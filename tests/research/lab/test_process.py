@@ -4,6 +4,8 @@ import pytest
 
 from research.lab.process import code_digest
 
+pytestmark = pytest.mark.fast
+
 FILES = {
   "research/config.py": "1",
   "experiments/own/net.py": "import helper\nfrom experiments.own import losses\nfrom . import near\n",

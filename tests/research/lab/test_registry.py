@@ -3,6 +3,8 @@ import pytest
 from research.errors import UserError
 from research.lab import registry
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.fixture
 def root(tmp_path):

@@ -8,6 +8,8 @@ from research.errors import UserError
 from research.lab import run_folder
 from research.lab.run_folder import Identity, Lock, check, read_identity, write_identity
 
+pytestmark = pytest.mark.fast
+
 IDENTITY = Identity("net", 3, {"sizes": (100, 50), "rate": 1e-3, "deep": False})
 
 

@@ -6,6 +6,8 @@ import pytest
 from research.layers.transformer import FeedForward, LayerNorm, Residual
 from research.models.transformer import Decoder, Encoder
 
+pytestmark = pytest.mark.fast
+
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 3, 16)), jnp.float32)
 
 

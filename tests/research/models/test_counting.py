@@ -7,6 +7,8 @@ import pytest
 
 from research.models import ngrams, word_by_word
 
+pytestmark = pytest.mark.fast
+
 TEXT = np.random.default_rng(0).integers(0, 5, 300) ** 2 // 4  # tokens 0 to 4, some rare
 
 

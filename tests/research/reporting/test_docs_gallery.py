@@ -17,6 +17,8 @@ from research.reporting import docs_gallery
 from tests import tiny_experiment
 from tests.tiny_experiment import launched
 
+pytestmark = pytest.mark.fast
+
 PICTURES = np.stack([np.full((4, 6, 3), shade) for shade in (0.0, 0.5, 1.0)])
 
 

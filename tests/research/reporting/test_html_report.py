@@ -6,6 +6,8 @@ import pytest
 from research.report import Claim, above, at_least, claims_json
 from research.reporting.html_report import write_report
 
+pytestmark = pytest.mark.fast
+
 PNG = base64.b64decode(
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )

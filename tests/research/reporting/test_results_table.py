@@ -8,6 +8,8 @@ from research.errors import UserError
 from research.report import Claim, above, at_least, at_most, claims_json
 from research.reporting.results_table import FAMILIES, Verified, merge, over_seeds, read
 
+pytestmark = pytest.mark.fast
+
 NASTY = r"a|b \| `c` *d* _e_ <f> [g](h) $i$ # & ~j~ \\"
 
 

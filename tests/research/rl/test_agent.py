@@ -6,6 +6,8 @@ import pytest
 from research.errors import UserError
 from research.rl import agent
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize("epsilon, shares", [(0.0, [0, 1, 0]), (0.3, [0.1, 0.8, 0.1])])
 def test_epsilon_greedy_draws_all_actions_alike(epsilon, shares):

@@ -15,6 +15,8 @@ from research.rl.evaluation import evaluation_episodes
 from research.sweep.slots import Crew
 from research.training import Options
 
+pytestmark = pytest.mark.fast
+
 
 @pytest.mark.parametrize(
   ("frames", "evaluations", "rows", "log_every", "evaluate_every"),

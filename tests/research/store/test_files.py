@@ -6,6 +6,8 @@ import pytest
 from research.errors import DiskFullError, UserError
 from research.store.files import disk_full_is_a_user_error, write_atomically, write_json
 
+pytestmark = pytest.mark.fast
+
 
 def test_a_file_is_whole_or_absent_and_leaves_no_temporary(tmp_path, monkeypatch):
   path = tmp_path / "ünï.json"

@@ -10,6 +10,8 @@ from tensorboardX.proto.event_pb2 import Event
 from research.errors import UserError
 from research.store.metrics_log import MetricsLog, read_rows
 
+pytestmark = pytest.mark.fast
+
 
 def row(step, fit="train", **metrics):
   return {"fit": fit, "step": step, **(metrics or {"train/loss": 1 / (step + 1)})}

@@ -6,6 +6,8 @@ import pytest
 from research.store import progress
 from research.store.progress import Progress
 
+pytestmark = pytest.mark.fast
+
 
 class Terminal(io.StringIO):
   def isatty(self):

@@ -16,6 +16,8 @@ from research.training import Options
 from tests.research.sweep.simulated import SPACE, plan_of, report, simulate
 from tests.tiny_experiment import Config
 
+pytestmark = pytest.mark.fast
+
 
 def trial(number, scores, status, rate=0.1, round=0):
   made = Trial(number, {"learning_rate": rate}, round)

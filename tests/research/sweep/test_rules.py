@@ -9,6 +9,8 @@ from research.sweep.space import Choice, Range, Space
 from research.sweep.stopping import Progress
 from tests.tiny_experiment import Config
 
+pytestmark = pytest.mark.fast
+
 RATE = Range("log", 1e-4, 1.0)
 SPACE = Space(Config(), {"learning_rate": RATE})
 

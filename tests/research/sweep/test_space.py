@@ -10,6 +10,8 @@ from research.optimizers import Optimizer
 from research.sweep import space
 from research.sweep.space import Choice, Range
 
+pytestmark = pytest.mark.fast
+
 
 @config
 class Config:

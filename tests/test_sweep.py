@@ -75,6 +75,7 @@ def check_mirror(run, results):
     row["learning_rate"] for row in results if row["repeat"] == 0
   ]
   assert len(study.trials[0].intermediate_values) == 4
+  assert study.direction == optuna.study.StudyDirection.MAXIMIZE
 
 
 def test_the_winner_of_a_population_is_trained_again_by_its_schedule(capfd, monkeypatch):

@@ -44,6 +44,13 @@ def test_asha_promotes_a_paused_trial_when_others_turn_out_worse():
   assert rule.promoted(lost) == 1
 
 
+def test_asha_promotes_from_the_highest_rung_first():
+  paused = trials([0.5] * 3, [0.4] * 3, [0.3] * 3, [0.9], [0.1], [0.1], status="paused")
+  rule = stopping.asha([1, 3])
+  assert rule.promoted(paused) == 0
+  assert rule.promoted([paused[0]._replace(status="running"), *paused[1:]]) == 3
+
+
 def test_halving_waits_for_all_of_a_rung():
   rule = stopping.in_brackets([(range(3), [1])])
   two = trials([0.5], [0.4], status="paused")
@@ -81,6 +88,13 @@ def test_a_round_lies_between_the_worse_neighbours_of_the_best():
 def test_what_was_never_tried_beyond_the_best_stays_in():
   low, high, word = narrow((0.05, 0), (0.6, 1), (0.7, 3), (0.72, 4), (0.8, 5))
   assert word == "narrowed" and low == pytest.approx(0.6) and high == pytest.approx(1.0)
+
+
+def test_a_round_is_at_least_a_tenth_and_at_most_half_of_the_one_before():
+  low, high, _ = narrow((0.49, 1), (0.5, 5), (0.505, 4), (0.51, 3), (0.52, 2))
+  assert (low, high) == pytest.approx((0.455, 0.555))
+  low, high, _ = narrow((0.2, 5), (0.5, 4), (0.8, 3))
+  assert (low, high) == pytest.approx((0.2, 0.7)) and low <= 0.2
 
 
 def test_a_best_trial_at_the_edge_moves_the_range_beyond_it():

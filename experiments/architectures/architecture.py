@@ -200,7 +200,7 @@ def load(config: Config) -> tuple[Arrays, Arrays]:
 
 
 def image_shape(config: Config) -> tuple[int, ...]:
-  """Of an image as `load` gives it."""
+  """Returns the shape of an image as `load` gives it."""
   return (32, 32, 1) if config.dataset == "digits" else sets.spec(config.dataset).image_shape
 
 

@@ -117,7 +117,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 
 def report(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Report:
-  """What depth does to the loss on the training set."""
+  """Compares the losses on the training set over depths."""
   loss = lambda residual, depth: np.array([fit.last("train/loss") for fit in fits[residual, depth]])
   shallow, deep = min(config.depths), max(config.depths)
   return Report(

@@ -65,7 +65,7 @@ BOOKS = "LeNet, sigmoids"
 
 @config
 class Config:
-  """How one of the networks is trained."""
+  """Training settings of one of the networks."""
 
   network: str = static("ResNet-8", "set by the race, one after the other", choices=tuple(ENTRIES))
   crop: int = static(1, "pixels of zeros around the images that are cropped", at_least=0)

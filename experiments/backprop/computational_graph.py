@@ -31,7 +31,7 @@ Scalar = Float[Array, ""] | float
 
 @config
 class Config:
-  """How widely the graphs are compared with `jax.grad`."""
+  """Settings of the comparison of the graphs with `jax.grad`."""
 
   points: int = static(200, "random inputs of each graph", at_least=1)
 

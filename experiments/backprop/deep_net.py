@@ -47,7 +47,7 @@ Net = list[Layer]
 
 
 class Cache(NamedTuple):
-  """What the backward step of a layer needs: its input A[l-1] and its weighted sum Z[l]."""
+  """The cache for the backward step of a layer: its input A[l-1] and its weighted sum Z[l]."""
 
   a_before: Float[Array, "m examples"]
   z: Float[Array, "n examples"]

@@ -39,7 +39,7 @@ from research.report import Claim, Picture, Report, at_least, at_most
 
 @config
 class Config:
-  """What is checked, and how finely."""
+  """Settings of the gradient check."""
 
   dataset: str = static(
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
@@ -94,7 +94,7 @@ def normalised_with_dropout(config: Config) -> linen.Module:
 
 
 def nets(config: Config) -> dict[str, Net]:
-  """What is checked."""
+  """Returns the networks that are checked."""
   shape = sets.spec(config.dataset).image_shape
   return {
     "two layers": Net(two_layer(linen.relu), shape, config.images),

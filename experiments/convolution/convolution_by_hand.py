@@ -136,7 +136,7 @@ def shift_robustness(key: Array) -> float:
 
 
 def receptive_field(layers: int, window: int, size: int = 15) -> np.ndarray:
-  """Where the input moves the middle output of a stack of convolutions, by its gradient."""
+  """Finds the inputs that move the middle output of a stack of convolutions, by its gradient."""
   kernel, padding = jnp.ones((window, window, 1, 1)), window // 2
 
   def middle(x: Images) -> Array:

@@ -98,7 +98,7 @@ def training(config: Config, seed: int) -> Training:
 
 
 def mean_logits(config: Config, fits: list[Fit], images: np.ndarray) -> np.ndarray:
-  """Of all nets for bytes [n, height, width, 1]; [n, class]."""
+  """Returns the mean logits of all nets for bytes [n, height, width, 1]; [n, class]."""
   logits = jax.jit(lambda state, images: predict(model(config), state, {"image": images}))
   parts = np.array_split(images, math.ceil(len(images) / 1000))
   return np.concatenate(

@@ -30,7 +30,7 @@ from research.training import Fit, Training
 
 @config
 class Config:
-  """How the network is trained, in float32."""
+  """Training settings of the network, in float32."""
 
   init: Init = part(Init("he_normal"))
   optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))

@@ -39,7 +39,7 @@ def squared_error(y: Float[Array, " classes"], target: Float[Array, " classes"])
 
 
 def cross_entropy(y: Float[Array, " classes"], target: Float[Array, " classes"]) -> Array:
-  """Of one example and its one-hot target, in nats."""
+  """The loss of one example and its one-hot target, in nats."""
   return -jnp.sum(target * jnp.log(y + EPSILON))
 
 

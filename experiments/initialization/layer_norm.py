@@ -48,13 +48,13 @@ def layer_norm(
 
 
 def column_norm(x: Tokens, epsilon: float | Array) -> Tokens:
-  """What the notes say: every feature over the tokens."""
+  """Normalises every feature over the tokens: the misreading that this lesson refutes."""
   centred = x - x.mean(axis=1, keepdims=True)
   return centred / jnp.sqrt(jnp.mean(centred**2, axis=1, keepdims=True) + epsilon)
 
 
 def change_elsewhere(norm: Norm, x: Tokens) -> float:
-  """How much the outputs of all other tokens change when the first one changes."""
+  """Returns the change of all other tokens' outputs when the first one changes."""
   moved = x.at[:, 0].add(jnp.linspace(-5, 5, x.shape[-1])[None])
   return float(jnp.abs(norm(moved) - norm(x))[:, 1:].max())
 
@@ -127,7 +127,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 
 def influence(norms: dict[str, Norm], x: Tokens) -> Figure:
-  """Which token's outputs depend on which token's inputs."""
+  """Returns the dependence of each token's outputs on each token's inputs."""
   figure, grid = new_figure("Who depends on whom", columns=len(norms), panel_inches=(3.6, 3.4))
   for axes, (name, norm) in zip(grid[0], norms.items(), strict=True):
     slopes = jax.jacobian(lambda tokens, norm=norm: norm(tokens[None])[0])(x[0])

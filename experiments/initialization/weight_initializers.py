@@ -199,7 +199,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 
 def mean_over(repeats: list[Fit], value: Callable[[Fit], float]) -> float:
-  """Of a value of each seed."""
+  """Returns the mean of a value over the seeds."""
   return float(np.mean([value(fit) for fit in repeats]))
 
 

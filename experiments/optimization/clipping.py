@@ -60,7 +60,7 @@ def draw(rng: np.random.Generator, power: float) -> dict[str, Array]:
 
 
 def cosine(a: Any, b: Any) -> float:
-  """Of the angle between two gradients, in NumPy's float64."""
+  """Returns the cosine of the angle between two gradients, in NumPy's float64."""
   flat = lambda tree: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
   a, b = (flat(tree).astype(np.float64) for tree in (a, b))
   return float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))

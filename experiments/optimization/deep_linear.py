@@ -101,7 +101,7 @@ def spread(norms: Float[Array, " layers"]) -> float:
 
 
 def power(gain: float, config: Config) -> float:
-  """What gain x I makes of 1 after all layers."""
+  """Returns the output of layers gain x I for the input 1."""
   net = scaled_identity(gain, config)
   return float(output(net, jnp.ones(config.width), jnp.zeros(net.b.shape))[0])
 

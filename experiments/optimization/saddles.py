@@ -34,7 +34,7 @@ from research.report import Claim, Picture, Report, at_most, equals, within
 
 @config
 class Config:
-  """Where descent begins, and how fast."""
+  """Starting points and rates of the descents."""
 
   rate: float = traced(0.1, "learning rate beside the saddle, of every optimiser", above=0)
   offset: float = traced(1e-3, "distance from the saddle's ridge", above=0)

@@ -96,7 +96,7 @@ def add_bytes(a: Int[Array, " n"], b: Int[Array, " n"]) -> Int[Array, " n"]:
 
 
 class Learned(NamedTuple):
-  """What the perceptron rule leaves: its weights and its mistakes, after each pass."""
+  """The result of the perceptron rule: its weights and its mistakes, after each pass."""
 
   units: Unit
   mistakes: Int[Array, " passes"]
@@ -251,7 +251,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 
 def regions() -> Figure:
-  """What the gates with hand-set weights answer over the plane."""
+  """Draws the answers of the gates with hand-set weights over the plane."""
   ticks = np.linspace(-0.5, 1.5, 401)
   plane = jnp.meshgrid(jnp.asarray(ticks), jnp.asarray(ticks))
   panels = {

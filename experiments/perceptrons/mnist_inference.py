@@ -125,7 +125,7 @@ class ArrayUnpickler(pickle.Unpickler):
   """Reads dictionaries of arrays, and calls nothing that a file names but what is allowed."""
 
   def find_class(self, module: str, name: str) -> Any:
-    """What stands for a name in the file."""
+    """Returns the stand-in for a name in the file."""
     if (module, name) not in ALLOWED:
       raise pickle.UnpicklingError(f"it asks for {module}.{name}")
     return ALLOWED[module, name]

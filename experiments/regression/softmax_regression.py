@@ -111,7 +111,7 @@ def training_of(config: Config, seed: int, name: str) -> Training:
 
 
 def least_loss() -> float:
-  """What softmax twice says of a certain, right answer."""
+  """Returns the least loss that softmax applied twice can reach."""
   certain = jnp.array([[1e9] + [0.0] * 9])
   return float(softmax_twice(certain, {"label": jnp.array([0])})[0])
 

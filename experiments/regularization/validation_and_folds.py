@@ -52,7 +52,7 @@ def fit(x: Rows, y: Float[Array, " n"], use: Bool[Array, " n"]) -> Float[Array, 
 
 
 def squared_errors(w: Float[Array, " p"], x: Rows, y: Float[Array, " n"]) -> Float[Array, " n"]:
-  """Of every example."""
+  """Returns the squared error of every example."""
   return jnp.square(x @ w - y)
 
 

@@ -151,7 +151,7 @@ def training(config: Config, seed: int) -> Training:
 
 
 def report(config: Config, fit: Fit) -> Report:
-  """How far the learnt values are from the exact ones, and whether the policy is the best."""
+  """Compares the learnt values and policy with the exact ones."""
   star, learnt, cells = exact(config), np.asarray(fit.state.q), free_cells(config)
   worst = np.abs(learnt.max(axis=1) - star.max(axis=1))[cells].max()
   chosen = star[cells, learnt[cells].argmax(axis=1)]

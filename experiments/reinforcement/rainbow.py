@@ -114,7 +114,7 @@ class Pair(NamedTuple):
 
 
 def pairs(ablation: str) -> dict[str, Pair]:
-  """What is compared, by part."""
+  """Returns the pairs of agents that are compared, by part."""
   whole = {ALL: Pair("Rainbow", "DQN")}
   if ablation == "remove":
     return whole | {name: Pair("Rainbow", f"no {name}") for name in WITHOUT}

@@ -145,7 +145,7 @@ def stretches(values: np.ndarray) -> language.Arrays:
 
 
 def characters_of(config: Config, train: str) -> Vocabulary:
-  """Of the training text, the frequent first."""
+  """Returns the characters of the training text, the frequent first."""
   return vocabulary(train, most=config.vocabulary - len(MARKS))
 
 

@@ -75,7 +75,7 @@ class Classifier(nn.Module):
 
 
 def tokens_of(batch: Batch) -> Array:
-  """What the net reads."""
+  """Returns the tokens that the net reads."""
   return batch["tokens"]
 
 

@@ -66,7 +66,7 @@ def text_of(config: Config, seed: int) -> str:
 
 
 def characters_of(config: Config, text: str) -> Vocabulary:
-  """Of the text, the frequent first."""
+  """Returns the characters of the text, the frequent first."""
   return vocabulary(text, most=config.vocabulary - len(MARKS))
 
 

@@ -265,7 +265,7 @@ def pairs_of(config: Config) -> list[Pair]:
 
 
 def tokeniser(config: Config, texts: list[Words]) -> Tokeniser:
-  """Of one side of the training pairs."""
+  """Returns the tokeniser of one side of the training pairs."""
   learn = sentences.whole_words if config.tokens == "words" else byte_pairs.learn
   return learn(texts, config.vocabulary)
 

@@ -42,7 +42,7 @@ Present = Bool[Array, " n"]
 
 @config
 class Config:
-  """How long is searched, and how well the model is fitted."""
+  """Settings of the search and of the model's fit."""
 
   evaluations: int = static(40, "evaluations of one search", at_least=6)
   start: int = static(5, "evaluations at random points before the model is asked", at_least=2)

@@ -33,6 +33,7 @@ from matplotlib.figure import Figure
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
 from research.config import config, part, replace, static
 from research.data import sampling, sets
+from research.data.stratify import shuffled_split
 from research.figures.style import INK, label_axes, new_figure, stroke
 from research.initializers import Init, kernel_init
 from research.lab.lab import Lab
@@ -89,12 +90,10 @@ learner = supervised(
 
 
 def training(config: Config, seed: int) -> Training:
-  """Of one trial."""
-  count = config.examples + config.held_out
-  order = np.random.default_rng(seed).permutation(count)  # the book shuffles, then splits
-  shuffled = {name: array[:count][order] for name, array in sets.load("mnist").train.items()}
-  few = {name: array[: config.examples] for name, array in shuffled.items()}
-  held_out = {name: array[config.examples :] for name, array in shuffled.items()}
+  """Returns the training of one trial."""
+  few, held_out = shuffled_split(
+    sets.load("mnist").train, config.examples, config.held_out, seed
+  )  # the book shuffles, then splits
   return Training(
     learner,
     few,

@@ -33,7 +33,7 @@ SQUARE = Space(None, {name: Range("linear", 0.0, 1.0) for name in ("important", 
 
 @config
 class Config:
-  """How often is searched, and for how long."""
+  """Settings of the searches."""
 
   functions: int = static(400, "objectives, each with its best point elsewhere", at_least=2)
   evaluations: int = static(25, "evaluations of each of them", at_least=4)

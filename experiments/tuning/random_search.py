@@ -19,6 +19,7 @@ import numpy as np
 
 from research.config import config, part, static
 from research.data import sampling, sets
+from research.data.stratify import shuffled_split
 from research.figures.curves import learning_curves
 from research.initializers import Init, kernel_init
 from research.lab.lab import Lab
@@ -67,12 +68,10 @@ learner = supervised(
 
 
 def training(config: Config, seed: int) -> Training:
-  """Of one trial."""
-  count = config.examples + config.held_out
-  order = np.random.default_rng(seed).permutation(count)  # the book shuffles, then splits
-  shuffled = {name: array[:count][order] for name, array in sets.load("mnist").train.items()}
-  few = {name: array[: config.examples] for name, array in shuffled.items()}
-  held_out = {name: array[config.examples :] for name, array in shuffled.items()}
+  """Returns the training of one trial."""
+  few, held_out = shuffled_split(
+    sets.load("mnist").train, config.examples, config.held_out, seed
+  )  # the book shuffles, then splits
   return Training(
     learner,
     few,

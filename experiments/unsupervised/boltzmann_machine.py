@@ -219,7 +219,7 @@ def learnt(fits: list[Fit]) -> Couplings:
 
 
 def divergences(fits: list[Fit]) -> np.ndarray:
-  """Of the finished machines."""
+  """Returns the divergences of the finished machines."""
   return np.array([fit.last("test/divergence") for fit in fits])
 
 

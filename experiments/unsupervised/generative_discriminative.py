@@ -38,7 +38,7 @@ GENERATIVE, DISCRIMINATIVE = "naive Bayes", "logistic regression"
 
 @config
 class Config:
-  """How many labels, and how logistic regression is fitted."""
+  """Settings of the label counts and of logistic regression."""
 
   sizes: tuple[int, ...] = static(
     (20, 50, 100, 200, 500, 1000, 5000, 60_000), "labelled images", at_least=1

@@ -172,7 +172,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 
 def weights(machine: Rbm) -> np.ndarray:
-  """Of the first hidden units, as kernels [height, width, 1, unit]."""
+  """Returns the weights of the first hidden units, as kernels [height, width, 1, unit]."""
   size = int(len(machine.visible) ** 0.5)
   return np.asarray(machine.weights)[:, :100].reshape(size, size, 1, -1)
 

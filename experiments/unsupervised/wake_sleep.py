@@ -260,7 +260,7 @@ def run(config: Config, lab: Lab) -> Report:
 def dreams(
   config: Config, fit: Fit, classes: Int[np.ndarray, " batch"], key: Array
 ) -> Float[np.ndarray, "batch height width 1"]:
-  """What the net makes of labels, as chances of the pixels."""
+  """Generates images from labels, as probabilities of the pixels."""
   net, labels = jax.tree.map(jnp.asarray, fit.state.net), jax.nn.one_hot(classes, CLASSES)
   images = jax.jit(belief_net.generate, static_argnums=3)(net, labels, key, config.dream_steps)
   return np.asarray(images).reshape(-1, *sets.spec(config.dataset).image_shape)

@@ -1,4 +1,6 @@
-"""Drawing a stratified part of a data set: a function of the labels, the count and the seed."""
+"""Parts of a data set, drawn as functions of the seed: stratified by label, or plainly shuffled."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -30,3 +32,13 @@ def draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     members = order[class_of[order] == class_index]
     drawn[members[:share]] = True
   return drawn
+
+
+def shuffled_split(
+  arrays: Mapping[str, np.ndarray], kept: int, held_out: int, seed: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+  """Splits the first `kept + held_out` examples in two, in an order drawn by the seed."""
+  order = np.random.default_rng(seed).permutation(kept + held_out)
+  parts = order[:kept], order[kept:]
+  first, second = ({name: array[part] for name, array in arrays.items()} for part in parts)
+  return first, second

@@ -64,7 +64,7 @@ def out_of_memory_is_a_user_error() -> Iterator[None]:
     ) from error
 
 
-@functools.cache  # the members of a race ask for the same
+@functools.cache  # the members of a comparison ask for the same
 def _say(line: str) -> None:
   print(line, file=sys.stderr, flush=True)
 

@@ -12,8 +12,8 @@ blown up to 96 or 224 pixels, ten epochs by plain SGD.
 
 Expected: on the digits, 15 epochs, seed 0: densenet 99.2 %, lenet and vgg 98.1, lenet_1998 and
 plain 97.5, alexnet 96.9, resnet 95.3, in 12 to 66 seconds of processor time. Too few updates for
-three of them: googlenet 91.4, nin 77.5 and lenet_sigmoid 75.8. The race of four on Fashion-MNIST
-is `--experiment=fashion_race`; the other bars of `ARCHITECTURES` there are not yet measured.
+three of them: googlenet 91.4, nin 77.5 and lenet_sigmoid 75.8. `--experiment=fashion_race` compares
+four on Fashion-MNIST; the other bars of `ARCHITECTURES` there are not yet measured.
 Dive into Deep Learning's own LeNet is --architecture=lenet_sigmoid --batch_size=256
 --epochs=10 --init.name=xavier_uniform --optimizer.name=sgd --optimizer.learning_rate=0.9
 --optimizer.schedule=constant.

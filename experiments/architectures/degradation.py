@@ -106,7 +106,7 @@ def run(config: Config, lab: Lab) -> Report:
   fits: dict[tuple[bool, int], list[Fit]] = {}
   for depth in config.depths:
     twins = {"plain": One(depth, False, config), "residual": One(depth, True, config)}
-    found = lab.race(
+    found = lab.compare(
       f"{depth} layers",
       twins,
       lambda one, seed: training_of(one, train, test),

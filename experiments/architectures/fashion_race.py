@@ -39,7 +39,7 @@ Images = Float[Array, "batch height width channel"]
 
 
 class Entry(NamedTuple):
-  """A network of the race: its id, itself, the source's accuracy, and the bar."""
+  """A network of the comparison: its id, itself, the source's accuracy, and the bar."""
 
   id: str
   network: linen.Module
@@ -67,7 +67,9 @@ BOOKS = "LeNet, sigmoids"
 class Config:
   """Training settings of one of the networks."""
 
-  network: str = static("ResNet-8", "set by the race, one after the other", choices=tuple(ENTRIES))
+  network: str = static(
+    "ResNet-8", "set by the comparison, one after the other", choices=tuple(ENTRIES)
+  )
   crop: int = static(1, "pixels of zeros around the images that are cropped", at_least=0)
   optimizer: Optimizer = part(Optimizer("adamw", 5e-3, "one_cycle", weight_decay=0.05))
   batch_size: int = static(100, "examples per step", at_least=1, at_most=60_000)

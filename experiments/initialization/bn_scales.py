@@ -32,7 +32,7 @@ from research.training import Fit, Training
 
 @config
 class Config:
-  """The book's settings; a scale and whether to normalise are a member of the race."""
+  """The book's settings; a scale and whether to normalise are a member of the comparison."""
 
   scale: float = traced(1.0, "standard deviation of the initial weights", above=0)
   batch_norm: bool = static(True, "normalise before every activation")
@@ -120,7 +120,7 @@ def run(config: Config, lab: Lab) -> Report:
     for net in NETS
     for scale in SCALES
   }
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   normalised, plain = (
     np.array([final_accuracy(fits[label(net, scale)]) for scale in SCALES]) for net in NETS
   )

@@ -1,4 +1,4 @@
-"""Three rules for initial weights race on MNIST (I03).
+"""Three rules for initial weights compared on MNIST (I03).
 
 Saito 2016, section 6.2.4 (the notes' figure 5.6): 784-100x4-10 with ReLU, SGD with rate 0.01, 2,000
 batches of 128 drawn with replacement. With deviation 0.01 the signal, and so every gradient, is
@@ -89,9 +89,9 @@ def training(config: Config, seed: int) -> Training:
 
 
 def run(config: Config, lab: Lab) -> Report:
-  """The race, and what is left of the loss at its end."""
+  """The comparison, and what is left of the loss at its end."""
   members = {name: replace(config, init) for name, init in MEMBERS.items()}
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   losses = {name: last_loss(repeats) for name, repeats in fits.items()}
   accuracies = {
     name: float(np.mean([fit.last("test/accuracy") for fit in repeats]))

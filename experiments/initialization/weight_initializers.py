@@ -1,9 +1,9 @@
-"""Twelve rules for initial weights: a race, and every layer's signals on the way (I03).
+"""Twelve rules for initial weights compared, and every layer's signals on the way (I03).
 
 What Saito 2016, section 6.2, leaves out: zero, constant, deviation 1 and 0.01, LeCun's rule (the
 book's Xavier: fan-in), Glorot and Bengio's (fan-average), He's, each normal and uniform, and Saxe's
-orthogonal weights, in the net of `init_race`, 784-100x4-10. A member of the race is a number, the
-rule's place in a list, so that all rules and seeds are lanes of one program. At every look the
+orthogonal weights, in the net of `init_race`, 784-100x4-10. A member is a number, the rule's
+place in a list, so that all rules and seeds are lanes of one program. At every look the
 first 1,000 training images are sent through: the root mean squares of what each layer says and of
 the loss's gradient by its weighted sums, and the share of its units that say more than nothing.
 
@@ -61,7 +61,7 @@ RULES = {
 
 @config
 class Config:
-  """The net of the book's race; the rule is the members' own."""
+  """The net of the book's comparison; the rule is the members' own."""
 
   rule: float = traced(0, "place in RULES of what draws the weights", at_least=0, below=len(RULES))
   dataset: str = static("mnist", "images of ten classes", choices=("mnist", "fashion_mnist"))
@@ -152,9 +152,9 @@ def training(config: Config, seed: int) -> Training:
 
 
 def run(config: Config, lab: Lab) -> Report:
-  """The race of all rules; then what its layers did."""
+  """Compares all rules; then what its layers did."""
   members = {name: replace(config, {"rule": place}) for place, name in enumerate(RULES)}
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   loss = {name: mean_over(fits[name], lambda fit: fit.last("train/loss")) for name in RULES}
   slope = lambda name: mean_over(fits[name], lambda fit: back(fit, config))
   test = {name: jnp.asarray(array) for name, array in sets.load(config.dataset).test.items()}

@@ -121,7 +121,7 @@ def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
 def run(config: Config, lab: Lab) -> Report:
   """All sizes; then the time that each takes."""
   members = {str(size): replace(config, {"batch_size": size}) for size in (*SIZES, config.examples)}
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   seconds = {
     name: seconds_per_epoch(own, lab.seed, lab.key("timing")) for name, own in members.items()
   }

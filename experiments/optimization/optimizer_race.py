@@ -1,4 +1,4 @@
-"""Six optimisers race on MNIST (O03).
+"""Six optimisers compared on MNIST (O03).
 
 Saito 2016, section 6.1: 784-100x4-10 with ReLU and He's
 initial weights, 2,000 batches of 128 drawn with replacement, every optimiser at the book's default
@@ -87,12 +87,12 @@ def training(config: Config, seed: int) -> Training:
 
 
 def run(config: Config, lab: Lab) -> Report:
-  """The race, and what is left of the loss at its end."""
+  """The comparison, and what is left of the loss at its end."""
   members = {
     name: replace(config, {f"optimizer.{field}": value for field, value in own.items()})
     for name, own in MEMBERS.items()
   }
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   losses = {name: last_loss(repeats) for name, repeats in fits.items()}
   accuracies = {
     name: float(np.mean([fit.last("test/accuracy") for fit in repeats]))

@@ -119,7 +119,7 @@ def least_loss() -> float:
 def run(config: Config, lab: Lab) -> Report:
   """Both losses, from equal settings; means over the seeds."""
   fits = {
-    name: lab.race(
+    name: lab.compare(
       name, {name: config}, functools.partial(training_of, name=name), repeats=config.repeats
     )[name]
     for name in LEARNERS

@@ -110,7 +110,7 @@ def run(config: Config, lab: Lab) -> Report:
     "inverted 0.2": {"rate": 0.2, "form": "inverted"},
   }
   members = {name: replace(config, changes) for name, changes in cases.items()}
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   train, test = (
     {
       name: float(np.mean([fit.last(f"{split}/accuracy") for fit in repeats]))

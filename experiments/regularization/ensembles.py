@@ -106,7 +106,7 @@ def run(config: Config, lab: Lab) -> Report:
   """Five nets side by side; the first one thinned."""
   test = sets.load("mnist").test
   x, label = inputs_of({"image": jnp.asarray(test["image"])}), test["label"]
-  fits = lab.race("race", {"net": config}, training, repeats=config.members)["net"]
+  fits = lab.compare("race", {"net": config}, training, repeats=config.members)["net"]
   accuracy = lambda guesses: np.mean(np.asarray(guesses) == label, axis=-1)
   whole = jax.jit(scaled)
   guesses = np.stack([np.asarray(whole(config, fit.state, x).argmax(-1)) for fit in fits])

@@ -80,7 +80,7 @@ def first_epoch_above(fit: Fit, bar: float) -> float:
 
 def run(config: Config, lab: Lab) -> Report:
   """Both accuracies, and what lies between; means over the seeds."""
-  fits = lab.race("race", {"net": config}, training, repeats=config.repeats)["net"]
+  fits = lab.compare("race", {"net": config}, training, repeats=config.repeats)["net"]
   mean = lambda value: float(np.mean([value(fit) for fit in fits]))
   train, test = (mean(lambda f, s=s: f.last(f"{s}/accuracy")) for s in ("train set", "test"))
   row = lambda what, source, ours, bar, unit="%": Claim("R01", what, source, ours, bar, unit)

@@ -135,7 +135,7 @@ def run(config: Config, lab: Lab) -> Report:
     name: replace(config, {"optimizer.weight_decay": value})
     for name, value in {"none": 0.0, "decay": decay}.items()
   }
-  fits = lab.race("race", members, training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   train, test = accuracies(fits, "train set"), accuracies(fits, "test")
   gap = {name: train[name] - test[name] for name in fits}
   keys = jax.random.split(lab.key("regression"), 20)

@@ -76,8 +76,8 @@ def training(config: Config, seed: int) -> Training:
 
 
 def run(config: Config, lab: Lab) -> Report:
-  """The agent as it is and the ablations, each several times from paired seeds, as one race."""
-  fits = lab.race(
+  """Compares the agent as it is and the ablations, each several times, over paired seeds."""
+  fits = lab.compare(
     "race",
     {
       "DQN": config,

@@ -107,7 +107,7 @@ def training(config: Config, seed: int) -> Training:
 
 
 class Pair(NamedTuple):
-  """Two members of the race that differ by a part, by name."""
+  """Two members of the comparison that differ by a part, by name."""
 
   having: str
   lacking: str
@@ -137,8 +137,8 @@ def members(config: Config) -> dict[str, Config]:
 
 
 def run(config: Config, lab: Lab) -> Report:
-  """All agents from paired seeds as one race; what counts is the mean over all evaluations."""
-  fits = lab.race("race", members(config), training, repeats=config.repeats)
+  """Compares all agents over paired seeds, by their mean over all evaluations."""
+  fits = lab.compare("race", members(config), training, repeats=config.repeats)
   returns = lambda fit: [row["test/return"] for row in fit.history if "test/return" in row]
   area = {name: np.array([np.mean(returns(fit)) for fit in each]) for name, each in fits.items()}
   compared = pairs(config.ablation)

@@ -119,7 +119,7 @@ def members(config: Config) -> dict[str, Config]:
 
 def run(config: Config, lab: Lab) -> Report:
   """Test accuracies against the share of wrong labels."""
-  fits = lab.race("race", members(config), training, repeats=config.repeats)
+  fits = lab.compare("race", members(config), training, repeats=config.repeats)
   of = lambda metric, name: np.array([fit.last(f"test/{metric}") for fit in fits[name]])
   lost = lambda name: (of("accuracy", "at random 0.0") - of("accuracy", name)).mean()
   row = lambda what, source, ours, bar, unit="%": Claim("N05", what, source, ours, bar, unit)

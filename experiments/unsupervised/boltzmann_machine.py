@@ -226,7 +226,7 @@ def divergences(fits: list[Fit]) -> np.ndarray:
 def run(config: Config, lab: Lab) -> Report:
   """Sampling, gradient, learning, and annealing."""
   descent = descents(config, lab.key("descents"))
-  fits = lab.race("learning", members(config), training, repeats=config.repeats)
+  fits = lab.compare("learning", members(config), training, repeats=config.repeats)
   found = {name: divergences(each) for name, each in fits.items()}
   row = lambda what, source, ours, bar, unit="": Claim("U02", what, source, ours, bar, unit)
   return Report(

@@ -169,7 +169,7 @@ def annealing_error(learnt: Rbm, key: Key[Array, ""]) -> float:
 def run(config: Config, lab: Lab) -> Report:
   """Small machines exactly, then three ways to learn."""
   biases = np.asarray(jax.vmap(bias)(jax.random.split(lab.key("machines"), 100)))
-  fits = lab.race("learning", members(config), training, repeats=config.repeats)
+  fits = lab.compare("learning", members(config), training, repeats=config.repeats)
   reached = {
     name: np.array([fit.last("test/log_likelihood") for fit in each]) for name, each in fits.items()
   }

@@ -33,7 +33,7 @@ class _Probe(Lab):
   def fit(self, name: str, config: Any, training: Training, *, schedule: Any = ()) -> NoReturn:
     raise _FoundFirstFit(config, training)
 
-  def race(
+  def compare(
     self,
     name: str,
     configs: Mapping[str, Any],

@@ -317,7 +317,7 @@ def refuse_idle(values: flags.FlagValues, module: Any) -> None:
     UserError: naming the flag.
   """
   source = inspect.getsource(sys.modules[module.run.__module__]) if hasattr(module, "run") else ""
-  for name, calls in (("lanes", ".race( .sweep("), ("engine", ".sweep(")):
+  for name, calls in (("lanes", ".compare( .sweep("), ("engine", ".sweep(")):
     is_used = values.sweep is not None or any(call in source for call in calls.split())
     if values[name].present and not is_used:
       raise UserError(

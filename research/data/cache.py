@@ -75,8 +75,8 @@ def read_arrays(place: Path) -> Arrays | None:
   """The arrays of an .npz file, read only; None when it is absent or damaged.
 
   A .npz file is a zip file, which holds a CRC-32 of every array: NumPy checks it while reading, so
-  the proof costs some 10 ms for MNIST. The members of a race all ask for the same file: it is read
-  again only when it has changed.
+  the proof costs some 10 ms for MNIST. All members of a comparison ask for the same file, which is
+  read again only when it has changed.
   """
   try:
     status = place.stat()

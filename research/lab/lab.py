@@ -141,7 +141,7 @@ class Lab:
     first = functools.partial(self._first_state, name, initial)
     return Fit(name, config, state, read_rows(self.folder, name), first)
 
-  def race(
+  def compare(
     self,
     name: str,
     configs: Mapping[str, Any],

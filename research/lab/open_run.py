@@ -106,7 +106,7 @@ class Run:
 
     Raises:
       UserError: where there is none; or where it is not one network of the experiment's config, as
-        in a race.
+        in a comparison.
     """
     init = self.training.learner.init
     template = jax.eval_shape(init, on_device(self.config), jax.random.key(0))

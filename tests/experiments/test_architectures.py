@@ -55,18 +55,18 @@ def test_depths_that_are_not_6n_plus_2_are_refused_before_anything_is_trained():
 
 
 def test_twins_of_the_degradation_start_alike_and_see_the_same_batches(monkeypatch):
-  """They run in one race for each depth, and a race's members have the same keys."""
-  races = []
+  """They are compared once for each depth, and the members of a comparison have the same keys."""
+  comparisons = []
 
   class Noted:
-    def race(self, name, configs, training, *, repeats):
-      races.append([(one.residual, one.depth) for one in configs.values()])
+    def compare(self, name, configs, training, *, repeats):
+      comparisons.append([(one.residual, one.depth) for one in configs.values()])
       return {member: [None] * repeats for member in configs}
 
   monkeypatch.setattr(degradation, "report", lambda config, fits: list(fits))
   twins = degradation.run(degradation.Config(depths=(8, 20)), Noted())
   assert twins == [(False, 8), (True, 8), (False, 20), (True, 20)]
-  assert races == [twins[:2], twins[2:]]
+  assert comparisons == [twins[:2], twins[2:]]
 
 
 def test_auxiliary_heads_count_in_the_loss_and_not_in_the_accuracy():

@@ -69,9 +69,9 @@ def test_the_agents_can_be_laid_out_without_being_run(monkeypatch):
 
 
 class Made:
-  """A lab whose races are over: Rainbow is 3 ahead of DQN, and each other agent 1 of DQN."""
+  """A lab whose comparisons are over: Rainbow is 3 ahead of DQN, and each other agent 1 of DQN."""
 
-  def race(self, name, configs, training, *, repeats):
+  def compare(self, name, configs, training, *, repeats):
     ahead = {"Rainbow": 3.0, "DQN": 0.0}
     return {
       member: [

@@ -32,7 +32,7 @@ class UntrainedLab(FakeLab):
     history = [{"fit": name, "step": step, **row} for step in (0, training.steps)]
     return Fit(name, config, state, history, lambda: state)
 
-  def race(self, name, configs, training, *, repeats=1):
+  def compare(self, name, configs, training, *, repeats=1):
     return {
       member: [
         self.fit(f"{name} {member} {number}", config, training(config, self.seed))

@@ -47,7 +47,7 @@ def test_one_line_names_the_label_the_set_and_the_outputs(tmp_path, train, test,
   with pytest.raises(UserError, match=says):
     lab.fit("fit", Config(), training)
   with pytest.raises(UserError, match=says):
-    lab.race("race", {"a": Config()}, lambda config, seed: training)
+    lab.compare("race", {"a": Config()}, lambda config, seed: training)
   assert not (tmp_path / "checkpoints").exists()
 
 

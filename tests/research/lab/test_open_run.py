@@ -95,15 +95,15 @@ def test_reading_does_not_create_folders(tmp_path):
 
 
 def test_a_population_and_a_run_without_a_fit_are_refused_in_one_line(monkeypatch, tmp_path, capfd):
-  def race(config, lab):
-    fits = lab.race("race", {"a": config}, tiny_experiment.training, repeats=2)
+  def comparison(config, lab):
+    fits = lab.compare("race", {"a": config}, tiny_experiment.training, repeats=2)
     return tiny_experiment.report(config, fits["a"][0])
 
   def nothing(config, lab):
     return Report([], [])
 
   kinds = {
-    "tiny_many": SimpleNamespace(**vars(tiny_experiment.ONE) | {"run": race}),
+    "tiny_many": SimpleNamespace(**vars(tiny_experiment.ONE) | {"run": comparison}),
     "tiny_none": SimpleNamespace(Config=tiny_experiment.Config, run=nothing),
   }
   tiny_experiment.install(monkeypatch, tmp_path, **kinds)

@@ -63,7 +63,7 @@ def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypa
   monkeypatch.setattr(free_memory, "available_bytes", lambda: 2 * 3 * one + 1)  # for three, saved
   lab = Lab(tmp_path, seed=0, options=Options())
   with pytest.raises(UserError, match=r"what 4 lanes hold would take 13\.1 MB .* let fewer train"):
-    lab.race("race", {"DQN": config}, dqn_catch.training, repeats=4)
+    lab.compare("race", {"DQN": config}, dqn_catch.training, repeats=4)
   with pytest.raises(UserError, match="what 4 lanes hold"):
     Crew(dqn_catch.training(config, 0), config, 4, "auto", jax.random.key(0))
   assert not list(tmp_path.glob("checkpoints/*"))

@@ -1,4 +1,4 @@
-"""Whole races on little data: who takes part, what is averaged, and the nets themselves."""
+"""Whole comparisons on little data: who takes part, what is averaged, and the nets themselves."""
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def test_what_is_normalised_before_its_activation_forgets_its_scale():
   np.testing.assert_allclose(logits(2.0, **plain), 8 * logits(1.0, **plain), rtol=1e-4, atol=1e-5)
 
 
-def test_scales_race(lab, monkeypatch):
+def test_scales_are_compared(lab, monkeypatch):
   monkeypatch.setattr(bn_scales, "SCALES", np.array([0.3] * 4 + [1e-4] * 12))
   config = bn_scales.Config(hidden=(6, 5), examples=30, batch_size=15, epochs=3, repeats=2)
   report = bn_scales.run(config, lab)
@@ -70,7 +70,7 @@ def test_scales_race(lab, monkeypatch):
   assert not (lab.folder / "checkpoints" / "race.2").exists()
 
 
-def test_initialisers_race(lab):
+def test_initialisers_are_compared(lab):
   config = init_race.Config(hidden=(20,) * 4, batch_size=20, iterations=300, repeats=2)
   report = init_race.run(config, lab)
   assert found(report, "He: mean loss") < 0.8 * found(report, "std 0.01: mean loss")
@@ -87,7 +87,7 @@ def test_the_books_numbers_are_claimed_for_the_books_race_only(lab):
   assert [claim.what for claim in report.claims] == ["loss of He / of Xavier", "parameters"]
 
 
-def test_optimisers_race(lab):
+def test_optimisers_are_compared(lab):
   config = optimizer_race.Config(hidden=(20,), batch_size=20, iterations=60, repeats=2)
   report = optimizer_race.run(config, lab)
   losses = [claim.ours for claim in report.claims if "mean loss" in claim.what]
@@ -166,7 +166,7 @@ def test_a_look_sees_every_examples_gradient():
 
 def test_noise_is_the_deviation_of_the_batches_within_an_epoch(lab):
   config = batch_sizes.Config(batch_size=15, examples=60, hidden=(8,), epochs=2)
-  (fit,) = lab.race("race", {"15": config}, batch_sizes.training)["15"]
+  (fit,) = lab.compare("race", {"15": config}, batch_sizes.training)["15"]
   assert batch_sizes.steps_per_epoch(config) == 4 and fit.history[-1]["step"] == 8
   last = fit.history[-1]
   assert last["train/loss_squared"] > last["train/loss"] ** 2

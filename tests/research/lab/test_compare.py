@@ -1,4 +1,4 @@
-"""A race: members side by side, each as if it were alone, durable like every fit."""
+"""A comparison: members side by side, each as if it were alone, durable like every fit."""
 
 import jax
 import numpy as np
@@ -19,10 +19,10 @@ MEMBERS = {
 }
 
 
-def raced(folder, members=MEMBERS, *, repeats=2, interruption=None, **options):
+def compared(folder, members=MEMBERS, *, repeats=2, interruption=None, **options):
   folder.mkdir(exist_ok=True)
   lab = Lab(folder, seed=0, options=Options(**options), interruption=interruption)
-  return lab.race("race", members, training, repeats=repeats)
+  return lab.compare("race", members, training, repeats=repeats)
 
 
 def bits(fit):
@@ -32,7 +32,7 @@ def bits(fit):
 @pytest.fixture(scope="module")
 def expected(tmp_path_factory):
   folder = tmp_path_factory.mktemp("race")
-  return folder, raced(folder)
+  return folder, compared(folder)
 
 
 def test_members_that_differ_in_traced_fields_share_a_program():
@@ -71,7 +71,7 @@ def test_repetitions_start_apart_and_members_start_together(expected):
 
 
 def test_a_member_is_not_changed_by_the_others(expected, tmp_path):
-  alone = raced(tmp_path, {"slow": MEMBERS["slow"]})
+  alone = compared(tmp_path, {"slow": MEMBERS["slow"]})
   for ours, theirs in zip(alone["slow"], expected[1]["slow"], strict=True):
     assert bits(ours) == bits(theirs)
     assert ours.history == theirs.history
@@ -79,7 +79,7 @@ def test_a_member_is_not_changed_by_the_others(expected, tmp_path):
 
 def test_a_member_that_diverges_goes_on_and_the_others_do_not_notice(expected, tmp_path):
   wild = replace(Config(), {"learning_rate": 1e30})
-  fits = raced(tmp_path, {"slow": MEMBERS["slow"], "wild": wild})
+  fits = compared(tmp_path, {"slow": MEMBERS["slow"], "wild": wild})
   assert fits["wild"][0].history[-1]["train/loss"] is None
   assert bits(fits["slow"][1]) == bits(expected[1]["slow"][1])
 
@@ -88,7 +88,7 @@ def test_interruptions_change_no_byte(expected, tmp_path):
   folder, stops = tmp_path / "chopped", 0
   while True:
     try:
-      fits = raced(folder, interruption=StopAfter(2 * stops % 7), save_seconds=1e9)
+      fits = compared(folder, interruption=StopAfter(2 * stops % 7), save_seconds=1e9)
       break
     except InterruptedRun:
       stops += 1
@@ -100,10 +100,10 @@ def test_interruptions_change_no_byte(expected, tmp_path):
   assert text(folder) == text(expected[0])
 
 
-def test_a_finished_race_is_read_and_not_made_again(expected, monkeypatch):
+def test_a_finished_comparison_is_read_and_not_made_again(expected, monkeypatch):
   before = everything_under(expected[0])
   monkeypatch.setattr("research.lab.lab.run_fit", None)
-  again = raced(expected[0])
+  again = compared(expected[0])
   assert {name: [bits(fit) for fit in each] for name, each in again.items()} == {
     name: [bits(fit) for fit in each] for name, each in expected[1].items()
   }
@@ -112,7 +112,7 @@ def test_a_finished_race_is_read_and_not_made_again(expected, monkeypatch):
 
 @pytest.mark.parametrize("lanes", ["vmap", "2"])
 def test_other_ways_to_share_a_program_give_the_same_numbers(expected, tmp_path, lanes):
-  fits = raced(tmp_path, lanes=lanes)
+  fits = compared(tmp_path, lanes=lanes)
   for name in MEMBERS:
     for ours, theirs in zip(fits[name], expected[1][name], strict=True):
       close = lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4)

@@ -83,6 +83,8 @@ class Options(NamedTuple):
     engine: where the trials of a sweep train: "local", "ray" or "slurm".
     workers: how many blocks of them train at once, where not here.
     slurm: parameters of its jobs, as in "slurm_partition=gpu,gpus_per_node=1".
+    data_dir: the folder of the user's own files of data sets, for the processes that train
+      elsewhere; "" where there is none.
   """
 
   parallel: str = "jit"
@@ -93,6 +95,7 @@ class Options(NamedTuple):
   engine: str = "local"
   workers: int = 4
   slurm: str = ""
+  data_dir: str = ""
 
 
 class Fit(NamedTuple):

@@ -25,6 +25,7 @@ from absl import flags
 
 from research import numerals
 from research.cli import streams
+from research.data import sources
 from research.errors import InterruptedRun, UserError, unknown_name
 from research.lab import process, registry
 from research.store import interruption
@@ -169,14 +170,14 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     return 0
   if owns_process and not values.help:
     process.prepare_jax(collectives=values.parallel != "jit")
-  if values.verify and not values.help:
-    return verify(values, entries, argv)
-  if len(entries) > 1 or entries[0].name != values.experiment:
+  is_verified = values.verify and not values.help
+  if not is_verified and (len(entries) > 1 or entries[0].name != values.experiment):
     raise UserError(
       f"--experiment={values.experiment} names a family ({', '.join(e.name for e in entries)}); "
       "choose one of them, or add --verify"
     )
-  return launch(values, entries[0], argv)
+  with sources.own_files_in(_data_dir(values)):
+    return verify(values, entries, argv) if is_verified else launch(values, entries[0], argv)
 
 
 def in_flags(argv: list[str]) -> list[str]:
@@ -360,11 +361,6 @@ def parse(
 def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
   from research.training import Options
 
-  if values.data_dir:
-    folder = _path(values, "data_dir")
-    if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
-      raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
-    os.environ["LINEAGE_DATA_DIR"] = str(folder)
   return Options(
     values.parallel,
     values.on_nan == "stop",
@@ -374,7 +370,18 @@ def _options(values: flags.FlagValues) -> "Options":  # noqa: F821
     values.engine,
     values.workers,
     values.slurm,
+    _data_dir(values),
   )
+
+
+def _data_dir(values: flags.FlagValues) -> str:
+  """The absolute path of the user's own files, since workers elsewhere start in other folders."""
+  if not values.data_dir:
+    return ""
+  folder = _path(values, "data_dir")
+  if not (folder.is_dir() and os.access(folder, os.R_OK | os.X_OK)):
+    raise UserError(f"--data_dir={values.data_dir} is not a folder that can be read")
+  return str(folder.absolute())
 
 
 def _path(values: flags.FlagValues, name: str) -> Path:

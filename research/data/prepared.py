@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import io
-import os
 import sys
 from pathlib import Path
 from typing import Protocol
@@ -28,9 +27,9 @@ from research.store.files import cache_folder
 def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
   """The (train, test) arrays, in the order of the original files.
 
-  `data_dir` is a folder with the raw files, asked first when they must be fetched; None means the
-  environment's LINEAGE_DATA_DIR. Raises DataUnavailableError when no source can serve, and
-  UserError where that folder holds files of the user's own under the published names.
+  `data_dir` is a folder with the raw files, asked first when they must be fetched; None means
+  that of `sources.own_folder`. Raises DataUnavailableError when no source can serve, and UserError
+  where that folder holds files of the user's own under the published names.
   """
   check_own_files(idx_set, data_dir)
   home = cache_folder()
@@ -54,11 +53,11 @@ def check_own_files(idx_set: IdxSet, data_dir: str | None) -> None:
 
   A folder may hold another published set under the same names; it is no file of the user's own.
   """
-  folder = data_dir or os.environ.get("LINEAGE_DATA_DIR")
-  if not folder:
+  folder = sources.own_folder(data_dir)
+  if folder is None:
     return
   published = {digest for each in (idx_set, *IDX_SETS.values()) for digest in each.sha256.values()}
-  places = sources.own_places(Path(folder).expanduser(), idx_set.name)
+  places = sources.own_places(folder, idx_set.name)
   for name, size in idx_set.file_sizes().items():
     digests = {
       path: _digest(path, path.stat().st_mtime_ns, size)
@@ -133,8 +132,8 @@ def fetch(
 
   Raises DataUnavailableError, which ends by saying what there is `instead`.
   """
-  own_folder = data_dir or os.environ.get("LINEAGE_DATA_DIR")
-  own = (sources.folder(Path(own_folder).expanduser(), published.name),) if own_folder else ()
+  own_folder = sources.own_folder(data_dir)
+  own = (sources.folder(own_folder, published.name),) if own_folder else ()
   refusals = []
   for index, source in enumerate((*own, *published.downloads)):
     print(f"{published.name}: fetching from {source.title}", file=sys.stderr)

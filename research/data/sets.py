@@ -7,13 +7,12 @@ lies prepared in array_record files. Importing this module imports NumPy and not
 import difflib
 import math
 import numbers
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 
-from research.data import digits, prepared, stratify
+from research.data import digits, prepared, sources, stratify
 from research.data.idx_sets import IDX_SETS
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
@@ -57,8 +56,8 @@ def load(
       own validation split instead, whole.
     seed: 0 or more.
     data_dir: the folder of the raw IDX files for mnist and fashion_mnist (asked before any host;
-      not needed once they are prepared), the TFDS folder for tfds:NAME; by default the
-      environment's LINEAGE_DATA_DIR, which is where --data_dir goes.
+      not needed once they are prepared), the TFDS folder for tfds:NAME; by default that of
+      --data_dir, or of the environment's LINEAGE_DATA_DIR (`sources.own_folder`).
 
   Returns:
     Splits of {"image": uint8 [n, h, w, c], "label": int32 [n]}; a TFDS data set gives all its
@@ -138,6 +137,6 @@ def _existing_folder(data_dir: str | None) -> str | None:
 
 
 def _named_tfds_folder(name: str) -> str | None:
-  """LINEAGE_DATA_DIR where it is a TFDS folder with such a set; None is TFDS's own folder."""
-  folder = Path(os.environ.get("LINEAGE_DATA_DIR") or "nowhere").expanduser()
-  return str(folder) if (folder / re.split("[/:]", name)[0]).is_dir() else None
+  """The user's folder where it is a TFDS folder with such a set; None is TFDS's own folder."""
+  folder = sources.own_folder()
+  return str(folder) if folder and (folder / re.split("[/:]", name)[0]).is_dir() else None

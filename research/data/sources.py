@@ -17,7 +17,9 @@ import sys
 import tarfile
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,8 +31,28 @@ STALL_SECONDS = 20.0  # between two arrivals of data, later on
 PACKAGE_SECONDS = 180.0  # one run of a package manager
 
 
+_own_folder: ContextVar[str | None] = ContextVar("own_folder", default=None)
+
+
 class SourceError(Exception):
   """Why a source could not serve, in a few words."""
+
+
+@contextmanager
+def own_files_in(folder: str | None) -> Iterator[None]:
+  """While it lasts, the user's own files are looked for in `folder`; None changes nothing."""
+  token = _own_folder.set(folder or _own_folder.get())
+  try:
+    yield
+  finally:
+    _own_folder.reset(token)
+
+
+def own_folder(data_dir: str | None = None) -> Path | None:
+  """The folder of the user's own files: `data_dir`, or that of `own_files_in`, or that of the
+  environment's LINEAGE_DATA_DIR."""
+  named = data_dir or _own_folder.get() or os.environ.get("LINEAGE_DATA_DIR")
+  return Path(named).expanduser() if named else None
 
 
 class Source(NamedTuple):

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from research.data.sources import own_files_in
 from research.store.checkpoint import from_host, to_host
 from research.store.files import write_atomically
 from research.sweep.slots import Crew, Reports, Seat, by_trial
@@ -53,6 +54,7 @@ class Block(NamedTuple):
     intervals: that length.
     lanes: how they share a program, as in `research.lanes.block_of`.
     by_repeat: whether the repetitions have data of their own.
+    data_dir: the folder of the user's own files of data sets, or "".
   """
 
   training: OfRepeat
@@ -60,6 +62,7 @@ class Block(NamedTuple):
   intervals: int
   lanes: str
   by_repeat: bool
+  data_dir: str
 
   def is_done(self) -> bool:
     """Tells whether every result is there."""
@@ -72,10 +75,9 @@ def train(block: Block) -> None:
     return
   first = block.stretches[0]
   repeats = range(len(first.keys))
-  crews = [
-    _seated(block, some)
-    for some in ([[repeat] for repeat in repeats] if block.by_repeat else [repeats])
-  ]
+  groups = [[repeat] for repeat in repeats] if block.by_repeat else [repeats]
+  with own_files_in(block.data_dir):
+    crews = [_seated(block, some) for some in groups]
   reports = [_interval(crews) for _ in range(block.intervals)]
   for stretch in block.stretches:
     own = [report[stretch.trial] for report in reports]

@@ -117,7 +117,8 @@ class Fleet:
       for start in range(0, len(members), size):
         stretches = tuple(self._stretch(seat, intervals) for seat in members[start : start + size])
         by_repeat = self._trainings.by_repeat
-        blocks.append(Block(self._training, stretches, intervals, self._options.lanes, by_repeat))
+        how = self._options.lanes, by_repeat, self._options.data_dir
+        blocks.append(Block(self._training, stretches, intervals, *how))
     self._engine([block for block in blocks if not block.is_done()])
     for block in blocks:
       for stretch in block.stretches:

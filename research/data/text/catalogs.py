@@ -119,7 +119,7 @@ def load(data_dir: str | None = None, catalogues: Catalogues = CATALOGUES) -> li
   """Every English message once, with its French, in the order of the wheels.
 
   Raises DataUnavailableError when the wheels cannot be had; `data_dir` is a folder that may hold
-  them, by default the environment's LINEAGE_DATA_DIR.
+  them, by default that of `sources.own_folder`.
   """
   home = cache_folder()
   place = home / "arrays" / f"{catalogues.name}.npz"

@@ -50,7 +50,7 @@ install_import_hook(
 @pytest.fixture
 def door(monkeypatch, tmp_path, capfd):
   """Launches a tiny experiment, of one fit or of several, in a folder of its own."""
-  from tests import tiny_experiment  # behind the hook
+  from tests.helpers import tiny_experiment  # behind the hook
 
   tiny_experiment.install(
     monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, tiny_race=tiny_experiment.SEVERAL

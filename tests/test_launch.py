@@ -16,9 +16,9 @@ import pytest
 from research.cli import runner
 from research.config import config, static
 from research.lab import run_folder
-from tests import tiny_experiment
-from tests.processes import ROOT, environment
-from tests.tiny_experiment import refused
+from tests.helpers import tiny_experiment
+from tests.helpers.processes import ROOT, environment
+from tests.helpers.tiny_experiment import refused
 
 BAD_INPUT = {
   "--width=abc": ["--width=abc", "'abc' is not a number", "a whole number of at least 1"],
@@ -158,7 +158,7 @@ def test_a_workdir_that_cannot_hold_the_run_is_refused(door, monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(Path, "iterdir", forbidden)
-    patch.setattr("tests.tiny_experiment.everything_under", lambda folder: {})
+    patch.setattr("tests.helpers.tiny_experiment.everything_under", lambda folder: {})
     assert "--workdir=new cannot be read: Permission denied" in refused(door, "--workdir=new")
   with monkeypatch.context() as patch:
     patch.setattr(Path, "mkdir", read_only)

@@ -14,9 +14,9 @@ from research.lab.open_run import open_run
 from research.store.metrics_log import read_rows
 from research.sweep.slots import metrics_of
 from research.training import training_of
-from tests import tiny_experiment
-from tests.experiments.little_data import replace_sets
-from tests.tiny_experiment import launched
+from tests.helpers import tiny_experiment
+from tests.helpers.little_data import replace_sets
+from tests.helpers.tiny_experiment import launched
 
 
 def assert_one_number(capfd, experiment, objective, sweep, settings, seed):

@@ -13,9 +13,9 @@ import pytest
 from research.errors import UserError
 from research.lab import run_folder
 from research.store.metrics_log import MetricsLog, read_rows
-from tests import tiny_experiment
-from tests.processes import outcome
-from tests.tiny_experiment import everything_under, refused
+from tests.helpers import tiny_experiment
+from tests.helpers.processes import outcome
+from tests.helpers.tiny_experiment import everything_under, refused
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"experiment": "tiny_net"}', "\xff\xfe"])

@@ -14,9 +14,9 @@ from research.cli import main as door
 from research.errors import UserError
 from research.reporting import sweep_report
 from research.sweep import remote, search, stopping
-from tests import tiny_experiment
-from tests.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
-from tests.tiny_experiment import everything_under, launched
+from tests.helpers import tiny_experiment
+from tests.helpers.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
+from tests.helpers.tiny_experiment import everything_under, launched
 
 RATES = "--sweep=learning_rate=log(1e-3,10)"
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -13,7 +13,7 @@ from research.config import replace
 from research.data import sets
 from research.lab.lab import Lab
 from research.training import Options
-from tests.experiments.little_data import TRAIN, replace_sets
+from tests.helpers.little_data import TRAIN, replace_sets
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.convolution import convolution_by_hand as lesson
 from research.errors import UserError
-from tests.experiments.without_a_lab import FakeLab, failed
+from tests.helpers.stand_in_labs import FakeLab, failed
 
 
 def test_every_claim_holds():

@@ -8,8 +8,8 @@ from experiments.reinforcement import q_learning
 from experiments.unsupervised import boltzmann_machine, rbm_exact, wake_sleep
 from research.config import replace
 from research.energy import rbm
-from tests.experiments.little_data import replace_sets
-from tests.law import assert_devices_agree
+from tests.helpers.equivalence import assert_devices_agree
+from tests.helpers.little_data import replace_sets
 
 
 def test_tabular_q_learning():

@@ -14,7 +14,7 @@ from experiments.initialization import (
   symmetry,
 )
 from research.config import replace
-from tests.experiments.without_a_lab import FakeLab, failed
+from tests.helpers.stand_in_labs import FakeLab, failed
 
 
 def test_columns_and_ranks_see_equal_and_different_units():

@@ -14,7 +14,7 @@ from experiments.optimization import (
   saddles,
   update_rules,
 )
-from tests.experiments.without_a_lab import FakeLab, failed
+from tests.helpers.stand_in_labs import FakeLab, failed
 
 
 @pytest.mark.parametrize("name", update_rules.PAIRS)

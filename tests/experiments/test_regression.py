@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.regression import linear_regression, mlp_demo, softmax_regression
-from tests.experiments.without_a_lab import FakeLab, failed
+from tests.helpers.stand_in_labs import FakeLab, failed
 
 
 def test_the_golden_values():

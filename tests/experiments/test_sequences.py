@@ -27,7 +27,7 @@ from research.errors import UserError
 from research.lab.lab import Lab
 from research.optimizers import Optimizer
 from research.training import Fit, Options
-from tests.experiments.without_a_lab import FakeLab, UntrainedLab, failed
+from tests.helpers.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
 def test_back_propagation_through_time_is_jaxs_gradient():

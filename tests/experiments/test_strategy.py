@@ -6,8 +6,8 @@ import numpy as np
 
 from experiments.strategy import label_noise
 from research.config import replace
-from tests.experiments.little_data import replace_sets
-from tests.experiments.without_a_lab import UntrainedLab
+from tests.helpers.little_data import replace_sets
+from tests.helpers.stand_in_labs import UntrainedLab
 
 
 def many_labels(count=20_000):

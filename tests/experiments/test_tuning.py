@@ -17,7 +17,7 @@ from experiments.tuning import (
 from experiments.tuning.bayesian_optimisation import Data, Kernel
 from research.config import replace
 from research.data import sets
-from tests.experiments.without_a_lab import FakeLab, failed
+from tests.helpers.stand_in_labs import FakeLab, failed
 
 NOISE = 1e-4
 

@@ -21,8 +21,8 @@ from research.config import replace
 from research.energy import rbm
 from research.lab.lab import Lab
 from research.training import Options
-from tests.experiments.little_data import replace_sets
-from tests.experiments.without_a_lab import UntrainedLab, failed
+from tests.helpers.little_data import replace_sets
+from tests.helpers.stand_in_labs import UntrainedLab, failed
 
 
 def test_boltzmann_machine_learns_parity_with_hidden_units_only(tmp_path):

@@ -11,7 +11,7 @@ from research.data.text import language
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make
 from research.training import Training
-from tests.law import assert_devices_agree
+from tests.helpers.equivalence import assert_devices_agree
 
 BATCH, LENGTH = 6, 4
 

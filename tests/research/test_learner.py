@@ -11,7 +11,8 @@ from research.learner import augmented, predict_classes, supervised
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import Mean, accuracy
 from research.optimizers import Optimizer, make
-from tests.research.test_compile import LEARNER, Config, Network, data_set, raw
+from tests.helpers.equivalence import raw
+from tests.helpers.noisy_net import LEARNER, Config, Network, data_set
 
 SETTINGS = Config()
 

@@ -6,7 +6,7 @@ from research.errors import UserError
 from research.lab import registry
 from research.sweep.slots import metrics_of
 from research.training import larger_is_better, training_of
-from tests import tiny_experiment
+from tests.helpers import tiny_experiment
 
 pytestmark = pytest.mark.fast
 

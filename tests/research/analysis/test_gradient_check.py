@@ -22,7 +22,7 @@ from research.config import config, static
 from research.errors import UserError
 from research.initializers import Init
 from research.learner import Learner
-from tests.research.test_compile import LEARNER, Config, data_set
+from tests.helpers.noisy_net import LEARNER, Config, data_set
 
 
 def raw(tree):

@@ -9,7 +9,7 @@ from research.lab import registry
 from research.report import Claim, Report, at_least
 from research.reporting import results_table
 from research.training import Options
-from tests import tiny_experiment
+from tests.helpers import tiny_experiment
 
 
 @pytest.fixture

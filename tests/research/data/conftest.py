@@ -1,9 +1,9 @@
 """Every test here has a cache of its own, and none reaches a network by accident."""
 
 import pytest
-import tiny_idx
 
 from research.data import idx_sets
+from tests.helpers import tiny_idx
 
 
 @pytest.fixture(autouse=True)

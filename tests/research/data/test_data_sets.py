@@ -7,10 +7,10 @@ import zlib
 
 import numpy as np
 import pytest
-import tiny_idx
 
 from research.data import sets
 from research.errors import UserError
+from tests.helpers import tiny_idx
 
 
 def as_rows(arrays):

@@ -11,10 +11,10 @@ import time
 
 import numpy as np
 import pytest
-import tiny_idx
 
 from research.data import idx_sets, sets, sources
 from research.errors import DataUnavailableError
+from tests.helpers import tiny_idx
 
 IMAGES = "train-images-idx3-ubyte"
 

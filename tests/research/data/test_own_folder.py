@@ -11,8 +11,8 @@ import pytest
 from research.data import sources
 from research.sweep import remote
 from research.sweep.blocks import train
-from tests import tiny_experiment
-from tests.tiny_experiment import launched
+from tests.helpers import tiny_experiment
+from tests.helpers.tiny_experiment import launched
 
 asked = []  # the folder at every call
 

@@ -9,8 +9,8 @@ from research.errors import InterruptedRun
 from research.lab.lab import Lab, by_program
 from research.store import checkpoint
 from research.training import Options
-from tests.research.lab.test_loop import StopAfter
-from tests.tiny_experiment import Config, everything_under, training
+from tests.helpers.stop_after import StopAfter
+from tests.helpers.tiny_experiment import Config, everything_under, training
 
 MEMBERS = {
   "slow": replace(Config(), {"learning_rate": 0.01}),

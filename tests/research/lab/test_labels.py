@@ -16,7 +16,7 @@ from research.models.language_model import LanguageModel
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make
 from research.training import Options, Training
-from tests.tiny_experiment import Config
+from tests.helpers.tiny_experiment import Config
 
 pytestmark = pytest.mark.fast
 

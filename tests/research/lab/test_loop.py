@@ -1,7 +1,6 @@
 """However a fit is chopped up, interrupted, damaged or distributed, the same comes out."""
 
 import errno
-import itertools
 import json
 import os
 import shutil
@@ -21,27 +20,13 @@ from research.store.checkpoint import Checkpoints
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, read_rows
 from research.training import Options
-from tests.processes import outcome
-from tests.research import test_compile
-from tests.tiny_experiment import Config, everything_under, training
+from tests.helpers import noisy_net
+from tests.helpers.equivalence import TOLERANCE
+from tests.helpers.processes import outcome
+from tests.helpers.stop_after import StopAfter
+from tests.helpers.tiny_experiment import Config, everything_under, training
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-
-class StopAfter(Interruption):
-  """Is interrupted when it was asked so many times."""
-
-  def __init__(self, questions):
-    super().__init__(())
-    self._left = itertools.chain(itertools.repeat(None, questions), itertools.repeat(15))
-
-  @property
-  def signal_number(self):
-    return next(self._left)
-
-  @signal_number.setter
-  def signal_number(self, value):
-    pass
 
 
 def fitted(folder, *, config=None, changes=None, name="train", interruption=None, **options):
@@ -172,12 +157,12 @@ def test_the_best_checkpoint_follows_the_metric(tmp_path, metric):
 @pytest.mark.parametrize("parallel", ["shard", "pmap"])
 def test_a_run_saved_on_one_device_goes_on_on_eight(tmp_path, parallel):
   assert jax.device_count() == 8
-  config = test_compile.Config()
+  config = noisy_net.Config()
   changes = {
-    "learner": test_compile.LEARNER,
-    "data": jax.device_get(test_compile.data_set()),
-    "evaluate": {"test": jax.device_get(test_compile.data_set(20))},
-    "steps": test_compile.STEPS,
+    "learner": noisy_net.LEARNER,
+    "data": jax.device_get(noisy_net.data_set()),
+    "evaluate": {"test": jax.device_get(noisy_net.data_set(20))},
+    "steps": noisy_net.STEPS,
     "log_every": 1,
     "evaluate_every": 1,
     "best": None,
@@ -192,11 +177,11 @@ def test_a_run_saved_on_one_device_goes_on_on_eight(tmp_path, parallel):
   with pytest.raises(InterruptedRun):
     run(tmp_path / "moved", "jit", StopAfter(3))
   moved = run(tmp_path / "moved", parallel)
-  assert [row["step"] for row in moved.history] == list(range(test_compile.STEPS + 1))
+  assert [row["step"] for row in moved.history] == list(range(noisy_net.STEPS + 1))
   for ours, theirs in zip(
     *(checkpoint.to_host(fit.state).values() for fit in (moved, whole)), strict=True
   ):
-    np.testing.assert_allclose(ours, theirs, atol=test_compile.TOLERANCE)
+    np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("dispatch", [1, 4, 5])

@@ -14,7 +14,7 @@ from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make
 from research.report import Report
 from research.training import Training
-from tests import tiny_experiment
+from tests.helpers import tiny_experiment
 
 
 @config

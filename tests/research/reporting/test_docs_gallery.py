@@ -14,8 +14,8 @@ from research.figures.policies import film
 from research.lab import registry
 from research.report import Picture, Report
 from research.reporting import docs_gallery
-from tests import tiny_experiment
-from tests.tiny_experiment import launched
+from tests.helpers import tiny_experiment
+from tests.helpers.tiny_experiment import launched
 
 pytestmark = pytest.mark.fast
 

@@ -10,17 +10,11 @@ from research.errors import InterruptedRun, UserError
 from research.lab.lab import Lab
 from research.reporting.sweep_report import _best_so_far
 from research.sweep import space as spaces
-from research.sweep.plan import Settings
 from research.sweep.study import read
 from research.training import Options
-from tests.research.lab.test_loop import StopAfter
-from tests.tiny_experiment import Config, training
-
-SETTINGS = Settings(
-  trials=7, sampler="random", stopper="none", rounds=1, objective="test/accuracy", seats=3
-)
-SPACE = "learning_rate=log(1e-3,10); noise=uniform(0,0.5)"
-WITH_WIDTHS = "learning_rate=log(1e-3,10); width=choice(3,5)"
+from tests.helpers.stop_after import StopAfter
+from tests.helpers.tiny_experiment import Config, training
+from tests.helpers.tiny_sweep import SETTINGS, SPACE, WITH_WIDTHS, rows
 
 
 def swept(folder, text=SPACE, *, lanes="auto", interruption=None, save_seconds=1e9, **changes):
@@ -28,13 +22,6 @@ def swept(folder, text=SPACE, *, lanes="auto", interruption=None, save_seconds=1
   options = Options(save_seconds=save_seconds, lanes=lanes)
   lab = Lab(folder, seed=0, options=options, interruption=interruption)
   return lab.sweep("study", spaces.parse(text, Config()), training, SETTINGS._replace(**changes))
-
-
-def rows(folder):
-  connection = sqlite3.connect(folder / "study.sqlite")
-  found = connection.execute("SELECT * FROM events ORDER BY number").fetchall()
-  connection.close()
-  return found
 
 
 @functools.cache

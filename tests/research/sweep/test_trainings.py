@@ -10,10 +10,10 @@ from research.sweep.blocks import train
 from research.sweep.plan import Settings
 from research.sweep.trainings import Trainings
 from research.training import Options
-from tests import tiny_experiment
-from tests.research.lab.test_loop import StopAfter
-from tests.research.sweep.test_local import rows
-from tests.tiny_experiment import Config
+from tests.helpers import tiny_experiment
+from tests.helpers.stop_after import StopAfter
+from tests.helpers.tiny_experiment import Config
+from tests.helpers.tiny_sweep import rows
 
 SEED = 5
 SETTINGS = Settings(trials=2, sampler="grid", objective="test/accuracy", seats=4)

@@ -10,7 +10,7 @@ import numpy as np
 
 from research.store.checkpoint import Checkpoints, exists
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TINY_CONVNET = ("--experiment=digits_convnet", "--filters=4", "--hidden=16", "--epochs=50")
 TINY_TWO_LAYER = (
   "--experiment=two_layer_net",

@@ -6,7 +6,7 @@ from research.sweep import plan as planning
 from research.sweep.plan import Settings
 from research.sweep.space import Range, Space
 from research.sweep.study import Event, fold
-from tests.tiny_experiment import Config
+from tests.helpers.tiny_experiment import Config
 
 OBJECTIVE = "test/accuracy"
 SPACE = Space(Config(), {"learning_rate": Range("log", 1e-4, 1.0)})

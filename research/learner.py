@@ -37,12 +37,15 @@ class Learner(NamedTuple):
     evaluate: metrics of a batch as `Mean`s, which add up over batches.
     classes: for fields of a batch that hold integers, such as "label", how many outputs stand for
       them; data are looked at by it before anything is compiled. None asks for nothing.
+    blame: looks in a state after a loss that is not finite for what came from outside and was not
+      finite, such as an environment's observation, and names it; None where it finds nothing.
   """
 
   init: Callable[[Config, Key[Array, ""]], State]
   step: Callable[[Config, State, Batch], tuple[State, Metrics]]
   evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
   classes: Callable[[Config], dict[str, int]] | None = None
+  blame: Callable[[State], str | None] | None = None
 
 
 class TrainState(NamedTuple):

@@ -322,20 +322,20 @@ class Lab:
       leaving.callback(self._close, opened)
       there_was = checkpoint.exists(folder)
       snapshot = checkpoints().latest() if there_was else None
-      end, is_finished = self._end, False
+      end, is_finished, mark = self._end, False, fingerprint(members, training)
       if snapshot is None or not snapshot.about["finished"]:
         check_labels(training, members[0].config)
       if snapshot is None:
         if there_was:
           warn(f"{name}: no checkpoint is whole: starting from the beginning")
         self._refuse_idle_fork(name)
-        start = Start(0, self._first_state(name, initial), {}, None)
+        start = Start(0, self._first_state(name, initial), {}, None, mark)
       else:
         state = _restored(name, snapshot, jax.eval_shape(initial))
         about = snapshot.about
-        start = Start(snapshot.step, state, about["pending"], about["best_score"])
+        start = Start(snapshot.step, state, about["pending"], about["best_score"], mark)
         end = about["offset"], about["log_checksum"]
-        is_finished, is_same_task = _compared(name, snapshot, fingerprint(members, training))
+        is_finished, is_same_task = _compared(name, snapshot, mark)
         if not is_same_task:
           start = start._replace(best_score=None)
           checkpoints().forget_scores()

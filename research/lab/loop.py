@@ -21,16 +21,25 @@ from research.store.checkpoint import Checkpoints, Snapshot, to_host
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, Row
 from research.store.progress import Progress
-from research.training import ALONE, Member, Options, Training, fingerprint, larger_is_better
+from research.training import ALONE, Member, Options, Training, larger_is_better
 
 
 class Start(NamedTuple):
-  """The state in which a fit begins: a checkpoint's, or that of step 0."""
+  """The state in which a fit begins: a checkpoint's, or that of step 0.
+
+  Attributes:
+    step: updates made before.
+    state: on the host.
+    pending: the metrics of the interval that is not written yet.
+    best_score: that a checkpoint has had so far.
+    fingerprint: of the fit, as in `research.training.fingerprint`.
+  """
 
   step: int
   state: State
   pending: dict[str, list[Any]]
   best_score: float | None
+  fingerprint: Mapping[str, Any]
 
 
 class Machine(NamedTuple):
@@ -73,14 +82,17 @@ class Record:
     self._pending, self._best_score = start.pending, start.best_score
     self._score: float | None = None
     self._has_new_best = False
-    self._fingerprint = fingerprint(members, training)
+    self._fingerprint = start.fingerprint
     self._progress = Progress(name, training.steps)
     self._row_at = self._saved_at = time.monotonic()
     self._saved_step = start.step
     self._stops_on_nan = options.stop_on_nan and self._is_alone  # a member's end is a finding
 
-  def read(self, step: int, metrics: Any) -> None:
-    """Waits for the dispatch that ended at `step` and adds its metrics to the interval's."""
+  def read(self, step: int, metrics: Any, state: State) -> None:
+    """Waits for the dispatch that ended at `step` and adds its metrics to the interval's.
+
+    `state` is the newest; where a loss is not finite it may tell why.
+    """
     self._score = None
     metrics = jax.device_get(metrics)
     for metric, values in metrics.items():  # a step's value: a number, or one for every member
@@ -88,7 +100,8 @@ class Record:
     losses = metrics["loss"]
     if self._stops_on_nan and not np.isfinite(losses).all():
       first = int(np.argmin(np.isfinite(losses)))
-      raise self._diverged(f"the loss became {losses[first]}", step - len(losses) + 1 + first)
+      fatal_step = step - len(losses) + 1 + first
+      raise self._diverged(f"the loss became {losses[first]}", fatal_step, state)
     self._progress.update(step, float(np.mean(losses[..., -1])))
 
   def write_rows(self, step: int, evaluation: Mapping[str, np.ndarray]) -> None:
@@ -119,7 +132,7 @@ class Record:
     """Starts to save; nothing that is not finite is ever saved, unless it is wanted."""
     arrays = to_host(state)
     if self._stops_on_nan and not all(_is_finite(array) for array in arrays.values()):
-      raise self._diverged("a parameter is not finite", step)
+      raise self._diverged("a parameter is not finite", step, state)
     about = {
       "finished": finished,
       "offset": self._log.sync(),
@@ -137,20 +150,29 @@ class Record:
     if self._saved_step:
       self._checkpoints().wait()
 
-  def _diverged(self, what: str, step: int) -> DivergedError:
-    rates = [
-      field for field in fields(self._members[0].config) if field.name.endswith("learning_rate")
-    ]
-    advice = "step size"
-    if rates:
-      advice = f"--{rates[0].name} (now {show(rates[0].value)})"
+  def _diverged(self, what: str, step: int, state: State) -> DivergedError:
     kept = (
       f"the checkpoint of step {self._saved_step} is kept" if self._saved_step else "none saved"
     )
     return DivergedError(
-      f"{what} at step {step} of fit {self._name!r} ({kept}); try a smaller {advice}, "
+      f"{what} at step {step} of fit {self._name!r} ({kept}); {self._advice(state)}, "
       "or --on_nan=continue to go on regardless"
     )
+
+  def _advice(self, state: State) -> str:
+    """What to mend: the inputs where they are not finite, else the step size."""
+    for name, array in self._training.data.items():
+      if not _is_finite(array):
+        place = np.argwhere(~np.isfinite(array))[0]
+        return f"{name} of training example {place[0]} is {array[tuple(place)]}: mend the data"
+    blame = self._training.learner.blame
+    if blame and (cause := blame(state)):
+      return f"{cause}: mend the environment"
+    rates = [
+      field for field in fields(self._members[0].config) if field.name.endswith("learning_rate")
+    ]
+    advice = f"--{rates[0].name} (now {show(rates[0].value)})" if rates else "step size"
+    return f"try a smaller {advice}"
 
 
 def run_fit(
@@ -194,14 +216,14 @@ def run_fit(
       state, metrics = machine.steps(count, state, step)
       step += count
       if in_flight:
-        record.read(*in_flight)
+        record.read(*in_flight, state)
       in_flight = (step, metrics)
       is_last = step == training.steps
       is_row_due = step % training.log_every == 0 or is_last
       stop = interruption.signal_number
       if not (is_row_due or stop or record.is_save_due()):
         continue
-      record.read(*in_flight)
+      record.read(*in_flight, state)
       in_flight = None
       if is_row_due:
         is_evaluated = step % training.evaluate_every == 0 or is_last

@@ -78,7 +78,21 @@ def dqn(parts: Parts) -> Learner:
     functools.partial(_init, parts),
     functools.partial(_step, parts),
     lambda config, state, batch: evaluate(parts, config, state.params, batch),
+    blame=_blame,
   )
+
+
+def _blame(state: AgentState) -> str | None:
+  """Names an observation or a reward that is not finite, in the memory or just seen."""
+  rows = state.memory.rows
+  for what, values in (
+    ("an observation", rows.frame),
+    ("an observation", state.episodes.observation),
+    ("a reward", rows.reward),
+  ):
+    if jnp.issubdtype(values.dtype, jnp.floating) and not jnp.isfinite(values).all():
+      return f"{what} of the environment is {values[~jnp.isfinite(values)][0]}"
+  return None
 
 
 def reserve(parts: Parts, config: Config) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from research.cli import runner
-from research.errors import InterruptedRun, UserError
+from research.config import digest
+from research.errors import DivergedError, InterruptedRun, UserError
 from research.lab.lab import Lab
 from research.reporting import html_report
 from research.store import checkpoint
@@ -205,6 +206,33 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(door, dispatch):
   assert all(np.isfinite(array).all() for array in snapshot.arrays.values())
   again = door(*command)
   assert again[0] == 3 and line in again[2].splitlines()
+
+
+@pytest.mark.parametrize("is_in_data", [True, False])
+def test_what_came_from_outside_is_blamed_before_the_step_size(tmp_path, is_in_data):
+  made = training(Config())
+  image = made.data["image"].copy()
+  image[7, 2] = np.nan
+  changes = {"data": made.data | {"image": image}}
+  words = "image of training example 7 is nan: mend the data"
+  if not is_in_data:
+    words = "an observation of the environment is inf: mend the environment"
+    changes = {"learner": made.learner._replace(blame=lambda state: words.partition(":")[0])}
+  with pytest.raises(DivergedError, match=f"loss became nan .*{words}, or --on_nan") as caught:
+    fitted(tmp_path, config=Config(fatal_step=3.0), changes=changes)
+  assert "learning_rate" not in str(caught.value)
+  assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_fit_is_fingerprinted_once(tmp_path, monkeypatch):
+  calls = []
+  counted = lambda *arguments: calls.append(1) or digest(*arguments)
+  monkeypatch.setattr("research.training.digest", counted)  # twice in a fingerprint
+  with pytest.raises(InterruptedRun):
+    fitted(tmp_path, interruption=StopAfter(3))
+  fitted(tmp_path)
+  fitted(tmp_path)
+  assert len(calls) == 3 * 2
 
 
 def test_on_nan_continue_goes_on_with_null_in_the_rows(door):

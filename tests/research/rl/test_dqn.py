@@ -1,4 +1,5 @@
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -6,11 +7,14 @@ import numpy as np
 import pytest
 
 from research.config import config, part, replace
-from research.errors import UserError
+from research.errors import DivergedError, UserError
+from research.lab.lab import Lab
 from research.models.q_network import ConvTorso, DenseTorso
 from research.optimizers import Optimizer, make
 from research.rl import cart_pole, catch, dqn, rollout
 from research.rl.agent import Agent, Parts
+from research.rl.agent_training import agent_training
+from research.training import Options
 
 
 @config
@@ -225,3 +229,33 @@ def test_a_memory_too_small_to_learn_from_is_refused_with_the_least_that_is_not(
   with pytest.raises(UserError, match="too few"):
     init(replace(settings, {"agent.capacity": least - 1}), jax.random.key(0))
   init(replace(settings, {"agent.capacity": least}), jax.random.key(0))
+
+
+def test_what_the_environment_gave_is_blamed_where_it_is_not_finite():
+  learner = dqn.dqn(ON_CART_POLE)
+  state = begin(ON_CART_POLE, Config())
+  assert learner.blame(state) is None and learner.blame(begin(ON_CATCH, Config())) is None
+  rows, episodes = state.memory.rows, state.episodes
+  frame, reward = rows.frame.at[4, 1, 2].set(jnp.nan), rows.reward.at[3, 0].set(-jnp.inf)
+  for change, words in (
+    ({"memory": state.memory._replace(rows=rows._replace(frame=frame))}, "an observation .* nan"),
+    ({"memory": state.memory._replace(rows=rows._replace(reward=reward))}, "a reward .* -inf"),
+    (
+      {"episodes": episodes._replace(observation=episodes.observation.at[2].set(jnp.inf))},
+      "an observation of the environment is inf",
+    ),
+  ):
+    assert re.fullmatch(words, learner.blame(state._replace(**change)))
+
+
+@pytest.mark.slow
+def test_an_environment_that_gives_nan_is_named_in_place_of_the_step_size(tmp_path):
+  def step(key, state, action):
+    taken = cart_pole.environment.step(key, state, action)
+    return taken._replace(observation=taken.observation * jnp.where(taken.reward > 0, jnp.nan, 1))
+
+  broken = cart_pole.environment._replace(step=step)
+  parts = ON_CART_POLE._replace(environment=lambda config: broken)
+  made = agent_training(dqn.dqn(parts), parts, Config(), episodes=2, evaluations=1)
+  with pytest.raises(DivergedError, match=r"an observation of the environment is nan: mend"):
+    Lab(tmp_path, seed=0, options=Options()).fit("train", Config(), made)

@@ -34,6 +34,14 @@ def test_the_grid_has_a_way_to_its_goal_and_a_dilemma():
   )
 
 
+def test_the_lesson_on_the_frozen_lake_learns_no_more_than_the_exact_values():
+  lake = grid_world.world(q_learning.LAKE, 0.0)
+  star = grid_world.optimal_values(lake._replace(reward=np.maximum(lake.reward, 0)), 0.95)
+  learnt = np.asarray(jax.jit(jax.vmap(q_learning.lesson))(jax.random.split(jax.random.key(0), 20)))
+  assert np.all(learnt <= star + 1e-6)
+  assert np.max(learnt[:, lake.start]) == pytest.approx(0.95**5, rel=1e-3)
+
+
 def test_q_learning_nears_the_exact_values():
   config = replace(q_learning.Config(), {"steps": 5_000})
   state = jax.jit(q_learning.init)(config, jax.random.key(0))

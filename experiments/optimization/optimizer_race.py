@@ -10,7 +10,7 @@ claims and the figure. SGD is momentum 0, so the two are lanes of one program.
     python launch.py --experiment=optimizer_race --dataset=fashion_mnist
 
 Expected: SGD last, AdaGrad and Adam first, mean losses of the last 200 batches within 30 % of the
-book's; about 90 seconds on two CPU cores.
+book's; two minutes of one CPU core.
 """
 
 import jax

@@ -4,7 +4,8 @@ Dive into Deep Learning, sections 3.6 and 5.7: a fifth of the training set is pu
 K = 5 parts in turn, to estimate the error on new data. The estimate is honest only where nothing is
 learned from what is put aside: choose the ten features of 1,000 that go best with random targets
 before the folds are made, and the folds promise what cannot be (Hastie, Tibshirani and Friedman
-2009, section 7.10.2).
+2009, section 7.10.2). The regressions are generated: the lesson's house prices (logarithmic error
+0.165 in training, 0.170 over five folds) come with no package and were not measured.
 
     python launch.py --experiment=validation_and_folds
 

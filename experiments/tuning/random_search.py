@@ -11,7 +11,8 @@ book's figure 5.14 (of the notes) shows the best 20.
       --sweep='optimizer.learning_rate=log(1e-6,1e-2); optimizer.weight_decay=log(1e-8,1e-4)'
 
 Expected: the best validation accuracy near the book's 80 to 87 %, which are two seeds. Measured,
-seeds 0 to 2: 81, 76 and 74 %; all trials of a search share one initialisation.
+seeds 0 to 9: 71 to 86 %, in the mean 78.2 ± 3.2 %, four of ten seeds at 80 % or more; all trials of
+a search share one initialisation. A minute of one CPU core for each search.
 """
 
 import jax

@@ -148,7 +148,8 @@ def lesson(key: Key[Array, ""]) -> Float[Array, "cell action"]:
     error = reward[to] + 0.95 * q[to].max() - q[cell, action]
     return key, to, time + 1, q.at[cell, action].add(0.9 * error)
 
-  def episode(_: Array, learner: tuple) -> tuple:
+  def episode(number: Array, learner: tuple) -> tuple:
+    del number
     key, q = learner
     walk = (key, jnp.asarray(lake.start), 0, q)
     is_on = lambda walk: ~is_end[walk[1]] & (walk[2] < LAKE_STEPS)

@@ -23,7 +23,7 @@ import numpy as np
 from flax import linen
 
 from research.batch import pair_inputs, text_inputs
-from research.compile import compile_learner, step_work, steps_per_dispatch
+from research.compile import compile_learner, step_work, steps_per_call
 from research.data import sampling
 from research.learner import supervised
 from research.losses import token_cross_entropy
@@ -83,7 +83,7 @@ def main() -> None:
     for step in range(COMPARED_STEPS)
   ]
   np.savez(file, batches=np.stack(batches), **examples, **weights)
-  steps = steps_per_dispatch(step_work(learner, sampler, config, data), 512)
+  steps = steps_per_call(step_work(learner, sampler, config, data), 512)
   losses: list[float] = []
   made = 0
 

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen
 
-from research.compile import compile_learner, step_work, steps_per_dispatch
+from research.compile import compile_learner, step_work, steps_per_call
 from research.data import sampling
 from research.flops import flops
 from research.learner import predict, supervised
@@ -105,7 +105,7 @@ def main() -> None:
   ]
   np.savez(file, images=images, labels=labels, batches=np.stack(batches), **weights)
 
-  steps = steps_per_dispatch(step_work(learner, sampler, config, data), 512)
+  steps = steps_per_call(step_work(learner, sampler, config, data), 512)
   compiling = time.perf_counter()
   lowered = program.steps.lower(steps, config, state, data, key, jnp.int32(0))
   run = lowered.compile()

@@ -23,10 +23,10 @@ from research.layers.batch_axis import BATCH_AXIS, batch_positions
 from research.learner import Config, Learner, Metrics, State
 from research.metrics import Mean
 
-# Work worth one dispatch: at the rates that such devices reach about a quarter of a second, so that
-# a signal is answered soon; capped, because longer loops gain nothing.
-FLOPS_PER_DISPATCH = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
-MOST_STEPS_PER_DISPATCH = 512
+# Work worth one compiled call: at the rates that such devices reach about a quarter of a second, so
+# that a signal is answered soon; capped, because longer loops gain nothing.
+FLOPS_PER_CALL = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
+MOST_STEPS_PER_CALL = 512
 
 
 class Layout(NamedTuple):
@@ -183,8 +183,8 @@ def step_work(learner: Learner, sampler: Sampler, config: Config, data: Mapping[
   return flops(jax.make_jaxpr(learner.step)(config, state, batch).jaxpr)
 
 
-def steps_per_dispatch(work: int, interval: int) -> int:
+def steps_per_call(work: int, interval: int) -> int:
   """Returns the steps per compiled call for steps of `work` operations: a divisor of `interval`."""
-  most = FLOPS_PER_DISPATCH.get(jax.default_backend(), 5e12) / max(work, 1)
-  most = max(1, min(int(most), MOST_STEPS_PER_DISPATCH))
+  most = FLOPS_PER_CALL.get(jax.default_backend(), 5e12) / max(work, 1)
+  most = max(1, min(int(most), MOST_STEPS_PER_CALL))
   return max(size for size in range(1, interval + 1) if interval % size == 0 and size <= most)

@@ -1,6 +1,6 @@
 """The contract: everything that learns here is three pure functions.
 
-`jit`, many steps per dispatch, many devices, many trials at once: each is a transformation of
+`jit`, many steps per call, many devices, many trials at once: each is a transformation of
 `step`, written once in `research.compile` for all systems.
 """
 

@@ -77,7 +77,7 @@ class Options(NamedTuple):
     parallel: one of `research.compile.PARALLEL`.
     stop_on_nan: whether a loss that is not finite ends the run.
     save_seconds: least time between checkpoints.
-    dispatch: steps per dispatch; 0 leaves it to the rule in `research.compile`.
+    dispatch: steps per compiled call; 0 leaves it to the rule in `research.compile`.
     lanes: how the members of a population share a program: "auto" leaves it to the rule in
       `research.lanes`, "vmap", "map", or how many a block holds.
     engine: where the trials of a sweep train: "local", "ray" or "slurm".

@@ -76,7 +76,7 @@ def define_flags() -> flags.FlagValues:
   )
   seconds = _Number(numerals.real, 0, numerals.LARGEST)
   flags.DEFINE(seconds, "save_seconds", 30.0, "time between checkpoints", values)
-  whole("dispatch", 0, "steps per dispatch; 0 leaves it to a rule", 0, numerals.LARGEST)
+  whole("dispatch", 0, "steps per compiled call; 0 leaves it to a rule", 0, numerals.LARGEST)
   text("sweep", None, "what to search: FIELD=log(1e-4,1e-1); FIELD=choice(a,b); ...")
   whole("trials", 20, "of a sweep: how many, in all", 1, numerals.LARGEST)
   flags.DEFINE_enum(

@@ -1,26 +1,45 @@
 """A training compiled and bound to its data: alone, or as a population of lanes."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Key
 
-from research.compile import Program, compile_learner, step_work, steps_per_dispatch
-from research.lab.loop import Machine
+from research.compile import Program, compile_learner, step_work, steps_per_call
 from research.lanes import block_of, compile_population, first, pad, stack
 from research.learner import Config, State
 from research.metrics import averages
 from research.training import Member, Options, Training, on_device
 
 
-def machine_for_one(
+class CompiledTraining(NamedTuple):
+  """A training compiled and bound to its settings, data and order of batches.
+
+  Attributes:
+    training: what was compiled.
+    place: puts a host state where the program wants it.
+    fetch: the state as it was before `place`: without the lanes that fill up the program.
+    steps: (count, state, first) -> (state, metrics); a metric is [count], or [lanes, count].
+    evaluate: state -> values by "split/metric"; a value is a number, or [lanes].
+    steps_per_call: how many steps a call of `steps` takes.
+  """
+
+  training: Training
+  place: Callable[[State], State]
+  fetch: Callable[[State], State]
+  steps: Callable[[int, State, int], tuple[State, Any]]
+  evaluate: Callable[[State], dict[str, np.ndarray]]
+  steps_per_call: int
+
+
+def compile_for_one(
   config: Config,
   training: Training,
   order_key: Key[Array, ""],
   options: Options,
   schedule: Sequence[tuple[int, Config]] = (),
-) -> Machine:
+) -> CompiledTraining:
   """The training of one config, or of those in a schedule, each from its first step on.
 
   The first steps rise from 0 and are multiples of `log_every`; the configs differ in traced fields.
@@ -38,21 +57,22 @@ def machine_for_one(
     return program.steps(count, now, state, data, order_key, np.int32(first))
 
   work = step_work(training.learner, training.sampler, settings, data)
-  return Machine(
+  return CompiledTraining(
+    training,
     program.place,
     lambda state: state,
     steps,
     lambda state: evaluation(program, settings, state, held_out),
-    steps_per_dispatch(work, training.log_every),
+    options.dispatch or steps_per_call(work, training.log_every),
   )
 
 
-def machine_for_many(
+def compile_for_many(
   members: Sequence[Member],
   training: Training,
   order_keys: Sequence[Key[Array, ""]],
   options: Options,
-) -> Machine:
+) -> CompiledTraining:
   """The training of several configs that share their static fields, as lanes of one program."""
   configs = [on_device(member.config) for member in members]
   work = step_work(training.learner, training.sampler, configs[0], training.data)
@@ -82,8 +102,8 @@ def machine_for_many(
     found = {split: fetch(evaluate(arrays)) for split, arrays in held_out.items()}
     return averages(found)  # lanes that fill up the program have no weight to divide by
 
-  dispatch = steps_per_dispatch(work * len(members), training.log_every)
-  return Machine(place, fetch, steps, evaluate, dispatch)
+  count = options.dispatch or steps_per_call(work * len(members), training.log_every)
+  return CompiledTraining(training, place, fetch, steps, evaluate, count)
 
 
 def evaluation(

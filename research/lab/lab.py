@@ -8,20 +8,23 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from research import free_memory
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
-from research.lab.compiled_training import machine_for_many, machine_for_one
-from research.lab.loop import Machine, Start, run_fit
+from research.lab.compiled_training import CompiledTraining, compile_for_many, compile_for_one
+from research.lab.groups import by_program
+from research.lab.labels import check_labels
+from research.lab.loop import run_fit
+from research.lab.recorder import About, Recorder, Start
+from research.lab.resume import compared, restored, warn, with_weights
 from research.lab.run_folder import FORK
 from research.lanes import lane, reserve, stack
 from research.store import checkpoint
-from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.checkpoint import Checkpoints
 from research.store.files import write_atomically
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, read_rows
@@ -33,15 +36,33 @@ from research.sweep.remote import RemoteSweep
 from research.sweep.slots import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.space import Space
 from research.sweep.study import Study
-from research.sweep.trainings import Trainings, has_equal_data
+from research.sweep.trainings import Trainings
 from research.training import ALONE, Fit, Member, Options, Training, fingerprint, on_device
 
-WEIGHTS = ("params/", "variables/", "target_params/")  # of a state: all that is learnt
+
+class Task(NamedTuple):
+  """A fit that was asked for, of one config or of a population.
+
+  Attributes:
+    name: of the fit.
+    members: of the population, or the fit alone.
+    training: what they share.
+    initial: makes the first state.
+    compile: compiles the training.
+  """
+
+  name: str
+  members: Sequence[Member]
+  training: Training
+  initial: Callable[[], Any]
+  compile: Callable[[], CompiledTraining]
 
 
-def warn(line: str) -> None:
-  """One line to the person at the terminal."""
-  print(f"warning: {line}", file=sys.stderr, flush=True)
+class Finished(NamedTuple):
+  """A fit that was trained before: its last state, and where its rows end in metrics.jsonl."""
+
+  state: Any
+  end: tuple[int, int]
 
 
 class Lab:
@@ -65,7 +86,7 @@ class Lab:
       folder: of the run; it exists.
       seed: of all randomness of the run.
       options: how to run.
-      interruption: asked between dispatches; by default nothing interrupts.
+      interruption: asked between two calls of the compiled steps; by default nothing interrupts.
       init_from: a run's folder, with whose weights the fits of the same names begin.
     """
     self.folder = folder
@@ -131,13 +152,9 @@ class Lab:
       "give smaller sizes or a smaller --batch_size",
       besides=batch + sum(array.nbytes for data in sets for array in data.values()),
     )
-    state = self._trained(
-      name,
-      [Member(ALONE, 0, config)],
-      training,
-      initial,
-      lambda: machine_for_one(config, training, order_key, self._options, schedule),
-    )
+    members = [Member(ALONE, 0, config)]
+    compiled = lambda: compile_for_one(config, training, order_key, self._options, schedule)
+    state = self._trained(Task(name, members, training, initial, compiled))
     first = functools.partial(self._first_state, name, initial)
     return Fit(name, config, state, read_rows(self.folder, name), first)
 
@@ -209,7 +226,7 @@ class Lab:
     trainings.check(settings.stopper)
     for note in planning.notes(plan, settings):
       warn(note)
-    folder, path = self.folder / "checkpoints" / name, self.folder / f"{name}.sqlite"
+    folder, path = self._checkpoint_folder(name), self.folder / f"{name}.sqlite"
     study = Study(
       path,
       plan.settings._asdict() | {"space": str(space), "seed": seed},
@@ -217,20 +234,14 @@ class Lab:
     )
     plan = plan._replace(settings=plan.settings._replace(seats=study.seats))
     keys = lambda repeat: tuple(jax.random.split(named_key(seed + repeat, "train")))
-    opened: list[Checkpoints] = []
-
-    def checkpoints() -> Checkpoints:
-      if not opened:
-        opened.append(Checkpoints(folder, warn=warn))
-      return opened[0]
-
+    checkpoints = Checkpoints(folder, warn=warn)
     for step in checkpoint.steps(folder):
       if step > study.count:  # the end of the study was lost, so it goes on from further back
         checkpoint.set_aside(folder, step, "ahead")
     with ExitStack() as leaving:
       leaving.callback(study.close)
       leaving.callback(self._note_reports, study)
-      leaving.callback(self._close, opened)
+      leaving.callback(self._close, checkpoints)
       if self._options.engine == "local":
         sweep = Sweep(plan, study, trainings, keys, self._options)
       else:
@@ -241,17 +252,15 @@ class Lab:
           sweep,
           plan,
           name=name,
-          there_was=checkpoint.exists(folder),
           checkpoints=checkpoints,
           save_seconds=self._options.save_seconds,
           interruption=self._interruption,
         )
     return Swept(plan, trials)
 
-  def _close(self, opened: list[Checkpoints]) -> None:
+  def _close(self, checkpoints: Checkpoints) -> None:
     with self._interruption.saving():
-      for checkpoints in opened:
-        checkpoints.close()
+      checkpoints.close()
 
   def _note_reports(self, study: Study) -> None:
     self.has_trained |= any(event.kind == "reported" for event in study.events())
@@ -267,12 +276,10 @@ class Lab:
     reserve(training.learner, members[0].config, len(members))
     init = jax.jit(training.learner.init)
     initials = [functools.partial(init, on_device(m.config), keys[m.repeat][0]) for m in members]
-    machine = lambda: machine_for_many(
-      members, training, [keys[member.repeat][1] for member in members], self._options
-    )
-    states = self._trained(
-      name, members, training, lambda: stack([initial() for initial in initials]), machine
-    )
+    order_keys = [keys[member.repeat][1] for member in members]
+    compiled = lambda: compile_for_many(members, training, order_keys, self._options)
+    stacked = lambda: stack([initial() for initial in initials])
+    states = self._trained(Task(name, members, training, stacked, compiled))
     rows = read_rows(self.folder, name)
     fits: dict[str, list[Fit]] = {member: [] for member in configs}
     for number, (member, initial) in enumerate(zip(members, initials, strict=True)):
@@ -281,7 +288,7 @@ class Lab:
     return fits
 
   def _first_state(self, name: str, initial: Callable[[], Any]) -> Any:
-    return _with_weights(initial(), self._init_from, name) if self._init_from else initial()
+    return with_weights(initial(), self._init_from, name) if self._init_from else initial()
 
   def _refuse_idle_fork(self, name: str) -> None:
     """Refuses a fork whose first fit finds nothing to go on from."""
@@ -292,85 +299,92 @@ class Lab:
         "fork a run of the same experiment, or leave --fork out"
       )
 
-  def _trained(
-    self,
-    name: str,
-    members: Sequence[Member],
-    training: Training,
-    initial: Callable[[], Any],
-    machine: Callable[[], Machine],
-  ) -> Any:
+  def _trained(self, task: Task) -> Any:
     """The last state, on the host: stored, or continued from a checkpoint, or made."""
-    if not re.fullmatch(r"\w[-\w .=+]*", name):
-      raise ValueError(f"the name of a fit becomes a folder's, so not {name!r}")
-    settings = {
-      "steps of training": training.steps,
-      "members": [(*member[:2], flatten(member.config)) for member in members],
-    }
-    if self._asked.setdefault(name, settings) != settings:
-      raise ValueError(f"two fits with different settings are named {name!r}: one would be lost")
-    folder = self.folder / "checkpoints" / name
-    opened: list[Checkpoints] = []
-
-    def checkpoints() -> Checkpoints:
-      if not opened:
-        opened.append(Checkpoints(folder, warn=warn))
-      return opened[0]
-
+    self._claim_name(task)
+    checkpoints = Checkpoints(self._checkpoint_folder(task.name), warn=warn)
     with ExitStack() as leaving:
       leaving.callback(self._log.close)
-      leaving.callback(self._close, opened)
-      there_was = checkpoint.exists(folder)
-      snapshot = checkpoints().latest() if there_was else None
-      end, is_finished, mark = self._end, False, fingerprint(members, training)
-      if snapshot is None or not snapshot.about["finished"]:
-        check_labels(training, members[0].config)
-      if snapshot is None:
-        if there_was:
-          warn(f"{name}: no checkpoint is whole: starting from the beginning")
-        self._refuse_idle_fork(name)
-        start = Start(0, self._first_state(name, initial), {}, None, mark)
-      else:
-        state = _restored(name, snapshot, jax.eval_shape(initial))
-        about = snapshot.about
-        start = Start(snapshot.step, state, about["pending"], about["best_score"], mark)
-        end = about["offset"], about["log_checksum"]
-        is_finished, is_same_task = _compared(name, snapshot, mark)
-        if not is_same_task:
-          start = start._replace(best_score=None)
-          checkpoints().forget_scores()
-      state = start.state
-      if is_finished:
-        self._log.check(*end)
-        self._end = max(self._end, end)  # asked twice, it must not lead back before later fits
-      else:
-        if self._interruption.signal_number:  # it came before there was anything of this fit
-          raise InterruptedRun(
-            self._interruption.signal_number,
-            f"interrupted before fit {name!r}; give the same command to resume",
-          )
-        # Rows behind this fit's are written again, so the fits that they belong to are made again.
-        for later in self._log.fits_behind(end[0]) - {name}:
-          checkpoint.set_all_aside(self.folder / "checkpoints" / later, "behind")
-        self._log.seek(*end)
-        self.has_trained = True
-        if snapshot is not None:
-          print(f"{name}: resuming at step {snapshot.step:,}", file=sys.stderr, flush=True)
-        bound = machine()
-        with self._interruption.asked():
-          state = run_fit(
-            name,
-            members,
-            training,
-            bound,
-            start,
-            options=self._options,
-            checkpoints=checkpoints,
-            log=self._log,
-            interruption=self._interruption,
-          )
-        self._end = self._log.offset, self._log.checksum
+      leaving.callback(self._close, checkpoints)
+      found = self._resume_point(task, checkpoints)
+      if isinstance(found, Finished):
+        self._log.check(*found.end)
+        # A fit that is asked for twice must not lead back before later ones.
+        self._end = max(self._end, found.end)
+        return jax.device_get(found.state)
+      self._make_room(task.name, found)
+      recorder = Recorder(
+        task.name,
+        task.members,
+        task.training,
+        options=self._options,
+        checkpoints=checkpoints,
+        log=self._log,
+      )
+      compiled = task.compile()
+      with self._interruption.asked():
+        state = run_fit(compiled, found, recorder, self._interruption)
+      self._end = self._log.offset, self._log.checksum
     return jax.device_get(state)
+
+  def _checkpoint_folder(self, name: str) -> Path:
+    return self.folder / "checkpoints" / name
+
+  def _claim_name(self, task: Task) -> None:
+    """Raises ValueError where the fit's name is no file name, or is another fit's."""
+    if not re.fullmatch(r"\w[-\w .=+]*", task.name):
+      raise ValueError(f"the name of a fit becomes a folder's, so not {task.name!r}")
+    settings = {
+      "steps of training": task.training.steps,
+      "members": [(*member[:2], flatten(member.config)) for member in task.members],
+    }
+    if self._asked.setdefault(task.name, settings) != settings:
+      raise ValueError(
+        f"two fits with different settings are named {task.name!r}: one would be lost"
+      )
+
+  def _resume_point(self, task: Task, checkpoints: Checkpoints) -> Start | Finished:
+    """Finds the last whole checkpoint, or makes the first state.
+
+    Raises:
+      UserError: where the checkpoint is of another network or has nothing left to train, or a label
+        is none of the network's outputs.
+    """
+    there_was = checkpoint.exists(self._checkpoint_folder(task.name))
+    snapshot, now = checkpoints.latest(), fingerprint(task.members, task.training)
+    if snapshot is None or not snapshot.about["finished"]:
+      check_labels(task.training, task.members[0].config)
+    if snapshot is None:
+      if there_was:
+        warn(f"{task.name}: no checkpoint is whole: starting from the beginning")
+      self._refuse_idle_fork(task.name)
+      return Start(0, self._first_state(task.name, task.initial), {}, None, now, self._end)
+    about = About(**snapshot.about)
+    state = restored(task.name, snapshot, jax.eval_shape(task.initial))
+    end = about.offset, about.log_checksum
+    is_finished, is_same_task = compared(task.name, snapshot, now)
+    if not is_same_task:
+      checkpoints.forget_scores()
+    if is_finished:
+      return Finished(state, end)
+    best_score = about.best_score if is_same_task else None
+    return Start(snapshot.step, state, about.pending, best_score, now, end)
+
+  def _make_room(self, name: str, start: Start) -> None:
+    """Takes out of the run what lies behind the start, whose rows are written next."""
+    if self._interruption.signal_number:  # it came before there was anything of this fit
+      raise InterruptedRun(
+        self._interruption.signal_number,
+        f"interrupted before fit {name!r}; give the same command to resume",
+      )
+    # Rows behind this fit's are written again, so the fits that they belong to are made again.
+    offset, checksum = start.end
+    for later in self._log.fits_behind(offset) - {name}:
+      checkpoint.set_all_aside(self._checkpoint_folder(later), "behind")
+    self._log.seek(offset, checksum)
+    self.has_trained = True
+    if start.step:
+      print(f"{name}: resuming at step {start.step:,}", file=sys.stderr, flush=True)
 
 
 def named_key(seed: int, name: str) -> jax.Array:
@@ -382,98 +396,3 @@ def _of_repeat(
   training: Callable[[Any, int], Training], seed: int, config: Any, repeat: int
 ) -> Training:
   return training(config, seed + repeat)
-
-
-def check_labels(training: Training, config: Any) -> None:
-  """Raises UserError where a label is none of the network's outputs; looks on the host alone."""
-  classes = training.learner.classes(config) if training.learner.classes else {}
-  for field, count in classes.items():
-    for name, data in {"train": training.data, **training.evaluate}.items():
-      labels = np.asarray(data.get(field, ()))
-      if labels.dtype.kind in "iu" and ((labels < 0) | (labels >= count)).any():
-        place = np.argwhere((labels < 0) | (labels >= count))[0]
-        raise UserError(
-          f"{field} {labels[tuple(place)]} of example {place[0]} of the {name} set is none of the "
-          f"network's {count} outputs, which stand for 0 to {count - 1}; number from 0, or give "
-          "the network more outputs"
-        )
-
-
-def by_program(
-  configs: Mapping[str, Any], training: Callable[[Any], Training]
-) -> list[tuple[dict[str, Any], Training]]:
-  """The configs in groups that can be lanes of one program, each with its training."""
-  groups: list[tuple[dict[str, Any], Training]] = []
-  for name, config in configs.items():
-    own = training(config)
-    for group, shared in groups:
-      first = next(iter(group.values()))
-      is_same_program = jax.tree.structure(first) == jax.tree.structure(config)  # type: ignore[operator]
-      if is_same_program and _is_equal(own, shared):
-        group[name] = config
-        break
-    else:
-      groups.append(({name: config}, own))
-  return groups
-
-
-def _is_equal(a: Training, b: Training) -> bool:
-  without_data = lambda training: training._replace(data=None, evaluate=None)
-  return without_data(a) == without_data(b) and has_equal_data(a, b)
-
-
-def _compared(name: str, snapshot: Snapshot, now: Mapping[str, Any]) -> tuple[bool, bool]:
-  """Compares a checkpoint with the fit that is to go on from it, by their fingerprints.
-
-  Returns:
-    Whether the checkpoint is the end of this very fit; whether it had the same data and ranking.
-
-  Raises:
-    UserError: where it has other settings, and none of the steps that they ask for is left.
-  """
-  before = snapshot.about.get("fingerprint", now)  # older checkpoints have none
-  is_end = snapshot.about["finished"] and snapshot.step == now["steps"]
-  is_finished = is_end and before["settings"] == now["settings"]
-  if snapshot.step >= now["steps"] and not is_finished:
-    raise UserError(
-      f"the checkpoint of fit {name!r} is at step {snapshot.step:,} already, and with these "
-      f"settings it ends at {now['steps']:,}: nothing would be trained; ask for more steps, or "
-      "begin with its weights alone (--init_from in place of --fork)"
-    )
-  if before["steps"] != now["steps"]:
-    was, is_now = (snapshot.step / each["steps"] for each in (before, now))
-    warn(f"{name}: schedules go on at {is_now:.0%} of their length, and were at {was:.0%}")
-  return is_finished, before["task"] == now["task"]
-
-
-def _with_weights(state: Any, source: Path, name: str) -> Any:
-  """The state with the weights of another run's best checkpoint of that fit.
-
-  Raises:
-    UserError: where there is no such checkpoint, or its weights have other names or shapes.
-  """
-  arrays = checkpoint.to_host(state)
-  wanted = [each for each in arrays if each.startswith(WEIGHTS)]
-  held = Checkpoints.held(source / "checkpoints" / name, warn=warn)
-  if held is None or not wanted:
-    raise UserError(f"--init_from={source} has no weights of a fit {name!r}; give a run that has")
-  for each in wanted:
-    found = held.arrays.get(each)
-    if found is None or found.shape != arrays[each].shape:
-      there = "is not there" if found is None else f"has the shape {found.shape} there"
-      raise UserError(
-        f"--init_from={source}: {each} {there}, and {arrays[each].shape} is needed; "
-        "give settings of the same network"
-      )
-    arrays[each] = found.astype(arrays[each].dtype)
-  return checkpoint.from_host(arrays, jax.eval_shape(lambda: state))
-
-
-def _restored(name: str, snapshot: Snapshot, template: Any) -> Any:
-  try:
-    return checkpoint.from_host(snapshot.arrays, template)
-  except ValueError as error:
-    raise UserError(
-      f"the checkpoint of fit {name!r} does not fit this config: {error}; change only settings "
-      "that keep the network's shape and the optimizer, or start without --fork"
-    ) from error

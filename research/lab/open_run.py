@@ -18,7 +18,7 @@ from research.config import from_json
 from research.errors import UserError
 from research.lab import registry, run_folder
 from research.lab.compiled_training import evaluation
-from research.lab.lab import warn
+from research.lab.resume import warn
 from research.lab.run_folder import is_finished, read_identity
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot

@@ -73,13 +73,16 @@ def prepare_jax(*, collectives: bool, reexecute: bool = True) -> None:
 
 
 def start_jax() -> None:
-  """Starts the devices.
+  """Starts the devices, and keeps the threads that save checkpoints off the terminal.
 
   Raises:
     UserError: where the platform that the environment asks for is not there.
   """
   import jax
 
+  from research.store.checkpoint import silence_background_saves
+
+  silence_background_saves()
   try:
     jax.devices()
   except Exception as error:  # an AssertionError, RuntimeError or one of XLA's own

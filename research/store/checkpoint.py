@@ -26,6 +26,7 @@ import numpy as np
 from research.store.files import disk_full_is_a_user_error
 
 State = Any
+CHATTY = ("absl", "asyncio")  # loggers that Orbax's saves write to
 
 
 class Snapshot(NamedTuple):
@@ -98,28 +99,29 @@ def exists(folder: Path) -> bool:
 
 
 class Checkpoints:
-  """The checkpoints in one folder: the latest two, and the best one by a score."""
+  """The checkpoints in one folder: the latest two, and the best one by a score.
+
+  Orbax is imported, and a folder that is to be written made, at the first call that needs them.
+  """
 
   def __init__(self, folder: Path, *, warn: Callable[[str], None], read_only: bool = False):
-    """Opens the folder, or creates it where it is to be written.
+    """Touches nothing yet.
 
     Args:
       folder: where the checkpoints live.
       warn: told in one line about each damaged checkpoint.
       read_only: whether to leave damaged checkpoints where they are; the folder may be in use.
     """
-    import orbax.checkpoint as ocp
-    from orbax.checkpoint import checkpoint_managers as policies
-
-    # Orbax reports every step of a save, and a failure in hundreds of lines; here it becomes one.
-    for chatty in ("absl", "asyncio"):
-      logging.getLogger(chatty).setLevel(logging.CRITICAL)
-    if not isinstance(sys.unraisablehook, functools.partial):  # for threads of a failed save, once
-      sys.unraisablehook = functools.partial(_leave_out_closed_loops, sys.unraisablehook)
-    self._ocp = ocp
     self._folder = folder.absolute()
     self._warn, self._read_only = warn, read_only
     self._left_out = set[int]()
+
+  @functools.cached_property
+  def _manager(self) -> Any:
+    """Orbax's manager of the folder."""
+    import orbax.checkpoint as ocp
+    from orbax.checkpoint import checkpoint_managers as policies
+
     for step in steps(self._folder):  # Orbax stops at the first score that it cannot read
       try:
         _score(self._folder, step)
@@ -135,18 +137,19 @@ class Checkpoints:
         ),
       ]
     )
-    self._manager = ocp.CheckpointManager(
-      self._folder,
-      # Without best_fn the scores are forgotten with the process, and the best is deleted later.
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=keep,
-        best_fn=lambda metrics: metrics["score"],
-        create=not read_only,
-        read_only=read_only,
-        lightweight_initialize=read_only,  # a reader leaves torn scores where they are
-      ),
-      item_names=("state", "about"),
-    )
+    with _quiet():
+      return ocp.CheckpointManager(
+        self._folder,
+        # Without best_fn the scores are forgotten with the process, and the best is deleted later.
+        options=ocp.CheckpointManagerOptions(
+          preservation_policy=keep,
+          best_fn=lambda metrics: metrics["score"],
+          create=not self._read_only,
+          read_only=self._read_only,
+          lightweight_initialize=self._read_only,  # a reader leaves torn scores where they are
+        ),
+        item_names=("state", "about"),
+      )
 
   @classmethod
   def held(cls, folder: Path, *, warn: Callable[[str], None], best: bool = True) -> Snapshot | None:
@@ -164,6 +167,8 @@ class Checkpoints:
     Raises:
       DiskFullError: when this save, or the one before it, found no space.
     """
+    import orbax.checkpoint as ocp
+
     with disk_full_is_a_user_error(self._folder), _quiet():
       if snapshot.step in self._manager.all_steps():
         return  # made before a crash, from the same numbers
@@ -176,8 +181,8 @@ class Checkpoints:
       }
       self._manager.save(
         snapshot.step,
-        args=self._ocp.args.Composite(
-          state=self._ocp.args.StandardSave(arrays), about=self._ocp.args.JsonSave(about)
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(arrays), about=ocp.args.JsonSave(about)
         ),
         metrics=None if score is None else {"score": score},
       )
@@ -207,13 +212,13 @@ class Checkpoints:
     self._manager.reload()
 
   def _restore(self, step: int) -> Snapshot | None:
+    import orbax.checkpoint as ocp
+
     try:
       with _quiet():
         restored = self._manager.restore(
           step,
-          args=self._ocp.args.Composite(
-            state=self._ocp.args.StandardRestore(), about=self._ocp.args.JsonRestore()
-          ),
+          args=ocp.args.Composite(state=ocp.args.StandardRestore(), about=ocp.args.JsonRestore()),
         )
       arrays, about = dict(restored["state"]), restored["about"]
       wrong = [
@@ -237,6 +242,8 @@ class Checkpoints:
       return None
 
   def _whole_steps(self) -> list[int]:
+    if not exists(self._folder):
+      return []
     return [step for step in self._manager.all_steps() if step not in self._left_out]
 
   def _leave_out(self, step: int, error: Exception) -> None:
@@ -251,26 +258,34 @@ class Checkpoints:
       self._left_out.discard(step)  # a new one may be saved in its place
       self._warn(f"{complaint}: set aside as {aside.name}")
 
+  @property
+  def _is_open(self) -> bool:
+    return "_manager" in vars(self)
+
   def wait(self) -> None:
     """Returns once every save is on disk.
 
     Raises:
       DiskFullError: when a save found no space.
     """
-    with disk_full_is_a_user_error(self._folder), _quiet():
-      self._manager.wait_until_finished()
+    if self._is_open:
+      with disk_full_is_a_user_error(self._folder), _quiet():
+        self._manager.wait_until_finished()
 
   def close(self) -> None:
     """Waits for saves and stops the threads."""
-    with disk_full_is_a_user_error(self._folder), _quiet():
-      self._manager.close()
+    if self._is_open:
+      with disk_full_is_a_user_error(self._folder), _quiet():
+        self._manager.close()
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-  """Keeps the hundreds of lines to itself that Orbax's abandoned tasks print of a failure."""
-  hook = sys.unraisablehook
+  """Keeps to itself what Orbax logs, and what its abandoned tasks print of a failure."""
+  hook, levels = sys.unraisablehook, {name: logging.getLogger(name).level for name in CHATTY}
   sys.unraisablehook = lambda unraisable: None
+  for name in CHATTY:
+    logging.getLogger(name).setLevel(logging.CRITICAL)
   try:
     yield
   except Exception:
@@ -278,11 +293,28 @@ def _quiet() -> Iterator[None]:
     raise
   finally:
     sys.unraisablehook = hook
+    for name, level in levels.items():
+      logging.getLogger(name).setLevel(level)
 
 
-def _leave_out_closed_loops(hook: Callable[[Any], Any], unraisable: Any) -> None:
-  if str(unraisable.exc_value) != "Event loop is closed":
-    hook(unraisable)
+@functools.cache
+def silence_background_saves() -> None:
+  """Silences what Orbax's threads print: each step of a save, and hundreds of lines of a failure.
+
+  For a command line, once per process, before other hooks are set: it changes loggers and
+  `sys.unraisablehook`. `Checkpoints` itself raises one error for a save that failed.
+  """
+  import absl.logging  # makes its logger anew when it is first imported  # noqa: F401
+
+  for name in CHATTY:
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+  hook = sys.unraisablehook
+
+  def leave_out_closed_loops(unraisable: Any) -> None:
+    if str(unraisable.exc_value) != "Event loop is closed":
+      hook(unraisable)
+
+  sys.unraisablehook = leave_out_closed_loops
 
 
 def _score(folder: Path, step: int) -> float | None:

@@ -49,8 +49,8 @@ class Interruption:
   """Answers the first SIGTERM or SIGINT; a second one ends the process at once.
 
   The first raises `InterruptedRun` in the main thread, except within `asked`, where the caller
-  looks at `signal_number` between two dispatches. A process that is still there after `PATIENCE`
-  seconds, and does not save, is ended: the next one goes on from the last checkpoint.
+  looks at `signal_number` between two compiled calls. A process that is still there after
+  `PATIENCE` seconds, and does not save, is ended: the next one goes on from the last checkpoint.
   """
 
   def __init__(self, signals: Sequence[int] = SIGNALS) -> None:

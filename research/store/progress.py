@@ -52,7 +52,7 @@ class Progress:
   def update(self, step: int, loss: float) -> None:
     """Tells that `step` updates are done and what the loss was."""
     now = time.monotonic()
-    if self._warmed is None:  # the first dispatch held the compilation: time from here on
+    if self._warmed is None:  # the first call held the compilation: time from here on
       self._warmed = (step, now)
     if not self._line.is_due() and step < self._steps:
       return

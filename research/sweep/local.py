@@ -47,12 +47,12 @@ class Sweep:
     running = any(trial.status == "running" for trial in self.trials.values())
     return not running and not planning.next_events(self._plan, self.trials)
 
-  def resume(self, checkpoints: Callable[[], Checkpoints], there_was: bool) -> None:
+  def resume(self, checkpoints: Checkpoints) -> None:
     """Goes back to the last checkpoint, or to where no state is needed; if complete, to its end."""
     fold(self.trials, self._study.events())
     if self.is_complete():
       return
-    snapshot = checkpoints().latest() if there_was else None
+    snapshot = checkpoints.latest()
     without_state = settled(self._study.events())
     is_behind = snapshot is None or snapshot.step <= without_state
     self._study.undo(without_state if snapshot is None or is_behind else snapshot.step)
@@ -118,9 +118,9 @@ class Sweep:
         reports |= crew.advance()
     return by_trial(reports)
 
-  def save(self, checkpoints: Callable[[], Checkpoints]) -> None:
+  def save(self, checkpoints: Checkpoints) -> None:
     """Makes a checkpoint of all states."""
-    checkpoints().save(self.snapshot())
+    checkpoints.save(self.snapshot())
 
   def snapshot(self) -> Snapshot:
     """All states, and the number of events that they belong to."""
@@ -200,8 +200,7 @@ def run(
   plan: Plan,
   *,
   name: str,
-  there_was: bool,
-  checkpoints: Callable[[], Checkpoints],
+  checkpoints: Checkpoints,
   save_seconds: float,
   interruption: Interruption,
 ) -> dict[int, Trial]:
@@ -210,7 +209,7 @@ def run(
   Raises:
     InterruptedRun: after a signal, once everything is saved.
   """
-  sweep.resume(checkpoints, there_was)
+  sweep.resume(checkpoints)
   line, began = Line(), time.monotonic()
   saved_at, done_before = began, _done(plan, sweep.trials)
   while not sweep.is_complete():

@@ -159,14 +159,14 @@ class RemoteSweep(Sweep):
     self._fleet = Fleet(plan, training, trainings, keys, options, engine, folder)
     self._crews = {None: self._fleet}  # type: ignore[dict-item]
 
-  def resume(self, checkpoints: Callable[[], Checkpoints], there_was: bool) -> None:
+  def resume(self, checkpoints: Checkpoints) -> None:
     """Decides everything again, unless the study is complete; blocks that are done stay done."""
     fold(self.trials, self._study.events())
     if not self.is_complete():
       self._study.undo(0)
       self.trials = {}
 
-  def save(self, checkpoints: Callable[[], Checkpoints]) -> None:
+  def save(self, checkpoints: Checkpoints) -> None:
     """Nothing is left to save."""
 
   def _crew_for(self, config: Any, repeat: int) -> Any:

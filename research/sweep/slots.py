@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.compile import step_work, steps_per_dispatch
+from research.compile import step_work, steps_per_call
 from research.lanes import block_of, compile_population, lane, reserve, stack
 from research.learner import State
 from research.metrics import averages
@@ -88,7 +88,7 @@ class Crew:
     self._held_out = {
       split: self._program.share(dict(arrays)) for split, arrays in training.evaluate.items()
     }
-    self._dispatch = steps_per_dispatch(work * seats, training.evaluate_every)
+    self._dispatch = steps_per_call(work * seats, training.evaluate_every)
     self._take_seats()
     empty = self._place(np.zeros(width, bool))
     self.states = self._program.init(empty, self._configs, self._keys)

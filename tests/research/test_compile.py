@@ -104,7 +104,7 @@ def test_a_dispatch_is_a_divisor_of_the_interval_and_shrinks_with_the_work():
   work = lambda batch_size: compiling.step_work(
     LEARNER, sampling.by_epoch(batch_size), Config(), data_set()
   )
-  ask = lambda batch_size, interval: compiling.steps_per_dispatch(work(batch_size), interval)
+  ask = lambda batch_size, interval: compiling.steps_per_call(work(batch_size), interval)
   assert ask(4, 100) == 100
   assert ask(4, 1000) in [size for size in range(1, 513) if 1000 % size == 0]
   assert ask(4_000_000, 100) == 1

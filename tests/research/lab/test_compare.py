@@ -6,7 +6,8 @@ import pytest
 
 from research.config import replace
 from research.errors import InterruptedRun
-from research.lab.lab import Lab, by_program
+from research.lab.groups import by_program
+from research.lab.lab import Lab
 from research.store import checkpoint
 from research.training import Options
 from tests.helpers.stop_after import StopAfter

@@ -9,7 +9,8 @@ from research.buckets import bucketed
 from research.data import sampling
 from research.errors import UserError
 from research.lab import lab as lab_module
-from research.lab.lab import Lab, check_labels
+from research.lab.lab import Lab
+from research.lab.labels import check_labels
 from research.learner import augmented, looking_back, supervised
 from research.losses import softmax_cross_entropy, squared_error, token_cross_entropy
 from research.models.language_model import LanguageModel
@@ -43,7 +44,7 @@ def training_on(train, test, learner=None):
 def test_one_line_names_the_label_the_set_and_the_outputs(tmp_path, train, test, says, monkeypatch):
   lab, training = Lab(tmp_path, seed=0, options=Options()), training_on(train, test)
   monkeypatch.delattr(lab_module, "run_fit")
-  monkeypatch.delattr(lab_module, "machine_for_one")
+  monkeypatch.delattr(lab_module, "compile_for_one")
   with pytest.raises(UserError, match=says):
     lab.fit("fit", Config(), training)
   with pytest.raises(UserError, match=says):

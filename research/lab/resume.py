@@ -1,0 +1,83 @@
+"""States that a fit begins with: a checkpoint's, or another run's weights."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from research.errors import UserError
+from research.lab.recorder import About
+from research.store import checkpoint
+from research.store.checkpoint import Checkpoints, Snapshot
+
+WEIGHTS = ("params/", "variables/", "target_params/")  # of a state: all that is learnt
+
+
+def warn(line: str) -> None:
+  """Prints one line to the person at the terminal."""
+  print(f"warning: {line}", file=sys.stderr, flush=True)
+
+
+def restored(name: str, snapshot: Snapshot, template: Any) -> Any:
+  """Returns the checkpoint's state in the form of `template`.
+
+  Raises:
+    UserError: where the checkpoint is of another network or optimizer.
+  """
+  try:
+    return checkpoint.from_host(snapshot.arrays, template)
+  except ValueError as error:
+    raise UserError(
+      f"the checkpoint of fit {name!r} does not fit this config: {error}; change only settings "
+      "that keep the network's shape and the optimizer, or start without --fork"
+    ) from error
+
+
+def compared(name: str, snapshot: Snapshot, now: Mapping[str, Any]) -> tuple[bool, bool]:
+  """Compares a checkpoint with the fit that is to go on from it, by their fingerprints.
+
+  Returns:
+    Whether the checkpoint is the end of this very fit; whether it had the same data and ranking.
+
+  Raises:
+    UserError: where it has other settings, and none of the steps that they ask for is left.
+  """
+  about = About(**snapshot.about)
+  before = about.fingerprint or now
+  is_end = about.finished and snapshot.step == now["steps"]
+  is_finished = is_end and before["settings"] == now["settings"]
+  if snapshot.step >= now["steps"] and not is_finished:
+    raise UserError(
+      f"the checkpoint of fit {name!r} is at step {snapshot.step:,} already, and with these "
+      f"settings it ends at {now['steps']:,}: nothing would be trained; ask for more steps, or "
+      "begin with its weights alone (--init_from in place of --fork)"
+    )
+  if before["steps"] != now["steps"]:
+    was, is_now = (snapshot.step / each["steps"] for each in (before, now))
+    warn(f"{name}: schedules go on at {is_now:.0%} of their length, and were at {was:.0%}")
+  return is_finished, before["task"] == now["task"]
+
+
+def with_weights(state: Any, source: Path, name: str) -> Any:
+  """The state with the weights of another run's best checkpoint of that fit.
+
+  Raises:
+    UserError: where there is no such checkpoint, or its weights have other names or shapes.
+  """
+  arrays = checkpoint.to_host(state)
+  wanted = [each for each in arrays if each.startswith(WEIGHTS)]
+  held = Checkpoints.held(source / "checkpoints" / name, warn=warn)
+  if held is None or not wanted:
+    raise UserError(f"--init_from={source} has no weights of a fit {name!r}; give a run that has")
+  for each in wanted:
+    found = held.arrays.get(each)
+    if found is None or found.shape != arrays[each].shape:
+      there = "is not there" if found is None else f"has the shape {found.shape} there"
+      raise UserError(
+        f"--init_from={source}: {each} {there}, and {arrays[each].shape} is needed; "
+        "give settings of the same network"
+      )
+    arrays[each] = found.astype(arrays[each].dtype)
+  return checkpoint.from_host(arrays, jax.eval_shape(lambda: state))

@@ -19,7 +19,7 @@ from absl import app
 from training import FLAGS, FOLDER, Side, ratio, take_turns
 
 EQUAL = {
-  "agent.capacity": 10_000,
+  "agent.replay_capacity": 10_000,
   "agent.batch_size": 128,
   "agent.n_step": 1,
   "agent.discount": 0.99,
@@ -29,7 +29,7 @@ EQUAL = {
 PEERS = {  # the peer's program, and our settings that equal its own
   "CleanRL's way, PyTorch": (
     "torch_dqn.py",
-    EQUAL | {"agent.environments": 1, "agent.steps_per_update": 10},
+    EQUAL | {"agent.num_envs": 1, "agent.learn_period": 10},
   ),
   "purejaxrl's way, gymnax and Flashbax": ("gymnax_dqn.py", EQUAL),
 }

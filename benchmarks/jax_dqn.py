@@ -21,6 +21,7 @@ from research.compile import compile_learner
 from research.config import replace
 from research.data.sampling import without_data
 from research.rl.agent import frames_per_step
+from research.rl.dqn import dqn
 from research.training import on_device
 
 UPDATES = 500  # of one dispatch
@@ -31,8 +32,9 @@ def main() -> None:
   config = replace(dqn_cartpole.Config(), changes)
   frames = frames_per_step(config.agent)
   config = on_device(config)
-  program = compile_learner(dqn_cartpole.learner, without_data(), 1)
-  state = jax.jit(dqn_cartpole.learner.init)(config, jax.random.key(0))
+  learner = dqn(dqn_cartpole.AGENT)
+  program = compile_learner(learner, without_data(), 1)
+  state = jax.jit(learner.init)(config, jax.random.key(0))
   made = 0
 
   def train() -> int:
@@ -44,7 +46,7 @@ def main() -> None:
     made += 1
     return UPDATES * frames
 
-  while made * UPDATES * frames < config.agent.learning_starts + UPDATES * frames:
+  while made * UPDATES * frames < config.agent.min_replay_size + UPDATES * frames:
     train()
   serve({}, train, turn_seconds)
 

@@ -52,8 +52,9 @@ from research.report import equals as equals
 from research.report import within as within
 from research.report import within_ratio as within_ratio
 from research.rl.agent import Agent as Agent
-from research.rl.agent_training import agent_training as agent_training
+from research.rl.agent import DQNConfig as DQNConfig
 from research.rl.dqn import dqn as dqn
+from research.rl.dqn_training import dqn_training as dqn_training
 from research.training import Fit as Fit
 from research.training import Options as Options
 from research.training import Training as Training

@@ -22,7 +22,7 @@ def reserve(what: str, size: int, way_out: str) -> None:
   Args:
     what: takes them.
     size: in bytes.
-    way_out: what to do where they are too many, as in "give a smaller --agent.capacity".
+    way_out: what to do where they are too many, as in "give a smaller --agent.replay_capacity".
 
   Raises:
     UserError: where they do not fit, twice over while a checkpoint is written.

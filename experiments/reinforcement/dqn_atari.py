@@ -11,17 +11,17 @@ the rate's reach follow: 0.01 / 32^2 inside the root, the same steps.
     python launch.py --experiment=dqn_atari
     python launch.py --experiment=dqn_atari --game=breakout --frames=50000000
 
-The memory takes 7.06 GB, twice that while a checkpoint is written; --agent.capacity=200000 is
-enough for Pong. The emulators are in the checkpoint too (`research/rl/atari.py`).
+The memory takes 7.06 GB, twice that while a checkpoint is written; --agent.replay_capacity=200000
+is enough for Pong. The emulators are in the checkpoint too (`research/rl/atari.py`).
 
 On two CPU cores the paper's network makes 22 updates a second. With the two small convolutions of
 data-efficient Rainbow (van Hasselt, Hessel and Aslanides 2019) and an update for every step, Pong
 is seen to be learnt within an hour, in 0.71 GB of memory:
 
     python launch.py --experiment=dqn_atari --torso=data_efficient --hidden=256 --frames=400000 \\
-      --agent.steps_per_update=1 --agent.n_step=3 --agent.double --agent.target_every=1000 \\
-      --agent.learning_starts=2000 --agent.epsilon_frames=50000 --agent.epsilon_end=0.02 \\
-      --agent.capacity=100000 --evaluations=40 --evaluation_episodes=3
+      --agent.learn_period=1 --agent.n_step=3 --agent.double --agent.target_update_period=1000 \\
+      --agent.min_replay_size=2000 --agent.epsilon_frames=50000 --agent.epsilon_end=0.02 \\
+      --agent.replay_capacity=100000 --evaluations=40 --evaluation_episodes=3
 
 Expected of it (seed 0, one core, the other one busy): -21 at first, above -15 for the first time
 after 190,000 steps or 42 minutes, -14.7 in the mean of 190,000 to 270,000 (42 to 60 minutes), -6.3
@@ -40,11 +40,10 @@ from research.figures.policies import film, values_over_frames
 from research.models.q_network import DATA_EFFICIENT, NATURE, ConvTorso
 from research.report import Claim, Picture, Report, at_least
 from research.rl import atari
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 from research.rl.rollout import play
-from research.training import Fit, Training
+from research.training import Fit
 
 TORSOS = {"nature": NATURE, "data_efficient": DATA_EFFICIENT}
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}
@@ -55,7 +54,7 @@ class Config:
   """Nature's settings (extended data table 1)."""
 
   game: str = static("pong", "the ROM's name in ale-py")
-  agent: Agent = part(Agent(stack=4, clip_rewards=True))
+  agent: DQNConfig = part(DQNConfig(frame_stack=4, clip_rewards=True))
   torso: str = static("nature", "whose convolutions", choices=tuple(TORSOS))
   hidden: int = static(512, "units of the dense layer", at_least=1)
   learning_rate: float = traced(2.5e-4, "step size", at_least=0)
@@ -66,33 +65,19 @@ class Config:
   evaluations: int = static(10, "evaluations over the run", at_least=1)
 
 
-PARTS = Parts(
+AGENT = Agent(
   environment=lambda config: atari.environment(config.game),
   torso=lambda config: ConvTorso(TORSOS[config.torso]),
   optimizer=lambda config: optax.rmsprop(
     config.learning_rate, decay=config.decay, eps=config.epsilon, centered=True
   ),
 )
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The agent's own experience; evaluations in separate episodes."""
-  atari.emulators(config.game)  # refuses before anything is taken
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=config.evaluations,
-    rows=20,
-    best="validation/return",
-  )
+training = dqn_training(AGENT, evaluations=lambda config: config.evaluations, rows=20)
 
 
 def report(config: Config, fit: Fit) -> Report:
   """The last evaluation beside the paper's, where it is in our table."""
-  played = play(PARTS, config, fit.state, most=600)
+  played = play(AGENT, config, fit.state, max_steps=600)
   chosen = np.linspace(0, len(played.values) - 1, 4).astype(int)
   return Report(
     [

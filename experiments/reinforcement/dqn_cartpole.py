@@ -23,29 +23,28 @@ from research.models.q_network import DenseTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import cart_pole
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 from research.rl.rollout import play
-from research.training import Fit, Training
+from research.training import Fit
 
 
 @config
 class Config:
   """Settings found for ten seconds of two CPU cores, not the source's."""
 
-  agent: Agent = part(
-    Agent(
-      environments=10,
-      steps_per_update=1,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=10,
+      learn_period=1,
       batch_size=64,
-      capacity=20_000,
-      learning_starts=1_000,
-      target_every=50,
+      replay_capacity=20_000,
+      min_replay_size=1_000,
+      target_update_period=50,
       discount=0.995,
       epsilon_frames=20_000.0,
       evaluation_epsilon=0.0,
-      error_bound=1e6,
+      huber_delta=1e6,
       n_step=10,
     )
   )
@@ -56,29 +55,17 @@ class Config:
   evaluation_episodes: int = static(20, "episodes of each evaluation", at_least=1)
 
 
-PARTS = Parts(
+AGENT = Agent(
   environment=lambda config: cart_pole.environment,
   torso=lambda config: DenseTorso((config.features,)),
 )
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The pole's own experience; twenty episodes of evaluation every twentieth of it."""
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=20,
-    best="validation/return",
-  )
+training = dqn_training(AGENT, evaluations=20)
 
 
 def report(config: Config, fit: Fit) -> Report:
   """The last three evaluations, and the policy at work."""
   returns = [row["test/return"] for row in fit.history if "test/return" in row]
-  played = play(PARTS, config, fit.state, most=cart_pole.LONGEST)
+  played = play(AGENT, config, fit.state, max_steps=cart_pole.MAX_EPISODE_STEPS)
   return Report(
     [
       Claim(

@@ -25,25 +25,23 @@ from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, above, at_least
 from research.rl import catch
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 from research.rl.rollout import play
-from research.training import Training
 
 
 @config
 class Config:
   """Settings for two minutes of two CPU cores, all agents together."""
 
-  agent: Agent = part(
-    Agent(
-      environments=4,
-      steps_per_update=1,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=4,
+      learn_period=1,
       batch_size=32,
-      capacity=20_000,
-      learning_starts=500,
-      target_every=100,
+      replay_capacity=20_000,
+      min_replay_size=500,
+      target_update_period=100,
       epsilon_frames=10_000.0,
       epsilon_end=0.05,
       evaluation_epsilon=0.0,
@@ -56,23 +54,11 @@ class Config:
   repeats: int = static(5, "agents of each kind", at_least=1)
 
 
-PARTS = Parts(
+AGENT = Agent(
   environment=lambda config: catch.environment,
   torso=lambda config: ConvTorso(MINATAR),
 )
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The agent's own experience; twenty evaluations over the run."""
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=20,
-    best="validation/return",
-  )
+training = dqn_training(AGENT, evaluations=20)
 
 
 def run(config: Config, lab: Lab) -> Report:
@@ -82,14 +68,16 @@ def run(config: Config, lab: Lab) -> Report:
     {
       "DQN": config,
       "no replay": replace(config, {"agent.replay": "latest"}),
-      "no target network": replace(config, {"agent.target_every": 1}),
-      "neither": replace(config, {"agent.replay": "latest", "agent.target_every": 1}),
+      "no target network": replace(config, {"agent.target_update_period": 1}),
+      "neither": replace(config, {"agent.replay": "latest", "agent.target_update_period": 1}),
     },
     training,
     repeats=config.repeats,
   )
   agents = fits["DQN"]
-  played = [play(PARTS, config, agents[0].state, most=catch.STEPS, episode=n) for n in range(8)]
+  played = [
+    play(AGENT, config, agents[0].state, max_steps=catch.STEPS, episode=n) for n in range(8)
+  ]
   first = played[0]
   rewards = lambda fit: [row["test/return"] for row in fit.history if "test/return" in row]
   area = {name: np.array([np.mean(rewards(fit)) for fit in each]) for name, each in fits.items()}

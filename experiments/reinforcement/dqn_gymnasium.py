@@ -30,11 +30,10 @@ from research.models.q_network import MINATAR, NATURE, ConvTorso, DenseTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import gymnasium_host
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 from research.rl.rollout import play
-from research.training import Fit, Training
+from research.training import Fit
 
 
 @config
@@ -42,19 +41,19 @@ class Config:
   """Settings found on Acrobot-v1 for a minute of one CPU core, not the source's."""
 
   game: str = static("Acrobot-v1", "the environment's registered name, or module:name")
-  agent: Agent = part(
-    Agent(
-      environments=10,
-      steps_per_update=1,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=10,
+      learn_period=1,
       batch_size=64,
-      capacity=50_000,
-      learning_starts=1_000,
-      target_every=100,
+      replay_capacity=50_000,
+      min_replay_size=1_000,
+      target_update_period=100,
       discount=0.995,
       epsilon_frames=20_000.0,
       epsilon_end=0.05,
       evaluation_epsilon=0.0,
-      error_bound=1e6,
+      huber_delta=1e6,
       double=True,
       n_step=10,
     )
@@ -75,25 +74,11 @@ def torso(config: Config) -> linen.Module:
   return ConvTorso(NATURE if min(height, image[0]) >= 36 else MINATAR)
 
 
-PARTS = Parts(
+AGENT = Agent(
   environment=lambda config: gymnasium_host.environment(config.game),
   torso=torso,
 )
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The agent's own experience; ten evaluations over the run."""
-  gymnasium_host.environment(config.game)  # refuses before anything is taken
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=10,
-    rows=5,
-    best="validation/return",
-  )
+training = dqn_training(AGENT, evaluations=10, rows=5)
 
 
 def report(config: Config, fit: Fit) -> Report:
@@ -128,7 +113,7 @@ def episode(config: Config, fit: Fit) -> list[Picture]:
   if not gymnasium_host.can_draw(config.game):
     return []
   environment = gymnasium_host.environment(config.game)
-  played = play(PARTS, config, fit.state, most=environment.longest)
+  played = play(AGENT, config, fit.state, max_steps=environment.max_evaluation_steps)
   chosen = np.linspace(0, len(played.values) - 1, 5).astype(int)
   values = values_over_frames(
     played.pictures[chosen],

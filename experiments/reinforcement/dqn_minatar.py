@@ -25,11 +25,10 @@ from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 from research.rl.rollout import play
-from research.training import Fit, Training
+from research.training import Fit
 
 
 @config
@@ -37,14 +36,14 @@ class Config:
   """Settings for a minute of one CPU core."""
 
   game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
-  agent: Agent = part(
-    Agent(
-      environments=16,
-      steps_per_update=1,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=16,
+      learn_period=1,
       batch_size=32,
-      capacity=100_000,
-      learning_starts=5_000,
-      target_every=200,
+      replay_capacity=100_000,
+      min_replay_size=5_000,
+      target_update_period=200,
       epsilon_frames=50_000.0,
       epsilon_end=0.02,
       evaluation_epsilon=0.0,
@@ -58,29 +57,16 @@ class Config:
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
 
 
-PARTS = Parts(
+AGENT = Agent(
   environment=lambda config: minatar.environment(config.game),
   torso=lambda config: ConvTorso(MINATAR),
 )
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The agent's own experience; ten evaluations over the run."""
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=10,
-    rows=5,
-    best="validation/return",
-  )
+training = dqn_training(AGENT, evaluations=10, rows=5)
 
 
 def report(config: Config, fit: Fit) -> Report:
   """The last evaluation, beside the paper's DQN after 5 million frames."""
-  played = play(PARTS, config, fit.state, most=300)
+  played = play(AGENT, config, fit.state, max_steps=300)
   chosen = np.linspace(0, len(played.values) - 1, 4).astype(int)
   paper = minatar.PAPER[config.game]
   return Report(

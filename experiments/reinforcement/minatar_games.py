@@ -28,11 +28,11 @@ from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
 from research.rl import minatar
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
+from research.rl.environment import Environment
 from research.rl.rollout import play
-from research.training import Fit, Training
+from research.training import Fit
 
 ALL = "all"
 
@@ -42,14 +42,14 @@ class Config:
   """Settings for 6.5 minutes of one core and game, where nothing else runs on it."""
 
   game: str = static(ALL, "which of the five, or all of them", choices=(ALL, *minatar.GAMES))
-  agent: Agent = part(
-    Agent(
-      environments=16,
-      steps_per_update=1,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=16,
+      learn_period=1,
       batch_size=32,
-      capacity=100_000,
-      learning_starts=5_000,
-      target_every=200,
+      replay_capacity=100_000,
+      min_replay_size=5_000,
+      target_update_period=200,
       epsilon_frames=50_000.0,
       epsilon_end=0.02,
       evaluation_epsilon=0.0,
@@ -63,26 +63,18 @@ class Config:
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
 
 
-PARTS = Parts(
-  environment=lambda config: minatar.environment(config.game),
-  torso=lambda config: ConvTorso(MINATAR),
-)
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The agent's own experience in one game; ten evaluations over the run."""
+def environment(config: Config) -> Environment:
+  """The game; refuses where it is not one."""
   if config.game == ALL:
     raise UserError("--game=all is five trainings; name one game, as in --game=breakout")
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=10,
-    rows=5,
-    best="validation/return",
-  )
+  return minatar.environment(config.game)
+
+
+AGENT = Agent(
+  environment,
+  torso=lambda config: ConvTorso(MINATAR),
+)
+training = dqn_training(AGENT, evaluations=10, rows=5)
 
 
 def run(config: Config, lab: Lab) -> Report:
@@ -114,7 +106,9 @@ def run(config: Config, lab: Lab) -> Report:
       *(
         Picture(
           game,
-          film(play(PARTS, players[game], fit.state, most=300).pictures, seconds_per_picture=0.08),
+          film(
+            play(AGENT, players[game], fit.state, max_steps=300).pictures, seconds_per_picture=0.08
+          ),
           f"An evaluation episode of the final policy on {game} (a film).",
         )
         for game, fit in fits.items()
@@ -128,7 +122,7 @@ def curves(config: Config, fits: dict[str, Fit]) -> Figure:
   figure, grid = new_figure("DQN on MinAtar", columns=len(fits), panel_inches=(2.7, 2.9))
   for number, (axes, (game, fit)) in enumerate(zip(grid[0], fits.items(), strict=True)):
     updates, returns = series(fit.history, "test/return")
-    frames = updates * config.agent.environments * config.agent.steps_per_update
+    frames = updates * config.agent.num_envs * config.agent.learn_period
     axes.axhline(
       minatar.PAPER[game], color="#777777", linewidth=1.2, label="the paper's DQN at 5 million"
     )

@@ -56,9 +56,9 @@ class Config:
   slip: float = static(0.1, "chance that a step goes to one of the sides", at_least=0, at_most=1)
   discount: float = traced(0.95, "worth of a reward one step later", at_least=0, below=1)
   epsilon: float = traced(0.9, "share of random actions", at_least=0, at_most=1)
-  environments: int = static(64, "agents that share the table", at_least=1)
+  num_envs: int = static(64, "agents that share the table", at_least=1)
   steps: int = static(300_000, "steps of each of them", at_least=1)
-  longest: int = static(50, "steps after which an episode is cut off", at_least=1)
+  max_episode_steps: int = static(50, "steps after which an episode is truncated", at_least=1)
 
 
 class State(NamedTuple):
@@ -78,13 +78,15 @@ def world(config: Config) -> grid_world.World:
 
 def environment(config: Config, *, starts_anywhere: bool) -> grid_world.Environment:
   """The world to act in."""
-  return grid_world.environment(world(config), config.longest, starts_anywhere=starts_anywhere)
+  return grid_world.environment(
+    world(config), config.max_episode_steps, starts_anywhere=starts_anywhere
+  )
 
 
 def init(config: Config, key: Key[Array, ""]) -> State:
   """An empty table."""
   run_key, worlds_key = jax.random.split(key)
-  keys = jax.random.split(worlds_key, config.environments)
+  keys = jax.random.split(worlds_key, config.num_envs)
   acting = environment(config, starts_anywhere=True)
   episodes = jax.vmap(lambda key: begin(acting, key))(keys)
   table = jnp.zeros(world(config).chance.shape[:2])
@@ -98,11 +100,11 @@ def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
   acting = environment(config, starts_anywhere=True)
   s_tm1 = state.episodes.observation
   a_tm1 = epsilon_greedy(state.q[s_tm1], config.epsilon, explore_key)
-  keys = jax.random.split(world_key, config.environments)
+  keys = jax.random.split(world_key, config.num_envs)
   move = lambda key, episode, action: advance(acting, key, episode, action)
   episodes, outcome = jax.vmap(move)(keys, state.episodes, a_tm1)
-  # After a cut nothing was done. Where an episode ended, discount 0 hides the next one's start.
-  counts = (~state.episodes.is_cut).astype(state.q.dtype)
+  # After a truncation nothing was done. Where an episode ended, discount 0 hides the next one.
+  counts = (~state.episodes.is_truncated).astype(state.q.dtype)
   error = counts * jax.vmap(q_learning)(
     state.q[s_tm1],
     a_tm1,

@@ -5,8 +5,9 @@ agent with all six parts, and six agents that lack one. In the paper's median ov
 Rainbow is ahead of DQN and of every part alone, and it loses most without multi-step returns or
 priorities, then without the distribution, then without the noise; without the dueling streams or
 the double estimate it loses little. Here it is one MinAtar game (Young and Tian 2019) under that
-paper's rules, with half its dense layer; each part is one field of `Agent`. The learning rate was
-chosen for Rainbow among four, on other seeds (5e-4 to 4e-3: 3.3, 4.0, 6.2, 5.8; DQN 2.9 to 3.9).
+paper's rules, with half its dense layer; each part is one field of `DQNConfig`. The learning rate
+was chosen for Rainbow among four, on other seeds (5e-4 to 4e-3: 3.3, 4.0, 6.2, 5.8; DQN 2.9 to
+3.9).
 
     pip install -e '.[rl]'
     python launch.py --experiment=rainbow
@@ -33,10 +34,8 @@ from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, above
 from research.rl import minatar
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
-from research.rl.dqn import dqn
-from research.training import Training
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 
 # Each part: the field that holds it and the field's value without it, and what the paper found.
 WITHOUT: dict[str, tuple[str, Any, str]] = {
@@ -59,22 +58,22 @@ class Config:
   ablation: str = static(
     "remove", "parts are taken out of Rainbow, or put into DQN", choices=("remove", "add")
   )
-  agent: Agent = part(
-    Agent(
-      environments=16,
-      steps_per_update=1,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=16,
+      learn_period=1,
       batch_size=32,
-      capacity=50_000,
-      learning_starts=2_000,
-      target_every=200,
+      replay_capacity=50_000,
+      min_replay_size=2_000,
+      target_update_period=200,
       epsilon_frames=50_000.0,
       epsilon_end=0.02,
       evaluation_epsilon=0.0,
       n_step=3,
       replay="prioritised",
       distributional="c51",
-      lowest=0.0,  # no game takes points away
-      highest=20.0,  # a point every five steps, for ever, at this discount
+      v_min=0.0,  # no game takes points away
+      v_max=20.0,  # a point every five steps, for ever, at this discount
       noisy=True,
       dueling=True,
       double=True,
@@ -87,23 +86,11 @@ class Config:
   repeats: int = static(5, "agents of each kind", at_least=2)
 
 
-PARTS = Parts(
+AGENT = Agent(
   environment=lambda config: minatar.environment(config.game),
   torso=lambda config: ConvTorso(MINATAR),
 )
-learner = dqn(PARTS)
-
-
-def training(config: Config, seed: int) -> Training:
-  """The agent's own experience; ten evaluations over the run."""
-  return agent_training(
-    learner,
-    PARTS,
-    config,
-    episodes=config.evaluation_episodes,
-    evaluations=10,
-    best="validation/return",
-  )
+training = dqn_training(AGENT, evaluations=10)
 
 
 class Pair(NamedTuple):
@@ -170,7 +157,7 @@ def run(config: Config, lab: Lab) -> Report:
         "curves",
         compare_panels(panels, "test/return", title=title, columns=4, y="return"),
         f"Mean of {config.evaluation_episodes} separate episodes without exploration; a step is "
-        f"{config.agent.environments * config.agent.steps_per_update} frames. Lines are means of "
+        f"{config.agent.num_envs * config.agent.learn_period} frames. Lines are means of "
         f"{agents}, bands one standard deviation.",
       ),
       Picture(

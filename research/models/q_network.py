@@ -1,4 +1,4 @@
-"""Networks that give action values: a torso that sees, and a head that judges (inventory Q02)."""
+"""Q-networks: a torso encodes the observation, dense layers give each action's outputs (Q02)."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,16 +10,16 @@ from research.layers.noisy import NoisyDense
 
 
 class QNetwork(linen.Module):
-  """A torso, one hidden dense layer, and some numbers for each action.
+  """A torso, one hidden dense layer, and `outputs` numbers for each action.
 
   Attributes:
-    torso: gives features [batch, n] of the inputs.
+    torso: encodes the inputs as features [batch, feature].
     hidden: units of the hidden layer.
     actions: number of actions.
     outputs: numbers for each action.
-    dueling: whether a state's value and the actions' advantages have streams of their own (Wang et
+    dueling: whether separate streams give the state's value and the actions' advantages (Wang et
       al. 2016, equation 9).
-    noisy: whether the dense layers behind the torso explore by noise.
+    noisy: whether the dense layers after the torso have noisy weights (Fortunato et al. 2018).
   """
 
   torso: linen.Module
@@ -31,7 +31,7 @@ class QNetwork(linen.Module):
 
   @linen.compact
   def __call__(self, x: Float[Array, "batch ..."]) -> Float[Array, "batch action output"]:
-    """The numbers."""
+    """The outputs of every action."""
     dense: Callable[..., linen.Module] = NoisyDense if self.noisy else linen.Dense
 
     def stream(features: Array, rows: int) -> Array:
@@ -46,7 +46,7 @@ class QNetwork(linen.Module):
 
 
 class DenseTorso(linen.Module):
-  """Dense layers with ReLU, for observations that are short vectors."""
+  """Dense layers with ReLU, for observations that are vectors."""
 
   features: Sequence[int]
 
@@ -60,7 +60,7 @@ class DenseTorso(linen.Module):
 
 
 class ConvTorso(linen.Module):
-  """Convolutions with ReLU, without padding; the result is flattened.
+  """Convolutions with ReLU and without padding, flattened.
 
   Attributes:
     layers: (features, size, stride) of each.

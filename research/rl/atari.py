@@ -1,15 +1,15 @@
 """Atari 2600 games from pixels through ale-py, as an environment like every other.
 
-The emulator is a pure function of (its whole state as bytes, action), reached by
-`jax.pure_callback`; the bytes are carried in the learner's state. So the same step learns, and a
-checkpoint holds the games too: what is resumed is equal to the byte. Emulators are kept between
-calls only to save the work of restoring a state that they are in already.
+The emulator is a pure function of (its whole state as bytes, action), called by
+`jax.pure_callback`; the bytes are part of the learner's state. So a checkpoint holds the games too,
+and a resumed run is equal to the byte. Emulators are kept between calls only to save restoring a
+state in which they are already.
 
-Preprocessing is that of Mnih et al. 2015, Methods: an action for 4 frames, the maximum of the last
-two, luminance, 84 by 84 (stacks of four, clipped rewards and epsilon are the agent's). A lost life
-ends the return, the game's end the episode; up to 30 frames of doing nothing come first; no sticky
-actions; the game's own minimal set of actions; an evaluation stops after 5 minutes. In training an
-episode is cut off after 30.
+Preprocessing is that of Mnih et al. 2015, Methods: actions repeated for 4 frames, the maximum of
+the last two, luminance, 84 by 84 (stacks of four, clipped rewards and epsilon are the agent's). A
+lost life ends the return, the end of the game the episode; up to 30 no-op frames come first; no
+sticky actions; the game's own minimal set of actions; an evaluation stops after 5 minutes of play.
+In training an episode is truncated after 30 minutes.
 
 ale-py and its ROMs are under the GPL-2: `pip install ale-py`; nothing of it is copied here.
 """
@@ -29,13 +29,13 @@ from PIL import Image
 from research.errors import UserError, unknown_name
 from research.rl.environment import Environment, Transition
 
-SKIP = 4  # frames for which an action is held
+ACTION_REPEATS = 4  # frames for which an action is held
 SIZE = 84  # pixels on a side
-MOST_IDLE = 30  # frames of doing nothing before an episode
-LONGEST = 27_000  # agent's steps of an episode: half an hour at 60 frames a second
-LONGEST_EVALUATION = 4_500  # five minutes
-# Games for two, which ale-py lists and does not play: it ends the process that loads one.
-FOR_TWO = ("combat", "joust", "maze_craze", "warlords")
+MAX_NOOPS = 30  # frames without an action before an episode
+MAX_EPISODE_STEPS = 27_000  # agent's steps of an episode: half an hour at 60 frames a second
+MAX_EVALUATION_STEPS = 4_500  # five minutes
+# ale-py lists these, but ends the process that loads one.
+TWO_PLAYER = ("combat", "joust", "maze_craze", "warlords")
 STATE_BYTES = 2**14  # room for an emulator's state; about 14,500 are used
 
 
@@ -49,7 +49,7 @@ class State(NamedTuple):
 
 
 class Emulator:
-  """An emulator on the host, and the state in which it is."""
+  """An emulator on the host, and the state it is in."""
 
   def __init__(self, game: str):
     import ale_py
@@ -58,11 +58,11 @@ class Emulator:
     self._ale = ale_py.ALEInterface()
     self._ale.setFloat("repeat_action_probability", 0.0)
     self._ale.setInt("random_seed", 0)
-    if game in FOR_TWO:
+    if game in TWO_PLAYER:
       raise UserError(
-        f"{game} is a game for two, which this agent cannot play; name another --game"
+        f"{game} is a game for two players, which this agent cannot play; name another --game"
       )
-    known = sorted(set(ale_py.roms.get_all_rom_ids()) - set(FOR_TWO))
+    known = sorted(set(ale_py.roms.get_all_rom_ids()) - set(TWO_PLAYER))
     rom = ale_py.roms.get_rom_path(game) if game in known else None
     if rom is None:
       raise UserError(unknown_name(game, known, "Atari game"))
@@ -71,10 +71,10 @@ class Emulator:
     self.actions = self._ale.getMinimalActionSet()
 
   def starts(self) -> tuple[np.ndarray, np.ndarray, int]:
-    """States [30, bytes] and frames [30, 84, 84, 1] after 1 to 30 idle frames; the lives."""
+    """States [30, bytes] and frames [30, 84, 84, 1] after 1 to 30 no-op frames; the lives."""
     self._ale.reset_game()
     states, frames = [], []
-    for _ in range(MOST_IDLE):
+    for _ in range(MAX_NOOPS):
       self._ale.act(0)
       frames.append(preprocess(self._ale.getScreenRGB()))
       states.append(self._save())
@@ -86,9 +86,9 @@ class Emulator:
       length = int(state[:4].view(np.uint32)[0])
       self._ale.restoreSystemState(pickle.load(io.BytesIO(state[4 : 4 + length].tobytes())))
     reward, screens = 0.0, []
-    for number in range(SKIP):
+    for number in range(ACTION_REPEATS):
       reward += self._ale.act(self.actions[action])
-      if number >= SKIP - 2:
+      if number >= ACTION_REPEATS - 2:
         screens.append(self._ale.getScreenRGB())
     frame = preprocess(np.maximum(*screens))
     return self._save(), frame, reward, self._ale.lives(), self._ale.game_over()
@@ -112,7 +112,7 @@ def preprocess(screen: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def emulators(game: str) -> list[Emulator]:
-  """Those of one game so far; more are added as they are needed.
+  """Returns the emulators of one game; more are added to the list as they are needed.
 
   Raises:
     UserError: where ale-py is not installed, or has no such game for one.
@@ -127,7 +127,7 @@ def emulators(game: str) -> list[Emulator]:
 
 @functools.cache
 def environment(game: str) -> Environment:
-  """One game by the name of its ROM, such as "pong"; observations are bytes [84, 84, 1].
+  """Makes a game by the name of its ROM, such as "pong"; observations are bytes [84, 84, 1].
 
   Raises:
     UserError: as `emulators`.
@@ -137,7 +137,7 @@ def environment(game: str) -> Environment:
   in_use = threading.Lock()
 
   def on_host(state: Array, action: Array) -> tuple[np.ndarray, ...]:
-    # Mapped calls arrive in one, with the mapped axes in front.
+    # Under vmap all calls arrive as one, with the mapped axes in front.
     lanes, flat = action.shape, np.asarray(state).reshape(-1, STATE_BYTES)
     with in_use:  # programs on several devices call at once
       while len(pool) < len(flat):
@@ -165,9 +165,9 @@ def environment(game: str) -> Environment:
   )
 
   def reset(key: Key[Array, ""]) -> tuple[State, UInt8[Array, "84 84 1"]]:
-    idle = jax.random.randint(key, (), 0, MOST_IDLE)
-    frame = jnp.asarray(frames)[idle]
-    return State(jnp.asarray(states)[idle], frame, jnp.int32(lives), jnp.int32(0)), frame
+    noops = jax.random.randint(key, (), 0, MAX_NOOPS)
+    frame = jnp.asarray(frames)[noops]
+    return State(jnp.asarray(states)[noops], frame, jnp.int32(lives), jnp.int32(0)), frame
 
   def step(key: Key[Array, ""], state: State, action: Int[Array, ""]) -> Transition:
     del key
@@ -180,11 +180,11 @@ def environment(game: str) -> Environment:
       frame,
       reward,
       jnp.where(is_over | (left < state.lives), 0.0, 1.0),
-      is_over | (time >= LONGEST),
+      is_over | (time >= MAX_EPISODE_STEPS),
     )
 
   def draw(state: State) -> Float[Array, "height width 3"]:
     return jnp.tile(state.frame.astype(float) / 255, (1, 1, 3))
 
   names = tuple(action.name.lower() for action in pool[0].actions)
-  return Environment(reset, step, draw, names, LONGEST_EVALUATION)
+  return Environment(reset, step, draw, names, MAX_EVALUATION_STEPS)

@@ -1,8 +1,8 @@
 """CartPole-v1: a pole on a cart that is pushed left or right at every step.
 
 Barto, Sutton and Anderson 1983 with the constants, limits and rewards of gymnasium's CartPole-v1:
-one for every step, over when the pole leans by more than 12 degrees or the cart is 2.4 m away, cut
-off after 500 steps.
+1 for every step; terminated when the pole leans by more than 12 degrees or the cart is 2.4 m away,
+truncated after 500 steps.
 """
 
 import math
@@ -22,7 +22,7 @@ FORCE = 10.0  # N
 SECONDS = 0.02  # between two steps
 FARTHEST = 2.4  # m
 STEEPEST = math.radians(12)
-LONGEST = 500  # steps
+MAX_EPISODE_STEPS = 500
 
 
 class State(NamedTuple):
@@ -59,7 +59,7 @@ def step(key: Key[Array, ""], state: State, action: Int[Array, ""]) -> Transitio
     physics,
     jnp.float32(1),
     jnp.where(has_failed, 0.0, 1.0),
-    has_failed | (time >= LONGEST),
+    has_failed | (time >= MAX_EPISODE_STEPS),
   )
 
 
@@ -71,7 +71,7 @@ def draw(state: State) -> Float[Array, "height width 3"]:
   centre = width / 2 + state.physics[0] * metres
   track = row == 50
   cart = (jnp.abs(row - 46) <= 4) & (jnp.abs(column - centre) <= 8)
-  # Distance from the pole's axis, and place along it.
+  # Position along the pole's axis, and distance from it.
   up, right = 42 - row, column - centre
   sine, cosine = jnp.sin(state.physics[2]), jnp.cos(state.physics[2])
   along, across = up * cosine + right * sine, right * cosine - up * sine
@@ -82,4 +82,4 @@ def draw(state: State) -> Float[Array, "height width 3"]:
   return picture
 
 
-environment = Environment(reset, step, draw, ("left", "right"), LONGEST)
+environment = Environment(reset, step, draw, ("left", "right"), MAX_EPISODE_STEPS)

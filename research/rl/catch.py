@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 from research.rl.environment import Environment, Transition
 
 SIZE = 10  # rows and columns
-STEPS = SIZE - 1  # until the ball is down
+STEPS = SIZE - 1  # of an episode, until the ball is down
 
 
 class State(NamedTuple):

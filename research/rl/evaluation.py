@@ -1,4 +1,4 @@
-"""Evaluation of agents on separate episodes, the same for all agents and at all times."""
+"""Evaluation of agents on separate episodes, the same ones for all agents and at all times."""
 
 from typing import Any
 
@@ -8,80 +8,75 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, weights_of
-from research.learner import Config
 from research.metrics import Mean, batch_means
 from research.rl import replay
-from research.rl.agent import Parts, action_values, epsilon_greedy
+from research.rl.agent import BoundAgent, epsilon_greedy
 from research.rl.environment import State, Transition
 
 EVALUATION_SEED = 2015  # of the evaluation episodes, whatever the run's own seed
-
-
-SELECTION_SHARE = 4  # as many episodes choose checkpoints and settings as a fourth of the test's
+SELECTION_SHARE = 4  # a fourth as many episodes choose checkpoints and settings
 
 
 def evaluation_episodes(count: int) -> dict[str, dict[str, np.ndarray]]:
-  """Data for `Training.evaluate`: that many test episodes by number, and others to choose by."""
-  chosen_by = count + np.arange(-(-count // SELECTION_SHARE))
-  return {"test": {"episode": np.arange(count)}, "validation": {"episode": chosen_by}}
+  """Data for `Training.evaluate`: `count` test episodes by number, and others for validation."""
+  validation = count + np.arange(-(-count // SELECTION_SHARE))
+  return {"test": {"episode": np.arange(count)}, "validation": {"episode": validation}}
 
 
-def evaluate(parts: Parts, config: Config, params: Any, batch: Batch) -> dict[str, Mean]:
-  """Mean return and length of whole episodes, side by side, without the noise of noisy layers.
+def evaluate(agent: BoundAgent, params: Any, batch: Batch) -> dict[str, Mean]:
+  """Mean return and length of whole episodes, played side by side, without noise in the weights.
 
-  Each has a key made of its number alone; an episode of weight 0 counts nothing.
+  The key of an episode is a function of its number alone; an episode of weight 0 does not count.
   """
-  environment = parts.environment(config)
   number = batch["episode"]
   weight = weights_of(batch)
-  world, seen = start(parts, config, number)
+  state, obs = start(agent, number)
 
-  def moment(carry: tuple) -> tuple:
-    time, world, seen, is_on, rewards, length = carry
-    _, taken, seen = move(parts, config, params, number, time, world, seen)
-    rewards = rewards + jnp.where(is_on, taken.reward, 0)
+  def timestep(carry: tuple) -> tuple:
+    time, state, obs, is_on, returns, length = carry
+    _, taken, obs = move(agent, params, number, time, state, obs)
+    returns = returns + jnp.where(is_on, taken.reward, 0)
     length = length + is_on
-    return time + 1, taken.state, seen, is_on & ~taken.is_last, rewards, length
+    return time + 1, taken.state, obs, is_on & ~taken.is_last, returns, length
 
-  def goes_on(carry: tuple) -> Array:
-    return jnp.any(carry[3]) & (carry[0] <= environment.longest)
+  def is_running(carry: tuple) -> Array:
+    return jnp.any(carry[3]) & (carry[0] <= agent.environment.max_evaluation_steps)
 
-  nothing = jnp.zeros(number.shape)
-  first = (jnp.int32(1), world, seen, weight > 0, nothing, nothing)
-  *_, rewards, length = jax.lax.while_loop(goes_on, moment, first)
-  return batch_means({"return": rewards, "length": length}, batch)
+  zeros = jnp.zeros(number.shape)
+  first = (jnp.int32(1), state, obs, weight > 0, zeros, zeros)
+  *_, returns, length = jax.lax.while_loop(is_running, timestep, first)
+  return batch_means({"return": returns, "length": length}, batch)
 
 
-def start(parts: Parts, config: Config, number: Int[Array, " episode"]) -> tuple[State, Array]:
+def start(agent: BoundAgent, number: Int[Array, " episode"]) -> tuple[State, Array]:
   """Returns the first states and observations of the episodes of these numbers."""
-  world, frame = jax.vmap(parts.environment(config).reset)(_keys(number, 0))
-  stack = parts.agent(config).stack
-  black = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * stack), frame.dtype)
-  return world, jax.vmap(replay.push)(black, frame, jnp.ones(number.shape, bool))
+  state, frame = jax.vmap(agent.environment.reset)(_keys(number, 0))
+  return state, replay.first_stack(frame, agent.settings.frame_stack)
 
 
 def move(
-  parts: Parts,
-  config: Config,
+  agent: BoundAgent,
   params: Any,
   number: Int[Array, " episode"],
   time: int | Int[Array, ""],
-  world: State,
-  seen: Array,
+  state: State,
+  obs: Array,
 ) -> tuple[Float[Array, "episode action"], Transition, Array]:
-  """Step `time`, from 1, of each: the values that it was chosen by, what it brought, what is seen.
+  """Makes step `time`, counted from 1, of each episode.
 
-  A few actions are random (`evaluation_epsilon`), but none where the weights are noisy.
+  Actions are epsilon-greedy with `evaluation_epsilon`, or greedy where the weights are noisy.
+
+  Returns: the action values, the transitions, and the observations after them.
   """
-  agent, environment = parts.agent(config), parts.environment(config)
-  drawn = jax.vmap(jax.random.split)(_keys(number, time))
-  values = action_values(parts, config, params, seen)
-  epsilon = 0.0 if agent.noisy else agent.evaluation_epsilon
+  settings = agent.settings
+  keys = jax.vmap(jax.random.split)(_keys(number, time))
+  values = agent.action_values(params, obs)
+  epsilon = 0.0 if settings.noisy else settings.evaluation_epsilon
   one = lambda values, key: epsilon_greedy(values[None], epsilon, key)[0]
-  action = jax.vmap(one)(values, drawn[:, 0])
-  taken = jax.vmap(environment.step)(drawn[:, 1], world, action)
-  seen = jax.vmap(replay.push)(seen, taken.observation, jnp.zeros(number.shape, bool))
-  return values, taken, seen
+  action = jax.vmap(one)(values, keys[:, 0])
+  taken = jax.vmap(agent.environment.step)(keys[:, 1], state, action)
+  obs = jax.vmap(replay.push)(obs, taken.observation, jnp.zeros(number.shape, bool))
+  return values, taken, obs
 
 
 def _keys(number: Int[Array, " episode"], time: int | Int[Array, ""]) -> Key[Array, " episode"]:

@@ -1,8 +1,7 @@
 """A grid world: cells, walls, pits and a goal; a step may slip to the side.
 
-The kind of world of Sutton and Barto 2018, chapters 3 and 4, and of gymnasium's FrozenLake. It is
-small enough that its transition table can be written down, so value iteration gives the exact
-values that learning must find.
+As in Sutton and Barto 2018, chapters 3 and 4, and gymnasium's FrozenLake. It is small enough for a
+transition table, so that value iteration gives the exact values that learning must find.
 """
 
 from typing import NamedTuple
@@ -43,9 +42,9 @@ class World(NamedTuple):
 
 
 def world(lines: tuple[str, ...], slip: float) -> World:
-  """Tables from a map. With probability `slip` a move goes to one of both sides instead.
+  """Makes the tables of a map; with probability `slip` a move goes to one of both sides instead.
 
-  Raises ValueError where the lines differ in length or hold not exactly one start.
+  Raises ValueError where the lines differ in length, or there is not exactly one start.
   """
   cells = "".join(lines)
   if len({len(line) for line in lines}) != 1 or cells.count(START) != 1:
@@ -74,17 +73,19 @@ class State(NamedTuple):
   time: Int[Array, ""]
 
 
-def environment(world: World, longest: int, *, starts_anywhere: bool = False) -> Environment:
-  """The world as an environment whose observation is the number of the cell.
+def environment(
+  world: World, max_episode_steps: int, *, starts_anywhere: bool = False
+) -> Environment:
+  """Makes the environment whose observation is the number of the cell.
 
   Args:
     world: its tables.
-    longest: steps after which an episode is cut off.
+    max_episode_steps: steps after which an episode is truncated.
     starts_anywhere: whether episodes begin in any floor cell ("exploring starts") or at the start.
   """
-  # Up to the last cell that can come next a share is 1, whatever the rounding.
-  shares = np.cumsum(world.chance, axis=-1)
-  up_to = jnp.asarray(np.where(shares > 1 - 1e-9, 1.0, shares))
+  # The cumulative probability of the last reachable cell is 1, whatever the rounding.
+  cumulative = np.cumsum(world.chance, axis=-1)
+  bounds = jnp.asarray(np.where(cumulative > 1 - 1e-9, 1.0, cumulative))
   reward, is_end = jnp.asarray(world.reward), jnp.asarray(world.is_end)
   floor = [cell for cell, letter in enumerate("".join(world.lines)) if letter in (START, ".")]
   starts = jnp.asarray(floor if starts_anywhere else [world.start])
@@ -94,26 +95,27 @@ def environment(world: World, longest: int, *, starts_anywhere: bool = False) ->
     return State(cell, jnp.int32(0)), cell
 
   def step(key: Key[Array, ""], state: State, action: Int[Array, ""]) -> Transition:
-    cell = jnp.sum(up_to[state.cell, action] <= jax.random.uniform(key), dtype=state.cell.dtype)
+    drawn = jax.random.uniform(key)
+    cell = jnp.sum(bounds[state.cell, action] <= drawn, dtype=state.cell.dtype)
     time = state.time + 1
-    ends = is_end[cell]
+    is_terminal = is_end[cell]
     return Transition(
       State(cell, time),
       cell,
       reward[cell],
-      jnp.where(ends, 0.0, 1.0),
-      ends | (time >= longest),
+      jnp.where(is_terminal, 0.0, 1.0),
+      is_terminal | (time >= max_episode_steps),
     )
 
   shades = {START: 0.85, ".": 1.0, WALL: 0.2, PIT: 0.0, GOAL: 0.6}
   grey = jnp.asarray([[shades[letter] for letter in line] for line in world.lines])
 
   def draw(state: State) -> Float[Array, "height width 3"]:
-    here = (jnp.arange(grey.size) == state.cell).reshape(grey.shape)
-    picture = jnp.where(here[..., None], jnp.array([0.84, 0.37, 0.0]), grey[..., None])
+    is_agent = (jnp.arange(grey.size) == state.cell).reshape(grey.shape)
+    picture = jnp.where(is_agent[..., None], jnp.array([0.84, 0.37, 0.0]), grey[..., None])
     return jnp.repeat(jnp.repeat(picture, 12, 0), 12, 1)
 
-  return Environment(reset, step, draw, ACTIONS, longest)
+  return Environment(reset, step, draw, ACTIONS, max_episode_steps)
 
 
 def optimal_values(world: World, discount: float, tolerance: float = 1e-10) -> np.ndarray:

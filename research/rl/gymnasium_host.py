@@ -1,15 +1,15 @@
 """Any gymnasium environment with discrete actions, by its registered name.
 
-Gymnasium's environments are objects that in general cannot be saved. What determines them is
-carried in the learner's state in their place: the seed of the episode's reset and the actions
-since. A step reaches them by `jax.pure_callback`; the host keeps environments between calls only to
-save the work of getting where they are, and resets and replays one where none is there (after a
-resume, say). So a step is a pure function and a checkpoint holds the games, as with Atari's
-emulators (`research/rl/atari.py`). It is exact for environments that are deterministic given the
-seed of their reset, as gymnasium's are; those that are registered as nondeterministic are refused.
+Gymnasium's environments are objects that in general cannot be saved. The learner's state holds what
+determines them: the seed of the episode's reset and the actions since, a "position" below. A step
+calls them by `jax.pure_callback`; the host keeps environments between calls only to save work, and
+where none is at the position (after a resume, say) it resets one and replays the actions. So a step
+is a pure function and a checkpoint holds the games, as with Atari's emulators
+(`research/rl/atari.py`). It is exact for environments that are deterministic given the seed of
+their reset, as gymnasium's are; those that are registered as nondeterministic are refused.
 
-Gymnasium (Towers et al. 2024) keeps apart what ends an episode: terminated is discount 0, truncated
-alone only cuts it off, as its registered limit of steps does (`LONGEST` where it has none).
+In gymnasium (Towers et al. 2024) a terminated episode has discount 0; one that is only truncated,
+as by the registered limit of steps (`MAX_EPISODE_STEPS` where there is none), has discount 1.
 
     pip install -e '.[rl]'
 """
@@ -30,20 +30,20 @@ from PIL import Image
 from research.errors import UserError, unknown_name
 from research.rl.environment import Environment, Observation, Transition
 
-LONGEST = 1_000  # steps of an episode where the registration has no limit
-KEPT = 256  # environments on the host at least, before the one longest unused is put elsewhere
-HIGHEST = 150  # rows of a drawn picture
+MAX_EPISODE_STEPS = 1_000  # where the registration has no limit
+MIN_KEPT = 256  # environments made on the host before the least recently used one is taken again
+MAX_HEIGHT = 150  # rows of a drawn picture
 
-# Pictures without a screen, a sound card or a greeting.
+# Draws without a screen or sound card, and without pygame's greeting.
 QUIET = {"SDL_VIDEODRIVER": "dummy", "SDL_AUDIODRIVER": "dummy", "PYGAME_HIDE_SUPPORT_PROMPT": "1"}
 
-Place = tuple[int, bytes]  # the seed of the reset, and the actions since
+Position = tuple[int, bytes]  # the seed of the reset, and the actions since
 
 
 class State(NamedTuple):
-  """The seed of the episode's reset, its actions (the first `time` count), and whether it is over.
+  """The seed of the episode's reset, its actions (the first `time` of them), whether it is over.
 
-  A step from where it is over leads nowhere, and costs nothing.
+  A step after the end changes nothing, and calls no environment.
   """
 
   seed: UInt32[Array, ""]
@@ -52,8 +52,8 @@ class State(NamedTuple):
   is_over: Bool[Array, ""]
 
 
-class Seen(NamedTuple):
-  """Turns observations into arrays of their own: an environment may show its buffer each time."""
+class Observations(NamedTuple):
+  """Shape and type of observations; `array` copies one, since environments may reuse a buffer."""
 
   shape: tuple[int, ...]
   dtype: Any
@@ -61,10 +61,10 @@ class Seen(NamedTuple):
 
 
 class Host:
-  """Environments of one kind, each where a seed and some actions have brought it.
+  """Environments of one kind by their positions; several may share one.
 
-  Several may be in one place. Threads may share the host: who uses one has taken it out. They live
-  as long as the process, as the compiled programs do that call them.
+  Threads may share the host, since an environment in use is taken out. Environments live as long as
+  the process, like the compiled programs that call them.
   """
 
   def __init__(self, make: Callable[[], Any], actions: np.dtype, first_action: int):
@@ -72,13 +72,13 @@ class Host:
     self._actions = actions
     self._first_action = first_action
     self._lock = threading.Lock()
-    self._at: dict[Place, list[Any]] = {}  # the place that was reached last comes last
-    self._idle: list[Any] = []  # those whose episodes are over
-    self._made, self._most = 0, KEPT
+    self._at: dict[Position, list[Any]] = {}  # the position reached last comes last
+    self._idle: list[Any] = []  # their episodes are over
+    self._made, self._max_made = 0, MIN_KEPT
 
   def expect(self, lanes: int) -> None:
-    """Says how many are used side by side."""
-    self._most = max(self._most, 2 * lanes)
+    """Makes room for that many environments used side by side."""
+    self._max_made = max(self._max_made, 2 * lanes)
 
   def reset(self, seed: int) -> Any:
     """The first observation of an episode."""
@@ -87,27 +87,27 @@ class Host:
     self._put((seed, b""), environment)
     return observation
 
-  def step(self, place: Place, action: int) -> tuple[Any, float, bool, bool]:
+  def step(self, position: Position, action: int) -> tuple[Any, float, bool, bool]:
     """Observation, reward, terminated, truncated."""
-    environment = self._reach(place)
+    environment = self._reach(position)
     observation, reward, terminated, truncated, _ = self._act(environment, action)
     if terminated or truncated:
       self._idle.append(environment)
     else:
-      seed, actions = place
+      seed, actions = position
       self._put((seed, actions + self._actions.type(action).tobytes()), environment)
     return observation, float(reward), bool(terminated), bool(truncated)
 
-  def draw(self, place: Place) -> np.ndarray:
-    """The picture there; the environments must have been made for it."""
-    environment = self._reach(place)
+  def draw(self, position: Position) -> np.ndarray:
+    """The picture at a position; the environments must have been made with a render mode."""
+    environment = self._reach(position)
     picture = environment.render()
-    self._put(place, environment)
+    self._put(position, environment)
     return picture
 
-  def _reach(self, place: Place) -> Any:
-    """One that is there; or one that is an action behind, or a new one, and goes there."""
-    seed, actions = place
+  def _reach(self, position: Position) -> Any:
+    """Returns an environment at the position, from there or one action before, or replayed anew."""
+    seed, actions = position
     for start in (actions, actions[: -self._actions.itemsize]):
       environment = self._take((seed, start))
       if environment is not None:
@@ -122,27 +122,27 @@ class Host:
   def _act(self, environment: Any, action: int | np.integer) -> tuple:
     return environment.step(self._first_action + int(action))
 
-  def _put(self, place: Place, environment: Any) -> None:
+  def _put(self, position: Position, environment: Any) -> None:
     with self._lock:
-      self._at[place] = [*self._at.pop(place, ()), environment]
+      self._at[position] = [*self._at.pop(position, ()), environment]
 
-  def _take(self, place: Place) -> Any | None:
+  def _take(self, position: Position) -> Any | None:
     with self._lock:
-      there = self._at.pop(place, [])
+      there = self._at.pop(position, [])
       if len(there) > 1:
-        self._at[place] = there[:-1]
+        self._at[position] = there[:-1]
       return there[-1] if there else None
 
   def _spare(self) -> Any:
-    """One whose episode is over, or a new one; where there are many, the one longest unused."""
+    """An environment whose episode is over, a new one, or the least recently used of many."""
     with self._lock:
       if self._idle:
         return self._idle.pop()
-      longest_unused = next(iter(self._at), None)
-      if self._made < self._most or longest_unused is None:
+      oldest = next(iter(self._at), None)
+      if self._made < self._max_made or oldest is None:
         self._made += 1
-        longest_unused = None
-    found = self._take(longest_unused) if longest_unused else None
+        oldest = None
+    found = self._take(oldest) if oldest else None
     return self._make() if found is None else found
 
 
@@ -188,8 +188,8 @@ def can_draw(name: str) -> bool:
 
 @functools.cache
 def environment(name: str) -> Environment:
-  """One environment. Its observations are vectors (float32; or bytes, 255 at one place, where they
-  are numbers of a discrete space) or images (bytes [height, width, channel]).
+  """Makes an environment. Its observations are vectors (float32, or one-hot bytes of 0 and 255 for
+  a discrete space) or images (bytes [height, width, channel]).
 
   Raises:
     UserError: as `registration`; where a package that it needs is missing, to act or to draw;
@@ -205,41 +205,41 @@ def environment(name: str) -> Environment:
       f"{name} has the actions {_words(space)}; the agent chooses one of some, so they must be "
       "Discrete"
     )
-  seen = _seen(name, sample.observation_space)
+  observations = _observations(name, sample.observation_space)
   sample.close()
-  longest = spec.max_episode_steps or LONGEST
+  limit = spec.max_episode_steps or MAX_EPISODE_STEPS
   kind = np.min_scalar_type(int(space.n) - 1)
   first = int(space.start)
   host = Host(lambda: _make(name), kind, first)
-  seen_shape = jax.ShapeDtypeStruct(seen.shape, seen.dtype)
+  observed = jax.ShapeDtypeStruct(observations.shape, observations.dtype)
   flag = jax.ShapeDtypeStruct((), jnp.bool_)
-  told = (seen_shape, jax.ShapeDtypeStruct((), jnp.float32), flag, flag)
-  nothing = np.zeros(seen.shape, seen.dtype)
+  results = (observed, jax.ShapeDtypeStruct((), jnp.float32), flag, flag)
+  nothing = np.zeros(observations.shape, observations.dtype)
 
-  def reset_there(seed: np.integer, is_needed: np.bool_) -> tuple[np.ndarray]:
-    return (seen.array(host.reset(int(seed))) if is_needed else nothing,)
+  def reset_on_host(seed: np.integer, is_needed: np.bool_) -> tuple[np.ndarray]:
+    return (observations.array(host.reset(int(seed))) if is_needed else nothing,)
 
-  def step_there(
+  def step_on_host(
     seed: np.integer, actions: np.ndarray, time: np.integer, is_over: np.bool_, action: np.integer
   ) -> tuple:
     if is_over:
       return nothing, 0.0, True, True
     taken = host.step((int(seed), actions[:time].tobytes()), int(action))
-    return seen.array(taken[0]), *taken[1:]
+    return observations.array(taken[0]), *taken[1:]
 
   def reset_if(is_needed: Bool[Array, ""], key: Key[Array, ""]) -> tuple[State, Observation]:
     seed = jax.random.bits(key, dtype=jnp.uint32)
-    (observation,) = _on_host(reset_there, host.expect, (seen_shape,), seed, is_needed)
-    state = State(seed, jnp.zeros(longest, kind), jnp.int32(0), jnp.bool_(False))
+    (observation,) = _on_host(reset_on_host, host.expect, (observed,), seed, is_needed)
+    state = State(seed, jnp.zeros(limit, kind), jnp.int32(0), jnp.bool_(False))
     return state, observation
 
   def step(key: Key[Array, ""], state: State, action: Int[Array, ""]) -> Transition:
-    del key  # all chance is the reset's seed
+    del key  # the reset's seed decides
     seed, actions, time, is_over = state
     observation, reward, terminated, truncated = _on_host(
-      step_there, host.expect, told, seed, actions, time, is_over, action
+      step_on_host, host.expect, results, seed, actions, time, is_over, action
     )
-    # At the limit gymnasium truncates; past the end the time stands still.
+    # The limit truncates; after the end the time stands still.
     following = State(
       seed,
       actions.at[time].set(action.astype(kind), mode="drop"),
@@ -255,33 +255,35 @@ def environment(name: str) -> Environment:
     step,
     _drawing(name, kind, first) if can_draw(name) else lambda state: jnp.zeros((1, 1, 3)),
     tuple(str(number) for number in range(int(space.n))),
-    longest,
+    limit,
     reset_if,
   )
 
 
 def _make(name: str, **options: Any) -> Any:
-  """A new environment with its limit of steps; gymnasium's own complaints in one line."""
+  """Makes a gymnasium object with a limit of steps; its own errors become one line."""
   spec = registration(name)
   import gymnasium
 
-  limit = spec.max_episode_steps or LONGEST
+  limit = spec.max_episode_steps or MAX_EPISODE_STEPS
   try:
     return gymnasium.make(spec, max_episode_steps=limit, disable_env_checker=True, **options)
   except Exception as error:
     raise UserError(f"{name} cannot be made: {_words(error)}") from error
 
 
-def _seen(name: str, space: Any) -> Seen:
+def _observations(name: str, space: Any) -> Observations:
   kind = type(space).__name__
   if kind == "Discrete":
     values = np.arange(space.start, space.start + space.n)
-    return Seen((len(values),), np.dtype(np.uint8), lambda value: np.where(values == value, 255, 0))
+    return Observations(
+      (len(values),), np.dtype(np.uint8), lambda value: np.where(values == value, 255, 0)
+    )
   if kind == "Box" and len(space.shape) == 1:
-    return Seen(space.shape, np.dtype(np.float32), np.array)
+    return Observations(space.shape, np.dtype(np.float32), np.array)
   if kind == "Box" and len(space.shape) in (2, 3) and space.dtype == np.uint8:
     shape = (*space.shape, 1)[:3]
-    return Seen(shape, np.dtype(np.uint8), lambda image: np.array(image).reshape(shape))
+    return Observations(shape, np.dtype(np.uint8), lambda image: np.array(image).reshape(shape))
   raise UserError(
     f"{name} shows {_words(space)}; the agent sees a Box that is a vector, a Box of bytes that is "
     "an image, or Discrete: wrap it into one of these"
@@ -291,7 +293,7 @@ def _seen(name: str, space: Any) -> Seen:
 def _drawing(
   name: str, kind: np.dtype, first_action: int
 ) -> Callable[[State], Float[Array, "height width 3"]]:
-  """`Environment.draw`, after a first picture that shows whether and how large."""
+  """Makes `Environment.draw`; a first picture tells the size, or that drawing fails."""
   make = lambda: _make(name, render_mode="rgb_array")
   host = Host(make, kind, first_action)
   host.reset(0)
@@ -301,16 +303,18 @@ def _drawing(
     raise UserError(
       f"{name} cannot be drawn: {_words(error)}; for most it is enough to: pip install -e '.[rl]'"
     ) from error
-  rows = min(height, HIGHEST)
+  rows = min(height, MAX_HEIGHT)
   columns = round(width * rows / height)
   picture = jax.ShapeDtypeStruct((rows, columns, 3), jnp.uint8)
 
-  def draw_there(seed: np.integer, actions: np.ndarray, time: np.integer) -> tuple[np.ndarray]:
+  def draw_on_host(seed: np.integer, actions: np.ndarray, time: np.integer) -> tuple[np.ndarray]:
     large = Image.fromarray(host.draw((int(seed), actions[:time].tobytes())))
     return (np.asarray(large.resize((columns, rows), Image.Resampling.BOX)),)
 
   def draw(state: State) -> Float[Array, "height width 3"]:
-    (pixels,) = _on_host(draw_there, host.expect, (picture,), state.seed, state.actions, state.time)
+    (pixels,) = _on_host(
+      draw_on_host, host.expect, (picture,), state.seed, state.actions, state.time
+    )
     return pixels.astype(float) / 255
 
   return draw
@@ -319,25 +323,25 @@ def _drawing(
 def _on_host(
   one: Callable[..., tuple],
   expect: Callable[[int], None],
-  told: tuple[jax.ShapeDtypeStruct, ...],
+  results: tuple[jax.ShapeDtypeStruct, ...],
   *arguments: Array,
 ) -> tuple[Array, ...]:
-  """Calls `one` on the host for each lane of the mapped axes; its last argument is a scalar."""
+  """Calls `one` on the host for each element of the mapped axes; its last argument is a scalar."""
 
   def lanes(*arguments: Array) -> tuple[np.ndarray, ...]:
-    # Mapped calls arrive in one, with the mapped axes in front.
+    # Under vmap all calls arrive as one, with the mapped axes in front.
     axes = np.shape(arguments[-1])
     flat = [np.asarray(each).reshape(-1, *np.shape(each)[len(axes) :]) for each in arguments]
     expect(len(flat[-1]))
     parts = zip(*(one(*lane) for lane in zip(*flat, strict=True)), strict=True)
     return tuple(
       np.asarray(part, shape.dtype).reshape((*axes, *shape.shape))
-      for part, shape in zip(parts, told, strict=True)
+      for part, shape in zip(parts, results, strict=True)
     )
 
-  return jax.pure_callback(lanes, told, *arguments, vmap_method="broadcast_all")
+  return jax.pure_callback(lanes, results, *arguments, vmap_method="broadcast_all")
 
 
 def _words(of: object) -> str:
-  """Somebody else's words in one line."""
+  """The text of an object on one line."""
   return " ".join(str(of).split())

@@ -1,8 +1,8 @@
 """MinAtar's five games (Young and Tian 2019) through pgx, under the paper's rules.
 
-Sticky actions (with probability 0.1 the action before is repeated), the full set of six actions, no
-limit of steps in training. MinAtar and pgx's games are under the GPL-3: this module needs `pip
-install pgx` and copies nothing.
+Sticky actions (with probability 0.1 the previous action is repeated), the full set of six actions,
+no limit of steps in training. MinAtar and pgx's games are under the GPL-3: this module needs
+`pip install pgx` and copies nothing.
 """
 
 import functools
@@ -34,8 +34,8 @@ PAPER = {
 }
 ACTIONS = ("none", "left", "up", "right", "down", "fire")
 STICKY = 0.1
-LONGEST_EVALUATION = 10_000  # steps after which an evaluation no longer waits for the end
-# One colour a channel, told apart in grey too; the last channels are drawn on top.
+MAX_EVALUATION_STEPS = 10_000  # as in the paper, training has no limit
+# One colour per channel, distinct in grey too; the last channels are drawn on top.
 COLOURS = np.array(
   [
     (0.35, 0.70, 0.90),
@@ -54,7 +54,7 @@ COLOURS = np.array(
 
 @functools.cache
 def environment(game: str) -> Environment:
-  """One of `GAMES`; its observation is bytes [10, 10, channel], 0 or 255.
+  """Makes one of `GAMES`; its observation is bytes [10, 10, channel], 0 or 255.
 
   Raises:
     UserError: where there is no such game, or pgx is not installed.
@@ -92,4 +92,4 @@ def environment(game: str) -> Environment:
       picture = jnp.where(shown, jnp.asarray(COLOURS[channel]), picture)
     return jnp.repeat(jnp.repeat(picture, 8, 0), 8, 1)
 
-  return Environment(reset, step, draw, ACTIONS, LONGEST_EVALUATION)
+  return Environment(reset, step, draw, ACTIONS, MAX_EVALUATION_STEPS)

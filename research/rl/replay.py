@@ -1,9 +1,9 @@
 """The replay memory as pure functions on arrays that are allocated once.
 
-Time runs along the first axis, in a ring; the environments stand side by side along the second.
-Each frame is stored once, as bytes where it is bytes; what the agent saw (a stack of frames) and n
-steps of reward are put together when they are sampled. `is_first` and `is_cut` mark where episodes
-meet, and nothing is ever put together across such a place.
+A ring buffer: time runs along the first axis, environments along the second. Each frame is stored
+once, as bytes where it is bytes; stacks of frames and n-step returns are put together when they are
+sampled. `is_first` and `is_truncated` mark where episodes meet, and nothing is ever put together
+across such a boundary.
 """
 
 from typing import NamedTuple
@@ -14,23 +14,23 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 
 class Rows(NamedTuple):
-  """Time steps of experience, [time, environment].
+  """Time steps of experience, [time, env].
 
   Attributes:
-    frame: what was seen.
-    action: what was done then; counts nothing where `is_cut`.
-    reward: what that brought.
-    goes_on: False where it ended the episode (or the life).
+    frame: the observation s_t, a single frame.
+    action: a_t, taken there; meaningless where `is_truncated`.
+    reward: that followed.
+    nonterminal: False where the action ended the episode (or the life).
     is_first: whether the frame begins an episode.
-    is_cut: whether the frame is the last of an episode that was cut off.
+    is_truncated: whether the frame is the last of a truncated episode.
   """
 
   frame: Array
   action: Int[Array, "time env"]
   reward: Float[Array, "time env"]
-  goes_on: Bool[Array, "time env"]
+  nonterminal: Bool[Array, "time env"]
   is_first: Bool[Array, "time env"]
-  is_cut: Bool[Array, "time env"]
+  is_truncated: Bool[Array, "time env"]
 
 
 class Memory(NamedTuple):
@@ -41,7 +41,7 @@ class Memory(NamedTuple):
 
 
 class Transitions(NamedTuple):
-  """A batch to learn from; `weight` is 0 where there was no transition (`is_cut`), else 1."""
+  """A batch to learn from; `weight` is 0 where there was no transition (`is_truncated`), else 1."""
 
   s_tm1: Array
   a_tm1: Int[Array, " batch"]
@@ -51,16 +51,16 @@ class Transitions(NamedTuple):
   weight: Float[Array, " batch"]
 
 
-class Places(NamedTuple):
-  """Transitions in the memory: the running number of a row, and the environment."""
+class Indices(NamedTuple):
+  """Transitions in the memory: the row's number since the first ever written, the environment."""
 
   row: Int[Array, " batch"]
-  environment: Int[Array, " batch"]
+  env: Int[Array, " batch"]
 
 
-def empty(rows: int, environments: int, frame: jax.ShapeDtypeStruct) -> Memory:
-  """A memory for `rows` moments of each environment."""
-  shape = (rows, environments)
+def empty(rows: int, num_envs: int, frame: jax.ShapeDtypeStruct) -> Memory:
+  """A memory for `rows` time steps of each environment."""
+  shape = (rows, num_envs)
   no = jnp.zeros(shape, bool)
   return Memory(
     Rows(
@@ -81,7 +81,7 @@ def capacity(memory: Memory) -> int:
 
 
 def write(memory: Memory, new: Rows) -> Memory:
-  """Adds rows over the oldest; their number must divide the ring's, so that none is split."""
+  """Writes rows over the oldest; their number must divide the ring's, so that none wraps around."""
   slot = memory.written % capacity(memory)
   rows = jax.tree.map(
     lambda ring, rows: jax.lax.dynamic_update_slice_in_dim(ring, rows, slot, 0), memory.rows, new
@@ -89,82 +89,91 @@ def write(memory: Memory, new: Rows) -> Memory:
   return Memory(rows, memory.written + new.action.shape[0])
 
 
-def oldest(memory: Memory, stack: int) -> Int[Array, ""]:
-  """Number of the oldest row whose stack of frames is whole."""
-  return jnp.maximum(0, memory.written - capacity(memory) + stack - 1)
+def oldest(memory: Memory, frame_stack: int) -> Int[Array, ""]:
+  """Number of the oldest row whose stack of frames is complete."""
+  return jnp.maximum(0, memory.written - capacity(memory) + frame_stack - 1)
 
 
-def uniform(memory: Memory, key: Key[Array, ""], size: int, *, n_step: int, stack: int) -> Places:
-  """Places drawn evenly among those with `n_step` rows behind them."""
-  first = oldest(memory, stack)
+def uniform(
+  memory: Memory, key: Key[Array, ""], size: int, *, n_step: int, frame_stack: int
+) -> Indices:
+  """Samples uniformly among the rows that `n_step` others follow."""
+  first = oldest(memory, frame_stack)
   count = jnp.maximum(memory.written - n_step - first, 1)
-  environments = memory.rows.action.shape[1]
-  drawn = jax.random.randint(key, (size,), 0, count * environments)
-  return Places(first + drawn // environments, drawn % environments)
+  num_envs = memory.rows.action.shape[1]
+  drawn = jax.random.randint(key, (size,), 0, count * num_envs)
+  return Indices(first + drawn // num_envs, drawn % num_envs)
 
 
-def latest(memory: Memory, size: int, *, n_step: int) -> Places:
-  """The newest places, without replay: those of the last rows that have `n_step` behind them."""
-  environments = memory.rows.action.shape[1]
+def latest(memory: Memory, size: int, *, n_step: int) -> Indices:
+  """The newest transitions, without replay: those of the last rows that `n_step` others follow."""
+  num_envs = memory.rows.action.shape[1]
   newest_first = jnp.arange(size)
-  row = memory.written - n_step - 1 - newest_first // environments
-  return Places(jnp.maximum(row, 0), newest_first % environments)
+  row = memory.written - n_step - 1 - newest_first // num_envs
+  return Indices(jnp.maximum(row, 0), newest_first % num_envs)
 
 
 def transitions(
   memory: Memory,
-  places: Places,
+  indices: Indices,
   *,
   n_step: int,
-  stack: int,
+  frame_stack: int,
   discount: float | Float[Array, ""],
 ) -> Transitions:
-  """Puts transitions of up to `n_step` steps together.
+  """Builds transitions of up to `n_step` steps.
 
-  The reward is r_1 + g r_2 + ... + g^(n-1) r_n, and the discount g^n; both stop early where the
-  episode ends: at its own end the discount is 0, at a cut they reach to the last observation.
+  With discount g, the reward is r_1 + g r_2 + ... + g^(n-1) r_n and the discount g^n (Sutton 1988).
+  Both stop early where the episode ends: after a terminal step the discount is 0; in a truncated
+  episode they reach to its last observation.
   """
-  rows, environment = places
+  rows, env = indices
   ahead = (rows[:, None] + jnp.arange(n_step)[None]) % capacity(memory)
-  reward, goes_on, is_cut = (
-    part[ahead, environment[:, None]]
-    for part in (memory.rows.reward, memory.rows.goes_on, memory.rows.is_cut)
+  reward, nonterminal, is_truncated = (
+    part[ahead, env[:, None]]
+    for part in (memory.rows.reward, memory.rows.nonterminal, memory.rows.is_truncated)
   )
-  # Step k counts where neither an end lies before it nor a cut at or before it.
-  before = jnp.concatenate([jnp.ones_like(goes_on[:, :1]), goes_on[:, :-1]], axis=1)
-  counts = jnp.cumprod(before & ~is_cut, axis=1).astype(reward.dtype)
+  # Step k counts where no terminal step lies before it and no truncation at or before it.
+  before = jnp.concatenate([jnp.ones_like(nonterminal[:, :1]), nonterminal[:, :-1]], axis=1)
+  counts = jnp.cumprod(before & ~is_truncated, axis=1).astype(reward.dtype)
   steps = counts.sum(axis=1)
   powers = discount ** jnp.arange(n_step, dtype=reward.dtype)
   r_t = (counts * reward) @ powers
-  ends = jnp.any((counts > 0) & ~goes_on, axis=1)
+  is_terminal = jnp.any((counts > 0) & ~nonterminal, axis=1)
   after = rows + steps.astype(rows.dtype)
   return Transitions(
-    stacked(memory, Places(rows, environment), stack),
-    memory.rows.action[rows % capacity(memory), environment],
+    stacked(memory, Indices(rows, env), frame_stack),
+    memory.rows.action[rows % capacity(memory), env],
     r_t,
-    jnp.where(ends, 0.0, discount**steps),
-    # Behind an end nothing counts; the row itself is read, to stay inside of what was written.
-    stacked(memory, Places(jnp.where(ends, rows, after), environment), stack),
+    jnp.where(is_terminal, 0.0, discount**steps),
+    # s_t of a terminal step has discount 0; s_tm1 is read in its place, which surely was written.
+    stacked(memory, Indices(jnp.where(is_terminal, rows, after), env), frame_stack),
     counts[:, 0],
   )
 
 
-def stacked(memory: Memory, places: Places, stack: int) -> Array:
-  """The last `stack` frames at each place along the last axis; black before the episode began."""
-  rows, environment = places
+def stacked(memory: Memory, indices: Indices, frame_stack: int) -> Array:
+  """The last `frame_stack` frames at each index along the last axis; 0 before the episode began."""
+  rows, env = indices
   slots = rows % capacity(memory)
-  frames = [memory.rows.frame[slots, environment]]
-  is_same_episode = ~memory.rows.is_first[slots, environment]
-  for back in range(1, stack):
+  frames = [memory.rows.frame[slots, env]]
+  is_same_episode = ~memory.rows.is_first[slots, env]
+  for back in range(1, frame_stack):
     slots = (rows - back) % capacity(memory)
-    frame = memory.rows.frame[slots, environment]
+    frame = memory.rows.frame[slots, env]
     mask = is_same_episode.reshape(-1, *(1,) * (frame.ndim - 1))
     frames.insert(0, jnp.where(mask, frame, jnp.zeros_like(frame)))
-    is_same_episode &= ~memory.rows.is_first[slots, environment]
+    is_same_episode &= ~memory.rows.is_first[slots, env]
   return jnp.concatenate(frames, axis=-1)
 
 
+def first_stack(frame: Array, frame_stack: int) -> Array:
+  """The stack of frames when an episode begins: zeros, then the first frame [..., channel]."""
+  missing = jnp.zeros((*frame.shape[:-1], frame.shape[-1] * (frame_stack - 1)), frame.dtype)
+  return jnp.concatenate([missing, frame], axis=-1)
+
+
 def push(stack: Array, frame: Array, is_first: Bool[Array, ""]) -> Array:
-  """Shifts the frame stack: the oldest frame leaves, the newest enters; at first, all is new."""
+  """Drops the oldest frame of a stack and appends the newest; a first frame follows zeros."""
   kept = jnp.where(is_first, jnp.zeros_like(stack), stack)[..., frame.shape[-1] :]
   return jnp.concatenate([kept, frame], axis=-1)

@@ -1,6 +1,6 @@
-"""Sampling in proportion to priorities that change: a tree whose nodes hold sums.
+"""A sum tree: samples in proportion to priorities that change.
 
-Schaul et al. 2016, appendix B.2.1, with 32 children a node instead of two: four levels hold a
+Schaul et al. 2016, appendix B.2.1, with 32 children per node instead of two: four levels hold a
 million priorities, so that an update or a draw is four small array operations for a whole batch.
 """
 
@@ -32,10 +32,10 @@ def priorities(tree: SumTree, leaves: Int[Array, " batch"]) -> Float[Array, " ba
 
 
 def update(tree: SumTree, leaves: Int[Array, " batch"], values: Float[Array, " batch"]) -> SumTree:
-  """Sets priorities. Sums are added up anew from the children, so no rounding error gathers.
+  """Sets priorities; sums are recomputed from the children, so rounding errors do not accumulate.
 
   A leaf that occurs twice must have the same value both times: which of two values an accelerator
-  takes is not defined.
+  takes is undefined.
   """
   levels = list(tree)
   for level in reversed(range(len(levels))):
@@ -46,14 +46,15 @@ def update(tree: SumTree, leaves: Int[Array, " batch"], values: Float[Array, " b
 
 
 def find(tree: SumTree, points: Float[Array, " batch"]) -> Int[Array, " batch"]:
-  """The leaf in whose stretch of [0, total) each point lies; never one of priority 0.
+  """Finds the leaf whose interval of [0, total) holds each point.
 
-  (Unless all priorities are 0.) So points drawn evenly draw leaves in proportion to priority.
+  Intervals are as long as the priorities, so that uniform points draw leaves in proportion to them,
+  and never one of priority 0 unless all are.
   """
   node = jnp.zeros(points.shape, int)
   for level in tree:
     ends = jnp.cumsum(level[node], axis=1)
-    # Rounding may leave a point behind its node's last stretch: it counts to the last one.
+    # Rounding may leave a point beyond its node's last interval: the last one takes it.
     last = jnp.argmax(ends, axis=1)
     child = jnp.minimum(jnp.sum(ends <= points[:, None], axis=1), last)
     before = jnp.take_along_axis(ends, jnp.maximum(child - 1, 0)[:, None], axis=1)[:, 0]

@@ -1,8 +1,8 @@
 """Temporal-difference errors and losses of one transition; batches are `vmap` of them.
 
-`q_tm1` are the values in the state before, `a_tm1` is what was done there, `r_t` and `discount_t`
-came of it, and `q_t` are the values in the state after. Targets are constants: no gradient goes
-through them.
+`q_tm1` are the values in the state before, `a_tm1` is the action taken there, `r_t` and
+`discount_t` are its reward and discount, and `q_t` are the values in the state after. Targets are
+constants: no gradient goes through them.
 """
 
 from collections.abc import Callable
@@ -20,29 +20,29 @@ Outputs = Float[Array, " output"]
 def q_learning(
   q_tm1: Values, a_tm1: Int[Array, ""], r_t: Scalar, discount_t: Scalar, q_t: Values
 ) -> Scalar:
-  """The error r + discount max_a q_t[a] - q_tm1[a_tm1] (Watkins and Dayan 1992)."""
+  """The TD error r_t + discount_t max_a q_t[a] - q_tm1[a_tm1] (Watkins and Dayan 1992)."""
   return jax.lax.stop_gradient(r_t + discount_t * jnp.max(q_t)) - q_tm1[a_tm1]
 
 
-def huber(error: Float[Array, "..."], bound: float | Float[Array, ""] = 1.0) -> Float[Array, "..."]:
-  """Half the square up to `bound` and straight beyond: its gradient is the clipped error.
+def huber(error: Float[Array, "..."], delta: float | Float[Array, ""] = 1.0) -> Float[Array, "..."]:
+  """Huber's loss: half the square up to `delta`, linear beyond; its gradient is the clipped error.
 
   Mnih et al. 2015, Methods: "clipping the error term to be between -1 and 1".
   """
   size = jnp.abs(error)
-  return jnp.where(size <= bound, 0.5 * size**2, bound * (size - 0.5 * bound))
+  return jnp.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))
 
 
 def project(
-  atoms: Outputs, probabilities: Float[Array, " m"], places: Float[Array, " m"]
+  atoms: Outputs, probabilities: Float[Array, " m"], returns: Float[Array, " m"]
 ) -> Outputs:
-  """Moves probability from `places` to the evenly spaced `atoms`.
+  """Projects a distribution over `returns` onto the evenly spaced `atoms`.
 
-  Bellemare, Dabney and Munos 2017, equation 7: each place gives to its two neighbours in
-  proportion to its nearness, and what lies outside goes to the atom at the end.
+  Bellemare, Dabney and Munos 2017, equation 7: each return shares its probability between its two
+  neighbouring atoms in proportion to proximity; returns outside go to the atom at that end.
   """
   spacing = atoms[1] - atoms[0]
-  distance = jnp.abs(jnp.clip(places, atoms[0], atoms[-1])[None, :] - atoms[:, None]) / spacing
+  distance = jnp.abs(jnp.clip(returns, atoms[0], atoms[-1])[None, :] - atoms[:, None]) / spacing
   return jnp.clip(1 - distance, 0, 1) @ probabilities
 
 
@@ -51,9 +51,9 @@ class Head(NamedTuple):
 
   Attributes:
     outputs: numbers for each action.
-    value: of (outputs), the expected return.
-    loss: of (outputs_tm1, r_t, discount_t, outputs_t), for the action that was taken and for the
-      one chosen in the state after: what is minimised, and the priority in the replay memory.
+    value: outputs -> expected return.
+    loss: (outputs_tm1 of the action taken, r_t, discount_t, outputs_t of the action selected in
+      the state after) -> the loss, and the transition's priority in the replay memory.
   """
 
   outputs: int
@@ -61,22 +61,22 @@ class Head(NamedTuple):
   loss: Callable[[Outputs, Scalar, Scalar, Outputs], tuple[Scalar, Scalar]]
 
 
-def expectation(error_bound: float | Scalar = 1.0) -> Head:
-  """One output, the expected return itself (Mnih et al. 2015)."""
+def expectation(huber_delta: float | Scalar = 1.0) -> Head:
+  """One output, the expected return (Mnih et al. 2015); the priority is the absolute TD error."""
 
   def loss(q_tm1: Outputs, r_t: Scalar, discount_t: Scalar, q_t: Outputs) -> tuple[Scalar, Scalar]:
-    error = jax.lax.stop_gradient(r_t + discount_t * q_t[0]) - q_tm1[0]
-    return huber(error, error_bound), jnp.abs(error)
+    td_error = jax.lax.stop_gradient(r_t + discount_t * q_t[0]) - q_tm1[0]
+    return huber(td_error, huber_delta), jnp.abs(td_error)
 
   return Head(1, lambda outputs: outputs[0], loss)
 
 
-def categorical(atoms: int, lowest: float | Scalar, highest: float | Scalar) -> Head:
+def categorical(atoms: int, v_min: float | Scalar, v_max: float | Scalar) -> Head:
   """C51 (Bellemare, Dabney and Munos 2017): logits of a distribution over fixed returns.
 
-  The priority is the divergence that is minimised (Hessel et al. 2018, "The integrated agent").
+  The priority is the Kullback-Leibler divergence (Hessel et al. 2018, "The Integrated Agent").
   """
-  support = lowest + (highest - lowest) * jnp.linspace(0, 1, atoms)
+  support = v_min + (v_max - v_min) * jnp.linspace(0, 1, atoms)
 
   def loss(
     logits_tm1: Outputs, r_t: Scalar, discount_t: Scalar, logits_t: Outputs
@@ -91,19 +91,19 @@ def categorical(atoms: int, lowest: float | Scalar, highest: float | Scalar) -> 
 
 
 def quantiles(atoms: int) -> Head:
-  """QR-DQN (Dabney et al. 2018, equation 10): the return's quantiles at the middle of each share.
+  """QR-DQN (Dabney et al. 2018, equation 10): quantiles of the return at the midpoints tau.
 
-  An estimate pays for errors on one side in proportion to its quantile, on the other to the rest.
+  The quantile Huber loss weighs an error by tau where the target is larger, else by 1 - tau.
   """
-  middles = (jnp.arange(atoms) + 0.5) / atoms
+  tau = (jnp.arange(atoms) + 0.5) / atoms
 
   def loss(
     theta_tm1: Outputs, r_t: Scalar, discount_t: Scalar, theta_t: Outputs
   ) -> tuple[Scalar, Scalar]:
     targets = jax.lax.stop_gradient(r_t + discount_t * theta_t)
-    errors = targets[None, :] - theta_tm1[:, None]
-    pays = jnp.abs(middles[:, None] - (errors < 0).astype(errors.dtype))
-    total = jnp.sum(jnp.mean(pays * huber(errors), axis=1))
+    td_errors = targets[None, :] - theta_tm1[:, None]
+    weights = jnp.abs(tau[:, None] - (td_errors < 0).astype(td_errors.dtype))
+    total = jnp.sum(jnp.mean(weights * huber(td_errors), axis=1))
     return total, total
 
   return Head(atoms, jnp.mean, loss)

@@ -8,6 +8,7 @@ import pytest
 from experiments.reinforcement import rainbow
 from research.config import flatten, replace
 from research.rl import catch
+from research.rl.dqn import dqn
 from research.training import Fit
 
 pytestmark = pytest.mark.fast
@@ -54,7 +55,7 @@ def test_the_agents_can_be_laid_out_without_being_run(monkeypatch):
   members = rainbow.members(REMOVE)
 
   def parameters(name):
-    state = jax.eval_shape(rainbow.learner.init, members[name], jax.random.key(0))
+    state = jax.eval_shape(dqn(rainbow.AGENT).init, members[name], jax.random.key(0))
     return sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
   torso, hidden = 3 * 3 * 16 + 16, 1024 * 64 + 64
@@ -63,7 +64,7 @@ def test_the_agents_can_be_laid_out_without_being_run(monkeypatch):
   assert parameters("Rainbow") == torso + 2 * (value + advantages)  # a mean and a deviation each
   assert parameters("no dueling") == torso + 2 * advantages
   training = rainbow.training(REMOVE, 0)
-  assert training.steps * REMOVE.agent.environments == REMOVE.frames
+  assert training.steps * REMOVE.agent.num_envs == REMOVE.frames
   assert training.steps % training.evaluate_every == 0
   assert training.best == "validation/return"  # which a sweep ranks
 

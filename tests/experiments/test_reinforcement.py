@@ -19,6 +19,7 @@ from research.config import replace
 from research.errors import UserError
 from research.figures.policies import film
 from research.rl import catch, grid_world, minatar
+from research.rl.dqn import dqn
 from research.rl.rollout import Played
 from research.training import Fit
 
@@ -66,16 +67,16 @@ def test_every_agent_can_be_laid_out_without_being_run():
     (dqn_cartpole, 600 + 10_164 + 170),
   ):
     config = module.Config()
-    state = jax.eval_shape(module.learner.init, config, jax.random.key(0))
+    state = jax.eval_shape(module.training(config, 0).learner.init, config, jax.random.key(0))
     assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
     training = module.training(config, 0)
-    assert training.steps * config.agent.environments == config.frames
+    assert training.steps * config.agent.num_envs == config.frames
     assert training.evaluate_every % training.log_every == 0
 
 
 def test_the_atari_network_and_memory_are_natures():
   pytest.importorskip("ale_py")
-  state = jax.eval_shape(dqn_atari.learner.init, dqn_atari.Config(), jax.random.key(0))
+  state = jax.eval_shape(dqn(dqn_atari.AGENT).init, dqn_atari.Config(), jax.random.key(0))
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 1_687_206  # six actions
   assert state.memory.rows.frame.shape == (1_000_000, 1, 84, 84, 1)
   assert state.memory.rows.frame.dtype == np.uint8
@@ -83,7 +84,7 @@ def test_the_atari_network_and_memory_are_natures():
 
 def test_atari_is_evaluated_as_natures():
   pytest.importorskip("ale_py")
-  training = dqn_atari.training(replace(dqn_atari.Config(), {"agent.capacity": 1_000}), 0)
+  training = dqn_atari.training(replace(dqn_atari.Config(), {"agent.replay_capacity": 1_000}), 0)
   assert len(training.evaluate["test"]["episode"]) == 30
   assert training.best == "validation/return" and training.evaluate_every % training.log_every == 0
   assert training.steps == 10 * training.evaluate_every == 500_000
@@ -126,9 +127,9 @@ def test_the_network_fits_what_gymnasium_registers(game, parameters):
 def test_the_claim_is_gymnasiums_threshold_where_it_has_one(monkeypatch):
   pytest.importorskip("gymnasium")
   pytest.importorskip("pygame")
-  small = {"game": "CartPole-v1", "agent.capacity": 300, "features": 4, "hidden": 4}
+  small = {"game": "CartPole-v1", "agent.replay_capacity": 300, "features": 4, "hidden": 4}
   config = replace(dqn_gymnasium.Config(), small)
-  state = jax.jit(dqn_gymnasium.learner.init)(config, jax.random.key(0))
+  state = jax.jit(dqn(dqn_gymnasium.AGENT).init)(config, jax.random.key(0))
   history = [{"fit": "train", "step": step, "test/return": 470.0 + step} for step in (0, 10)]
   fit = Fit("train", config, state, history, lambda: state)
   report = dqn_gymnasium.report(config, fit)

@@ -32,7 +32,7 @@ TINY_MINATAR = (
   "--experiment=dqn_minatar",
   "--frames=40000",
   "--evaluation_episodes=4",
-  "--agent.capacity=5000",
+  "--agent.replay_capacity=5000",
 )
 TINY_ATARI = (
   "--experiment=dqn_atari",
@@ -41,8 +41,8 @@ TINY_ATARI = (
   "--evaluations=2",
   "--evaluation_episodes=1",
   "--agent.evaluation_epsilon=1",
-  "--agent.capacity=500",
-  "--agent.learning_starts=100",
+  "--agent.replay_capacity=500",
+  "--agent.min_replay_size=100",
   "--agent.batch_size=4",
   "--hidden=16",
 )
@@ -51,7 +51,7 @@ TINY_GYMNASIUM = (
   "--game=CartPole-v1",
   "--frames=60000",
   "--evaluation_episodes=4",
-  "--agent.capacity=5000",
+  "--agent.replay_capacity=5000",
 )
 
 

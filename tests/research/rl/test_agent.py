@@ -16,11 +16,11 @@ def test_epsilon_greedy_draws_all_actions_alike(epsilon, shares):
   np.testing.assert_allclose(np.bincount(actions, minlength=3) / 6000, shares, atol=0.02)
 
 
-@pytest.mark.parametrize("lowest", [5.0, 7.0])
-def test_bounds_between_which_there_is_nothing_are_refused_where_they_count(lowest):
-  settings = {"lowest": lowest, "highest": 5.0}
+@pytest.mark.parametrize("v_min", [5.0, 7.0])
+def test_bounds_between_which_there_is_nothing_are_refused_where_they_count(v_min):
+  settings = {"v_min": v_min, "v_max": 5.0}
   for other in ("none", "qr"):
-    agent.check(agent.Agent(distributional=other, **settings))
-  agent.check(agent.Agent(distributional="c51", lowest=4.9, highest=5.0))
-  with pytest.raises(UserError, match=rf"agent\.lowest={lowest:g} is not below agent\.highest=5,"):
-    agent.check(agent.Agent(distributional="c51", **settings))
+    agent.check(agent.DQNConfig(distributional=other, **settings))
+  agent.check(agent.DQNConfig(distributional="c51", v_min=4.9, v_max=5.0))
+  with pytest.raises(UserError, match=rf"agent\.v_min={v_min:g} is not below agent\.v_max=5,"):
+    agent.check(agent.DQNConfig(distributional="c51", **settings))

@@ -21,14 +21,14 @@ def play(keys, actions):
   """
   environment = atari.environment("pong")
 
-  def moment(episodes, action):
+  def timestep(episodes, action):
     step = jax.vmap(functools.partial(advance, environment))
     episodes, outcome = step(keys, episodes, action)
     return episodes, (episodes.observation, outcome.reward)
 
   @jax.jit
   def run(episodes, actions):
-    return jax.lax.scan(moment, episodes, actions)
+    return jax.lax.scan(timestep, episodes, actions)
 
   start = jax.jit(jax.vmap(functools.partial(begin, environment)))(keys)
   return start, run, actions
@@ -65,7 +65,7 @@ def test_episodes_begin_after_different_idle_frames():
   environment = atari.environment("pong")
   states, _ = jax.vmap(environment.reset)(jax.random.split(jax.random.key(0), 64))
   kinds = {bytes(np.asarray(state)) for state in states.emulator}
-  assert 20 < len(kinds) <= atari.MOST_IDLE
+  assert 20 < len(kinds) <= atari.MAX_NOOPS
 
 
 def test_one_game_alone_is_the_first_of_two():
@@ -92,7 +92,7 @@ def test_an_unknown_game_is_refused_with_the_nearest():
     atari.environment("pnog")
 
 
-@pytest.mark.parametrize("game", atari.FOR_TWO)
+@pytest.mark.parametrize("game", atari.TWO_PLAYER)
 def test_a_game_for_two_is_refused_before_it_ends_the_process(game):
   with pytest.raises(UserError, match=f"{game} is a game for two"):
     atari.environment(game)
@@ -136,7 +136,9 @@ def test_a_lost_life_ends_the_return_and_the_games_end_the_episode():
   assert (True, 0.0, False) in told  # the game goes on
   assert all(discount == 1 for is_lost, discount, is_last in told if not (is_lost or is_last))
   assert told[-1][1:] == (0.0, True)
-  nearly = environment.reset(jax.random.key(0))[0]._replace(time=jnp.int32(atari.LONGEST - 1))
+  nearly = environment.reset(jax.random.key(0))[0]._replace(
+    time=jnp.int32(atari.MAX_EPISODE_STEPS - 1)
+  )
   cut = step(jax.random.key(0), nearly, jnp.int32(0))
   assert cut.is_last and cut.discount == 1
-  assert environment.longest == 4_500  # of an evaluation
+  assert environment.max_evaluation_steps == 4_500  # of an evaluation

@@ -6,34 +6,35 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.config import config, part, replace
+from research.config import config, part, replace, static
 from research.errors import DivergedError, UserError
 from research.lab.lab import Lab
 from research.models.q_network import ConvTorso, DenseTorso
 from research.optimizers import Optimizer, make
 from research.rl import cart_pole, catch, dqn, rollout
-from research.rl.agent import Agent, Parts
-from research.rl.agent_training import agent_training
+from research.rl.agent import Agent, DQNConfig
+from research.rl.dqn_training import dqn_training
 from research.training import Options
 
 
 @config
 class Config:
-  agent: Agent = part(
-    Agent(
-      environments=3,
-      steps_per_update=2,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=3,
+      learn_period=2,
       batch_size=8,
-      capacity=60,
-      learning_starts=24,
-      target_every=3,
+      replay_capacity=60,
+      min_replay_size=24,
+      target_update_period=3,
       epsilon_frames=100.0,
     )
   )
   optimizer: Optimizer = part(Optimizer())
+  evaluation_episodes: int = static(2, "")
 
 
-ON_CATCH = Parts(
+ON_CATCH = Agent(
   environment=lambda config: catch.environment,
   torso=lambda config: ConvTorso(((2, 3, 2),)),
   hidden=lambda config: 8,
@@ -52,9 +53,9 @@ OPTIONS = {
     "agent.replay": "prioritised",
     "agent.distributional": "c51",
     "agent.noisy": True,
-    "agent.stack": 2,
+    "agent.frame_stack": 2,
   },
-  "qr, latest": {"agent.distributional": "qr", "agent.replay": "latest", "agent.stack": 4},
+  "qr, latest": {"agent.distributional": "qr", "agent.replay": "latest", "agent.frame_stack": 4},
 }
 
 
@@ -116,19 +117,19 @@ def test_the_target_network_is_the_online_one_of_every_third_update():
 
 def test_what_is_remembered_is_what_was_done():
   settings = Config()
-  state, _ = steps(ON_CATCH, 9)(settings, begin(ON_CATCH, settings))  # 18 moments of 20
+  state, _ = steps(ON_CATCH, 9)(settings, begin(ON_CATCH, settings))  # 18 time steps of 20
   rows, frames = state.memory.rows, state.memory.rows.frame
   assert int(state.memory.written) == 18
   for env in range(3):
     for at in range(17):
       if rows.is_first[at + 1, env]:
-        assert not rows.goes_on[at, env] and rows.reward[at, env] in (-1, 1)
+        assert not rows.nonterminal[at, env] and rows.reward[at, env] in (-1, 1)
         continue
       ball, paddle = (np.argwhere(np.asarray(frames[at, env, :-1, :, 0])), None)
       paddle, after = (int(np.argmax(frames[a, env, 9, :, 0])) for a in (at, at + 1))
       assert after == np.clip(paddle + int(rows.action[at, env]) - 1, 0, 9)
-      assert len(ball) == 1 and rows.goes_on[at, env]
-  np.testing.assert_array_equal(state.episodes.observation, state.seen)
+      assert len(ball) == 1 and rows.nonterminal[at, env]
+  np.testing.assert_array_equal(state.episodes.observation, state.obs)
 
 
 def test_seeds_give_other_parameters_actions_and_curves():
@@ -184,7 +185,7 @@ def test_what_is_watched_is_an_evaluation_episode_up_to_its_last_picture():
   state = begin(ON_CATCH, settings)
   evaluate, caught = jax.jit(dqn.dqn(ON_CATCH).evaluate), set()
   for number in range(16):
-    played = rollout.play(ON_CATCH, settings, state, most=20, episode=number)
+    played = rollout.play(ON_CATCH, settings, state, max_steps=20, episode=number)
     means = evaluate(settings, state, {"episode": jnp.array([number])})
     assert played.rewards.sum() == means["return"].total and len(played.rewards) == 9
     assert played.pictures.shape == (10, 80, 80, 3) and played.values.shape == (9, 3)
@@ -192,7 +193,7 @@ def test_what_is_watched_is_an_evaluation_episode_up_to_its_last_picture():
     assert bottom.sum() == (1 if played.rewards[-1] == 1 else 2)
     caught.add(played.rewards[-1])
   assert caught == {-1, 1}
-  assert len(rollout.play(ON_CATCH, settings, state, most=4).rewards) == 4
+  assert len(rollout.play(ON_CATCH, settings, state, max_steps=4).rewards) == 4
 
 
 def test_an_agent_whose_weights_are_noisy_is_evaluated_without_random_actions():
@@ -223,12 +224,13 @@ def test_a_memory_too_small_to_learn_from_is_refused_with_the_least_that_is_not(
   settings = replace(Config(), {"agent.n_step": n_step})
   init = functools.partial(jax.eval_shape, dqn.dqn(ON_CATCH).init)
   with pytest.raises(
-    UserError, match=rf"agent\.capacity=12 holds 4 moments of 3 .* give at least {least}\b"
+    UserError,
+    match=rf"agent\.replay_capacity=12 holds 4 time steps of 3 .* give at least {least}\b",
   ):
-    init(replace(settings, {"agent.capacity": 12}), jax.random.key(0))
+    init(replace(settings, {"agent.replay_capacity": 12}), jax.random.key(0))
   with pytest.raises(UserError, match="too few"):
-    init(replace(settings, {"agent.capacity": least - 1}), jax.random.key(0))
-  init(replace(settings, {"agent.capacity": least}), jax.random.key(0))
+    init(replace(settings, {"agent.replay_capacity": least - 1}), jax.random.key(0))
+  init(replace(settings, {"agent.replay_capacity": least}), jax.random.key(0))
 
 
 def test_what_the_environment_gave_is_blamed_where_it_is_not_finite():
@@ -255,7 +257,7 @@ def test_an_environment_that_gives_nan_is_named_in_place_of_the_step_size(tmp_pa
     return taken._replace(observation=taken.observation * jnp.where(taken.reward > 0, jnp.nan, 1))
 
   broken = cart_pole.environment._replace(step=step)
-  parts = ON_CART_POLE._replace(environment=lambda config: broken)
-  made = agent_training(dqn.dqn(parts), parts, Config(), episodes=2, evaluations=1)
+  agent = ON_CART_POLE._replace(environment=lambda config: broken)
+  made = dqn_training(agent, evaluations=1)(Config(), 0)
   with pytest.raises(DivergedError, match=r"an observation of the environment is nan: mend"):
     Lab(tmp_path, seed=0, options=Options()).fit("train", Config(), made)

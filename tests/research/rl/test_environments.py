@@ -77,16 +77,16 @@ def counter(longest, ends_at):
   )
 
 
-def trace(environment, moments):
+def trace(environment, timesteps):
   episode = begin(environment, jax.random.key(0))
   step = jax.jit(functools.partial(advance, environment))
   seen, told, lengths = [], [], []
-  for _ in range(moments):
-    seen.append((int(episode.observation), bool(episode.is_first), bool(episode.is_cut)))
+  for _ in range(timesteps):
+    seen.append((int(episode.observation), bool(episode.is_first), bool(episode.is_truncated)))
     episode, outcome = step(jax.random.key(1), episode, jnp.int32(0))
     told.append((float(outcome.reward), float(outcome.discount), bool(outcome.is_over)))
     if outcome.is_over:
-      lengths.append((int(episode.last_length), float(episode.last_rewards)))
+      lengths.append((int(episode.last_length), float(episode.last_return)))
   assert set(lengths) == {(2, 2.0)}
   return seen, told
 
@@ -97,7 +97,7 @@ def test_an_episode_that_ends_by_itself_is_followed_at_once():
   assert told == [(1, 1, False), (1, 0, True)] * 2
 
 
-def test_the_last_observation_of_an_episode_that_is_cut_off_is_seen():
+def test_the_last_observation_of_a_truncated_episode_is_seen():
   seen, told = trace(counter(longest=2, ends_at=-1), 6)
   assert seen == [(0, True, False), (1, False, False), (2, False, True)] * 2
   assert told == [(1, 1, False), (1, 1, True), (0, 1, False)] * 2
@@ -110,7 +110,7 @@ def test_the_grid_worlds_tables_are_those_of_its_steps():
   # Right from the start: on in 0.8; up is the edge (stays), down is the pit.
   np.testing.assert_allclose(world.chance[0, 1], [0.1, 0.8, 0, 0.1, 0, 0])
   np.testing.assert_allclose(world.chance[1, 1, [1, 4]], [0.9, 0.1])  # the wall, the edge; down
-  environment = grid_world.environment(world, longest=20)
+  environment = grid_world.environment(world, max_episode_steps=20)
   state, _ = environment.reset(jax.random.key(0))
   keys = jax.random.split(jax.random.key(1), 4000)
   taken = jax.vmap(environment.step, in_axes=(0, None, None))(keys, state, jnp.int32(1))

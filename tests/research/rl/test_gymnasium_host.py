@@ -17,7 +17,7 @@ from research.errors import UserError
 from research.models.q_network import ConvTorso, DenseTorso
 from research.optimizers import Optimizer, make
 from research.rl import dqn, gymnasium_host
-from research.rl.agent import Agent, Parts
+from research.rl.agent import Agent, DQNConfig
 from research.rl.environment import advance, begin
 from research.rl.gymnasium_host import Host, environment
 
@@ -152,19 +152,22 @@ def test_what_is_seen_becomes_a_vector_of_floats_or_an_image_of_bytes():
     "ImageWalk-v0": ((4, 5, 1), "uint8"),
     "NumberWalk-v0": ((9,), "uint8"),
   }
-  assert environment("ImageWalk-v0").longest == gymnasium_host.LONGEST
-  assert environment("Walk-v0").longest == 6 and environment("Walk-v0").actions == ("0", "1")
+  assert environment("ImageWalk-v0").max_evaluation_steps == gymnasium_host.MAX_EPISODE_STEPS
+  assert environment("Walk-v0").max_evaluation_steps == 6 and environment("Walk-v0").actions == (
+    "0",
+    "1",
+  )
 
 
 def rows(name, keys):
   """A row of episodes: what plays some actions, and the beginning."""
   step = jax.vmap(functools.partial(advance, environment(name)))
 
-  def moment(episodes, action):
+  def timestep(episodes, action):
     following, outcome = step(keys, episodes, action)
-    return following, (episodes.is_cut, following, outcome)
+    return following, (episodes.is_truncated, following, outcome)
 
-  play = jax.jit(functools.partial(jax.lax.scan, moment))
+  play = jax.jit(functools.partial(jax.lax.scan, timestep))
   return play, jax.jit(jax.vmap(functools.partial(begin, environment(name))))(keys)
 
 
@@ -180,9 +183,9 @@ ACTIONS = jax.random.randint(jax.random.key(1), (31, 3), 0, 2)
 def test_episodes_in_a_row_are_played_without_a_replay():
   play, start = rows("Walk-v0", KEYS)
   assert (Walk.steps, Walk.resets) == (0, 3)
-  _, (is_cut, following, outcome) = play(start, ACTIONS)
+  _, (is_truncated, following, outcome) = play(start, ACTIONS)
   assert {int(ends) for ends in outcome.discount[outcome.is_over]} == {0, 1}  # of both kinds
-  assert Walk.steps == is_cut.size - is_cut.sum()
+  assert Walk.steps == is_truncated.size - is_truncated.sum()
   assert Walk.resets == 3 + following.is_first.sum()
   assert Walk.made <= 3 + 2  # one for each row, one to ask for its spaces, one to ask for pictures
 
@@ -235,7 +238,7 @@ def test_rows_in_one_place_and_rows_beyond_those_that_are_kept():
   host = Host(make, np.dtype(np.uint8), 1)
   few = Host(make, np.dtype(np.uint8), 1)
   few.expect(1)
-  few._most = 2
+  few._max_made = 2
   for each in (host, few):
     assert len({each.reset(7)[1] for _ in range(4)}) == 1
     assert each.reset(8)[1] != each.reset(7)[1]
@@ -277,14 +280,14 @@ def test_seeds_differ_and_decide():
 
 @config
 class Config:
-  agent: Agent = part(
-    Agent(
-      environments=3,
-      steps_per_update=2,
+  agent: DQNConfig = part(
+    DQNConfig(
+      num_envs=3,
+      learn_period=2,
       batch_size=8,
-      capacity=60,
-      learning_starts=24,
-      target_every=3,
+      replay_capacity=60,
+      min_replay_size=24,
+      target_update_period=3,
       epsilon_frames=100.0,
     )
   )
@@ -292,7 +295,7 @@ class Config:
 
 
 def parts(name, torso):
-  return Parts(
+  return Agent(
     environment=lambda config: environment(name),
     torso=lambda config: torso,
     hidden=lambda config: 8,
@@ -323,7 +326,7 @@ def test_an_agent_that_is_stopped_and_continued_equals_an_uninterrupted_one(name
   assert Walk.steps - before > work  # the replays
   assert np.all(np.isfinite(metrics["loss"])) and np.all(metrics["loss"] > 0)
   means = jax.jit(learner.evaluate)(settings, whole, {"episode": jnp.arange(4)})
-  assert 4 * 3 <= means["length"].total <= 4 * environment(name).longest
+  assert 4 * 3 <= means["length"].total <= 4 * environment(name).max_evaluation_steps
 
 
 def test_pictures_are_gymnasiums_at_a_moderate_size():

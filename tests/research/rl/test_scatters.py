@@ -24,8 +24,8 @@ def unordered(name, changes):
   """Scatters of more than one index that do not promise that no two are equal."""
   module = importlib.import_module(f"experiments.reinforcement.{name}")
   config = replace(module.Config(), changes)
-  step = module.learner.step
-  state = jax.eval_shape(module.learner.init, config, jax.random.key(0))
+  init, step, *_ = module.training(config, 0).learner
+  state = jax.eval_shape(init, config, jax.random.key(0))
   program = jax.make_jaxpr(lambda state: step(config, state, {}))(state).jaxpr
   return [
     equation
@@ -34,7 +34,7 @@ def unordered(name, changes):
   ]
 
 
-PRIORITISED = {"agent.replay": "prioritised", "agent.capacity": 1000}
+PRIORITISED = {"agent.replay": "prioritised", "agent.replay_capacity": 1000}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from research.errors import UserError
 from research.lab import registry
 from research.lab.lab import Lab
 from research.rl.agent import steps_before_learning
-from research.rl.agent_training import agent_training
+from research.rl.dqn import dqn
+from research.rl.dqn_training import dqn_training
 from research.rl.evaluation import evaluation_episodes
 from research.sweep.slots import Crew
 from research.training import Options
@@ -23,11 +24,10 @@ pytestmark = pytest.mark.fast
   [(4_000, 10, 1, 100, 100), (4_000, 10, 5, 20, 100), (4_040, 10, 5, 20, 100), (8, 10, 5, 1, 5)],
 )
 def test_the_run_is_divided_evenly(frames, evaluations, rows, log_every, evaluate_every):
-  config = replace(dqn_catch.Config(), {"frames": frames, "agent.learning_starts": 1})
-  made = agent_training(
-    dqn_catch.learner, dqn_catch.PARTS, config, episodes=3, evaluations=evaluations, rows=rows
-  )
-  assert made.steps == -(-frames // config.agent.environments)
+  config = replace(dqn_catch.Config(), {"frames": frames, "agent.min_replay_size": 1})
+  training = dqn_training(dqn_catch.AGENT, evaluations=evaluations, rows=rows, best=None)
+  made = training(replace(config, {"evaluation_episodes": 3}), 0)
+  assert made.steps == -(-frames // config.agent.num_envs)
   assert (made.log_every, made.evaluate_every) == (log_every, evaluate_every)
   assert made.evaluate["test"]["episode"].tolist() == [0, 1, 2] and made.best is None
 
@@ -44,21 +44,21 @@ def test_what_is_chosen_by_is_not_what_is_reported():
 
 def test_an_agent_that_would_never_learn_is_refused():
   agent = dqn_catch.Config().agent
-  enough = steps_before_learning(agent) * agent.environments
-  with pytest.raises(UserError, match=r"never learns.*--agent\.learning_starts \(now 500\)"):
+  enough = steps_before_learning(agent) * agent.num_envs
+  with pytest.raises(UserError, match=r"never learns.*--agent\.min_replay_size \(now 500\)"):
     dqn_catch.training(replace(dqn_catch.Config(), {"frames": enough}), 0)
   dqn_catch.training(replace(dqn_catch.Config(), {"frames": enough + 1}), 0)
 
 
 def test_settings_that_contradict_each_other_are_refused():
-  changes = {"agent.distributional": "c51", "agent.lowest": 1.0, "agent.highest": 1.0}
-  with pytest.raises(UserError, match=r"agent\.lowest=1 is not below"):
+  changes = {"agent.distributional": "c51", "agent.v_min": 1.0, "agent.v_max": 1.0}
+  with pytest.raises(UserError, match=r"agent\.v_min=1 is not below"):
     dqn_catch.training(replace(dqn_catch.Config(), changes), 0)
 
 
 def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypatch, tmp_path):
-  config = dqn_catch.Config()
-  state = jax.eval_shape(dqn_catch.learner.init, config, jax.random.key(0))
+  config, learner = dqn_catch.Config(), dqn(dqn_catch.AGENT)
+  state = jax.eval_shape(learner.init, config, jax.random.key(0))
   one = free_memory.bytes_of(state)
   monkeypatch.setattr(free_memory, "available_bytes", lambda: 2 * 3 * one + 1)  # for three, saved
   lab = Lab(tmp_path, seed=0, options=Options())
@@ -67,4 +67,4 @@ def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypa
   with pytest.raises(UserError, match="what 4 lanes hold"):
     Crew(dqn_catch.training(config, 0), config, 4, "auto", jax.random.key(0))
   assert not list(tmp_path.glob("checkpoints/*"))
-  lanes.reserve(dqn_catch.learner, config, 3)
+  lanes.reserve(learner, config, 3)

@@ -33,6 +33,7 @@ from research.sweep.local import Sweep
 from research.sweep.local import run as run_sweep
 from research.sweep.plan import Swept
 from research.sweep.remote import RemoteSweep
+from research.sweep.search import check_packages
 from research.sweep.slots import intervals_of, metrics_of, seats_of_this_device
 from research.sweep.space import Space
 from research.sweep.study import Study
@@ -220,12 +221,12 @@ class Lab:
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
     planning.check_objective(settings.objective, metrics_of(first, space.config))
+    check_packages(settings.sampler)
     settings = settings._replace(seats=settings.seats or seats_of_this_device())
     plan = planning.make(space, settings, seed, intervals_of(first))
     trainings = Trainings(of_repeat, space)
     trainings.check(settings.stopper)
-    for note in planning.notes(plan, settings):
-      warn(note)
+    notes = planning.notes(plan, settings)
     folder, path = self._checkpoint_folder(name), self.folder / f"{name}.sqlite"
     study = Study(
       path,
@@ -247,6 +248,8 @@ class Lab:
       else:
         blocks = (self.folder / "blocks" / name).absolute()
         sweep = RemoteSweep(plan, study, of_repeat, trainings, keys, self._options, blocks)
+      for note in notes:
+        warn(note)
       with self._interruption.asked():
         trials = run_sweep(
           sweep,

@@ -80,6 +80,7 @@ def suggest(
   """
   if sampler not in _SUGGEST:
     raise UserError(f"--sampler: {unknown_name(sampler, SAMPLERS, 'sampler')}")
+  check_packages(sampler)
   inside = [trial for trial in finished if _contains(space, trial.values)]
   inside.sort(key=lambda trial: trial.number)
   running = [values for values in pending if _contains(space, values)]
@@ -191,13 +192,12 @@ def _axes(space: Space, trials: int) -> list[Sequence[Any]]:
 
 
 def _tpe(asked: Asked) -> dict[str, Any]:
-  optuna = package("optuna", "--sampler=tpe")
+  optuna = importlib.import_module("optuna")
   return _by_optuna(optuna, asked, optuna.samplers.TPESampler)
 
 
 def _gp(asked: Asked) -> dict[str, Any]:
-  optuna = package("optuna", "--sampler=gp")
-  package("torch", "--sampler=gp", "torch")
+  optuna = importlib.import_module("optuna")
   return _by_optuna(optuna, asked, optuna.samplers.GPSampler)
 
 
@@ -253,7 +253,7 @@ def _decode(each: Distribution, param: Any) -> Any:
 
 def _cmaes(asked: Asked) -> dict[str, Any]:
   """The finished trials, in order of number, are the generations so far; choices are random."""
-  cmaes = package("cmaes", "--sampler=cmaes")
+  cmaes = importlib.import_module("cmaes")
   values = _random(asked)
   ranges = {
     name: each for name, each in asked.space.distributions.items() if isinstance(each, Range)
@@ -290,7 +290,15 @@ def start_up(sampler: str, space: Space) -> int:
   return START_UP if sampler in ("tpe", "gp") else 0
 
 
-def package(name: str, flag: str, wanted: str = "-e '.[sweep]'") -> Any:
+SWEEP = "-e '.[sweep]'"
+PACKAGES = {
+  "tpe": {"optuna": SWEEP},
+  "gp": {"optuna": SWEEP, "torch": "torch"},
+  "cmaes": {"cmaes": SWEEP},
+}
+
+
+def package(name: str, flag: str, wanted: str = SWEEP) -> Any:
   """A package that only some sweeps need.
 
   Raises:
@@ -302,6 +310,12 @@ def package(name: str, flag: str, wanted: str = "-e '.[sweep]'") -> Any:
     raise UserError(
       f"{flag} needs the package {name} ({error}); install it with: pip install {wanted}"
     ) from error
+
+
+def check_packages(sampler: str) -> None:
+  """Raises a UserError where a package that the sampler asks is missing."""
+  for name, wanted in PACKAGES.get(sampler, {}).items():
+    package(name, f"--sampler={sampler}", wanted)
 
 
 _SUGGEST: dict[str, Callable[[Asked], dict[str, Any]]] = {

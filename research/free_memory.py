@@ -1,19 +1,29 @@
 """Checks that a planned allocation fits into memory, before it is made."""
 
+import errno
 import functools
 import os
 import re
+import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import jax
-
 from research.errors import OutOfMemoryError, UserError
 
 COPIES = 2  # at the worst moment: while a checkpoint is being written
 WORTH_SAYING = 2**24  # bytes
+# What a shell may limit, by the command that does: the limit, and what /proc calls the use of it.
+LIMITS = {
+  "ulimit -v": (resource.RLIMIT_AS, "VmSize:"),
+  "ulimit -d": (resource.RLIMIT_DATA, "VmData:"),
+}
+# Bytes of them. On two cores 2.4 GB end in libraries that cannot be loaded, and once in a loss of
+# nan that had no other cause; 2.7 GB do not.
+LEAST = 4 * 10**9
+# Words of the loader, of Python and of XLA, where an allocation failed that is no MemoryError.
+LACKING = r"RESOURCE_EXHAUSTED: .*emory|failed to map segment|can't start new thread"
 
 
 def reserve(what: str, size: int, way_out: str) -> None:
@@ -55,13 +65,40 @@ def out_of_memory_is_a_user_error() -> Iterator[None]:
   """
   try:
     yield
-  except (MemoryError, RuntimeError) as error:  # XLA's own error is a RuntimeError
+  except (MemoryError, RuntimeError, ImportError, SystemError, OSError) as error:
     text = " ".join(str(error).split())
-    if not isinstance(error, MemoryError) and not re.search(r"RESOURCE_EXHAUSTED: .*emory", text):
+    limits = _limits()
+    is_lacking = (
+      isinstance(error, MemoryError)
+      or re.search(LACKING, text)
+      or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+      # Compiled modules forget to say what failed.
+      or (isinstance(error, SystemError) and limits)
+    )
+    if not is_lacking:
       raise
-    raise OutOfMemoryError(
-      f"the memory does not suffice ({text[:120]}); give smaller sizes or a smaller --batch_size"
-    ) from error
+    way_out = "give smaller sizes or a smaller --batch_size"
+    if limits:
+      ways = " and ".join(f"{way} (now {in_words(limit)})" for way, limit in limits.items())
+      way_out = f"raise {ways}, or {way_out}"
+    why = f" ({text[:120]})" if text else ""
+    raise OutOfMemoryError(f"the memory does not suffice{why}; {way_out}") from error
+
+
+def refuse_small_limits() -> None:
+  """Raises a UserError where the shell allows too little memory for JAX and a small net."""
+  for way, limit in _limits().items():
+    if limit < LEAST:
+      raise UserError(
+        f"{way} allows this process {in_words(limit)}, and JAX needs "
+        f"{in_words(LEAST)}; raise it, as in {way} unlimited"
+      )
+
+
+def _limits() -> dict[str, int]:
+  """Bytes that the shell allows, by the command that limits them."""
+  soft = {way: resource.getrlimit(which)[0] for way, (which, _) in LIMITS.items()}
+  return {way: limit for way, limit in soft.items() if limit != resource.RLIM_INFINITY}
 
 
 @functools.cache  # the members of a comparison ask for the same
@@ -71,6 +108,8 @@ def _say(line: str) -> None:
 
 def bytes_of(tree: object) -> int:
   """Bytes of all arrays of a tree, or of the shapes that stand for them."""
+  import jax
+
   return int(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree)))
 
 
@@ -81,11 +120,15 @@ def in_words(size: int) -> str:
 
 def available_bytes() -> int | None:
   """Free memory of the first device, or of the machine where devices share it; None if unknown."""
+  import jax  # not above: the door needs this module before the process is set up for JAX
+
   device = jax.devices()[0]
   statistics = device.memory_stats() if device.platform != "cpu" else None
   if statistics:
     return int(statistics["bytes_limit"] - statistics["bytes_in_use"])
   limits = [kib * 1024 for kib in _numbers("/proc/meminfo", "MemAvailable:")]
+  for way, limit in _limits().items():
+    limits += [limit - kib * 1024 for kib in _numbers("/proc/self/status", LIMITS[way][1])]
   group = Path("/sys/fs/cgroup")
   most, used = _numbers(group / "memory.max"), _numbers(group / "memory.current")
   if most and used:

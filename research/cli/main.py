@@ -23,7 +23,7 @@ from typing import Any
 
 from absl import flags
 
-from research import numerals
+from research import free_memory, numerals
 from research.cli import streams
 from research.data import sources
 from research.errors import InterruptedRun, UserError, unknown_name
@@ -139,7 +139,8 @@ def main(argv: list[str], *, owns_process: bool = False) -> int:
     owns_process: whether the process may be set up for JAX, and replaced by itself once for that.
   """
   try:
-    return dispatch(argv, owns_process)
+    with free_memory.out_of_memory_is_a_user_error():
+      return dispatch(argv, owns_process)
   except InterruptedRun as stop:
     print(stop, file=sys.stderr)
     return stop.exit_code
@@ -169,6 +170,7 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     print(f"{__doc__}\nFlags of every experiment:\n\n{_help(values)}")
     return 0
   if owns_process and not values.help:
+    free_memory.refuse_small_limits()
     process.prepare_jax(collectives=values.parallel != "jit")
   is_verified = values.verify and not values.help
   if not is_verified and (len(entries) > 1 or entries[0].name != values.experiment):

@@ -1,9 +1,15 @@
+import errno
+import resource
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import pytest
 
 from research import free_memory
-from research.errors import UserError
+from research.errors import OutOfMemoryError, UserError
+from tests.helpers.processes import ROOT, environment
 
 pytestmark = pytest.mark.fast
 
@@ -47,3 +53,60 @@ def test_files_that_were_read_make_room(monkeypatch):
   assert free_memory.available_bytes() == 2_048_000_000
   files.clear()
   assert free_memory.available_bytes() > 10**8
+
+
+@pytest.mark.parametrize("limit", ["ulimit -v", "ulimit -d"])
+def test_a_shell_that_allows_too_little_is_told_so_before_jax_starts(limit, tmp_path):
+  process = subprocess.run(
+    ["sh", "-c", f'{limit} 1000000; exec "$@"', "sh", sys.executable, str(ROOT / "launch.py")],
+    cwd=tmp_path,
+    env=environment(),
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert process.returncode == 2 and process.stderr.count("\n") == 1, process.stderr
+  assert f"{limit} allows this process 1.02 GB, and JAX needs 4.00 GB" in process.stderr
+  assert not list(tmp_path.iterdir())
+
+
+def allow(monkeypatch, size):
+  limits = {resource.RLIMIT_AS: (size, size)}
+  nothing = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+  monkeypatch.setattr(resource, "getrlimit", lambda which: limits.get(which, nothing))
+
+
+def test_what_the_shell_allows_bounds_what_is_free(monkeypatch):
+  (used,) = free_memory._numbers("/proc/self/status", "VmSize:")
+  allow(monkeypatch, used * 1024 + 10**8)
+  assert 0 < free_memory.available_bytes() <= 10**8
+  allow(monkeypatch, resource.RLIM_INFINITY)
+  assert free_memory.available_bytes() > 10**8
+
+
+@pytest.mark.parametrize(
+  ("error", "is_lacking"),
+  [
+    (MemoryError(), "always"),
+    (RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes."), "always"),
+    (RuntimeError("can't start new thread"), "always"),
+    (ImportError("libx.so: failed to map segment from shared object"), "always"),
+    (OSError(errno.ENOMEM, "Cannot allocate memory"), "always"),
+    (SystemError("error return without exception set"), "when limited"),
+    (RuntimeError("RESOURCE_EXHAUSTED: too many requests"), "never"),
+    (ImportError("No module named 'x'"), "never"),
+    (OSError(errno.ENOENT, "No such file"), "never"),
+  ],
+  ids=repr,
+)
+def test_only_an_allocation_that_failed_is_called_so(monkeypatch, error, is_lacking):
+  for size, words in (
+    (resource.RLIM_INFINITY, "; give smaller"),
+    (5 * 10**9, "ulimit -v (now 5.00 "),
+  ):
+    allow(monkeypatch, size)
+    is_told = is_lacking == "always" or (is_lacking == "when limited" and size == 5 * 10**9)
+    raised = pytest.raises(OutOfMemoryError if is_told else type(error))
+    with raised as caught, free_memory.out_of_memory_is_a_user_error():
+      raise error
+    assert not is_told or words in str(caught.value)

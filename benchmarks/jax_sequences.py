@@ -29,7 +29,7 @@ from research.learner import supervised
 from research.losses import token_cross_entropy
 from research.models.language_model import LanguageModel
 from research.models.transformer import Transformer
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 
 
 class Logits(linen.Module):
@@ -63,7 +63,7 @@ def main() -> None:
     lambda _: model(),
     token_cross_entropy,
     lambda _: one["target"] if name == "lstm" else (one["source"], one["target"]),
-    lambda config: make(config, 1),
+    lambda config: make_optimizer(config, 1),
     metrics={},
     inputs=inputs,
   )

@@ -39,7 +39,7 @@ from research.models.nin import NiN
 from research.models.resnet import CifarResNet, ResNet
 from research.models.simple_convnet import SimpleConvNet
 from research.models.vgg import VGG
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 
 MODELS = {
   "two_layer": lambda: MLP((50, CLASSES), activation=linen.sigmoid),
@@ -80,7 +80,7 @@ def main() -> None:
     lambda _: MODELS[name](),
     softmax_cross_entropy,
     lambda _: network.image_shape,
-    lambda config: make(config, 1),
+    lambda config: make_optimizer(config, 1),
     metrics={},
   )
   config = Optimizer(name="momentum", learning_rate=LEARNING_RATE, momentum=MOMENTUM)

@@ -1,11 +1,11 @@
 """Configs that are pytrees: numeric knobs are leaves, what fixes a program is static.
 
-    @config
+    @pytree_config
     class Config:
       \"\"\"Settings of the experiment.\"\"\"
       hidden: int = static(50, "hidden units", at_least=1)
       dropout: float = traced(0.5, "share of units dropped", at_least=0, below=1)
-      optimizer: Optimizer = part(Optimizer(name="adam"))
+      optimizer: Optimizer = nested(Optimizer(name="adam"))
 
 A change of a traced field never recompiles, and a sweep over traced fields is one program over a
 stacked config. A static field is part of the program: its values must be hashable.
@@ -90,28 +90,29 @@ def traced(default: float, help: str, **bounds: Any) -> float:
   return dataclasses.field(default=default, metadata={"rule": Rule(help, True, **bounds)})
 
 
-def part(default: T) -> T:
-  """A config within the config; its fields are named `part.field`."""
-  return dataclasses.field(default=default, metadata={"part": True})
+def nested(default: T) -> T:
+  """A config within the config; its fields are named `nested.field`."""
+  return dataclasses.field(default=default, metadata={"nested": True})
 
 
 @dataclass_transform(frozen_default=True)
-def config(cls: type[T]) -> type[T]:
+def pytree_config(cls: type[T]) -> type[T]:
   """Makes the class a frozen dataclass and a JAX pytree.
 
   Raises:
-    TypeError: for a field that is not declared with `static`, `traced` or `part`.
+    TypeError: for a field that is not declared with `static`, `traced` or `nested`.
   """
-  # A part's default is an instance, hashable because it is frozen; dataclasses accept it as such.
+  # A nested config is an instance, hashable because it is frozen; dataclasses accept it as such.
   cls = dataclasses.dataclass(frozen=True)(cls)
   data, meta = [], []
   for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-    if "part" in field.metadata or ("rule" in field.metadata and field.metadata["rule"].is_traced):
+    rule = field.metadata.get("rule")
+    if "nested" in field.metadata or (rule and rule.is_traced):
       data.append(field.name)
-    elif "rule" in field.metadata:
+    elif rule:
       meta.append(field.name)
     else:
-      raise TypeError(f"{cls.__name__}.{field.name}: declare it with static, traced or part")
+      raise TypeError(f"{cls.__name__}.{field.name}: declare it with static, traced or nested")
   return jax.tree_util.register_dataclass(cls, data_fields=data, meta_fields=meta)
 
 
@@ -166,7 +167,7 @@ def fields(value: Any, prefix: str = "") -> Iterator[Field]:
   """All leaf fields of a config instance, parts expanded, in the order of their declaration."""
   for field in dataclasses.fields(value):
     held = getattr(value, field.name)
-    if "part" in field.metadata:
+    if "nested" in field.metadata:
       yield from fields(held, f"{prefix}{field.name}.")
     else:
       kind = tuple if typing.get_origin(field.type) is tuple else field.type
@@ -197,7 +198,7 @@ def replace(value: T, changes: Mapping[str, Any]) -> T:
     new = {}
     for field in dataclasses.fields(node):
       held, name = getattr(node, field.name), prefix + field.name
-      if "part" in field.metadata:
+      if "nested" in field.metadata:
         new[field.name] = rebuild(held, name + ".")
       else:
         new[field.name] = changes.get(name, held)

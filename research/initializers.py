@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Key
 
-from research.config import config, static, traced
+from research.config import pytree_config, static, traced
 from research.errors import UserError
 
 Scale = float | Float[Array, ""]
@@ -70,7 +70,7 @@ def initializer(name: str, scale: Scale = 1.0) -> Initializer:
   return init
 
 
-@config
+@pytree_config
 class Init:
   """The distribution of initial weights, by the flags `--init.name` and `--init.scale`."""
 

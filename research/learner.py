@@ -94,7 +94,7 @@ def supervised(
       example counts by a weight of its own, as a sentence does by its tokens.
     example: the inputs of one example, without the batch's axis: a shape, or a tree of
       `jax.ShapeDtypeStruct` where they are more than one array of floats.
-    optimizer: gives the optax optimizer, usually by `research.optimizers.make`.
+    optimizer: gives the optax optimizer, usually by `research.optimizers.make_optimizer`.
     metrics: further values per example, reported beside the loss; by default the accuracy.
     inputs: the model's inputs from the batch; by default its images.
   """
@@ -114,7 +114,7 @@ def supervised(
   )
 
 
-def looking_back(learner: Learner) -> Learner:
+def with_loss_after_update(learner: Learner) -> Learner:
   """The learner that looks at every batch once more after learning from it.
 
   Its "loss_after" is lower than the "loss" that was found on the way: the batch has just been

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from research.config import config, static, traced
+from research.config import pytree_config, static, traced
 from research.errors import UserError
 from research.schedules import UNIT_SCHEDULES
 
@@ -84,7 +84,7 @@ BUILDERS = {
 }
 
 
-@config
+@pytree_config
 class Optimizer:
   """The name of an optimizer, and its hyper-parameters."""
 
@@ -114,7 +114,7 @@ def is_weight(params: optax.Params) -> optax.Params:
   return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-def make(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
+def make_optimizer(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
   """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers."""
   rate: optax.ScalarOrSchedule = optimizer.learning_rate
   if optimizer.schedule != "constant":

@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -191,6 +191,43 @@ class Claim:
   def verdict(self) -> Verdict:
     """ "pass" where the bar holds for our number, "undecided" where it may by chance, or "fail"."""
     return self.bar.verdict(self.repeats or (self.ours,))
+
+
+class MakeClaim(Protocol):
+  """Makes claims of one inventory id."""
+
+  def __call__(
+    self,
+    what: str,
+    source: str,
+    ours: float,
+    bar: Bar,
+    unit: str | None = None,
+    repeats: Sequence[float] = (),
+  ) -> Claim:
+    """As `Claim`, without the id; `unit` is by default the one given to `claims`."""
+    ...
+
+
+def claims(id: str, unit: str = "") -> MakeClaim:
+  """Makes the claims of one id, so that each takes a line.
+
+  claim = claims("C06", unit="%")
+  claim("test accuracy, 20 epochs", "98.96 % (book)", fit.last("test/accuracy"), at_least(0.987))
+  """
+  default = unit
+
+  def claim(
+    what: str,
+    source: str,
+    ours: float,
+    bar: Bar,
+    unit: str | None = None,
+    repeats: Sequence[float] = (),
+  ) -> Claim:
+    return Claim(id, what, source, ours, bar, default if unit is None else unit, repeats)
+
+  return claim
 
 
 @dataclass(frozen=True)

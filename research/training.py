@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -49,6 +49,12 @@ class Training(NamedTuple):
   evaluation_batch_size: int = 1000
   directions: Mapping[str, bool] = MappingProxyType({})
 
+  @property
+  def steps_per_epoch(self) -> int:
+    """Batches that hold every example once; 1 for learners that make their own experience."""
+    examples = len(next(iter(self.data.values()))) if self.data else 1
+    return math.ceil(examples / self.sampler.batch_size)
+
 
 def larger_is_better(training: Training, metric: str) -> bool:
   """Tells whether a larger value of a metric such as "validation/nats" is a better one.
@@ -63,11 +69,6 @@ def larger_is_better(training: Training, metric: str) -> bool:
       f"nothing says whether a larger {metric} is better; give --direction=max or --direction=min"
     )
   return found
-
-
-def training_of(experiment: ModuleType) -> Callable[[Any, int], Training] | None:
-  """The experiment's single fit as a function of config and seed, whose data are the seed's."""
-  return getattr(experiment, "training", None)
 
 
 class Options(NamedTuple):
@@ -107,6 +108,7 @@ class Fit(NamedTuple):
     state: its last state, on the host.
     history: its rows of metrics.
     initial: gives its first state again.
+    training: what was trained, and for how long.
   """
 
   name: str
@@ -114,11 +116,22 @@ class Fit(NamedTuple):
   state: State
   history: list[Row]
   initial: Callable[[], State]
+  training: Training
+
+  @property
+  def parameters(self) -> int:
+    """The number of trained parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(self.state.params))
 
   def last(self, metric: str) -> float:
     """The metric in the last row that has it, such as "test/accuracy"."""
     values = [row[metric] for row in self.history if row.get(metric) is not None]
     return values[-1] if values else math.nan
+
+
+def mean_of_last(fits: Sequence[Fit], metric: str) -> float:
+  """The mean over several fits, such as the seeds of one variant, of a metric's last value."""
+  return float(np.mean([fit.last(metric) for fit in fits]))
 
 
 ALONE = ""

@@ -23,15 +23,36 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 OPERATORS = {
-  ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
-  ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-  ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.Pow: ast.Mult,
-  ast.FloorDiv: ast.Mult, ast.Mod: ast.Add, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd,
-}  # fmt: skip
+  ast.Lt: ast.LtE,
+  ast.LtE: ast.Lt,
+  ast.Gt: ast.GtE,
+  ast.GtE: ast.Gt,
+  ast.Eq: ast.NotEq,
+  ast.NotEq: ast.Eq,
+  ast.Is: ast.IsNot,
+  ast.IsNot: ast.Is,
+  ast.In: ast.NotIn,
+  ast.NotIn: ast.In,
+  ast.Add: ast.Sub,
+  ast.Sub: ast.Add,
+  ast.Mult: ast.Div,
+  ast.Div: ast.Mult,
+  ast.Pow: ast.Mult,
+  ast.FloorDiv: ast.Mult,
+  ast.Mod: ast.Add,
+  ast.BitAnd: ast.BitOr,
+  ast.BitOr: ast.BitAnd,
+}
 NAMES = {
-  "min": "max", "minimum": "maximum", "argmin": "argmax", "any": "all", "floor": "ceil",
-  "sum": "mean", "zeros": "ones", "zeros_like": "ones_like",
-}  # fmt: skip
+  "min": "max",
+  "minimum": "maximum",
+  "argmin": "argmax",
+  "any": "all",
+  "floor": "ceil",
+  "sum": "mean",
+  "zeros": "ones",
+  "zeros_like": "ones_like",
+}
 NAMES |= {new: old for old, new in NAMES.items()}
 
 

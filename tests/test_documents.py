@@ -44,7 +44,8 @@ def test_the_experiment_that_contributing_shows_is_a_whole_one(tmp_path):
   spec.loader.exec_module(module)
   (tmp_path / "run").mkdir()
   lab = Lab(tmp_path / "run", seed=0, options=Options())
-  report = runner.conduct(module, replace(module.Config(), {"epochs": 1}), lab, "lenet_digits")
+  config = replace(module.Config(), {"epochs": 1})
+  report = runner.conduct(module.experiment, config, lab)
   assert [claim.id for claim in report.claims] == ["A01"]
   assert (tmp_path / "run" / "metrics.jsonl").exists()
 

@@ -9,12 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from research.cli import runner
-from research.config import config, static
+from research.config import pytree_config, static
 from research.lab import run_folder
 from tests.helpers import tiny_experiment
 from tests.helpers.processes import ROOT, environment
@@ -184,15 +183,18 @@ def test_settings_beside_evaluate_must_be_those_of_the_run(door):
 
 
 @pytest.mark.parametrize("name", ["seeds", "trials", "flagfile", "list"])
-def test_a_field_with_the_name_of_a_flag_is_refused(door, monkeypatch, name):
-  taken = config(type("Config", (), {"__annotations__": {name: int}, name: static(1, "mine")}))
-  monkeypatch.setattr(tiny_experiment.ONE, "Config", taken)
+def test_a_field_with_the_name_of_a_flag_is_refused(door, monkeypatch, tmp_path, name):
+  taken = pytree_config(
+    type("Config", (), {"__annotations__": {name: int}, name: static(1, "mine")})
+  )
+  net = tiny_experiment.ONE._replace(Config=taken)
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=net)
   assert f"field '{name}' has the name of a flag" in refused(door)
 
 
-def test_what_an_experiment_lacks_is_named(door, monkeypatch):
-  monkeypatch.setitem(sys.modules, "experiments.tiny.tiny_net", SimpleNamespace(Config=None))
-  assert "no training and no report" in refused(door)
+def test_a_file_without_an_experiment_is_named(door, monkeypatch, tmp_path):
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=None)
+  assert "tiny_net.py holds no experiment; end it with" in refused(door)
 
 
 def test_help_shows_the_flags_of_the_experiment(door):

@@ -2,7 +2,6 @@
 
 import shlex
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from pyarrow import parquet
@@ -10,10 +9,10 @@ from pyarrow import parquet
 from research.config import fields, replace, show
 from research.data.text import catalogs
 from research.lab import registry
+from research.lab.experiment import single_fit
 from research.lab.open_run import open_run
 from research.store.metrics_log import read_rows
 from research.sweep.slots import metrics_of
-from research.training import training_of
 from tests.helpers import tiny_experiment
 from tests.helpers.little_data import replace_sets
 from tests.helpers.tiny_experiment import launched
@@ -67,10 +66,8 @@ def test_a_net_whose_data_are_its_seeds(monkeypatch, tmp_path, capfd, seed):
     held_out = {"test": tiny_experiment.data(seed + 100)}
     return tiny_experiment.training(config, data=tiny_experiment.data(seed), evaluate=held_out)
 
-  module = SimpleNamespace(
-    **vars(tiny_experiment.ONE) | {"training": training, "__name__": "t.seeded"}
-  )
-  tiny_experiment.install(monkeypatch, tmp_path, seeded=module)
+  seeded = single_fit(tiny_experiment.Config, training, tiny_experiment.report)
+  tiny_experiment.install(monkeypatch, tmp_path, seeded=seeded)
   sweep = "learning_rate=choice(0.1,0.5);width=choice(3,4)"
   assert_one_number(capfd, "seeded", "test/loss", sweep, ["--steps=20"], seed)
 
@@ -94,26 +91,26 @@ TINY = {
   "agent.learning_starts": 50,
   "frames": 400,
 }
-SWEPT = [name for name, entry in registry.catalogue().items() if training_of(registry.load(entry))]
+SWEPT = [name for name, entry in registry.catalogue().items() if registry.load(entry).training]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 5])
 @pytest.mark.parametrize("name", SWEPT)
 def test_every_experiment_that_takes_a_sweep(monkeypatch, tmp_path, capfd, name, seed):
-  module = registry.load(registry.catalogue()[name])
+  experiment = registry.load(registry.catalogue()[name])
   replace_sets(monkeypatch)
   messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(300)]
   monkeypatch.setattr(catalogs, "load", lambda: messages)
   monkeypatch.chdir(tmp_path)
-  known = {field.name: field for field in fields(module.Config())}
+  known = {field.name: field for field in fields(experiment.Config())}
   tiny = {
     key: value
     for key, value in TINY.items()
     if key in known and known[key].kind is int and known[key].rule.problem(value) is None
   }
-  config = replace(module.Config(), tiny)
-  metrics = metrics_of(training_of(module)(config, seed), config)
+  config = replace(experiment.Config(), tiny)
+  metrics = metrics_of(experiment.training(config, seed), config)
   rate = next((key for key in known if key.endswith("learning_rate")), None)
   if not metrics or rate is None:
     pytest.skip("nothing ranks its trials, or it has no learning rate")

@@ -26,18 +26,8 @@ from typing import NamedTuple
 from flax import linen
 from jaxtyping import Array, Float
 
-from research.batch import Batch
-from research.config import config, part, static, traced
-from research.data import sampling, sets
+import research as ln
 from research.data.spec import Arrays
-from research.errors import UserError
-from research.figures.confusion import confusion_counts, confusion_matrix
-from research.figures.curves import learning_curves
-from research.initializers import Init, kernel_init
-from research.layers.pooling import max_pool
-from research.learner import predict_classes, supervised
-from research.losses import softmax_cross_entropy
-from research.metrics import accuracy
 from research.models.alexnet import AlexNet
 from research.models.densenet import DenseNet
 from research.models.googlenet import GoogLeNet, Heads
@@ -46,16 +36,13 @@ from research.models.lenet5 import LeNet5
 from research.models.nin import NiN
 from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 from research.models.vgg import STAGES, VGG
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
-from research.training import Fit, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The network, and how it is trained."""
 
-  architecture: str = static(
+  architecture: str = ln.static(
     "lenet",
     "which network; lenet is the modern one with ReLU, lenet_sigmoid d2l's, lenet_1998 the first",
     choices=(
@@ -63,18 +50,20 @@ class Config:
       *("resnet", "plain", "densenet"),
     ),
   )
-  dataset: str = static(
+  dataset: str = ln.static(
     "fashion_mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  width: int = static(
+  width: int = ln.static(
     1, "multiple of the narrowest width: not of the LeNets'; 1, 2, 4, 8 for googlenet", at_least=1
   )
-  depth: int = static(0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0 for the shallowest")
-  dropout: float = traced(0.5, "rate of dropout where there is some", at_least=0, below=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
-  batch_size: int = static(128, "examples per step", at_least=1, at_most=60_000)
-  epochs: int = static(5, "passes over the training set", at_least=1)
+  depth: int = ln.static(
+    0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0 for the shallowest"
+  )
+  dropout: float = ln.traced(0.5, "rate of dropout where there is some", at_least=0, below=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))
+  batch_size: int = ln.static(128, "examples per step", at_least=1, at_most=60_000)
+  epochs: int = ln.static(5, "passes over the training set", at_least=1)
 
 
 class Architecture(NamedTuple):
@@ -92,7 +81,7 @@ class Architecture(NamedTuple):
 ARCHITECTURES = {
   "lenet": Architecture(
     "A01",
-    lambda c, init: LeNet(activation=linen.relu, pool=max_pool, kernel_init=init),
+    lambda c, init: LeNet(activation=linen.relu, pool=ln.max_pool, kernel_init=init),
     "77.9 % (d2l, sigmoids)",
     0.88,
   ),
@@ -168,32 +157,32 @@ def model(config: Config) -> linen.Module:
   name, depth = config.architecture, config.depth
   if depth and depth not in DEPTHS.get(name, ()):
     known = ", ".join(map(str, DEPTHS.get(name, ())[:4])) or "none"
-    raise UserError(f"--depth={depth} is no depth of {name} (it has {known}); 0 is always right")
+    raise ln.UserError(f"--depth={depth} is no depth of {name} (it has {known}); 0 is always right")
   if name == "googlenet" and 8 % config.width:
-    raise UserError(f"--width={config.width} does not divide googlenet; give 1, 2, 4 or 8")
-  return ARCHITECTURES[config.architecture].build(config, kernel_init(config.init))
+    raise ln.UserError(f"--width={config.width} does not divide googlenet; give 1, 2, 4 or 8")
+  return ARCHITECTURES[config.architecture].build(config, ln.kernel_init(config.init))
 
 
 def heads_loss(
-  outputs: Float[Array, "batch classes"] | Heads, batch: Batch
+  outputs: Float[Array, "batch classes"] | Heads, batch: ln.Batch
 ) -> Float[Array, " batch"]:
   """Cross-entropy; auxiliary heads count 0.3 each (Szegedy et al. 2015, section 5)."""
   if not isinstance(outputs, Heads):
-    return softmax_cross_entropy(outputs, batch)
-  auxiliary = sum(softmax_cross_entropy(logits, batch) for logits in outputs.auxiliary)
-  return softmax_cross_entropy(outputs.logits, batch) + 0.3 * auxiliary
+    return ln.softmax_cross_entropy(outputs, batch)
+  auxiliary = sum(ln.softmax_cross_entropy(logits, batch) for logits in outputs.auxiliary)
+  return ln.softmax_cross_entropy(outputs.logits, batch) + 0.3 * auxiliary
 
 
 def heads_accuracy(
-  outputs: Float[Array, "batch classes"] | Heads, batch: Batch
+  outputs: Float[Array, "batch classes"] | Heads, batch: ln.Batch
 ) -> Float[Array, " batch"]:
   """The main head's."""
-  return accuracy(outputs.logits if isinstance(outputs, Heads) else outputs, batch)
+  return ln.accuracy(outputs.logits if isinstance(outputs, Heads) else outputs, batch)
 
 
 def load(config: Config) -> tuple[Arrays, Arrays]:
   """Training and test set; every pixel of the 8x8 digits becomes 4x4, as LeNet needs 28 of them."""
-  splits = sets.load(config.dataset)
+  splits = ln.sets.load(config.dataset)
   factor = 4 if config.dataset == "digits" else 1
   enlarge = lambda data: data | {"image": data["image"].repeat(factor, 1).repeat(factor, 2)}
   return enlarge(splits.train), enlarge(splits.test)
@@ -201,30 +190,30 @@ def load(config: Config) -> tuple[Arrays, Arrays]:
 
 def image_shape(config: Config) -> tuple[int, ...]:
   """Returns the shape of an image as `load` gives it."""
-  return (32, 32, 1) if config.dataset == "digits" else sets.spec(config.dataset).image_shape
+  return (32, 32, 1) if config.dataset == "digits" else ln.sets.spec(config.dataset).image_shape
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  return math.ceil(sets.spec(config.dataset).train_size / config.batch_size)
+  return math.ceil(ln.sets.spec(config.dataset).train_size / config.batch_size)
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
   heads_loss,
   image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
   metrics={"accuracy": heads_accuracy},
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All training images; the test set is looked at after every epoch."""
   train, test = load(config)
-  return Training(
+  return ln.Training(
     learner,
     train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"test": test},
     evaluate_every=steps_per_epoch(config),
@@ -233,39 +222,41 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """The test accuracy after the last step, the curves, and which classes are confused."""
   _, test = load(config)
-  guesses = predict_classes(model(config), fit.state, test, batch_size=500)
+  guesses = ln.predict_classes(model(config), fit.state, test, batch_size=500)
   architecture = ARCHITECTURES[config.architecture]
   is_fashion = config.dataset == "fashion_mnist"
   bar = architecture.bar if is_fashion else BARS_ELSEWHERE[config.dataset]
   what = f"{config.architecture} x {config.width} on {config.dataset}"
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         architecture.id,
         f"{what}, test accuracy after {config.epochs} epochs",
         architecture.source if is_fashion else "none for this set",
         fit.last("test/accuracy"),
-        at_least(bar),
+        ln.at_least(bar),
         "%",
       )
     ],
     [
-      Picture(
-        "learning_curves",
-        learning_curves(
-          fit.history, title=what, steps_per_epoch=steps_per_epoch(config), log_loss=True
-        ),
-        "Training curves are means over the epoch, test curves are taken at its end.",
+      ln.learning_curves(
+        fit,
+        title=what,
+        epochs=True,
+        log_loss=True,
+        caption="Training curves are means over the epoch, test curves are taken at its end.",
       ),
-      Picture(
-        "confusion",
-        confusion_matrix(
-          confusion_counts(test["label"], guesses, 10), title="Test images by class and answer"
-        ),
-        "Counts off the diagonal are pairs of classes that look alike.",
+      ln.confusion_matrix(
+        ln.confusion_counts(test["label"], guesses, 10),
+        title="Test images by class and answer",
+        caption="Counts off the diagonal are pairs of classes that look alike.",
+        file="confusion",
       ),
     ],
   )
+
+
+experiment = ln.single_fit(Config, training, report)

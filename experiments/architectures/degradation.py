@@ -24,42 +24,32 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.config import config, part, static
-from research.data import sampling, sets
+import research as ln
 from research.data.spec import Arrays
-from research.errors import UserError
-from research.figures.curves import compare_curves
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
 from research.models.resnet import CIFAR_DEPTHS, CifarResNet
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, below
-from research.training import Fit, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The nets, and how they are trained."""
 
-  dataset: str = static("fashion_mnist", "images", choices=("mnist", "fashion_mnist"))
-  depths: tuple[int, ...] = static((8, 20, 44), "layers, 6n + 2 each", at_least=8)
-  width: int = static(4, "channels of the first stage", at_least=1)
-  examples: int = static(6000, "training images", at_least=1, at_most=60_000)
-  repeats: int = static(3, "nets of each kind and depth", at_least=1)
-  optimizer: Optimizer = part(Optimizer("momentum", 0.1, "one_cycle", weight_decay=1e-4))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(8, "passes over the training images", at_least=1)
+  dataset: str = ln.static("fashion_mnist", "images", choices=("mnist", "fashion_mnist"))
+  depths: tuple[int, ...] = ln.static((8, 20, 44), "layers, 6n + 2 each", at_least=8)
+  width: int = ln.static(4, "channels of the first stage", at_least=1)
+  examples: int = ln.static(6000, "training images", at_least=1, at_most=60_000)
+  repeats: int = ln.static(3, "nets of each kind and depth", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("momentum", 0.1, "one_cycle", weight_decay=1e-4))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(8, "passes over the training images", at_least=1)
 
 
-@config
+@ln.pytree_config
 class One:
   """One of the nets."""
 
-  depth: int = static(8, "layers, 6n + 2", at_least=8)
-  residual: bool = static(True, "whether there are shortcuts")
-  settings: Config = part(Config())
+  depth: int = ln.static(8, "layers, 6n + 2", at_least=8)
+  residual: bool = ln.static(True, "whether there are shortcuts")
+  settings: Config = ln.nested(Config())
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -67,11 +57,13 @@ def steps_per_epoch(config: Config) -> int:
   return math.ceil(config.examples / config.batch_size)
 
 
-learner = supervised(
+learner = ln.supervised(
   lambda one: CifarResNet(one.depth, one.settings.width, residual=one.residual),
-  softmax_cross_entropy,
+  ln.softmax_cross_entropy,
   lambda one: (14, 14, 1),
-  lambda one: make(one.settings.optimizer, one.settings.epochs * steps_per_epoch(one.settings)),
+  lambda one: ln.make_optimizer(
+    one.settings.optimizer, one.settings.epochs * steps_per_epoch(one.settings)
+  ),
 )
 
 
@@ -83,13 +75,13 @@ def halved(data: Arrays, examples: int) -> Arrays:
   return {"image": means.round().astype(np.uint8), "label": data["label"][:examples]}
 
 
-def training_of(one: One, train: Arrays, test: Arrays) -> Training:
+def training_of(one: One, train: Arrays, test: Arrays) -> ln.Training:
   """The training loss of an interval is its mean over the last epoch."""
   config = one.settings
-  return Training(
+  return ln.Training(
     learner,
     train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"test": test},
     evaluate_every=config.epochs * steps_per_epoch(config),
@@ -97,13 +89,15 @@ def training_of(one: One, train: Arrays, test: Arrays) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All nets of all depths; those of one depth start alike and see the same batches."""
   if unknown := sorted(set(config.depths) - set(CIFAR_DEPTHS)):
-    raise UserError(f"--depths holds {unknown[0]}; these nets have 6n + 2 layers: 8, 14, 20, 26...")
-  splits = sets.load(config.dataset)
+    raise ln.UserError(
+      f"--depths holds {unknown[0]}; these nets have 6n + 2 layers: 8, 14, 20, 26..."
+    )
+  splits = ln.sets.load(config.dataset)
   train, test = halved(splits.train, config.examples), halved(splits.test, 2000)
-  fits: dict[tuple[bool, int], list[Fit]] = {}
+  fits: dict[tuple[bool, int], list[ln.Fit]] = {}
   for depth in config.depths:
     twins = {"plain": One(depth, False, config), "residual": One(depth, True, config)}
     found = lab.compare(
@@ -116,66 +110,64 @@ def run(config: Config, lab: Lab) -> Report:
   return report(config, fits)
 
 
-def report(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Report:
+def report(config: Config, fits: dict[tuple[bool, int], list[ln.Fit]]) -> ln.Report:
   """Compares the losses on the training set over depths."""
   loss = lambda residual, depth: np.array([fit.last("train/loss") for fit in fits[residual, depth]])
   shallow, deep = min(config.depths), max(config.depths)
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "A06",
         f"plain nets: training loss of {deep} layers less that of {shallow}, nats",
         "28.54 > 27.94 % error (34, 18 layers)",
         (loss(False, deep) - loss(False, shallow)).mean(),
-        above(0),
+        ln.above(0),
         repeats=loss(False, deep) - loss(False, shallow),
       ),
-      Claim(
+      ln.Claim(
         "A06",
         f"residual nets: training loss of {deep} layers less that of {shallow}, nats",
         "25.03 < 27.88 % error (34, 18 layers)",
         (loss(True, deep) - loss(True, shallow)).mean(),
-        below(0),
+        ln.below(0),
         repeats=loss(True, deep) - loss(True, shallow),
       ),
-      Claim(
+      ln.Claim(
         "A06",
         f"{deep} layers: training loss of plain nets less that of residual ones, nats",
         "28.54 > 25.03 % error",
         (loss(False, deep) - loss(True, deep)).mean(),
-        above(0),
+        ln.above(0),
         repeats=loss(False, deep) - loss(True, deep),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "depth",
         depth_figure(config, fits),
         "Without shortcuts the training loss rises with depth although the deeper net could copy "
         "the shallower one; with them it falls or stays.",
       ),
-      Picture(
-        "curves",
-        compare_curves(
-          {
-            f"{'residual' if residual else 'plain'}-{depth}": [fit.history for fit in found]
-            for (residual, depth), found in fits.items()
-            if depth in (shallow, deep)
-          },
-          "train/loss",
-          title="Shallowest and deepest nets while they train",
-          y="training loss (nats)",
-          steps_per_epoch=steps_per_epoch(config),
-        ),
-        "The paper's figure 6: dashed and solid curves change places.",
+      ln.compare_curves(
+        {
+          f"{'residual' if residual else 'plain'}-{depth}": found
+          for (residual, depth), found in fits.items()
+          if depth in (shallow, deep)
+        },
+        "train/loss",
+        title="Shallowest and deepest nets while they train",
+        y="training loss (nats)",
+        epochs=True,
+        caption="The paper's figure 6: dashed and solid curves change places.",
+        file="curves",
       ),
     ],
   )
 
 
-def depth_figure(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Figure:
+def depth_figure(config: Config, fits: dict[tuple[bool, int], list[ln.Fit]]) -> Figure:
   """Training loss and test accuracy against depth, one point a net."""
-  figure, grid = new_figure("Depth with and without shortcuts", columns=2)
+  figure, grid = ln.new_figure("Depth with and without shortcuts", columns=2)
   for axes, metric, unit in zip(
     grid[0],
     ("train/loss", "test/accuracy"),
@@ -183,7 +175,7 @@ def depth_figure(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Fig
     strict=True,
   ):
     for residual in (False, True):
-      look = stroke(int(residual))
+      look = ln.stroke(int(residual))
       values = np.array(
         [[fit.last(metric) for fit in fits[residual, depth]] for depth in config.depths]
       )
@@ -192,7 +184,10 @@ def depth_figure(config: Config, fits: dict[tuple[bool, int], list[Fit]]) -> Fig
       axes.plot(
         config.depths, values, color=look.colour, linestyle="none", marker=look.marker, markersize=5
       )
-    label_axes(axes, f"layers (lines: means over {config.repeats} nets)", unit)
+    ln.label_axes(axes, f"layers (lines: means over {config.repeats} nets)", unit)
     axes.set_xticks(config.depths)
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -20,20 +20,11 @@ from typing import NamedTuple
 from flax import linen
 from jaxtyping import Array, Float, Key
 
-from research.config import config, part, replace, static
-from research.data import augmentation, sampling, sets
-from research.figures.curves import compare_curves
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.layers.pooling import max_pool
-from research.learner import augmented, supervised
-from research.losses import softmax_cross_entropy
+import research as ln
+from research.data import augmentation
 from research.models.densenet import DenseNet
 from research.models.lenet import LeNet
 from research.models.resnet import CifarResNet
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
-from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 
@@ -51,7 +42,7 @@ ENTRIES = {
   "LeNet, sigmoids": Entry("A01", LeNet(), "77.9 % (d2l)", 0.78),
   "LeNet, ReLU": Entry(
     "A01",
-    LeNet(activation=linen.relu, pool=max_pool, kernel_init=initializer("he_normal")),
+    LeNet(activation=linen.relu, pool=ln.max_pool, kernel_init=ln.initializer("he_normal")),
     "77.9 % (d2l, sigmoids)",
     0.88,
   ),
@@ -63,17 +54,17 @@ ENTRIES = {
 BOOKS = "LeNet, sigmoids"
 
 
-@config
+@ln.pytree_config
 class Config:
   """Training settings of one of the networks."""
 
-  network: str = static(
+  network: str = ln.static(
     "ResNet-8", "set by the comparison, one after the other", choices=tuple(ENTRIES)
   )
-  crop: int = static(1, "pixels of zeros around the images that are cropped", at_least=0)
-  optimizer: Optimizer = part(Optimizer("adamw", 5e-3, "one_cycle", weight_decay=0.05))
-  batch_size: int = static(100, "examples per step", at_least=1, at_most=60_000)
-  epochs: int = static(10, "passes over the training set", at_least=1)
+  crop: int = ln.static(1, "pixels of zeros around the images that are cropped", at_least=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adamw", 5e-3, "one_cycle", weight_decay=0.05))
+  batch_size: int = ln.static(100, "examples per step", at_least=1, at_most=60_000)
+  epochs: int = ln.static(10, "passes over the training set", at_least=1)
 
 
 # Section 7.6 of the book.
@@ -98,27 +89,27 @@ def transform(config: Config, key: Key[Array, ""], images: Images) -> Images:
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  return math.ceil(sets.spec("fashion_mnist").train_size / config.batch_size)
+  return math.ceil(ln.sets.spec("fashion_mnist").train_size / config.batch_size)
 
 
-learner = augmented(
-  supervised(
+learner = ln.augmented(
+  ln.supervised(
     lambda config: ENTRIES[config.network].network,
-    softmax_cross_entropy,
-    lambda config: sets.spec("fashion_mnist").image_shape,
-    lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+    ln.softmax_cross_entropy,
+    lambda config: ln.sets.spec("fashion_mnist").image_shape,
+    lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
   ),
   transform,
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All training images; the test set is looked at after every epoch."""
-  splits = sets.load("fashion_mnist")
-  return Training(
+  splits = ln.sets.load("fashion_mnist")
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"test": splits.test},
     evaluate_every=steps_per_epoch(config),
@@ -127,42 +118,45 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All networks, the book's LeNet with the book's settings."""
-  fits: dict[str, Fit] = {}
+  fits: dict[str, ln.Fit] = {}
   for name in ENTRIES:
-    one = replace(config, AS_THE_BOOK if name == BOOKS else {"network": name})
+    one = ln.replace(config, AS_THE_BOOK if name == BOOKS else {"network": name})
     fits[name] = lab.fit(name.replace(",", ""), one, training(one, lab.seed))
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         entry.id,
         f"{name} on Fashion-MNIST, test accuracy after {fits[name].config.epochs} epochs",
         entry.source,
         fits[name].last("test/accuracy"),
-        at_least(entry.bar),
+        ln.at_least(entry.bar),
         "%",
       )
       for name, entry in ENTRIES.items()
     ],
     [
-      Picture(
-        "accuracy",
-        compare_curves(
-          {name: [by_epoch(fit)] for name, fit in fits.items()},
-          "test/accuracy",
-          title="Fashion-MNIST",
-          y="test accuracy (%)",
-          steps_per_epoch=1,
+      ln.compare_curves(
+        fits,
+        "test/accuracy",
+        title="Fashion-MNIST",
+        y="test accuracy (%)",
+        epochs=True,
+        caption=(
+          "Sigmoids learn nothing for an epoch or more; normalisation and shortcuts start at once."
         ),
-        "Sigmoids learn nothing for an epoch or more; normalisation and shortcuts start at once.",
+        file="accuracy",
       )
     ],
   )
 
 
-def by_epoch(fit: Fit) -> list[dict]:
+def by_epoch(fit: ln.Fit) -> list[dict]:
   """The rows after the first, their steps counted in epochs, for the batches differ in size."""
   return [
     row | {"step": row["step"] // steps_per_epoch(fit.config)} for row in fit.history if row["step"]
   ]
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -21,19 +21,17 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static
+import research as ln
 from research.figures.graphs import Edge, computational_graph
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most, within
 
 Scalar = Float[Array, ""] | float
 
 
-@config
+@ln.pytree_config
 class Config:
   """Settings of the comparison of the graphs with `jax.grad`."""
 
-  points: int = static(200, "random inputs of each graph", at_least=1)
+  points: int = ln.static(200, "random inputs of each graph", at_least=1)
 
 
 class Operation(NamedTuple):
@@ -149,7 +147,7 @@ def draw(
   last = list(graph)[-1]
   edges.append(Edge(last, None, show(values[last]), show(derivatives[last])))
   symbols = {name: OPERATIONS[node.operation].symbol for name, node in graph.items()}
-  return computational_graph(symbols, edges, title=title, rows=rows)
+  return computational_graph(symbols, edges, title=title, rows=rows, caption="").figure
 
 
 ONE_FRUIT_INPUTS = {"apple": 100.0, "number": 2.0, "tax": 1.1}
@@ -182,14 +180,14 @@ SOFTMAX_ROWS = {
 }
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The book's numbers, and random inputs against `jax.grad`, in float64."""
   with jax.enable_x64(True):
     rng = np.random.default_rng(lab.seed)
-    return Report(
+    return ln.Report(
       [
         *(claim for name, book in BOOK.items() for claim in book_claims(name, *book)),
-        Claim(
+        ln.Claim(
           "B01",
           "all graphs against jax.grad at random inputs, worst |a - b| / max(1, |b|)",
           "equal",
@@ -202,45 +200,45 @@ def run(config: Config, lab: Lab) -> Report:
               (SOFTMAX_WITH_LOSS, SOFTMAX_INPUTS),
             )
           ),
-          at_most(1e-12),
+          ln.at_most(1e-12),
         ),
-        Claim(
+        ln.Claim(
           "B02",
           "derivatives of (x + y)^2 against 2 (x + y) at random points, worst difference",
           "2(x + y)",
           worst_square_error(config.points, rng),
-          at_most(1e-12),
+          ln.at_most(1e-12),
         ),
-        Claim(
+        ln.Claim(
           "B02",
           "derivatives of (x + y)^2 against jax.grad at random points, worst |a - b| / max(1, |b|)",
           "equal",
           worst_difference(SQUARE_OF_SUM, {"x": 1.0, "y": 1.0}, config.points, rng),
-          at_most(1e-12),
+          ln.at_most(1e-12),
         ),
       ],
       [
-        Picture(
+        ln.Picture(
           "apples",
           draw(APPLES, ONE_FRUIT_INPUTS, "Buying two apples"),
           "The notes' figure 4.5. A product hands back the derivative times its other input.",
         ),
-        Picture(
+        ln.Picture(
           "apples_and_oranges",
           draw(TWO_FRUITS, TWO_FRUIT_INPUTS, "Buying two apples and three oranges"),
           "A sum hands the derivative back as it is.",
         ),
-        Picture(
+        ln.Picture(
           "square_of_sum",
           draw(SQUARE_OF_SUM, {"x": 3.0, "y": 4.0}, "(x + y)^2 at x = 3, y = 4"),
           "The chain rule: 2t = 14 passes through the sum to both inputs.",
         ),
-        Picture(
+        ln.Picture(
           "sigmoid",
           draw(SIGMOID, SIGMOID_INPUTS, "The sigmoid at x = 1"),
           "The notes' figure 4.6. What comes back to x is y (1 - y) = 0.1966.",
         ),
-        Picture(
+        ln.Picture(
           "softmax_with_loss",
           draw(SOFTMAX_WITH_LOSS, SOFTMAX_INPUTS, "Softmax with cross-entropy", SOFTMAX_ROWS),
           "The notes' figure A.1, for two classes of which the second is right: the "
@@ -252,15 +250,19 @@ def run(config: Config, lab: Lab) -> Report:
 
 def book_claims(
   name: str, graph: Graph, inputs: Mapping[str, Scalar], total: float, by_input: dict[str, float]
-) -> list[Claim]:
+) -> list[ln.Claim]:
   """The price, and its derivative by every input."""
   values = forward(graph, inputs)
   derivatives, _ = backward(graph, values)
-  price = Claim("B01", f"{name}: price", f"{total}", float(values["price"]), within(total, 1e-9))
+  price = ln.Claim(
+    "B01", f"{name}: price", f"{total}", float(values["price"]), ln.within(total, 1e-9)
+  )
   return [
     price,
     *(
-      Claim("B01", f"{name}: price by {x}", f"{book}", float(derivatives[x]), within(book, 1e-9))
+      ln.Claim(
+        "B01", f"{name}: price by {x}", f"{book}", float(derivatives[x]), ln.within(book, 1e-9)
+      )
       for x, book in by_input.items()
     ),
   ]
@@ -290,3 +292,6 @@ def worst_square_error(points: int, rng: np.random.Generator) -> float:
   derivatives, _ = backward(SQUARE_OF_SUM, forward(SQUARE_OF_SUM, {"x": x, "y": y}))
   errors = [jnp.max(jnp.abs(derivatives[name] - 2 * (x + y))) for name in ("x", "y")]
   return float(max(errors))
+
+
+experiment = ln.Experiment(Config, run)

@@ -21,19 +21,16 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The net, and the numbers of examples over which it is timed."""
 
-  sizes: tuple[int, ...] = static((64, 20, 20, 20, 10), "units of every layer", at_least=1)
-  examples: tuple[int, ...] = static((1, 4, 16, 64, 256), "numbers of examples", at_least=1)
-  deepest: int = static(8, "layers of the deepest net compared with jax.grad", at_least=1)
+  sizes: tuple[int, ...] = ln.static((64, 20, 20, 20, 10), "units of every layer", at_least=1)
+  examples: tuple[int, ...] = ln.static((1, 4, 16, 64, 256), "numbers of examples", at_least=1)
+  deepest: int = ln.static(8, "layers of the deepest net compared with jax.grad", at_least=1)
 
 
 class Layer(NamedTuple):
@@ -181,19 +178,19 @@ def milliseconds(way: Callable[..., Net], *arguments: object, repetitions: int =
   return min(times[1:])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Equality at every depth, then equality and time over the number of examples."""
   rng = np.random.default_rng(lab.seed)
   most = max(config.examples)
   net, x, t = draw(config.sizes, most, rng)
   vectorised = WAYS["vectorised"](net, x, t)
   equal = [
-    Claim(
+    ln.Claim(
       "B07",
       f"{name} against vectorised, float32, {most} examples, worst difference",
       "equal",
       worst(vectorised, way(net, x, t)),
-      at_most(1e-6),
+      ln.at_most(1e-6),
     )
     for name, way in WAYS.items()
     if name != "vectorised"
@@ -211,33 +208,33 @@ def run(config: Config, lab: Lab) -> Report:
     g.w.shape == layer.w.shape and g.b.shape == layer.b.shape
     for g, layer in zip(vectorised, net, strict=True)
   )
-  return Report(
+  return ln.Report(
     [
       *equal,
-      Claim(
+      ln.Claim(
         "B07",
         f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference",
         "equal",
         max(by_depth),
-        at_most(1e-12),
+        ln.at_most(1e-12),
       ),
-      Claim(
+      ln.Claim(
         "B07",
         "layers whose dW and db have the shapes of W and b",
         f"all {len(net)}",
         shapes_kept,
-        equals(len(net)),
+        ln.equals(len(net)),
       ),
-      Claim(
+      ln.Claim(
         "B07",
         f"time of the loop of calls over the vectorised time, {most} examples",
         "faster (Ng)",
         times["loop of calls"][-1] / times["vectorised"][-1],
-        at_least(10),
+        ln.at_least(10),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "time",
         over_examples(config.examples, times),
         "Vectorised, a gradient of many examples costs little more than that of one.",
@@ -248,10 +245,10 @@ def run(config: Config, lab: Lab) -> Report:
 
 def over_examples(examples: tuple[int, ...], times: dict[str, list[float]]) -> Figure:
   """Time of a gradient against the number of examples."""
-  figure, grid = new_figure("One gradient, with and without a loop", panel_inches=(6.4, 3.9))
+  figure, grid = ln.new_figure("One gradient, with and without a loop", panel_inches=(6.4, 3.9))
   axes = grid[0, 0]
   for index, (name, values) in enumerate(times.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes.plot(
       examples,
       values,
@@ -264,6 +261,9 @@ def over_examples(examples: tuple[int, ...], times: dict[str, list[float]]) -> F
   axes.set_xscale("log", base=2)
   axes.set_yscale("log")
   axes.set_xticks(examples, [str(count) for count in examples])
-  label_axes(axes, "examples", "time (ms)")
-  legend_below(figure)
+  ln.label_axes(axes, "examples", "time (ms)")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -21,19 +21,16 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The sizes of the layers that are compared."""
 
-  batch: int = static(7, "examples", at_least=1)
-  features: int = static(5, "inputs of a layer", at_least=1)
-  classes: int = static(4, "outputs of a layer", at_least=2)
+  batch: int = ln.static(7, "examples", at_least=1)
+  features: int = ln.static(5, "inputs of a layer", at_least=1)
+  classes: int = ln.static(4, "outputs of a layer", at_least=2)
 
 
 @jax.custom_vjp
@@ -218,7 +215,7 @@ def central_differences(
 DISTANCES = tuple(10.0**power for power in range(-11, -1))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each layer against `jax.grad` in both precisions, and against central differences."""
   claims = []
   rng = np.random.default_rng(lab.seed)
@@ -226,7 +223,7 @@ def run(config: Config, lab: Lab) -> Report:
     arguments = draw(case, rng)
     ours, theirs = (jax.jit(jax.grad(scalar(f)))(arguments) for f in (case.by_hand, case.plain))
     what = f"{name}: by hand against jax.grad, float32, worst difference"
-    claims.append(Claim("B03", what, "equal", worst(ours, theirs), at_most(1e-6)))
+    claims.append(ln.Claim("B03", what, "equal", worst(ours, theirs), ln.at_most(1e-6)))
   with jax.enable_x64(True):
     t = targets(config, rng)
     over_distance = {}
@@ -237,39 +234,41 @@ def run(config: Config, lab: Lab) -> Report:
       over_distance[name] = [worst(ours, numerical(arguments, h)) for h in DISTANCES]
       what = f"{name}: by hand against central differences, float64, worst difference"
       error = over_distance[name][DISTANCES.index(1e-5)]
-      claims.append(Claim("B03", what, "equal", error, at_most(1e-8)))
+      claims.append(ln.Claim("B03", what, "equal", error, ln.at_most(1e-8)))
     a = jnp.asarray(rng.normal(size=t.shape))
     softmax_loss = lambda a: mean_cross_entropy(softmax(a), t)
     squared_loss = lambda a: 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
     off = lambda loss, y: float(jnp.max(jnp.abs(len(t) * jax.grad(loss)(a) - (y - t))))
     claims += [
-      Claim(
+      ln.Claim(
         "B03",
         "softmax with cross-entropy: jax.grad against y - t, float64, worst difference",
         "y - t",
         off(softmax_loss, softmax(a)),
-        at_most(1e-14),
+        ln.at_most(1e-14),
       ),
-      Claim(
+      ln.Claim(
         "B04",
         "identity with squared error: jax.grad against y - t, float64, worst difference",
         "y - t",
         off(squared_loss, a),
-        at_most(1e-15),
+        ln.at_most(1e-15),
       ),
     ]
   caption = (
     "Left of the valley rounding rules, right of it curvature; a mistake would be a plateau."
   )
-  return Report(claims, [Picture("central_differences", errors(over_distance), caption)])
+  return ln.Report(claims, [ln.Picture("central_differences", errors(over_distance), caption)])
 
 
 def errors(over_distance: Mapping[str, list[float]]) -> Figure:
   """Worst difference of every layer against the distance h of the central difference."""
-  figure, grid = new_figure("Backward passes against central differences", panel_inches=(6.8, 4.2))
+  figure, grid = ln.new_figure(
+    "Backward passes against central differences", panel_inches=(6.8, 4.2)
+  )
   axes = grid[0, 0]
   for index, (name, values) in enumerate(over_distance.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes.plot(
       DISTANCES,
       np.maximum(values, 1e-16),
@@ -281,6 +280,9 @@ def errors(over_distance: Mapping[str, list[float]]) -> Figure:
     )
   axes.set_xscale("log")
   axes.set_yscale("log")
-  label_axes(axes, "h", "largest |by hand - numerical|", "float64")
-  legend_below(figure)
+  ln.label_axes(axes, "h", "largest |by hand - numerical|", "float64")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -20,33 +20,26 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from research.batch import Batch, count, inputs_of
-from research.config import config, part, static, traced
-from research.data import sampling, sets
-from research.figures.curves import compare_curves, learning_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
+import research as ln
+from research.batch import count
 from research.layers.batch_axis import batch_sum
-from research.learner import Learner, Metrics
-from research.metrics import Mean, batch_means, batch_shares
-from research.report import Claim, Picture, Report, at_least, at_most
-from research.training import Training
+from research.metrics import batch_shares
 
 CLASSES = 10
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings."""
 
-  dataset: str = static(
+  dataset: str = ln.static(
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  hidden: int = static(50, "units of the hidden layer", at_least=1)
-  init: Init = part(Init("normal", 0.01))
-  learning_rate: float = traced(0.1, "step size", at_least=0)
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(10_000, "updates", at_least=1)
+  hidden: int = ln.static(50, "units of the hidden layer", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("normal", 0.01))
+  learning_rate: float = ln.traced(0.1, "step size", at_least=0)
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(10_000, "updates", at_least=1)
 
 
 class Activation(NamedTuple):
@@ -107,8 +100,8 @@ def back_propagate(
 def init(config: Config, key: Key[Array, ""]) -> State:
   """Weights by the chosen rule, zero biases: 39,760 parameters on 28x28 pixels."""
   first, second = jax.random.split(key)
-  draw = kernel_init(config.init)
-  pixels = math.prod(sets.spec(config.dataset).image_shape)
+  draw = ln.kernel_init(config.init)
+  pixels = math.prod(ln.sets.spec(config.dataset).image_shape)
   params = {
     "W1": draw(first, (pixels, config.hidden)),
     "b1": jnp.zeros(config.hidden),
@@ -119,8 +112,8 @@ def init(config: Config, key: Key[Array, ""]) -> State:
 
 
 def step(
-  activation: Activation, config: Config, state: State, batch: Batch
-) -> tuple[State, Metrics]:
+  activation: Activation, config: Config, state: State, batch: ln.Batch
+) -> tuple[State, ln.Metrics]:
   """One update of gradient descent."""
   x, target = unpack(batch)
   weight = batch_shares(batch)
@@ -130,41 +123,45 @@ def step(
   return State(params), {"loss": batch_sum(jnp.sum(weight * loss(logits, target)))}
 
 
-def evaluate(activation: Activation, config: Config, state: State, batch: Batch) -> dict[str, Mean]:
+def evaluate(
+  activation: Activation, config: Config, state: State, batch: ln.Batch
+) -> dict[str, ln.Mean]:
   """Loss and accuracy."""
   del config
   x, target = unpack(batch)
   _, logits = forward(activation, state.params, x)
   right = jnp.argmax(logits, axis=-1) == batch["label"]
   values = {"loss": loss(logits, target), "accuracy": right}
-  return batch_means(values, batch)
+  return ln.batch_means(values, batch)
 
 
-def unpack(batch: Batch) -> tuple[Float[Array, "batch pixel"], Float[Array, "batch class"]]:
+def unpack(batch: ln.Batch) -> tuple[Float[Array, "batch pixel"], Float[Array, "batch class"]]:
   """Flat images in [0, 1], and one-hot labels."""
-  x = inputs_of(batch)
+  x = ln.inputs_of(batch)
   x = x.reshape(x.shape[0], -1)
   return x, jax.nn.one_hot(batch["label"], CLASSES)
 
 
 LEARNERS = {
-  name: Learner(init, functools.partial(step, activation), functools.partial(evaluate, activation))
+  name: ln.Learner(
+    init, functools.partial(step, activation), functools.partial(evaluate, activation)
+  )
   for name, activation in ACTIVATIONS.items()
 }
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Both nets from the same seed, evaluated once per epoch on the whole training and test sets."""
-  splits = sets.load(config.dataset)
+  splits = ln.sets.load(config.dataset)
   epoch = min(-(-count(splits.train) // config.batch_size), config.steps)
   fits = {
     name: lab.fit(
       name,
       config,
-      Training(
+      ln.Training(
         learner,
         splits.train,
-        sampling.with_replacement(config.batch_size),
+        ln.sampling.with_replacement(config.batch_size),
         steps=config.steps,
         evaluate={"train set": splits.train, "test": splits.test},
         evaluate_every=epoch,
@@ -176,57 +173,56 @@ def run(config: Config, lab: Lab) -> Report:
   errors = {name: worst_gradient_error(name, config, lab) for name in ACTIVATIONS}
   sigmoid = fits["sigmoid"]
   gap = abs(sigmoid.last("train set/accuracy") - sigmoid.last("test/accuracy"))
-  accuracy = lambda id, name, source, bar: Claim(
+  accuracy = lambda id, name, source, bar: ln.Claim(
     id, f"784-50-10 {name}, test accuracy", source, fits[name].last("test/accuracy"), bar, "%"
   )
-  return Report(
+  return ln.Report(
     [
-      accuracy("L07", "sigmoid", "94.65 % (book), 94.5-94.7 % (re-run)", at_least(0.94)),
-      Claim(
+      accuracy("L07", "sigmoid", "94.65 % (book), 94.5-94.7 % (re-run)", ln.at_least(0.94)),
+      ln.Claim(
         "L08",
         "sigmoid net, |train - test| accuracy",
         "94.91 - 94.68 = 0.23 points",
         gap,
-        at_most(0.01),
+        ln.at_most(0.01),
         "%",
       ),
-      accuracy("B06", "relu", "96.9-97.0 %", at_least(0.965)),
+      accuracy("B06", "relu", "96.9-97.0 %", ln.at_least(0.965)),
       *(
-        Claim(
+        ln.Claim(
           "B03",
           f"{name}: hand-written gradient against jax.grad, float64, worst |a-b|/(|a|+|b|)",
           "equal",
           error,
-          at_most(1e-12),
+          ln.at_most(1e-12),
         )
         for name, error in errors.items()
       ),
     ],
     [
-      Picture(
-        "train_and_test",
-        learning_curves(
-          [{k: v for k, v in row.items() if "train/" not in k} for row in sigmoid.history],
-          title="Sigmoid net: training and test set",
-          steps_per_epoch=epoch,
+      ln.learning_curves(
+        sigmoid,
+        title="Sigmoid net: training and test set",
+        splits=("train set", "test"),
+        epochs=True,
+        caption=(
+          "The curves of the training and the test set overlap: the net does not over-fit (L08)."
         ),
-        "The curves of the training and the test set overlap: the net does not over-fit (L08).",
+        file="train_and_test",
       ),
-      Picture(
-        "sigmoid_and_relu",
-        compare_curves(
-          {name: [fit.history] for name, fit in fits.items()},
-          "test/accuracy",
-          title="Sigmoid against ReLU",
-          steps_per_epoch=epoch,
-        ),
-        "The same net with ReLU starts at once and ends about two points higher.",
+      ln.compare_curves(
+        fits,
+        "test/accuracy",
+        title="Sigmoid against ReLU",
+        epochs=True,
+        caption="The same net with ReLU starts at once and ends about two points higher.",
+        file="sigmoid_and_relu",
       ),
     ],
   )
 
 
-def worst_gradient_error(name: str, config: Config, lab: Lab) -> float:
+def worst_gradient_error(name: str, config: Config, lab: ln.Lab) -> float:
   """Ng's relative norm between the two gradients in float64, the worst over the parameters."""
   with jax.enable_x64(True):
     rng = np.random.default_rng(lab.seed)
@@ -243,3 +239,6 @@ def worst_gradient_error(name: str, config: Config, lab: Lab) -> float:
       float(norm(by_hand[key] - by_jax[key]) / (norm(by_hand[key]) + norm(by_jax[key])))
       for key in by_hand
     )
+
+
+experiment = ln.Experiment(Config, run)

@@ -21,23 +21,18 @@ from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from research.config import config, static
-from research.errors import UserError
-from research.figures.style import INK, new_figure
-from research.lab.lab import Lab
-from research.layers.convolution import Conv, convolve
-from research.layers.pooling import avg_pool, max_pool
-from research.report import Claim, Picture, Report, at_most, equals, within
+import research as ln
+from research.layers.convolution import convolve
 
 
-@config
+@ln.pytree_config
 class Config:
   """The random images on which the forms are compared."""
 
-  images: int = static(2, "images in the batch", at_least=1)
-  size: int = static(8, "their height and width", at_least=5)
-  channels: int = static(3, "their channels", at_least=1)
-  filters: int = static(4, "filters of 3x3", at_least=1)
+  images: int = ln.static(2, "images in the batch", at_least=1)
+  size: int = ln.static(8, "their height and width", at_least=5)
+  channels: int = ln.static(3, "their channels", at_least=1)
+  filters: int = ln.static(4, "filters of 3x3", at_least=1)
 
 
 Images = Float[Array, "n height width channel"]
@@ -52,13 +47,13 @@ def output_size(size: int, window: int, stride: int, padding: int) -> int:
     UserError: when the window does not fit, or the windows do not come out even.
   """
   if window > size + 2 * padding:
-    raise UserError(
+    raise ln.UserError(
       f"a window of {window} is larger than {size} pixels padded by {padding}; pad by at least "
       f"{-(-(window - size) // 2)}"
     )
   steps, rest = divmod(size + 2 * padding - window, stride)
   if rest:
-    raise UserError(
+    raise ln.UserError(
       f"({size} + 2 * {padding} - {window}) / {stride} + 1 is not a whole number of windows; "
       "change the padding or the stride"
     )
@@ -115,7 +110,7 @@ def by_library(x: Images, kernel: Kernel, stride: int, padding: int) -> Images:
 
 def l2_pool(x: Images) -> Images:
   """Root of the sum of squares over 2x2 windows (Nielsen, chapter 6)."""
-  return jnp.sqrt(4 * avg_pool(jnp.square(x)))
+  return jnp.sqrt(4 * ln.avg_pool(jnp.square(x)))
 
 
 def pool_by_loops(x: np.ndarray, of: Callable[[np.ndarray], float]) -> np.ndarray:
@@ -132,7 +127,7 @@ def shift_robustness(key: Array) -> float:
   x = jax.random.bernoulli(key, 0.01, (100, 28, 28, 1)).astype(float)
   moved = jnp.roll(x, 1, axis=2)
   change = lambda a, b: jnp.sum(jnp.abs(a - b)) / jnp.sum(jnp.abs(a))
-  return float(change(max_pool(x), max_pool(moved)) / change(x, moved))
+  return float(change(ln.max_pool(x), ln.max_pool(moved)) / change(x, moved))
 
 
 def receptive_field(layers: int, window: int, size: int = 15) -> np.ndarray:
@@ -160,7 +155,7 @@ def worst(a: ArrayLike, b: ArrayLike) -> float:
   return float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All forms on the same images, and the sentences of the books as numbers."""
   keys = jax.random.split(lab.key("images"), 4)
   x = jax.random.normal(keys[0], (config.images, config.size, config.size, config.channels))
@@ -171,8 +166,8 @@ def run(config: Config, lab: Lab) -> Report:
   columns = im2col(x, 3, 1, 1)
   other = jax.random.normal(keys[2], columns.shape)
   one_by_one = kernel[:1, :1]
-  claim = lambda id, what, source, ours, bar: Claim(id, what, source, float(ours), bar)
-  return Report(
+  claim = lambda id, what, source, ours, bar: ln.Claim(id, what, source, float(ours), bar)
+  return ln.Report(
     [
       *(
         claim(
@@ -180,21 +175,23 @@ def run(config: Config, lab: Lab) -> Report:
           f"{name} against loops, every stride and padding, largest difference",
           "equal",
           max(worst(form(x, kernel, *case), references[case]) for case in cases),
-          at_most(1e-5),
+          ln.at_most(1e-5),
         )
         for name, form in (("one product", by_product), ("the library", by_library))
       ),
-      claim("C01", "rows of 4x4 under 3x3", "2", output_size(4, 3, 1, 0), equals(2)),
-      claim("C01", "the same, padded by 1", "4", output_size(4, 3, 1, 1), equals(4)),
-      claim("C01", "rows of 7x7 under 3x3 with stride 2", "3", output_size(7, 3, 2, 0), equals(3)),
-      claim("C02", "windows of ten 7x7x3 images under 5x5", "90", len(book), equals(90)),
-      claim("C02", "values in each", "75", book.shape[1], equals(75)),
+      claim("C01", "rows of 4x4 under 3x3", "2", output_size(4, 3, 1, 0), ln.equals(2)),
+      claim("C01", "the same, padded by 1", "4", output_size(4, 3, 1, 1), ln.equals(4)),
+      claim(
+        "C01", "rows of 7x7 under 3x3 with stride 2", "3", output_size(7, 3, 2, 0), ln.equals(3)
+      ),
+      claim("C02", "windows of ten 7x7x3 images under 5x5", "90", len(book), ln.equals(90)),
+      claim("C02", "values in each", "75", book.shape[1], ln.equals(75)),
       claim(
         "C02",
         "<im2col x, c> less <x, col2im c>, as a share",
         "adjoint",
         abs(jnp.vdot(columns, other) / jnp.vdot(x, col2im(other, x.shape, 3, 1, 1)) - 1),
-        at_most(1e-4),
+        ln.at_most(1e-4),
       ),
       *(
         claim(
@@ -202,11 +199,11 @@ def run(config: Config, lab: Lab) -> Report:
           f"{name} pooling 2x2 against loops, largest difference; parameters: none",
           "equal",
           worst(pool(x[:, :4, :4]), pool_by_loops(np.asarray(x[:, :4, :4]), of)),
-          at_most(1e-5),
+          ln.at_most(1e-5),
         )
         for name, pool, of in (
-          ("max", max_pool, np.max),
-          ("average", avg_pool, np.mean),
+          ("max", ln.max_pool, np.max),
+          ("average", ln.avg_pool, np.mean),
           ("L2", l2_pool, lambda window: np.sqrt(np.sum(window**2))),
         )
       ),
@@ -215,14 +212,14 @@ def run(config: Config, lab: Lab) -> Report:
         "what one pixel's shift changes after max pooling, as a share of before",
         "1/2: every other point stays in its window",
         shift_robustness(keys[3]),
-        within(0.5, 0.1),
+        ln.within(0.5, 0.1),
       ),
       claim(
         "C04",
         "1x1 convolution against a dense layer at every pixel, largest difference",
         "equal",
         worst(by_library(x, one_by_one, 1, 0), x @ one_by_one[0, 0]),
-        at_most(1e-5),
+        ln.at_most(1e-5),
       ),
       *(
         claim(
@@ -230,7 +227,7 @@ def run(config: Config, lab: Lab) -> Report:
           f"pixels seen by {layers} layers of 3x3, with {9 * layers} weights",
           f"{(2 * layers + 1) ** 2}",
           np.count_nonzero(receptive_field(layers, 3)),
-          equals((2 * layers + 1) ** 2),
+          ln.equals((2 * layers + 1) ** 2),
         )
         for layers in (2, 3)
       ),
@@ -238,15 +235,19 @@ def run(config: Config, lab: Lab) -> Report:
         "C05",
         "parameters of 20 shared 5x5 filters",
         "520",
-        parameters(Conv(20, (5, 5))),
-        equals(520),
+        parameters(ln.Conv(20, (5, 5))),
+        ln.equals(520),
       ),
       claim(
-        "C05", "of a dense layer to 30 units", "23,550", parameters(linen.Dense(30)), equals(23_550)
+        "C05",
+        "of a dense layer to 30 units",
+        "23,550",
+        parameters(linen.Dense(30)),
+        ln.equals(23_550),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "receptive_fields",
         fields_figure(),
         "Gradients of one output: two 3x3 layers see what one 5x5 layer sees, three what one of "
@@ -259,11 +260,14 @@ def run(config: Config, lab: Lab) -> Report:
 def fields_figure() -> Figure:
   """Receptive fields side by side."""
   stacks = {"1 layer of 3x3": (1, 3), "2 of 3x3": (2, 3), "3 of 3x3": (3, 3), "1 of 7x7": (1, 7)}
-  figure, grid = new_figure("Receptive fields", columns=len(stacks), panel_inches=(2.3, 2.4))
+  figure, grid = ln.new_figure("Receptive fields", columns=len(stacks), panel_inches=(2.3, 2.4))
   for axes, (name, stack) in zip(grid[0], stacks.items(), strict=True):
     field = receptive_field(*stack)
     axes.imshow(field / field.max(), cmap="gray_r", vmin=0, vmax=1)
-    axes.set_title(name, fontsize=10, color=INK)
-    axes.set_xlabel("column (pixels)", fontsize=9, color=INK)
-    axes.set_ylabel("row (pixels)", fontsize=9, color=INK)
+    axes.set_title(name, fontsize=10, color=ln.INK)
+    axes.set_xlabel("column (pixels)", fontsize=9, color=ln.INK)
+    axes.set_ylabel("row (pixels)", fontsize=9, color=ln.INK)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -22,17 +22,9 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
+import research as ln
 from research.analysis.attribution import deconvnet_relu, lead_back, occlusion_map
-from research.batch import inputs_of
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.figures.image_grids import image_grid
-from research.learner import predict, supervised
-from research.losses import softmax_cross_entropy
 from research.models.deep_convnet import DeepConvNet
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
-from research.training import Fit, Training
 
 # The second convolution of each stage, and how many pixels one of its activations sees.
 LAYERS = ("Conv_1", "Conv_3", "Conv_5")
@@ -40,17 +32,17 @@ LAYERS = ("Conv_1", "Conv_3", "Conv_5")
 GREY = 0.1307
 
 
-@config
+@ln.pytree_config
 class Config:
   """The network, how it is trained, and what is shown of it."""
 
-  width: int = static(8, "channels of the first stage", at_least=1)
-  features: int = static(6, "feature maps shown of a layer", at_least=1)
-  images: int = static(200, "test images that are looked at", at_least=10, at_most=10_000)
-  square: int = static(7, "pixels of the grey square's side", at_least=1, at_most=28)
-  optimizer: Optimizer = part(Optimizer("adam", 3e-3, "one_cycle"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(600, "updates", at_least=1)
+  width: int = ln.static(8, "channels of the first stage", at_least=1)
+  features: int = ln.static(6, "feature maps shown of a layer", at_least=1)
+  images: int = ln.static(200, "test images that are looked at", at_least=10, at_most=10_000)
+  square: int = ln.static(7, "pixels of the grey square's side", at_least=1, at_most=28)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, "one_cycle"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(600, "updates", at_least=1)
 
 
 def model(config: Config) -> DeepConvNet:
@@ -58,21 +50,21 @@ def model(config: Config) -> DeepConvNet:
   return DeepConvNet(config.width, logit_dropout=False, activation=deconvnet_relu)
 
 
-learner = supervised(
+learner = ln.supervised(
   lambda config: model(config).clone(activation=jax.nn.relu),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.steps),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.steps),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All training images."""
-  splits = sets.load("mnist")
-  return Training(
+  splits = ln.sets.load("mnist")
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": splits.test},
     evaluate_every=config.steps,
@@ -81,7 +73,7 @@ def training(config: Config, seed: int) -> Training:
 
 
 def maps(
-  config: Config, fit: Fit, layer: str, images: Float[Array, "batch height width 1"]
+  config: Config, fit: ln.Fit, layer: str, images: Float[Array, "batch height width 1"]
 ) -> Float[Array, "batch rows columns feature"]:
   """The layer's activations."""
   _, seen = model(config).apply(
@@ -90,27 +82,27 @@ def maps(
   return deconvnet_relu(seen["intermediates"][layer]["__call__"][0])
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """Features led back to the pixels, and what hiding costs."""
-  test = {name: array[: config.images] for name, array in sets.load("mnist").test.items()}
-  images = inputs_of({"image": jnp.asarray(test["image"])})
+  test = {name: array[: config.images] for name, array in ln.sets.load("mnist").test.items()}
+  images = ln.inputs_of({"image": jnp.asarray(test["image"])})
   layers = {layer: strongest(config, fit, layer, images) for layer in LAYERS}
   drops = [hidden(config, fit, images[n], int(test["label"][n])) for n in range(40)]
   ink = [occluded_ink(images[n], drop, config.square) for n, drop in enumerate(drops)]
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "C08",
         "images where the square that costs most hides ink",
         "the object (figure 7)",
         float(np.mean(np.array(ink) > 0)),
-        at_least(0.9),
+        ln.at_least(0.9),
         "%",
       )
     ],
     [
       *(
-        Picture(
+        ln.Picture(
           f"features-{layer.lower().replace('_', '-')}",
           feature_figure(config, layer, *found),
           "Each row: the four images that excite a feature most, and what excited it, led back to "
@@ -118,7 +110,7 @@ def report(config: Config, fit: Fit) -> Report:
         )
         for layer, found in layers.items()
       ),
-      Picture(
+      ln.Picture(
         "occlusion",
         occlusion_figure(np.asarray(images[:10, ..., 0]), drops[:10]),
         "Above the digits, below the probability of the right class with a grey square centred "
@@ -129,7 +121,7 @@ def report(config: Config, fit: Fit) -> Report:
 
 
 def strongest(
-  config: Config, fit: Fit, layer: str, images: Float[Array, "batch height width 1"]
+  config: Config, fit: ln.Fit, layer: str, images: Float[Array, "batch height width 1"]
 ) -> tuple[np.ndarray, np.ndarray]:
   """For the liveliest features the four images that excite each most, and these led back."""
   see = functools.partial(maps, config, fit, layer)
@@ -145,10 +137,10 @@ def strongest(
 
 
 def hidden(
-  config: Config, fit: Fit, image: Float[Array, "height width 1"], label: int
+  config: Config, fit: ln.Fit, image: Float[Array, "height width 1"], label: int
 ) -> Float[np.ndarray, "rows columns"]:
   """Probability of the label with a grey square at each place."""
-  score = lambda x: jax.nn.softmax(predict(model(config), fit.state, {"image": x}))[:, label]
+  score = lambda x: jax.nn.softmax(ln.predict(model(config), fit.state, {"image": x}))[:, label]
   return np.asarray(occlusion_map(score, image, config.square, GREY))
 
 
@@ -165,13 +157,14 @@ def feature_figure(config: Config, layer: str, shown: np.ndarray, painted: np.nd
   scale = np.abs(painted).max(axis=(1, 2, 3), keepdims=True)
   painted = 0.5 + 0.5 * painted / np.where(scale > 0, scale, 1)
   rows = [part for n in range(0, len(shown), 4) for part in (shown[n : n + 4], painted[n : n + 4])]
-  return image_grid(
+  return ln.image_grid(
     np.concatenate(rows),
     title=f"{config.features} features of {layer}",
     note="left: the images; right: what excited the feature, led back to the pixels (grey: zero)",
     columns=8,
     value_range=(0, 1),
-  )
+    caption="",
+  ).figure
 
 
 def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> Figure:
@@ -179,9 +172,13 @@ def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> Figure:
   frame = images.shape[1] - drops[0].shape[0]
   sides = (frame // 2, frame - frame // 2)
   framed = [np.pad(drop, (sides, sides), constant_values=1.0) for drop in drops]
-  return image_grid(
+  return ln.image_grid(
     np.concatenate([images, np.stack(framed)]),
     title="Where a grey square costs most",
     columns=len(images),
     value_range=(0, 1),
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.single_fit(Config, training, report)

@@ -21,18 +21,9 @@ from flax import linen
 from jaxtyping import Array, Float, Key
 from matplotlib.figure import Figure
 
-from research.config import config, part, replace, static, traced
-from research.data import augmentation, sampling, sets
-from research.figures.filters import filter_montage
-from research.figures.style import label_axes, new_figure, stroke
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.learner import augmented, supervised
-from research.losses import softmax_cross_entropy
+import research as ln
+from research.data import augmentation
 from research.models.nielsen import NielsenNet
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
-from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 
@@ -59,16 +50,18 @@ RUNGS = {
 }
 
 
-@config
+@ln.pytree_config
 class Config:
   """One of the nets."""
 
-  rung: str = static("convolution", "set by the ladder, one after the other", choices=tuple(RUNGS))
-  pixels: int = static(1, "how far images are moved at most", at_least=0)
-  dropout: float = traced(0.5, "rate where there is dropout", at_least=0, below=1)
-  optimizer: Optimizer = part(Optimizer("adam", 3e-3, "one_cycle"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(12, "passes over the training set", at_least=1)
+  rung: str = ln.static(
+    "convolution", "set by the ladder, one after the other", choices=tuple(RUNGS)
+  )
+  pixels: int = ln.static(1, "how far images are moved at most", at_least=0)
+  dropout: float = ln.traced(0.5, "rate where there is dropout", at_least=0, below=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, "one_cycle"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(12, "passes over the training set", at_least=1)
 
 
 def model(config: Config) -> NielsenNet:
@@ -79,7 +72,7 @@ def model(config: Config) -> NielsenNet:
     rung.hidden,
     activation=linen.relu if rung.is_relu else linen.sigmoid,
     dropout_rate=config.dropout if rung.dropout else 0.0,
-    kernel_init=initializer("he_normal" if rung.is_relu else "xavier_normal"),
+    kernel_init=ln.initializer("he_normal" if rung.is_relu else "xavier_normal"),
   )
 
 
@@ -92,27 +85,27 @@ def transform(config: Config, key: Key[Array, ""], images: Images) -> Images:
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  return math.ceil(sets.spec("mnist").train_size / config.batch_size)
+  return math.ceil(ln.sets.spec("mnist").train_size / config.batch_size)
 
 
-learner = augmented(
-  supervised(
+learner = ln.augmented(
+  ln.supervised(
     model,
-    softmax_cross_entropy,
-    lambda config: sets.spec("mnist").image_shape,
-    lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+    ln.softmax_cross_entropy,
+    lambda config: ln.sets.spec("mnist").image_shape,
+    lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
   ),
   transform,
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All training images; the test set is looked at after every epoch."""
-  splits = sets.load("mnist")
-  return Training(
+  splits = ln.sets.load("mnist")
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"test": splits.test},
     evaluate_every=steps_per_epoch(config),
@@ -120,17 +113,17 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Up the ladder."""
-  fits: dict[str, Fit] = {}
+  fits: dict[str, ln.Fit] = {}
   for name in RUNGS:
-    one = replace(config, {"rung": name})
+    one = ln.replace(config, {"rung": name})
     fits[name] = lab.fit(name, one, training(one, lab.seed))
   accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
   source = lambda name: f"{100 * RUNGS[name].source:.2f} %"
-  row = lambda what, known, ours, bar: Claim("C12", what, known, ours, at_least(bar), "%")
+  row = lambda what, known, ours, bar: ln.Claim("C12", what, known, ours, ln.at_least(bar), "%")
   below = {"convolution": "dense", "two convolutions": "convolution", "dropout": "two convolutions"}
-  return Report(
+  return ln.Report(
     [
       row("convolution, test accuracy", source("convolution"), accuracy["convolution"], 0.986),
       *(
@@ -145,19 +138,17 @@ def run(config: Config, lab: Lab) -> Report:
       row("highest rung, test accuracy", source("dropout"), accuracy["dropout"], 0.993),
     ],
     [
-      Picture(
+      ln.Picture(
         "ladder",
         ladder_figure(accuracy),
         "Convolution brings most; what comes after shares out the last percent.",
       ),
-      Picture(
-        "maps",
-        filter_montage(
-          {"20 learned maps": fits["convolution"].state.params["Conv_0"]["kernel"]},
-          title="Twenty learned maps of 5x5",
-          columns=5,
-        ),
-        "Light and dark sides, mostly along an edge; some are hard to name.",
+      ln.filter_montage(
+        {"20 learned maps": fits["convolution"].state.params["Conv_0"]["kernel"]},
+        title="Twenty learned maps of 5x5",
+        columns=5,
+        caption="Light and dark sides, mostly along an edge; some are hard to name.",
+        file="maps",
       ),
     ],
   )
@@ -165,12 +156,12 @@ def run(config: Config, lab: Lab) -> Report:
 
 def ladder_figure(accuracy: dict[str, float]) -> Figure:
   """Nielsen's test accuracies and ours, rung by rung."""
-  figure, grid = new_figure("Nielsen's ladder on MNIST", panel_inches=(7.2, 3.9))
+  figure, grid = ln.new_figure("Nielsen's ladder on MNIST", panel_inches=(7.2, 3.9))
   axes = grid[0, 0]
   names = list(accuracy)
   for look, label, values in (
-    (stroke(0), "here", list(accuracy.values())),
-    (stroke(1), "Nielsen", [RUNGS[name].source for name in names]),
+    (ln.stroke(0), "here", list(accuracy.values())),
+    (ln.stroke(1), "Nielsen", [RUNGS[name].source for name in names]),
   ):
     axes.plot(
       range(len(names)),
@@ -180,7 +171,10 @@ def ladder_figure(accuracy: dict[str, float]) -> Figure:
       marker=look.marker,
       label=label,
     )
-  label_axes(axes, "what each net adds to the one before", "test accuracy (%)")
+  ln.label_axes(axes, "what each net adds to the one before", "test accuracy (%)")
   axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
   axes.legend(loc="lower right")
   return figure
+
+
+experiment = ln.Experiment(Config, run, training)

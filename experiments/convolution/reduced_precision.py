@@ -15,49 +15,40 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.batch import inputs_of
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.figures.functions import Panel, function_curves
-from research.initializers import Init, kernel_init
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
+import research as ln
 from research.models.simple_convnet import SimpleConvNet
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
-from research.training import Fit, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """Training settings of the network, in float32."""
 
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(1200, "updates", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(1200, "updates", at_least=1)
 
 
 def model(config: Config) -> SimpleConvNet:
   """The book's, with He's initial weights."""
-  return SimpleConvNet(kernel_init=kernel_init(config.init))
+  return SimpleConvNet(kernel_init=ln.kernel_init(config.init))
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.steps),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.steps),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All training images."""
-  splits = sets.load("mnist")
-  return Training(
+  splits = ln.sets.load("mnist")
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": splits.test},
     evaluate_every=config.steps,
@@ -65,65 +56,68 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def margins(config: Config, fit: Fit, dtype: str) -> np.ndarray:
+def margins(config: Config, fit: ln.Fit, dtype: str) -> np.ndarray:
   """Label's logit less the largest other, weights and images in `dtype`; [test images]."""
   params = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), fit.state.params)
 
   @jax.jit
   def part(images: jax.Array, labels: jax.Array) -> jax.Array:
-    logits = model(config).apply({"params": params}, inputs_of({"image": images}).astype(dtype))
+    logits = model(config).apply({"params": params}, ln.inputs_of({"image": images}).astype(dtype))
     assert logits.dtype == dtype
     is_label = jax.nn.one_hot(labels, 10, dtype=bool)
     return logits.max(-1, where=is_label, initial=-jnp.inf) - logits.max(
       -1, where=~is_label, initial=-jnp.inf
     )
 
-  test = sets.load("mnist").test
+  test = ln.sets.load("mnist").test
   batches = zip(*(np.split(test[name], 10) for name in ("image", "label")), strict=True)
   return np.concatenate([np.asarray(part(*batch), np.float32) for batch in batches])
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """Accuracies in three precisions."""
   found = {dtype: margins(config, fit, dtype) for dtype in ("float32", "float16", "bfloat16")}
   accuracy = {dtype: float(np.mean(margin > 0)) for dtype, margin in found.items()}
-  row = lambda what, source, ours, bar: Claim("C11", what, source, ours, bar, "%")
+  row = lambda what, source, ours, bar: ln.Claim("C11", what, source, ours, bar, "%")
   quantiles = np.linspace(0.001, 0.999, 200)
-  return Report(
+  return ln.Report(
     [
-      row("float32, test accuracy", "97.97 %", accuracy["float32"], at_least(0.98)),
+      row("float32, test accuracy", "97.97 %", accuracy["float32"], ln.at_least(0.98)),
       *(
         row(
           f"|{short} less float32|, test accuracy",
           source,
           abs(accuracy[short] - accuracy["float32"]),
-          at_most(0.0005),
+          ln.at_most(0.0005),
         )
         for short, source in (("float16", "97.98 - 97.97 = 0.01 points"), ("bfloat16", "none"))
       ),
     ],
     [
-      Picture(
-        "changes",
-        function_curves(
-          [
-            Panel(
-              "change of the margin (nats)",
-              {
-                short: (
-                  100 * quantiles,
-                  np.quantile(np.abs(found[short] - found["float32"]), quantiles),
-                )
-                for short in ("float16", "bfloat16")
-              },
-              log="y",
-            )
-          ],
-          title="What short numbers do to the margins",
-          x="share of the test images (%)",
+      ln.function_curves(
+        [
+          ln.Panel(
+            "change of the margin (nats)",
+            {
+              short: (
+                100 * quantiles,
+                np.quantile(np.abs(found[short] - found["float32"]), quantiles),
+              )
+              for short in ("float16", "bfloat16")
+            },
+            log="y",
+          )
+        ],
+        title="What short numbers do to the margins",
+        x="share of the test images (%)",
+        caption=(
+          "Label's logit less the largest other: float16 moves it less than bfloat16 does, and "
+          "neither far enough to matter."
         ),
-        "Label's logit less the largest other: float16 moves it less than bfloat16 does, and "
-        "neither far enough to matter.",
+        file="changes",
       )
     ],
   )
+
+
+experiment = ln.single_fit(Config, training, report)

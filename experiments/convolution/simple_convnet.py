@@ -18,69 +18,61 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.figures.curves import learning_curves
-from research.figures.filters import filter_montage
-from research.figures.image_grids import image_grid, misclassified_gallery
-from research.initializers import Init, kernel_init
+import research as ln
 from research.layers.convolution import convolve
-from research.learner import predict_classes, supervised
-from research.losses import softmax_cross_entropy
 from research.models.simple_convnet import SimpleConvNet
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
-from research.training import Fit, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings."""
 
-  dataset: str = static(
+  dataset: str = ln.static(
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  validation: int = static(
+  validation: int = ln.static(
     0, "training images set aside to choose settings by", at_least=0, at_most=10_000
   )
-  filters: int = static(30, "convolution filters", at_least=1)
-  filter_size: int = static(5, "their height and width in pixels", at_least=1, at_most=7)
-  hidden: int = static(100, "units of the hidden dense layer", at_least=1)
-  init: Init = part(Init("normal", 0.01))
-  optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3, schedule="linear"))
-  batch_size: int = static(100, "examples per step", at_least=1, at_most=60_000)
-  epochs: int = static(20, "passes over the training set", at_least=1)
+  filters: int = ln.static(30, "convolution filters", at_least=1)
+  filter_size: int = ln.static(5, "their height and width in pixels", at_least=1, at_most=7)
+  hidden: int = ln.static(100, "units of the hidden dense layer", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("normal", 0.01))
+  optimizer: ln.Optimizer = ln.nested(
+    ln.Optimizer(name="adam", learning_rate=1e-3, schedule="linear")
+  )
+  batch_size: int = ln.static(100, "examples per step", at_least=1, at_most=60_000)
+  epochs: int = ln.static(20, "passes over the training set", at_least=1)
 
 
 def model(config: Config) -> SimpleConvNet:
   """The book's network."""
   return SimpleConvNet(
-    config.filters, config.filter_size, config.hidden, kernel_init=kernel_init(config.init)
+    config.filters, config.filter_size, config.hidden, kernel_init=ln.kernel_init(config.init)
   )
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  examples = sets.spec(config.dataset).train_size - config.validation
+  examples = ln.sets.spec(config.dataset).train_size - config.validation
   return math.ceil(examples / config.batch_size)
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
-  softmax_cross_entropy,
-  lambda config: sets.spec(config.dataset).image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec(config.dataset).image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All training images; the test set is looked at after every epoch, as in the book."""
-  splits = sets.load(config.dataset, validation=config.validation)
+  splits = ln.sets.load(config.dataset, validation=config.validation)
   held_out = {"validation": splits.validation} if config.validation else {}
-  return Training(
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={**held_out, "test": splits.test},
     evaluate_every=steps_per_epoch(config),
@@ -89,67 +81,67 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """Accuracy, mistakes, and whether the filters found structure."""
-  test = sets.load(config.dataset).test
-  guesses = predict_classes(model(config), fit.state, test)
+  test = ln.sets.load(config.dataset).test
+  guesses = ln.predict_classes(model(config), fit.state, test)
   before, after = (state.params["Conv_0"]["kernel"] for state in (fit.initial(), fit.state))
   books = [
-    Claim(
+    ln.Claim(
       "C06",
       f"SimpleConvNet on {config.dataset}, test accuracy after {config.epochs} epochs",
       "98.96 % (book), 98.90 % (its weights)",
       fit.last("test/accuracy"),
-      at_least(0.989),
+      ln.at_least(0.989),
       "%",
     ),
   ]
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "C07",
         "correlation of neighbouring weights in the filters, after less before training",
         "edges and blobs appear",
         smoothness(after) - smoothness(before),
-        at_least(0.1),
+        ln.at_least(0.1),
       ),
       *(books if config.dataset == "mnist" else []),  # the book has no other data
     ],
     [
-      Picture(
-        "learning_curves",
-        learning_curves(
-          fit.history,
-          title=f"SimpleConvNet on {config.dataset}",
-          steps_per_epoch=steps_per_epoch(config),
-          log_loss=True,
-          accuracy_floor=0.94 if config.dataset == "mnist" else 0.8,
+      ln.learning_curves(
+        fit,
+        title=f"SimpleConvNet on {config.dataset}",
+        epochs=True,
+        log_loss=True,
+        accuracy_floor=0.94 if config.dataset == "mnist" else 0.8,
+        caption=(
+          "The book's figure 6.20: the test accuracy settles within a few epochs, and the training "
+          "accuracy goes on towards 100 %."
         ),
-        "The book's figure 6.20: the test accuracy settles within a few epochs, and the training "
-        "accuracy goes on towards 100 %.",
       ),
-      Picture(
-        "filters",
-        filter_montage(
-          {"before training": before, "after training": after},
-          title="First-layer filters",
-          shared_scale=False,
+      ln.filter_montage(
+        {"before training": before, "after training": after},
+        title="First-layer filters",
+        shared_scale=False,
+        caption=(
+          "Noise before; after training, edges and blobs. Each panel has its own scale, for the "
+          "initial weights are ten times smaller."
         ),
-        "Noise before; after training, edges and blobs. Each panel has its own scale, for the "
-        "initial weights are ten times smaller.",
+        file="filters",
       ),
-      Picture(
+      ln.Picture(
         "filtered_photograph",
         filtered_photograph(after),
         "The first sixteen filters applied to a photograph: some answer to horizontal edges, some "
         "to vertical ones, some blur.",
       ),
-      Picture(
-        "misclassified",
-        misclassified_gallery(
-          test["image"], test["label"], guesses, title="The first mistakes on the test images"
-        ),
-        "Many of these would make a person hesitate too.",
+      ln.misclassified_gallery(
+        test["image"],
+        test["label"],
+        guesses,
+        title="The first mistakes on the test images",
+        caption="Many of these would make a person hesitate too.",
+        file="misclassified",
       ),
     ],
   )
@@ -171,9 +163,13 @@ def filtered_photograph(kernels: np.ndarray) -> Figure:
   maps = np.asarray(convolve(image, jnp.asarray(kernels[..., :16]), (1, 1), "VALID"))
   spread = np.std(maps, axis=(0, 1, 2))
   centred = (maps[0] - maps.mean(axis=(0, 1, 2))) / np.where(spread > 0, spread, 1)
-  return image_grid(
+  return ln.image_grid(
     np.moveaxis(centred, -1, 0),
     title="Sixteen filters applied to a photograph",
     columns=4,
     value_range=(-2.5, 2.5),
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.single_fit(Config, training, report)

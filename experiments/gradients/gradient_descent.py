@@ -21,26 +21,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from research.config import config, static, traced
+import research as ln
 from research.figures.fields import contour_paths
-from research.figures.functions import Panel, function_curves
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most, within, within_ratio
 
 Function = Callable[[Float[Array, " n"]], Float[Array, ""]]
 START = (-3.0, 4.0)
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings."""
 
-  learning_rate: float = traced(0.1, "the rate that works", above=0)
-  too_large: float = traced(10.0, "one that diverges", above=0)
-  too_small: float = traced(1e-10, "one that stands still", above=0)
-  steps: int = static(100, "steps of each", at_least=1)
-  drawn_steps: int = static(20, "steps of the path in the figure", at_least=1)
-  h: float = traced(1e-4, "half the distance of the difference quotients", above=0)
+  learning_rate: float = ln.traced(0.1, "the rate that works", above=0)
+  too_large: float = ln.traced(10.0, "one that diverges", above=0)
+  too_small: float = ln.traced(1e-10, "one that stands still", above=0)
+  steps: int = ln.static(100, "steps of each", at_least=1)
+  drawn_steps: int = ln.static(20, "steps of the path in the figure", at_least=1)
+  h: float = ln.traced(1e-4, "half the distance of the difference quotients", above=0)
 
 
 class Lanes(NamedTuple):
@@ -76,7 +73,7 @@ def descend(
   return jnp.concatenate([start[None], points])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Four lanes by numerical gradients, and the diverging one by exact gradients beside them."""
   del lab
   with jax.enable_x64(True):
@@ -95,11 +92,11 @@ def run(config: Config, lab: Lab) -> Report:
   analytic = np.array(START) * factor ** np.arange(config.steps + 1)[:, None]
   error = np.abs(numeric[0, : config.steps + 1] / analytic - 1)
   golden = [
-    ("rate 0.1, 100 steps", works, (-6.11e-10, 8.15e-10), lambda x: within_ratio(x, 0.001)),
+    ("rate 0.1, 100 steps", works, (-6.11e-10, 8.15e-10), lambda x: ln.within_ratio(x, 0.001)),
     # Where it stops is made of roundings, and they depend on what a compiler fuses.
-    ("rate 10, 100 steps", diverges, (-2.59e13, -1.29e12), lambda x: within_ratio(x, 0.01)),
-    ("rate 1e-10, 100 steps", stands, (-2.99999994, 3.99999992), lambda x: within(x, 5e-9)),
-    ("rate 0.1, 20 steps", drawn, (-0.03459, 0.04612), lambda x: within(x, 5e-6)),
+    ("rate 10, 100 steps", diverges, (-2.59e13, -1.29e12), lambda x: ln.within_ratio(x, 0.01)),
+    ("rate 1e-10, 100 steps", stands, (-2.99999994, 3.99999992), lambda x: ln.within(x, 5e-9)),
+    ("rate 0.1, 20 steps", drawn, (-0.03459, 0.04612), lambda x: ln.within(x, 5e-6)),
   ]
   ticks = np.linspace(-4.5, 4.5, 181)
   heights = ticks[None] ** 2 + ticks[:, None] ** 2
@@ -108,53 +105,57 @@ def run(config: Config, lab: Lab) -> Report:
     for rate, points in zip(np.asarray(lanes.learning_rate)[:3], numeric[:3], strict=True)
   }
   distances["rate 10, exact"] = (np.arange(most + 1), np.linalg.norm(exact[1], axis=1))
-  return Report(
+  return ln.Report(
     [
       *(
-        Claim("L05", f"{what}: x{place}", f"{value:g}", end[place], bar(value))
+        ln.Claim("L05", f"{what}: x{place}", f"{value:g}", end[place], bar(value))
         for what, end, values, bar in golden
         for place, value in enumerate(values)
       ),
-      Claim(
+      ln.Claim(
         "L05",
         "rate 0.1, all steps: against (-3, 4) * 0.8^n, largest relative error",
         "equal",
         error.max(),
-        at_most(1e-9),
+        ln.at_most(1e-9),
       ),
-      Claim(
+      ln.Claim(
         "L05",
         "rate 10 by exact gradients: log10 of |x0|",
         "log10(3 * 19^100) = 128.35",
         np.log10(abs(exact[1, -1, 0])),
-        within(128.35, 0.01),
+        ln.within(128.35, 0.01),
       ),
     ],
     [
-      Picture(
-        "descent",
-        contour_paths(
-          ticks,
-          ticks,
-          heights,
-          {f"rate {config.learning_rate:g}": numeric[3, : config.drawn_steps + 1]},
-          title="Gradient descent on $x_0^2 + x_1^2$",
-          axis_names=("$x_0$", "$x_1$"),
-          levels=(1, 4, 9, 16, 25),
-          note=f"{config.drawn_steps} steps from (-3, 4)",
+      contour_paths(
+        ticks,
+        ticks,
+        heights,
+        {f"rate {config.learning_rate:g}": numeric[3, : config.drawn_steps + 1]},
+        title="Gradient descent on $x_0^2 + x_1^2$",
+        axis_names=("$x_0$", "$x_1$"),
+        levels=(1, 4, 9, 16, 25),
+        note=f"{config.drawn_steps} steps from (-3, 4)",
+        caption=(
+          "Figure 3.3: the steps lead straight to the minimum, each 0.8 times as long as the last."
         ),
-        "Figure 3.3: the steps lead straight to the minimum, each 0.8 times as long as the last.",
+        file="descent",
       ),
-      Picture(
-        "learning_rates",
-        function_curves(
-          [Panel("distance from the minimum", distances, log="y")],
-          title="Three learning rates",
-          x="step",
+      ln.function_curves(
+        [ln.Panel("distance from the minimum", distances, log="y")],
+        title="Three learning rates",
+        x="step",
+        caption=(
+          "A rate that is too large multiplies the distance by 19 at every step, until the "
+          "numerical "
+          "gradient is lost in rounding (the exact one goes on); a rate that is too small changes "
+          "nothing."
         ),
-        "A rate that is too large multiplies the distance by 19 at every step, until the numerical "
-        "gradient is lost in rounding (the exact one goes on); a rate that is too small changes "
-        "nothing.",
+        file="learning_rates",
       ),
     ],
   )
+
+
+experiment = ln.Experiment(Config, run)

@@ -15,22 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from research.config import config, static, traced
-from research.figures.functions import Panel, function_curves
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+import research as ln
 
 EPSILON = 1e-7  # keeps the logarithm finite where y is 0
 
 
-@config
+@ln.pytree_config
 class Config:
   """The points that are classified while one weight moves."""
 
-  points: int = static(60, "points of two classes", at_least=2)
-  spread: float = traced(1.0, "standard deviation of each class about its centre", above=0)
-  positions: int = static(1001, "values of the weight, from -4 to 4", at_least=100)
-  h: float = traced(1e-4, "half the distance of the difference quotients", above=0)
+  points: int = ln.static(60, "points of two classes", at_least=2)
+  spread: float = ln.traced(1.0, "standard deviation of each class about its centre", above=0)
+  positions: int = ln.static(1001, "values of the weight, from -4 to 4", at_least=100)
+  h: float = ln.traced(1e-4, "half the distance of the difference quotients", above=0)
 
 
 def squared_error(y: Float[Array, " classes"], target: Float[Array, " classes"]) -> Array:
@@ -93,7 +90,7 @@ def form_differences(key: Array) -> tuple[float, float]:
   return float(jnp.abs(by_label - one_hot).max()), float(jnp.abs(in_batch - one_hot.mean()))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Golden values, equal forms, and gradients along one weight; all in float64."""
   with jax.enable_x64(True):
     target = jax.nn.one_hot(LABEL, 10, dtype=jnp.float64)
@@ -114,58 +111,65 @@ def run(config: Config, lab: Lab) -> Report:
     after, before = along(accuracy)(weights + config.h), along(accuracy)(weights - config.h)
     is_flat = np.asarray(after == before)
     curves = {f.__name__: np.asarray(along(f)(weights)) for f in (accuracy, loss)}
-  return Report(
+  return ln.Report(
     [
       *(
-        Claim("L01", what, f"{value:.16g}", ours, within(value, 1e-15))
+        ln.Claim("L01", what, f"{value:.16g}", ours, ln.within(value, 1e-15))
         for what, value, ours in book
       ),
-      Claim("L01", "label against one-hot form, largest difference", "equal", by_label, at_most(0)),
-      Claim("L01", "mini-batch against mean of one-hot forms", "equal", in_batch, at_most(1e-15)),
-      Claim(
+      ln.Claim(
+        "L01", "label against one-hot form, largest difference", "equal", by_label, ln.at_most(0)
+      ),
+      ln.Claim(
+        "L01", "mini-batch against mean of one-hot forms", "equal", in_batch, ln.at_most(1e-15)
+      ),
+      ln.Claim(
         "L01",
         "cross-entropy where the right class has probability 0: finite",
         "-log(1e-7) = 16.118",
         at_zero,
-        within(16.118, 0.0005),
+        ln.within(16.118, 0.0005),
       ),
-      Claim(
+      ln.Claim(
         "L02",
         f"weights of {config.positions:,} where the gradient of the accuracy is not 0",
         "0",
         int(np.count_nonzero(slopes["accuracy"])),
-        equals(0),
+        ln.equals(0),
       ),
-      Claim(
+      ln.Claim(
         "L02",
         f"share of weights where the accuracy's difference quotient is 0, h = {config.h:g}",
         "nearly everywhere",
         float(is_flat.mean()),
-        at_least(0.95),
+        ln.at_least(0.95),
         "%",
       ),
-      Claim(
+      ln.Claim(
         "L02",
         f"weights of {config.positions:,} where the gradient of the loss is 0",
         "0",
         int(np.sum(slopes["loss"] == 0)),
-        equals(0),
+        ln.equals(0),
       ),
     ],
     [
-      Picture(
-        "accuracy_and_loss",
-        function_curves(
-          [
-            Panel("accuracy (%)", {"accuracy": (weights, 100 * curves["accuracy"])}),
-            Panel("cross-entropy (nats)", {"loss": (weights, curves["loss"])}),
-          ],
-          title="Accuracy and loss over one weight",
-          x="weight",
-          stacked=True,
+      ln.function_curves(
+        [
+          ln.Panel("accuracy (%)", {"accuracy": (weights, 100 * curves["accuracy"])}),
+          ln.Panel("cross-entropy (nats)", {"loss": (weights, curves["loss"])}),
+        ],
+        title="Accuracy and loss over one weight",
+        x="weight",
+        stacked=True,
+        caption=(
+          "The accuracy is a staircase: flat, so that its gradient is 0, but for jumps where one "
+          "point changes sides. The loss slopes everywhere towards its minimum."
         ),
-        "The accuracy is a staircase: flat, so that its gradient is 0, but for jumps where one "
-        "point changes sides. The loss slopes everywhere towards its minimum.",
+        file="accuracy_and_loss",
       )
     ],
   )
+
+
+experiment = ln.Experiment(Config, run)

@@ -19,21 +19,18 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
+import research as ln
 from research.figures.fields import arrow_field
-from research.figures.functions import Panel, function_curves
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals, within
 
 Scalar = Float[Array, ""]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's step, and the random weights of simpleNet."""
 
-  h: float = traced(1e-4, "half the distance between the two points of a quotient", above=0)
-  nets: int = static(100, "random simpleNets", at_least=1)
+  h: float = ln.traced(1e-4, "half the distance between the two points of a quotient", above=0)
+  nets: int = ln.static(100, "random simpleNets", at_least=1)
 
 
 def central_difference(f: Callable[[Array], Array], x: Array, h: float | Array) -> Array:
@@ -88,7 +85,7 @@ def grid_points() -> Float[np.ndarray, "points 2"]:
   return np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All in float64."""
   with jax.enable_x64(True):
     # Not compiled as a whole: a compiler may fuse a product with a sum and skip a rounding, and the
@@ -119,98 +116,109 @@ def run(config: Config, lab: Lab) -> Report:
     tiny = float(central_difference(jnp.sin, jnp.array(1.0), 1e-50))
     claims = [
       *(
-        Claim("L03", f"derivative of 0.01 x^2 + 0.1 x at {x:g}", f"{golden}", ours, equals(golden))
+        ln.Claim(
+          "L03", f"derivative of 0.01 x^2 + 0.1 x at {x:g}", f"{golden}", ours, ln.equals(golden)
+        )
         for (x, ours), golden in zip(
           derivatives.items(), (0.1999999999990898, 0.2999999999986347), strict=True
         )
       ),
       *(
-        Claim(
-          "L03", f"order of the {name} error in h", f"{order}", orders[name], within(order, 0.05)
+        ln.Claim(
+          "L03", f"order of the {name} error in h", f"{order}", orders[name], ln.within(order, 0.05)
         )
         for name, order in (("one-sided", 1), ("central", 2))
       ),
-      Claim("L03", "derivative of sin at 1 with h = 1e-50 (it is 0.54)", "0", tiny, equals(0)),
+      ln.Claim(
+        "L03", "derivative of sin at 1 with h = 1e-50 (it is 0.54)", "0", tiny, ln.equals(0)
+      ),
       *(
-        Claim(
+        ln.Claim(
           "L04",
           f"gradient of x_0^2 + x_1^2 at ({point[0]:g}, {point[1]:g}), largest error",
           f"({wanted[0]:g}, {wanted[1]:g})",
           off(at[point] - jnp.array(wanted)),
-          at_most(1e-10),
+          ln.at_most(1e-10),
         )
         for point, wanted in partials.items()
       ),
-      Claim(
+      ln.Claim(
         "L04",
         "smallest change of f along the gradient, over the grid without 0",
         "increases (the notes say: decreases)",
         float(uphill.min()),
-        at_least(1e-6),
+        ln.at_least(1e-6),
       ),
-      Claim(
+      ln.Claim(
         "L04",
         "largest change of f against the gradient, over the grid without 0",
         "decreases",
         float(downhill.max()),
-        at_most(-1e-6),
+        ln.at_most(-1e-6),
       ),
-      Claim(
+      ln.Claim(
         "L04",
         "cosine between gradient and steepest of 3,600 directions, smallest",
         "1: steepest",
         float(cosine.min()),
-        at_least(0.99999),
+        ln.at_least(0.99999),
       ),
-      Claim(
+      ln.Claim(
         "L06",
         "simpleNet, loss at the book's weights",
         f"{BOOK_LOSS:.8f}",
         float(simple_net_loss(book_weights)),
-        within(BOOK_LOSS, 1e-8),  # the weights are printed to 8 digits
+        ln.within(BOOK_LOSS, 1e-8),  # the weights are printed to 8 digits
       ),
       # Central differences with h are wrong by the order of h^2, which is 1e-8.
-      Claim(
+      ln.Claim(
         "L06",
         f"{config.nets} random simpleNets: gradient's rows against 0.6 : 0.9, largest error",
         "proportional",
         off(numeric[:, 0] / 0.6 - numeric[:, 1] / 0.9),
-        at_most(1e-8),
+        ln.at_most(1e-8),
       ),
-      Claim("L06", "sums of the rows, largest", "0", off(numeric.sum(axis=-1)), at_most(1e-8)),
-      Claim("L06", "by differences against jax.grad", "equal", off(numeric - exact), at_most(1e-8)),
+      ln.Claim(
+        "L06", "sums of the rows, largest", "0", off(numeric.sum(axis=-1)), ln.at_most(1e-8)
+      ),
+      ln.Claim(
+        "L06", "by differences against jax.grad", "equal", off(numeric - exact), ln.at_most(1e-8)
+      ),
     ]
-  return Report(
+  return ln.Report(
     claims,
     [
-      Picture("tangents", tangents(derivatives), "The numerical derivatives as slopes of lines."),
-      Picture(
-        "gradient_field",
-        arrow_field(
-          points,
-          -np.asarray(field),
-          title="Minus the gradient of $x_0^2 + x_1^2$",
-          axis_names=("$x_0$", "$x_1$"),
-          note="arrows point downhill; the gradient itself points uphill",
-        ),
-        "Figure 3.2: all arrows lead to the minimum, and are longer the farther they are from it.",
+      ln.Picture(
+        "tangents", tangents(derivatives), "The numerical derivatives as slopes of lines."
       ),
-      Picture(
-        "error_over_h",
-        function_curves(
-          [
-            Panel(
-              "|error| of the derivative",
-              {name: (errors["h"], errors[name]) for name in orders},
-              "sin at 1, float64",
-              log="xy",
-            )
-          ],
-          title="How small a step?",
-          x="h",
+      arrow_field(
+        points,
+        -np.asarray(field),
+        title="Minus the gradient of $x_0^2 + x_1^2$",
+        axis_names=("$x_0$", "$x_1$"),
+        note="arrows point downhill; the gradient itself points uphill",
+        caption=(
+          "Figure 3.2: all arrows lead to the minimum, and are longer the farther they are from it."
         ),
-        "From the right, the error falls as h or h squared; then the rounding of f, divided by an "
-        "ever smaller h, takes over. The central quotient is at its best near 1e-5.",
+        file="gradient_field",
+      ),
+      ln.function_curves(
+        [
+          ln.Panel(
+            "|error| of the derivative",
+            {name: (errors["h"], errors[name]) for name in orders},
+            "sin at 1, float64",
+            log="xy",
+          )
+        ],
+        title="How small a step?",
+        x="h",
+        caption=(
+          "From the right, the error falls as h or h squared; then the rounding of f, "
+          "divided by an "
+          "ever smaller h, takes over. The central quotient is at its best near 1e-5."
+        ),
+        file="error_over_h",
       ),
     ],
   )
@@ -236,7 +244,7 @@ def tangents(derivatives: dict[float, float]) -> Figure:
   x = np.linspace(0, 20, 201)
   value = lambda x: np.asarray(parabola(jnp.asarray(x)))
   panels = [
-    Panel(
+    ln.Panel(
       "f(x)",
       {"f(x) = 0.01 x² + 0.1 x": (x, value(x)), "tangent": (x, value(at) + slope * (x - at))},
       f"slope {slope:.4f} at x = {at:g}",
@@ -244,4 +252,9 @@ def tangents(derivatives: dict[float, float]) -> Figure:
     )
     for at, slope in derivatives.items()
   ]
-  return function_curves(panels, title="Numerical derivatives as tangents", x="x")
+  return ln.function_curves(
+    panels, title="Numerical derivatives as tangents", x="x", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

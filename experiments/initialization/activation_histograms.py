@@ -18,31 +18,28 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+import research as ln
 from research.analysis.signals import ACTIVATIONS, Signals, deviations, drawn_weights, signals
-from research.config import config, static
-from research.figures.histograms import histogram_grid
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.report import Bar, Claim, Picture, Report, at_least, at_most, equals, within
+from research.report import Bar
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's sizes, and over how many nets statistics are averaged."""
 
-  examples: int = static(1000, "normal examples", at_least=2)
-  width: int = static(100, "features, and units of every layer", at_least=2)
-  layers: int = static(5, "layers", at_least=2)
-  nets: int = static(20, "nets whose statistics are averaged", at_least=1)
+  examples: int = ln.static(1000, "normal examples", at_least=2)
+  width: int = ln.static(100, "features, and units of every layer", at_least=2)
+  layers: int = ln.static(5, "layers", at_least=2)
+  nets: int = ln.static(20, "nets whose statistics are averaged", at_least=1)
 
 
 INITS = {
-  "std 1": initializer("normal", 1.0),
-  "std 0.01": initializer("normal", 0.01),
-  "Xavier (book)": initializer("lecun_normal"),
-  "Xavier uniform": initializer("xavier_uniform"),
-  "orthogonal": initializer("orthogonal"),
-  "He": initializer("he_normal"),
+  "std 1": ln.initializer("normal", 1.0),
+  "std 0.01": ln.initializer("normal", 0.01),
+  "Xavier (book)": ln.initializer("lecun_normal"),
+  "Xavier uniform": ln.initializer("xavier_uniform"),
+  "orthogonal": ln.initializer("orthogonal"),
+  "He": ln.initializer("he_normal"),
 }
 # The sources' figures: one activation, some of the rules.
 FIGURES = {
@@ -86,85 +83,80 @@ def statistics(activation: str, init: str, config: Config, key: Array) -> dict[s
   return jax.device_get(measure(jax.random.split(key, config.nets)))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Statistics over nets, histograms of the first."""
   key = lab.key("nets")
   of = functools.cache(lambda activation, init: statistics(activation, init, config, key))
   std = lambda activation, init, layer: float(of(activation, init)["activation"][layer])
   back = lambda activation, init: float(np.divide(*of(activation, init)["gradient"][[0, -1]]))
-  row = lambda what, source, ours, bar, unit="": Claim("I02", what, source, ours, bar, unit)
+  row = lambda what, source, ours, bar, unit="": ln.Claim("I02", what, source, ours, bar, unit)
   last = f"layer {config.layers}"
 
-  def deviation(activation: str, init: str, layer: int, source: str, bar: Bar) -> Claim:
+  def deviation(activation: str, init: str, layer: int, source: str, bar: Bar) -> ln.Claim:
     where = last if layer == -1 else f"layer {layer + 1}"
     what = f"{activation}, {init}: standard deviation of {where}"
     return row(what, source, std(activation, init, layer), bar)
 
   shares = of("sigmoid", "std 1")["saturated"]
   pictures = [
-    Picture(
-      f"{activation.lower()}_{part}",
-      histogram_grid(
-        {
-          init: getattr(one_net(activation, init, config, key), part)
-          for init in FIGURES[activation]
-        },
-        title=f"{activation}: {part}",
-        x=part.removesuffix("s"),
-        value_range=RANGES[activation] if part == "activations" else None,
-      ),
-      CAPTIONS[activation, part],
+    ln.histogram_grid(
+      {init: getattr(one_net(activation, init, config, key), part) for init in FIGURES[activation]},
+      title=f"{activation}: {part}",
+      x=part.removesuffix("s"),
+      value_range=RANGES[activation] if part == "activations" else None,
+      caption=CAPTIONS[activation, part],
+      file=f"{activation.lower()}_{part}",
     )
     for activation, part in CAPTIONS
   ]
-  return Report(
+  return ln.Report(
     [
       *(
         row(
           f"sigmoid, std 1: share outside of (0.1, 0.9) in layer {layer}",
           f"{share} %",
           float(shares[layer - 1]),
-          within(share / 100, 0.01),
+          ln.within(share / 100, 0.01),
           "%",
         )
         for layer, share in ((1, 82), (config.layers, 74))
       ),
-      deviation("sigmoid", "std 0.01", -1, "about 0.013", within(0.013, 0.001)),
-      deviation("sigmoid", "Xavier (book)", 0, "0.21", within(0.21, 0.01)),
-      deviation("sigmoid", "Xavier (book)", -1, "0.11-0.14", within(0.125, 0.015)),
-      deviation("ReLU", "std 0.01", -1, "0.01 falls to 0", at_most(1e-4)),
-      deviation("ReLU", "Xavier (book)", 0, "0.58", within(0.58, 0.02)),
-      deviation("ReLU", "Xavier (book)", -1, "0.135", within(0.135, 0.02)),
-      deviation("ReLU", "He", 0, "0.84", within(0.84, 0.04)),
+      deviation("sigmoid", "std 0.01", -1, "about 0.013", ln.within(0.013, 0.001)),
+      deviation("sigmoid", "Xavier (book)", 0, "0.21", ln.within(0.21, 0.01)),
+      deviation("sigmoid", "Xavier (book)", -1, "0.11-0.14", ln.within(0.125, 0.015)),
+      deviation("ReLU", "std 0.01", -1, "0.01 falls to 0", ln.at_most(1e-4)),
+      deviation("ReLU", "Xavier (book)", 0, "0.58", ln.within(0.58, 0.02)),
+      deviation("ReLU", "Xavier (book)", -1, "0.135", ln.within(0.135, 0.02)),
+      deviation("ReLU", "He", 0, "0.84", ln.within(0.84, 0.04)),
       row(
         f"ReLU, He: standard deviation of {last} / of layer 1",
         "flat (0.84 to 1.1 in one net)",
         std("ReLU", "He", -1) / std("ReLU", "He", 0),
-        within(1, 0.1),
+        ln.within(1, 0.1),
       ),
       row(
         f"step, He: largest gradient before {last}",
         "0: nothing can be learned",
         float(jnp.abs(one_net("step", "He", config, key).gradients).max()),
-        equals(0),
+        ln.equals(0),
       ),
       row(
         f"sigmoid, Xavier (book): gradient of layer 1 / of {last}",
         "at most 1/4 a layer",
         back("sigmoid", "Xavier (book)"),
-        at_most(0.25 ** (config.layers - 1)),
+        ln.at_most(0.25 ** (config.layers - 1)),
       ),
       row(
         f"ReLU, He: gradient of layer 1 / of {last}",
         "1: kept",
         back("ReLU", "He"),
-        within(1, 0.15),
+        ln.within(1, 0.15),
       ),
       row(
         f"tanh, orthogonal: gradient of layer 1 / of {last}",
         "kept better than by std 0.01",
         back("tanh", "orthogonal") / back("tanh", "std 0.01"),
-        at_least(100),
+        ln.at_least(100),
       ),
     ],
     pictures,
@@ -189,3 +181,6 @@ CAPTIONS = {
   ("step", "activations"): "Step units differ, whatever the deviation of their weights: only the "
   "sign counts. Their gradient is 0.",
 }
+
+
+experiment = ln.Experiment(Config, run)

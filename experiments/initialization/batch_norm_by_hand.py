@@ -20,24 +20,20 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.layers.batch_norm import BatchNorm
-from research.report import Claim, Picture, Report, at_most, equals
+import research as ln
 
 # Epsilon 10e-7, as the book writes it.
 EPSILON = 1e-6
 
 
-@config
+@ln.pytree_config
 class Config:
   """The sizes of what is normalised."""
 
-  batch: int = static(6, "examples", at_least=2)
-  size: int = static(4, "height and width of the images, in pixels", at_least=1)
-  channels: int = static(3, "channels, and features of the dense layer", at_least=1)
-  momentum: float = traced(0.9, "share of the old running statistics", at_least=0, below=1)
+  batch: int = ln.static(6, "examples", at_least=2)
+  size: int = ln.static(4, "height and width of the images, in pixels", at_least=1)
+  channels: int = ln.static(3, "channels, and features of the dense layer", at_least=1)
+  momentum: float = ln.traced(0.9, "share of the old running statistics", at_least=0, below=1)
 
 
 @jax.custom_vjp
@@ -127,21 +123,21 @@ def worst(a: list[Array], b: list[Array]) -> float:
   return max(float(jnp.max(jnp.abs(x - y))) for x, y in zip(a, b, strict=True))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Gradients of three forms, the batch of one, and the statistics; in float64."""
-  row = lambda what, source, ours, bar: Claim("I04", what, source, ours, bar)
+  row = lambda what, source, ours, bar: ln.Claim("I04", what, source, ours, bar)
   with jax.enable_x64(True):
     claims = []
     for name, (layer, shape, gains) in shapes(config, config.batch).items():
       error = worst(*gradients(layer, shape, gains, lab.seed))
       what = f"{name}: gradient by hand against differences, batch of {config.batch}"
-      claims.append(row(what, "equal", error, at_most(1e-8)))
+      claims.append(row(what, "equal", error, ln.at_most(1e-8)))
     layer, shape, gains = shapes(config, 1)["dense"]
     (alone, *_), (difference, *_) = gradients(layer, shape, gains, lab.seed)
     lone = max(float(jnp.abs(alone).max()), float(jnp.abs(difference).max()))
     x = jnp.asarray(np.random.default_rng(lab.seed).normal(2, 3, (config.batch, config.channels)))
     ones, zeros = jnp.ones(config.channels), jnp.zeros(config.channels)
-    flax_norm = BatchNorm(config.momentum, EPSILON)
+    flax_norm = ln.BatchNorm(config.momentum, EPSILON)
     variables = flax_norm.init(jax.random.key(0), x)
     y, updated = flax_norm.apply(variables, x, train=True, mutable="batch_stats")
     variance = running(ones, jnp.mean((x - x.mean(axis=0, keepdims=True)) ** 2, 0), config.momentum)
@@ -149,32 +145,35 @@ def run(config: Config, lab: Lab) -> Report:
     tested = flax_norm.apply({**variables, **updated}, x)
     claims += [
       row(
-        "batch of one: largest gradient of x, either way", "0: nothing is checked", lone, equals(0)
+        "batch of one: largest gradient of x, either way",
+        "0: nothing is checked",
+        lone,
+        ln.equals(0),
       ),
       row(
         "against the project's layer, training: largest difference",
         "equal",
         float(jnp.abs(batch_norm(x, ones, zeros) - y).max()),
-        at_most(1e-6),
+        ln.at_most(1e-6),
       ),
       row(
         "against the project's layer, with running statistics",
         "equal",
         float(jnp.abs(at_test(x, mean, variance, ones, zeros) - tested).max()),
-        at_most(1e-6),
+        ln.at_most(1e-6),
       ),
       row(
         "variance of the normalised batch - 1 (1/m; 1/(m - 1) would give -1/m)",
         "0",
         float(jnp.abs(batch_norm(x, ones, zeros).var(axis=0) - 1).max()),
-        at_most(1e-5),
+        ln.at_most(1e-5),
       ),
     ]
     figure = before_and_after(functools.partial(jax.random.normal, lab.key("figure")))
-  return Report(
+  return ln.Report(
     claims,
     [
-      Picture(
+      ln.Picture(
         "before_and_after",
         figure,
         "Three units of different means and spreads, over a batch of 2,000: afterwards all are "
@@ -188,10 +187,10 @@ def before_and_after(normal: Callable[[tuple[int, int]], Array]) -> Figure:
   """Histograms of three units before and after."""
   x = normal((2000, 3)) * jnp.array([[0.5, 1.0, 3.0]]) + jnp.array([[-4.0, 0.0, 5.0]])
   after = batch_norm(x, jnp.ones(3), jnp.zeros(3))
-  figure, grid = new_figure("Batch normalisation of three units", columns=2)
+  figure, grid = ln.new_figure("Batch normalisation of three units", columns=2)
   for axes, values, title in zip(grid[0], (x, after), ("before", "after"), strict=True):
     for unit in range(3):
-      look = stroke(unit)
+      look = ln.stroke(unit)
       density, edges = np.histogram(np.asarray(values[:, unit]), 40, density=True)
       axes.stairs(
         density,
@@ -201,6 +200,9 @@ def before_and_after(normal: Callable[[tuple[int, int]], Array]) -> Figure:
         linewidth=1.6,
         label=f"unit {unit + 1}",
       )
-    label_axes(axes, "value", "share of the batch per unit of value", title)
-  legend_below(figure)
+    ln.label_axes(axes, "value", "share of the batch per unit of value", title)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -22,35 +22,32 @@ from jaxtyping import Array, Float
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+import research as ln
 from research.analysis.signals import ACTIVATIONS, drawn_weights, signals, sizes
-from research.config import config, static
-from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.report import Bar, Claim, Picture, Report, at_least, at_most, within_ratio
+from research.report import Bar
 
 
-@config
+@ln.pytree_config
 class Config:
   """The nets."""
 
-  depth: int = static(50, "layers", at_least=5, at_most=100)
-  width: int = static(100, "units of every layer", at_least=10)
-  examples: int = static(50, "normal inputs", at_least=2)
-  nets: int = static(5, "nets of each kind, whose logarithms are averaged", at_least=1)
+  depth: int = ln.static(50, "layers", at_least=5, at_most=100)
+  width: int = ln.static(100, "units of every layer", at_least=10)
+  examples: int = ln.static(50, "normal inputs", at_least=2)
+  nets: int = ln.static(5, "nets of each kind, whose logarithms are averaged", at_least=1)
 
 
 INITS = {
-  "std 1": initializer("normal", 1.0),
-  "std 0.01": initializer("normal", 0.01),
-  "LeCun normal": initializer("lecun_normal"),
-  "LeCun uniform": initializer("lecun_uniform"),
-  "Xavier normal": initializer("xavier_normal"),
-  "Xavier uniform": initializer("xavier_uniform"),
-  "He normal": initializer("he_normal"),
-  "He uniform": initializer("he_uniform"),
-  "orthogonal": initializer("orthogonal"),
-  "orthogonal x 1.41": initializer("orthogonal", math.sqrt(2)),
+  "std 1": ln.initializer("normal", 1.0),
+  "std 0.01": ln.initializer("normal", 0.01),
+  "LeCun normal": ln.initializer("lecun_normal"),
+  "LeCun uniform": ln.initializer("lecun_uniform"),
+  "Xavier normal": ln.initializer("xavier_normal"),
+  "Xavier uniform": ln.initializer("xavier_uniform"),
+  "He normal": ln.initializer("he_normal"),
+  "He uniform": ln.initializer("he_uniform"),
+  "orthogonal": ln.initializer("orthogonal"),
+  "orthogonal x 1.41": ln.initializer("orthogonal", math.sqrt(2)),
 }
 SHOWN = ("std 1", "std 0.01", "Xavier normal", "He normal", "orthogonal")
 SMOOTH = tuple(name for name in ACTIVATIONS if name != "step")  # a step's gradient is 0
@@ -96,47 +93,47 @@ def factors(measured: Sizes) -> tuple[float, float]:
     return float((forth[-1] / forth[0]) ** each), float((back[0] / back[-1]) ** each)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All rules with all activations, in float64, which has room for 100 layers."""
   with jax.enable_x64(True):
     found = measure(config, lab.key("nets"))
   factor = {case: factors(measured) for case, measured in found.items()}
 
-  def relu(init: str, expected: float) -> list[Claim]:
+  def relu(init: str, expected: float) -> list[ln.Claim]:
     ways = ("signal", "gradient")
     return [
-      Claim(
+      ln.Claim(
         "O08",
         f"ReLU, {init}: what a layer does to the {way}",
         f"{expected:.4g} (s sqrt(n/2))",
         ours,
-        within_ratio(expected, 0.05),
+        ln.within_ratio(expected, 0.05),
       )
       for way, ours in zip(ways, factor["ReLU", init], strict=True)
     ]
 
-  def gradient(activation: str, init: str, source: str, bar: Bar) -> Claim:
+  def gradient(activation: str, init: str, source: str, bar: Bar) -> ln.Claim:
     what = f"{activation}, {init}: what a layer does to the gradient"
-    return Claim("O08", what, source, factor[activation, init][1], bar)
+    return ln.Claim("O08", what, source, factor[activation, init][1], bar)
 
   root = round(math.sqrt(config.width / 2), 4)
-  return Report(
+  return ln.Report(
     [
       *relu("std 1", root),
       *relu("std 0.01", round(0.01 * root, 6)),
       *relu("Xavier normal", round(math.sqrt(0.5), 4)),
       *relu("He normal", 1.0),
       *relu("He uniform", 1.0),
-      gradient("sigmoid", "Xavier normal", "at most 1/4, the slope", at_most(0.25)),
-      gradient("sigmoid", "He normal", "at most sqrt(2)/4", at_most(0.3536)),
+      gradient("sigmoid", "Xavier normal", "at most 1/4, the slope", ln.at_most(0.25)),
+      gradient("sigmoid", "He normal", "at most sqrt(2)/4", ln.at_most(0.3536)),
       gradient(
-        "tanh", "std 0.01", "0.1: s sqrt(n)", within_ratio(0.01 * math.sqrt(config.width), 0.05)
+        "tanh", "std 0.01", "0.1: s sqrt(n)", ln.within_ratio(0.01 * math.sqrt(config.width), 0.05)
       ),
-      gradient("tanh", "orthogonal", "near 1: it carries", at_least(0.9)),
-      gradient("tanh", "He normal", "near 1: it carries", at_least(0.9)),
+      gradient("tanh", "orthogonal", "near 1: it carries", ln.at_least(0.9)),
+      gradient("tanh", "He normal", "near 1: it carries", ln.at_least(0.9)),
     ],
     [
-      Picture(
+      ln.Picture(
         "factors",
         factor_table(factor),
         "What one layer does. Only where a cell is near 1 does a signal cross many layers: ReLU "
@@ -144,7 +141,7 @@ def run(config: Config, lab: Lab) -> Report:
         "sigmoid's signal settles, but its gradient is lost by every rule but deviation 1, where "
         "nearly all units are saturated.",
       ),
-      Picture(
+      ln.Picture(
         "over_layers",
         over_layers(found),
         "An exponential is a straight line here: what explodes or vanishes in five layers is "
@@ -156,7 +153,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> Figure:
   """Factors per layer by rule and activation, written into shaded cells."""
-  figure, grid = new_figure("What one layer does", columns=2, panel_inches=(5.4, 4.2))
+  figure, grid = ln.new_figure("What one layer does", columns=2, panel_inches=(5.4, 4.2))
   for way, (axes, title) in enumerate(
     zip(grid[0], ("to the signal on its way forth", "to the gradient on its way back"), strict=True)
   ):
@@ -165,8 +162,8 @@ def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> Figure:
     axes.imshow(cells, norm=LogNorm(0.05, 20), cmap="RdBu_r", aspect="auto", alpha=0.6)
     for row, column in np.ndindex(*cells.shape):
       text = f"{cells[row, column]:.2g}"
-      axes.text(column, row, text, ha="center", va="center", fontsize=9, color=INK)
-    label_axes(axes, "activation", "initial weights" if way == 0 else "", title)
+      axes.text(column, row, text, ha="center", va="center", fontsize=9, color=ln.INK)
+    ln.label_axes(axes, "activation", "initial weights" if way == 0 else "", title)
     axes.grid(False)
     axes.set_xticks(range(len(columns)), columns)
     axes.set_yticks(range(len(INITS)), INITS if way == 0 else [])
@@ -175,13 +172,13 @@ def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> Figure:
 
 def over_layers(found: dict[tuple[str, str], Sizes]) -> Figure:
   """Sizes over the layers, one column for each activation, the gradients below."""
-  figure, grid = new_figure("Through the layers", 2, len(ACTIVATIONS), (2.6, 2.5))
+  figure, grid = ln.new_figure("Through the layers", 2, len(ACTIVATIONS), (2.6, 2.5))
   for column, activation in enumerate(ACTIVATIONS):
     for way in range(2):
       axes = grid[way, column]
       has_values = way == 0 or activation in SMOOTH
       for index, init in enumerate(SHOWN if has_values else ()):
-        look, values = stroke(index), found[activation, init][way]
+        look, values = ln.stroke(index), found[activation, init][way]
         axes.plot(
           np.arange(1, len(values) + 1),
           values,
@@ -195,8 +192,13 @@ def over_layers(found: dict[tuple[str, str], Sizes]) -> Figure:
       axes.set_yscale("log")
       axes.set_ylim(1e-20, 1e20)
       y = ("activation", "gradient")[way] + ", root mean square"
-      label_axes(axes, "layer" if way else "", y if column == 0 else "", "" if way else activation)
+      ln.label_axes(
+        axes, "layer" if way else "", y if column == 0 else "", "" if way else activation
+      )
       if not has_values:
-        axes.text(0.5, 0.5, "0 in every layer", transform=axes.transAxes, ha="center", color=INK)
-  legend_below(figure)
+        axes.text(0.5, 0.5, "0 in every layer", transform=axes.transAxes, ha="center", color=ln.INK)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

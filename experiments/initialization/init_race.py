@@ -20,35 +20,25 @@ import math
 import jax
 import numpy as np
 
+import research as ln
 from research.analysis.signals import ACTIVATIONS
-from research.config import config, part, replace, static
-from research.data import sampling, sets
-from research.figures.curves import compare_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import looking_back, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_most, equals, within, within_ratio
-from research.training import Fit, Training
 
 LAST = 200  # batches whose losses are averaged at the end
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings; the initial weights are the members' own."""
 
-  dataset: str = static("mnist", "images of ten classes", choices=("mnist", "fashion_mnist"))
-  activation: str = static("ReLU", "of the hidden layers", choices=tuple(ACTIVATIONS))
-  hidden: tuple[int, ...] = static((100,) * 4, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("lecun_normal"))
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  batch_size: int = static(128, "examples per step", at_least=1)
-  iterations: int = static(2000, "updates", at_least=1)
-  log_every: int = static(20, "updates in a row of the log", at_least=1)
-  repeats: int = static(3, "seeds of every member", at_least=1)
+  dataset: str = ln.static("mnist", "images of ten classes", choices=("mnist", "fashion_mnist"))
+  activation: str = ln.static("ReLU", "of the hidden layers", choices=tuple(ACTIVATIONS))
+  hidden: tuple[int, ...] = ln.static((100,) * 4, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("lecun_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = ln.static(128, "examples per step", at_least=1)
+  iterations: int = ln.static(2000, "updates", at_least=1)
+  log_every: int = ln.static(20, "updates in a row of the log", at_least=1)
+  repeats: int = ln.static(3, "seeds of every member", at_least=1)
 
 
 MEMBERS = {  # He's rule is the book's Xavier times the root of 2, so that both are one program
@@ -62,25 +52,25 @@ SOURCE = {  # loss and the words for it, test accuracy
   "He": (0.20, "0.20", 0.935),
 }
 
-learner = looking_back(
-  supervised(
-    lambda config: MLP(
-      (*config.hidden, 10), ACTIVATIONS[config.activation], kernel_init(config.init)
+learner = ln.with_loss_after_update(
+  ln.supervised(
+    lambda config: ln.MLP(
+      (*config.hidden, 10), ACTIVATIONS[config.activation], ln.kernel_init(config.init)
     ),
-    softmax_cross_entropy,
-    lambda config: sets.spec(config.dataset).image_shape,
-    lambda config: make(config.optimizer, config.iterations),
+    ln.softmax_cross_entropy,
+    lambda config: ln.sets.spec(config.dataset).image_shape,
+    lambda config: ln.make_optimizer(config.optimizer, config.iterations),
   )
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All images to learn from; the test images are looked at before and after."""
-  splits = sets.load(config.dataset)
-  return Training(
+  splits = ln.sets.load(config.dataset)
+  return ln.Training(
     learner,
     splits.train,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.iterations,
     evaluate={"test": splits.test},
     evaluate_every=config.iterations,
@@ -88,55 +78,73 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The comparison, and what is left of the loss at its end."""
-  members = {name: replace(config, init) for name, init in MEMBERS.items()}
+  members = {name: ln.replace(config, init) for name, init in MEMBERS.items()}
   fits = lab.compare("race", members, training, repeats=config.repeats)
   losses = {name: last_loss(repeats) for name, repeats in fits.items()}
   accuracies = {
     name: float(np.mean([fit.last("test/accuracy") for fit in repeats]))
     for name, repeats in fits.items()
   }
-  row = lambda what, source, ours, bar, unit="": Claim("I03", what, source, ours, bar, unit)
+  row = lambda what, source, ours, bar, unit="": ln.Claim("I03", what, source, ours, bar, unit)
   is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")
   source = SOURCE if is_the_books else {}
-  return Report(
+  return ln.Report(
     [
       *(
-        row(f"{name}: mean loss of the last {LAST} batches", words, losses[name],
-            within_ratio(loss, 0.1))
+        row(
+          f"{name}: mean loss of the last {LAST} batches",
+          words,
+          losses[name],
+          ln.within_ratio(loss, 0.1),
+        )
         for name, (loss, words, _) in source.items()
       ),
       *(
-        row(f"{name}: test accuracy", f"{100 * accuracy:.4g} %", accuracies[name],
-            within(accuracy, 0.015), "%")
+        row(
+          f"{name}: test accuracy",
+          f"{100 * accuracy:.4g} %",
+          accuracies[name],
+          ln.within(accuracy, 0.015),
+          "%",
+        )
         for name, (_, _, accuracy) in source.items()
       ),
-      row("loss of He / of Xavier", "below 1: He's rule is faster", losses["He"] / losses["Xavier"],
-          at_most(0.9)),
-      row("parameters", "109,810",
-          sum(leaf.size for leaf in jax.tree.leaves(fits["He"][0].state.params)),
-          equals(109_810)),
+      row(
+        "loss of He / of Xavier",
+        "below 1: He's rule is faster",
+        losses["He"] / losses["Xavier"],
+        ln.at_most(0.9),
+      ),
+      row(
+        "parameters",
+        "109,810",
+        sum(leaf.size for leaf in jax.tree.leaves(fits["He"][0].state.params)),
+        ln.equals(109_810),
+      ),
     ],
     [
-      Picture(
-        "loss",
-        compare_curves(
-          {name: [fit.history for fit in repeats] for name, repeats in fits.items()},
-          "train/loss_after",
-          title=f"Three rules for initial weights, {config.activation}, {config.dataset}",
-          y="loss after the update (nats)",
+      ln.compare_curves(
+        fits,
+        "train/loss_after",
+        title=f"Three rules for initial weights, {config.activation}, {config.dataset}",
+        y="loss after the update (nats)",
+        caption=(
+          "The book's figure 5.6: with deviation 0.01 nothing is learned; He's rule is ahead of "
+          f"Xavier's from the first batches on. A point is the mean over {config.log_every} "
+          "batches; "
+          f"lines are means over {config.repeats} seeds, bands reach one standard deviation "
+          "to both "
+          "sides."
         ),
-        "The book's figure 5.6: with deviation 0.01 nothing is learned; He's rule is ahead of "
-        f"Xavier's from the first batches on. A point is the mean over {config.log_every} batches; "
-        f"lines are means over {config.repeats} seeds, bands reach one standard deviation to both "
-        "sides.",
+        file="loss",
       )
     ],
-  )  # fmt: skip
+  )
 
 
-def last_loss(repeats: list[Fit]) -> float:
+def last_loss(repeats: list[ln.Fit]) -> float:
   """Mean training loss at the end, over batches and seeds."""
   late = [
     row["train/loss_after"]
@@ -145,3 +153,6 @@ def last_loss(repeats: list[Fit]) -> float:
     if row["step"] > fit.history[-1]["step"] - LAST and row["step"]
   ]
   return float(np.mean(late))
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -19,22 +19,23 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most
+import research as ln
 
 Rows = Float[Array, "examples features"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The generated data, and when descent is done."""
 
-  examples: int = static(500, "training examples, and as many for the test", at_least=10)
-  scales: tuple[int, ...] = static((1, 10, 100), "standard deviations of the features", at_least=1)
-  outlier: float = traced(100.0, "the outlier, in standard deviations", above=1)
-  tolerance: float = traced(1e-6, "share of the first excess loss at which descent ends", above=0)
+  examples: int = ln.static(500, "training examples, and as many for the test", at_least=10)
+  scales: tuple[int, ...] = ln.static(
+    (1, 10, 100), "standard deviations of the features", at_least=1
+  )
+  outlier: float = ln.traced(100.0, "the outlier, in standard deviations", above=1)
+  tolerance: float = ln.traced(
+    1e-6, "share of the first excess loss at which descent ends", above=0
+  )
 
 
 MOST_STEPS = 2_000_000
@@ -122,7 +123,7 @@ def squeezed(scaler: Callable[[Rows], Scaler], config: Config, key: Array) -> fl
   return float(scaler(with_outlier)(ordinary).std() / scaler(ordinary)(ordinary).std())
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Three scalings of the same rows, in float64."""
   with jax.enable_x64(True):
     train, test, y = draw(config, lab.key("rows"))
@@ -133,57 +134,57 @@ def run(config: Config, lab: Lab) -> Report:
     shifted = test + 2 * test.std(axis=0, keepdims=True)  # the world has moved since the training
     right, wrong = z_score(train)(shifted).mean(), z_score(shifted)(shifted).mean()
     figure = bars(conditions, steps)
-  row = lambda what, source, ours, bar, unit="": Claim("I08", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("I08", what, source, ours, bar, unit)
+  return ln.Report(
     [
       row(
         "condition number as it is, over that with z-scores",
         "much larger",
         conditions["as it is"] / conditions["z-score"],
-        at_least(1000),
+        ln.at_least(1000),
       ),
-      row("condition number with z-scores", "about 1", conditions["z-score"], at_most(1.5)),
+      row("condition number with z-scores", "about 1", conditions["z-score"], ln.at_most(1.5)),
       row(
         "steps as it is, over steps with min-max scaling",
         "faster",
         steps["as it is"] / steps["min-max"],
-        at_least(100),
+        ln.at_least(100),
       ),
       row(
         "steps as it is, over steps with z-scores",
         "faster",
         steps["as it is"] / steps["z-score"],
-        at_least(1000),
+        ln.at_least(1000),
       ),
       row(
         "min-max: spread of the other values left by one outlier",
         "squeezed",
         kept["min-max"],
-        at_most(0.1),
+        ln.at_most(0.1),
         "%",
       ),
       row(
         "z-score: spread of the other values left by one outlier",
         "less sensitive",
         kept["z-score"],
-        at_least(0.2),
+        ln.at_least(0.2),
         "%",
       ),
       row(
         "a shift of the test set by 2 deviations, by the training set's statistics",
         "2: seen",
         float(right),
-        at_least(1.8),
+        ln.at_least(1.8),
       ),
       row(
         "the same shift, by the test set's own statistics",
         "0: hidden",
         abs(float(wrong)),
-        at_most(1e-9),
+        ln.at_most(1e-9),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "steps",
         figure,
         "Steps go with the condition number. Z-scores also remove the means, which tie the "
@@ -195,15 +196,18 @@ def run(config: Config, lab: Lab) -> Report:
 
 def bars(conditions: dict[str, float], steps: dict[str, int]) -> Figure:
   """Condition numbers and steps, on logarithmic axes."""
-  figure, grid = new_figure("Gradient descent on normalised inputs", columns=2)
+  figure, grid = ln.new_figure("Gradient descent on normalised inputs", columns=2)
   both: dict[str, Mapping[str, float]] = {
     "condition number": conditions,
     "steps to tolerance": steps,
   }
   for index, (axes, (y, values)) in enumerate(zip(grid[0], both.items(), strict=True)):
-    drawn = axes.bar(list(values), list(values.values()), color=stroke(index).colour, width=0.6)
+    drawn = axes.bar(list(values), list(values.values()), color=ln.stroke(index).colour, width=0.6)
     axes.bar_label(drawn, [f"{value:.3g}" for value in values.values()], fontsize=9)
     axes.set_yscale("log")
     axes.set_ylim(0.5, 5 * max(values.values()))
-    label_axes(axes, "inputs", y)
+    ln.label_axes(axes, "inputs", y)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -18,20 +18,17 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, new_figure
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The sizes of a batch of sentences."""
 
-  batch: int = static(4, "sentences", at_least=1)
-  tokens: int = static(7, "tokens of a sentence", at_least=2)
-  features: int = static(32, "features of a token", at_least=2)
-  epsilon: float = traced(1e-6, "added to the variance", above=0)
+  batch: int = ln.static(4, "sentences", at_least=1)
+  tokens: int = ln.static(7, "tokens of a sentence", at_least=2)
+  features: int = ln.static(32, "features of a token", at_least=2)
+  epsilon: float = ln.traced(1e-6, "added to the variance", above=0)
 
 
 Tokens = Float[Array, "batch token feature"]
@@ -59,7 +56,7 @@ def change_elsewhere(norm: Norm, x: Tokens) -> float:
   return float(jnp.abs(norm(moved) - norm(x))[:, 1:].max())
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Parity, and who depends on whom."""
   keys = jax.random.split(lab.key("tokens"), 4)
   shape = (config.batch, config.tokens, config.features)
@@ -75,48 +72,54 @@ def run(config: Config, lab: Lab) -> Report:
   columns = lambda x: column_norm(x, config.epsilon)
   order = jax.random.permutation(keys[3], config.tokens)
   largest = lambda difference: float(jnp.abs(difference).max())
-  row = lambda what, source, value, bar: Claim("I07", what, source, value, bar)
-  return Report(
+  row = lambda what, source, value, bar: ln.Claim("I07", what, source, value, bar)
+  return ln.Report(
     [
       row(
         "against flax.linen.LayerNorm: largest difference",
         "equal",
         largest(ours(x) - theirs(x)),
-        at_most(1e-5),
+        ln.at_most(1e-5),
       ),
       row(
         "its gradient against flax's: largest difference",
         "equal",
         largest(slopes[0] - slopes[1]),
-        at_most(1e-5),
+        ln.at_most(1e-5),
       ),
       row(
-        "a changed token: change of the others' outputs", "0", change_elsewhere(ours, x), equals(0)
+        "a changed token: change of the others' outputs",
+        "0",
+        change_elsewhere(ours, x),
+        ln.equals(0),
       ),
       row(
         "the same where columns are normalised, as the notes say",
         "not 0: a trap",
         change_elsewhere(columns, x),
-        at_least(0.1),
+        ln.at_least(0.1),
       ),
       row(
         "permuted tokens against permuted outputs: largest difference",
         "0",
         largest(ours(x[:, order]) - ours(x)[:, order]),
-        equals(0),
+        ln.equals(0),
       ),
       row(
         "mean of a token, largest, without gain and bias",
         "0",
         largest(plain(x).mean(axis=-1)),
-        at_most(1e-5),
+        ln.at_most(1e-5),
       ),
       row(
-        "|variance of a token - 1|, largest", "0", largest(plain(x).var(axis=-1) - 1), at_most(1e-4)
+        "|variance of a token - 1|, largest",
+        "0",
+        largest(plain(x).var(axis=-1) - 1),
+        ln.at_most(1e-4),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "influence",
         influence({"over features (layer norm)": plain, "over tokens": columns}, x),
         "Change of every token's outputs when one token changes. Normalised over its features, a "
@@ -128,12 +131,15 @@ def run(config: Config, lab: Lab) -> Report:
 
 def influence(norms: dict[str, Norm], x: Tokens) -> Figure:
   """Returns the dependence of each token's outputs on each token's inputs."""
-  figure, grid = new_figure("Who depends on whom", columns=len(norms), panel_inches=(3.6, 3.4))
+  figure, grid = ln.new_figure("Who depends on whom", columns=len(norms), panel_inches=(3.6, 3.4))
   for axes, (name, norm) in zip(grid[0], norms.items(), strict=True):
     slopes = jax.jacobian(lambda tokens, norm=norm: norm(tokens[None])[0])(x[0])
     strength = np.sqrt(np.sum(np.square(np.asarray(slopes)), axis=(1, 3)))
     image = axes.imshow(strength, cmap="Greys", vmin=0)
-    label_axes(axes, "token that changes", "token that is read", name)
+    ln.label_axes(axes, "token that changes", "token that is read", name)
     axes.grid(False)
     figure.colorbar(image, ax=axes, shrink=0.8).set_label("norm of the derivative", fontsize=9)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

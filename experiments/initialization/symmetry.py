@@ -17,55 +17,44 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from research.config import config, part, replace, static, traced
-from research.data import sampling, sets
-from research.figures.curves import compare_curves
-from research.figures.image_grids import image_grid
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, equals
-from research.training import Fit, Training
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """A net with one hidden layer on the embedded digits; `run` sets the rule and the activation."""
 
-  init: Init = part(Init("normal", 0.1))
-  activation: str = static("sigmoid", "of the hidden layer", choices=("sigmoid", "relu"))
-  constant: float = traced(0.1, "initial weight of the constant case", above=0)
-  hidden: int = static(16, "hidden units", at_least=2)
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.5))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(40, "passes over the training set", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("normal", 0.1))
+  activation: str = ln.static("sigmoid", "of the hidden layer", choices=("sigmoid", "relu"))
+  constant: float = ln.traced(0.1, "initial weight of the constant case", above=0)
+  hidden: int = ln.static(16, "hidden units", at_least=2)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.5))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(40, "passes over the training set", at_least=1)
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  return math.ceil(sets.spec("digits").train_size / config.batch_size)
+  return math.ceil(ln.sets.spec("digits").train_size / config.batch_size)
 
 
-learner = supervised(
-  lambda config: MLP(
-    (config.hidden, 10), getattr(jax.nn, config.activation), kernel_init(config.init)
+learner = ln.supervised(
+  lambda config: ln.MLP(
+    (config.hidden, 10), getattr(jax.nn, config.activation), ln.kernel_init(config.init)
   ),
-  softmax_cross_entropy,
-  lambda config: sets.spec("digits").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("digits").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """One net."""
-  splits = sets.load("digits")
-  return Training(
+  splits = ln.sets.load("digits")
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"test": splits.test},
     evaluate_every=steps_per_epoch(config),
@@ -73,7 +62,7 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def hidden_weights(fit: Fit) -> Float[np.ndarray, "pixels hidden"]:
+def hidden_weights(fit: ln.Fit) -> Float[np.ndarray, "pixels hidden"]:
   """The first layer's weights after training."""
   return np.asarray(fit.state.params["Dense_0"]["kernel"])
 
@@ -89,7 +78,7 @@ def rank(weights: Float[np.ndarray, "pixels hidden"]) -> int:
   return int(np.linalg.matrix_rank(weights, rtol=1e-4)) if weights.any() else 0
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Four nets that differ in their first weights, or in their activation."""
   cases: dict[str, dict[str, Any]] = {
     "zeros": {"init.name": "zeros"},
@@ -99,15 +88,15 @@ def run(config: Config, lab: Lab) -> Report:
   }
   fits = {}
   for name, changes in cases.items():
-    case = replace(config, changes)
+    case = ln.replace(config, changes)
     fits[name] = lab.fit(name.replace(", ", "-"), case, training(case, lab.seed))
   weights = {name: hidden_weights(fit) for name, fit in fits.items()}
-  row = lambda what, source, ours, bar, unit="": Claim("I01", what, source, ours, bar, unit)
+  row = lambda what, source, ours, bar, unit="": ln.Claim("I01", what, source, ours, bar, unit)
   accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
-  return Report(
+  return ln.Report(
     [
       *(
-        row(f"{name}, sigmoid: {what}", str(due), of(weights[name]), equals(due))
+        row(f"{name}, sigmoid: {what}", str(due), of(weights[name]), ln.equals(due))
         for name, due in (("zeros", 1), ("constant", 1), ("normal", config.hidden))
         for what, of in (
           (f"distinct hidden units of {config.hidden}", distinct_units),
@@ -118,37 +107,38 @@ def run(config: Config, lab: Lab) -> Report:
         "zeros, ReLU: largest hidden weight after training",
         "0: nothing moves",
         np.abs(weights["zeros, relu"]).max(),
-        equals(0),
+        ln.equals(0),
       ),
       row(
         "test accuracy that broken symmetry gains over zeros",
         "much",
         accuracy["normal"] - accuracy["zeros"],
-        at_least(0.5),
+        ln.at_least(0.5),
         "%",
       ),
     ],
     [
-      Picture(
-        "hidden_units",
-        image_grid(
-          np.concatenate([weights[name].T.reshape(-1, 8, 8) for name in ("zeros", "normal")]),
-          title="What the hidden units look at",
-          columns=config.hidden,
-          note="above: from zeros; below: from normal weights",
+      ln.image_grid(
+        np.concatenate([weights[name].T.reshape(-1, 8, 8) for name in ("zeros", "normal")]),
+        title="What the hidden units look at",
+        columns=config.hidden,
+        note="above: from zeros; below: from normal weights",
+        caption=(
+          "From zeros all units end up as the same one; from normal weights each finds its own."
         ),
-        "From zeros all units end up as the same one; from normal weights each finds its own.",
+        file="hidden_units",
       ),
-      Picture(
-        "accuracy",
-        compare_curves(
-          {name: [fit.history] for name, fit in fits.items()},
-          "test/accuracy",
-          title="Equal and unequal first weights",
-          y="test accuracy (%)",
-          steps_per_epoch=steps_per_epoch(config),
-        ),
-        "Nets whose units are equal learn what one unit can, and with ReLU nothing.",
+      ln.compare_curves(
+        fits,
+        "test/accuracy",
+        title="Equal and unequal first weights",
+        y="test accuracy (%)",
+        epochs=True,
+        caption="Nets whose units are equal learn what one unit can, and with ReLU nothing.",
+        file="accuracy",
       ),
     ],
   )
+
+
+experiment = ln.Experiment(Config, run, training)

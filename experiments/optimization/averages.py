@@ -17,24 +17,21 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, within
+import research as ln
 
 DAYS = 365
 EARLY = 20  # days in which the start still shows
 BETAS = (0.5, 0.9, 0.98)
 
 
-@config
+@ln.pytree_config
 class Config:
   """The weather."""
 
-  years: int = static(50, "years over which errors are averaged", at_least=1)
-  mean: float = traced(52.0, "yearly mean in degrees")
-  wave: float = traced(14.0, "height of the yearly wave in degrees", at_least=0)
-  noise: float = traced(5.0, "standard deviation of the daily noise in degrees", at_least=0)
+  years: int = ln.static(50, "years over which errors are averaged", at_least=1)
+  mean: float = ln.traced(52.0, "yearly mean in degrees")
+  wave: float = ln.traced(14.0, "height of the yearly wave in degrees", at_least=0)
+  noise: float = ln.traced(5.0, "standard deviation of the daily noise in degrees", at_least=0)
 
 
 def average(theta: Float[Array, " days"], beta: float) -> Float[Array, " days"]:
@@ -64,7 +61,7 @@ def lag(beta: float) -> float:
   return float(rise[-1] - average(rise, beta)[-1])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Many years of the same season, in float64."""
   with jax.enable_x64(True):
     true = season(config)
@@ -75,53 +72,53 @@ def run(config: Config, lab: Lab) -> Report:
     rmse = lambda v, days: float(np.sqrt(np.mean(np.square(np.asarray(v) - true)[:, days])))
     late, early = slice(EARLY, None), slice(0, EARLY)
     first = max(float(jnp.max(jnp.abs(right[b][:, 0] - theta[:, 0]))) for b in BETAS)
-    return Report(
+    return ln.Report(
       [
-        Claim(
+        ln.Claim(
           "O05",
           "corrected average of the first day less the first day's temperature, all betas",
           "equal",
           first,
-          at_most(1e-12),
+          ln.at_most(1e-12),
         ),
         *(
-          Claim(
+          ln.Claim(
             "O05",
             f"beta {beta}: days behind a steady rise",
             f"beta / (1 - beta) = {beta / (1 - beta):.0f}",
             lag(beta),
-            within(round(beta / (1 - beta)), 1e-6),  # today has age 0
+            ln.within(round(beta / (1 - beta)), 1e-6),  # today has age 0
           )
           for beta in BETAS
         ),
         *(
-          Claim(
+          ln.Claim(
             "O05",
             f"beta {beta}: error of the first {EARLY} days, uncorrected / corrected",
             "corrected is better",
             rmse(raw[beta], early) / rmse(right[beta], early),
-            at_least(1.2),
+            ln.at_least(1.2),
           )
           for beta in BETAS
         ),
         *(
-          Claim(
+          ln.Claim(
             "O05",
             f"error against the season: beta {worse} / beta 0.9",
             f"{reason} (Ng)",
             rmse(right[worse], late) / rmse(right[0.9], late),
-            at_least(1.2),
+            ln.at_least(1.2),
           )
           for worse, reason in ((0.5, "too noisy"), (0.98, "too late"))
         ),
       ],
       [
-        Picture(
+        ln.Picture(
           "year",
           a_year(np.asarray(theta[0]), {beta: np.asarray(right[beta][0]) for beta in BETAS}),
           "A small beta follows the noise, a large one comes too late.",
         ),
-        Picture(
+        ln.Picture(
           "start",
           the_start(np.asarray(theta[0]), np.asarray(raw[0.98][0]), np.asarray(right[0.98][0])),
           "Uncorrected, the average climbs from zero for two months.",
@@ -132,30 +129,33 @@ def run(config: Config, lab: Lab) -> Report:
 
 def a_year(theta: np.ndarray, averages: dict[float, np.ndarray]) -> Figure:
   """Daily temperatures and their averages."""
-  figure, grid = new_figure("Averages of a year's temperatures", panel_inches=(7.6, 4.0))
+  figure, grid = ln.new_figure("Averages of a year's temperatures", panel_inches=(7.6, 4.0))
   axes = grid[0, 0]
   days = np.arange(1, DAYS + 1)
   axes.plot(days, theta, ".", color="#9a9a9a", markersize=3, label="day")
   for index, (beta, values) in enumerate(averages.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     name = f"beta = {beta}, about {1 / (1 - beta):.0f} days"
     axes.plot(days, values, color=look.colour, linestyle=look.dashes, linewidth=1.8, label=name)
-  label_axes(axes, "day", "temperature (°F)", "bias corrected")
-  legend_below(figure)
+  ln.label_axes(axes, "day", "temperature (°F)", "bias corrected")
+  ln.legend_below(figure)
   return figure
 
 
 def the_start(theta: np.ndarray, raw: np.ndarray, right: np.ndarray) -> Figure:
   """The first quarter of the year."""
-  figure, grid = new_figure("Bias correction, beta = 0.98", panel_inches=(6.4, 3.8))
+  figure, grid = ln.new_figure("Bias correction, beta = 0.98", panel_inches=(6.4, 3.8))
   axes = grid[0, 0]
   days = np.arange(1, 91)
   axes.plot(days, theta[:90], ".", color="#9a9a9a", markersize=4, label="day")
   for index, (name, values) in enumerate({"as it is": raw, "corrected": right}.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes.plot(
       days, values[:90], color=look.colour, linestyle=look.dashes, linewidth=1.8, label=name
     )
-  label_axes(axes, "day", "temperature (°F)")
-  legend_below(figure)
+  ln.label_axes(axes, "day", "temperature (°F)")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -24,33 +24,23 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.batch import Batch
-from research.compile import compile_learner
-from research.config import config, part, replace, static
-from research.data import sampling, sets
-from research.figures.curves import compare_curves, series
-from research.figures.functions import Panel, function_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import Metrics, TrainState, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, equals
-from research.training import Fit, Training, on_device
+import research as ln
+from research.training import on_device
 
 
-@config
+@ln.pytree_config
 class Config:
   """One size; `run` compares six."""
 
-  batch_size: int = static(64, "examples per step", at_least=1)
-  examples: int = static(2048, "training images, the first of MNIST", at_least=1024, at_most=60_000)
-  hidden: tuple[int, ...] = static((100,) * 4, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  epochs: int = static(20, "passes over the training images", at_least=1)
-  repeats: int = static(3, "seeds of every size", at_least=1)
+  batch_size: int = ln.static(64, "examples per step", at_least=1)
+  examples: int = ln.static(
+    2048, "training images, the first of MNIST", at_least=1024, at_most=60_000
+  )
+  hidden: tuple[int, ...] = ln.static((100,) * 4, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  epochs: int = ln.static(20, "passes over the training images", at_least=1)
+  repeats: int = ln.static(3, "seeds of every size", at_least=1)
 
 
 SIZES = (1, 64, 128, 256, 512)  # and all
@@ -61,15 +51,15 @@ def steps_per_epoch(config: Config) -> int:
   return math.ceil(config.examples / config.batch_size)
 
 
-net = supervised(
-  lambda config: MLP((*config.hidden, 10), kernel_init=kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+net = ln.supervised(
+  lambda config: ln.MLP((*config.hidden, 10), kernel_init=ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+def step(config: Config, state: ln.TrainState, batch: ln.Batch) -> tuple[ln.TrainState, ln.Metrics]:
   """One update; squares of the losses are reported too, so that rows hold their variance."""
   state, metrics = net.step(config, state, batch)
   return state, metrics | {"loss_squared": jnp.square(metrics["loss"])}
@@ -78,13 +68,13 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
 learner = net._replace(step=step)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Few images, looked at as a whole after every epoch."""
-  few = {name: a[: config.examples] for name, a in sets.load("mnist").train.items()}
-  return Training(
+  few = {name: a[: config.examples] for name, a in ln.sets.load("mnist").train.items()}
+  return ln.Training(
     learner,
     few,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"all": few},
     evaluate_every=steps_per_epoch(config),
@@ -92,7 +82,7 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def noise(fit: Fit) -> float:
+def noise(fit: ln.Fit) -> float:
   """Deviation of the batches' losses in the last epoch over their mean; 0 where there is one."""
   row = fit.history[-1]
   variance = row["train/loss_squared"] - row["train/loss"] ** 2
@@ -104,7 +94,7 @@ def noise(fit: Fit) -> float:
 def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
   """Best of three, without evaluation."""
   own = training(config, seed)
-  program = compile_learner(own.learner, own.sampler, own.evaluation_batch_size)
+  program = ln.compile_learner(own.learner, own.sampler, own.evaluation_batch_size)
   settings, data = on_device(config), program.place(dict(own.data))
   state = jax.jit(learner.init)(settings, key)
   times = []
@@ -118,9 +108,11 @@ def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
   return min(times[1:])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All sizes; then the time that each takes."""
-  members = {str(size): replace(config, {"batch_size": size}) for size in (*SIZES, config.examples)}
+  members = {
+    str(size): ln.replace(config, {"batch_size": size}) for size in (*SIZES, config.examples)
+  }
   fits = lab.compare("race", members, training, repeats=config.repeats)
   seconds = {
     name: seconds_per_epoch(own, lab.seed, lab.key("timing")) for name, own in members.items()
@@ -128,61 +120,89 @@ def run(config: Config, lab: Lab) -> Report:
   deviation = {name: float(np.mean([noise(fit) for fit in fits[name]])) for name in members}
   loss = {name: np.mean([losses(fit) for fit in fits[name]], axis=0) for name in members}
   every = str(config.examples)
-  row = lambda what, source, ours, bar, unit="": Claim("O04", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("O04", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("loss after equal epochs rises with the size: neighbours in order, of 5", "all",
-          5 - in_order({name: values[-1] for name, values in loss.items()}), equals(5)),
-      row("noise, single examples / 64", "sqrt(64) = 8 for losses of equal spread",
-          deviation["1"] / deviation["64"], at_least(2)),
-      row("seconds of an epoch, single examples / 64", "no vectorising: slower",
-          seconds["1"] / seconds["64"], at_least(1)),
-      row("seconds of an epoch, single examples / all", "no vectorising: slower",
-          seconds["1"] / seconds[every], at_least(1)),
-      row("loss of 64 / of all, at the time that 64 needs", "mini-batches get there sooner",
-          loss["64"][-1] / at_time("64", every, loss, seconds), at_most(0.5)),
+      row(
+        "loss after equal epochs rises with the size: neighbours in order, of 5",
+        "all",
+        5 - in_order({name: values[-1] for name, values in loss.items()}),
+        ln.equals(5),
+      ),
+      row(
+        "noise, single examples / 64",
+        "sqrt(64) = 8 for losses of equal spread",
+        deviation["1"] / deviation["64"],
+        ln.at_least(2),
+      ),
+      row(
+        "seconds of an epoch, single examples / 64",
+        "no vectorising: slower",
+        seconds["1"] / seconds["64"],
+        ln.at_least(1),
+      ),
+      row(
+        "seconds of an epoch, single examples / all",
+        "no vectorising: slower",
+        seconds["1"] / seconds[every],
+        ln.at_least(1),
+      ),
+      row(
+        "loss of 64 / of all, at the time that 64 needs",
+        "mini-batches get there sooner",
+        loss["64"][-1] / at_time("64", every, loss, seconds),
+        ln.at_most(0.5),
+      ),
     ],
     [
-      Picture(
-        "epochs",
-        compare_curves(
-          {
-            f"batches of {name}": [in_epochs(fit) for fit in repeats]
-            for name, repeats in fits.items()
-          },
-          "all/loss", title="Batch sizes after equal epochs", y="loss on all images (nats)",
-          steps_per_epoch=1, log=True,
+      ln.compare_curves(
+        {f"batches of {name}": repeats for name, repeats in fits.items()},
+        "all/loss",
+        title="Batch sizes after equal epochs",
+        y="loss on all images (nats)",
+        epochs=True,
+        log=True,
+        caption=(
+          "At one rate, what counts is the number of updates: small batches make more of "
+          "them. Lines "
+          f"are means over {config.repeats} seeds, bands reach one standard deviation to both "
+          "sides."
         ),
-        "At one rate, what counts is the number of updates: small batches make more of them. Lines "
-        f"are means over {config.repeats} seeds, bands reach one standard deviation to both sides.",
+        file="epochs",
       ),
-      Picture(
+      ln.Picture(
         "seconds",
         over_time(loss, seconds),
         "The same against the time that the compiled updates take: means over the seeds. At one "
         "rate single examples stay ahead.",
       ),
-      Picture(
-        "noise_and_speed",
-        function_curves(
-          [
-            Panel(y, {"": (np.array([int(name) for name in values]), np.array([*values.values()]))},
-                  log="xy")
-            for y, values in (("deviation of the loss / mean", deviation),
-                              ("seconds of an epoch", seconds))
-          ],
-          title="Noise and speed", x="examples in a batch",
+      ln.function_curves(
+        [
+          ln.Panel(
+            y,
+            {"": (np.array([int(name) for name in values]), np.array([*values.values()]))},
+            log="xy",
+          )
+          for y, values in (
+            ("deviation of the loss / mean", deviation),
+            ("seconds of an epoch", seconds),
+          )
+        ],
+        title="Noise and speed",
+        x="examples in a batch",
+        caption=(
+          "Noise falls with the size of the batch; all images at once, which have none, are left "
+          "out. An epoch takes less time in batches, until the products fill the machine."
         ),
-        "Noise falls with the size of the batch; all images at once, which have none, are left "
-        "out. An epoch takes less time in batches, until the products fill the machine.",
+        file="noise_and_speed",
       ),
     ],
-  )  # fmt: skip
+  )
 
 
-def losses(fit: Fit) -> np.ndarray:
+def losses(fit: ln.Fit) -> np.ndarray:
   """On all images, before learning and after every epoch."""
-  return series(fit.history, "all/loss")[1]
+  return ln.series(fit.history, "all/loss")[1]
 
 
 def in_order(values: dict[str, float]) -> int:
@@ -196,7 +216,7 @@ def at_time(name: str, other: str, loss: dict[str, np.ndarray], seconds: dict[st
   return float(np.interp(epochs, np.arange(len(loss[other])), loss[other]))
 
 
-def in_epochs(fit: Fit) -> list[dict]:
+def in_epochs(fit: ln.Fit) -> list[dict]:
   """The fit's rows, counted in epochs."""
   return [{**row, "step": row["step"] / steps_per_epoch(fit.config)} for row in fit.history]
 
@@ -207,5 +227,10 @@ def over_time(loss: dict[str, np.ndarray], seconds: dict[str, float]) -> Figure:
     f"batches of {name}": (seconds[name] * np.arange(1, len(values)), values[1:])
     for name, values in loss.items()
   }
-  panel = Panel("loss on all images (nats)", curves, log="xy")
-  return function_curves([panel], title="Batch sizes after equal time", x="seconds")
+  panel = ln.Panel("loss on all images (nats)", curves, log="xy")
+  return ln.function_curves(
+    [panel], title="Batch sizes after equal time", x="seconds", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -21,21 +21,18 @@ import optax
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The cliff, and how it is descended."""
 
-  theta: float = traced(1.0, "longest gradient", above=0)
-  depth: int = static(10, "times the weight is applied", at_least=2)
-  start: float = traced(2.0, "the first weight")
-  rate: float = traced(0.01, "step size", above=0)
-  steps: int = static(300, "updates", at_least=1)
+  theta: float = ln.traced(1.0, "longest gradient", above=0)
+  depth: int = ln.static(10, "times the weight is applied", at_least=2)
+  start: float = ln.traced(2.0, "the first weight")
+  rate: float = ln.traced(0.01, "step size", above=0)
+  steps: int = ln.static(300, "updates", at_least=1)
 
 
 def norm(gradient: Any) -> Float[Array, ""]:
@@ -83,7 +80,7 @@ def descend(
 POWERS = (-20, -6, -1, 0, 1, 6, 20)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The rule on gradients of all sizes, then the cliff with and without it."""
   rng = np.random.default_rng(lab.seed)
   gradients = [draw(rng, power) for power in POWERS for _ in range(20)]
@@ -100,53 +97,53 @@ def run(config: Config, lab: Lab) -> Report:
     with_clipping = jax.device_get(descend(config, is_clipped=True))
     without = jax.device_get(descend(config, is_clipped=False))
   is_broken = ~np.isfinite(without[0])
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "O09",
         "longest of 140 clipped gradients of sizes 1e-20 to 1e20 / theta",
         "at most 1 (theta, not 0)",
         max(float(norm(c)) for c in clipped) / config.theta,
-        at_most(1.000001),
+        ln.at_most(1.000001),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         "smallest cosine between a gradient and the clipped one",
         "1: direction kept",
         min(cosine(g, c) for g, c in zip(gradients, clipped, strict=True)),
-        at_least(0.999999),
+        ln.at_least(0.999999),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         "share of the gradients shorter than theta that stay as they are, to the bit",
         "all",
         float(np.mean(same)),
-        equals(1),
+        ln.equals(1),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         "distance from optax.clip_by_global_norm, the largest",
         "equal",
         max(off),
-        at_most(1e-6 * config.theta),
+        ln.at_most(1e-6 * config.theta),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         f"w^{config.depth}, rate {config.rate:g}, with clipping: last loss",
         "trains",
         float(with_clipping[0][-1]),
-        at_most(1e-6),
+        ln.at_most(1e-6),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         f"w^{config.depth}, rate {config.rate:g}, without: updates until the loss is no number",
         "diverges",
         float(np.argmax(is_broken)) if is_broken.any() else np.inf,
-        at_most(10),
+        ln.at_most(10),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "cliff",
         cliff(config, {"with clipping": with_clipping, "without": without}),
         "Without clipping the first step is fifty thousand long: the loss leaves the picture, and "
@@ -158,9 +155,9 @@ def run(config: Config, lab: Lab) -> Report:
 
 def cliff(config: Config, descents: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
   """Loss and gradient over the updates."""
-  figure, grid = new_figure(f"Down the cliff of w^{config.depth}", columns=2)
+  figure, grid = ln.new_figure(f"Down the cliff of w^{config.depth}", columns=2)
   for index, (name, values) in enumerate(descents.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     for axes, series in zip(grid[0], values, strict=True):
       shown = np.asarray(series, np.float64)
       shown = np.where(np.isfinite(shown) & (shown > 1e-14), shown, np.nan)
@@ -173,12 +170,15 @@ def cliff(config: Config, descents: dict[str, tuple[np.ndarray, np.ndarray]]) ->
         markersize=5,
         label=name,
       )
-  label_axes(grid[0, 0], "update", "loss")
-  label_axes(grid[0, 1], "update", "length of the gradient before clipping")
+  ln.label_axes(grid[0, 0], "update", "loss")
+  ln.label_axes(grid[0, 1], "update", "length of the gradient before clipping")
   grid[0, 1].axhline(config.theta, color="#555555", linewidth=0.9, label="theta")
   for axes in grid[0]:
     axes.set_yscale("log")
   grid[0, 0].set_ylim(top=1e9)
   grid[0, 1].set_ylim(1e-3, 1e10)
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

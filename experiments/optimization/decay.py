@@ -19,22 +19,18 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.curves import draw_curve
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most, within, within_ratio
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The noisy quadratic."""
 
-  epochs: int = static(100, "epochs", at_least=10)
-  steps_per_epoch: int = static(20, "updates in an epoch", at_least=1)
-  runs: int = static(2000, "runs whose mean is taken", at_least=1)
-  rate: float = traced(0.2, "the first learning rate", above=0, below=2)
-  start: float = traced(5.0, "the first w")
+  epochs: int = ln.static(100, "epochs", at_least=10)
+  steps_per_epoch: int = ln.static(20, "updates in an epoch", at_least=1)
+  runs: int = ln.static(2000, "runs whose mean is taken", at_least=1)
+  rate: float = ln.traced(0.2, "the first learning rate", above=0, below=2)
+  start: float = ln.traced(5.0, "the first w")
 
 
 # Schedules as factors of the rate, functions of the epoch (and of k, decay and the like).
@@ -107,7 +103,7 @@ def mean_losses(
   return losses[config.steps_per_epoch - 1 :: config.steps_per_epoch]
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Golden values of the schedules, then the noisy quadratic under each."""
   key = lab.key("noise")
   losses = {
@@ -116,39 +112,39 @@ def run(config: Config, lab: Lab) -> Report:
   }
   tail = {name: float(np.mean(values[-10:])) for name, values in losses.items()}
   hovering = config.rate / (2 * (2 - config.rate))
-  return Report(
+  return ln.Report(
     [
       *(
-        Claim(
+        ln.Claim(
           "O06",
           f"{name} from {first:g}: rate at epoch {epoch}",
           f"{rate:g}",
           first * float(SCHEDULES[name](jnp.float32(epoch))),
-          within(rate, tolerance),
+          ln.within(rate, tolerance),
         )
         for name, first, epoch, rate, tolerance in GOLDEN
       ),
-      Claim(
+      ln.Claim(
         "O06",
         "constant rate: mean loss of the last ten epochs",
         f"alpha / (2 (2 - alpha)) = {hovering:.5f}",
         tail["constant"],
-        within_ratio(hovering, 0.05),
+        ln.within_ratio(hovering, 0.05),
       ),
       *(
-        Claim(
+        ln.Claim(
           "O06",
           f"{name}: mean loss of the last ten epochs / that of the constant rate",
           "smaller",
           tail[name] / tail["constant"],
-          at_most(0.5),
+          ln.at_most(0.5),
         )
         for name in SCHEDULES
         if name != "constant"
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "decay",
         rates_and_losses(config, losses),
         "The constant rate is as fast at first, and then hovers; the others go on.",
@@ -159,16 +155,19 @@ def run(config: Config, lab: Lab) -> Report:
 
 def rates_and_losses(config: Config, losses: dict[str, np.ndarray]) -> Figure:
   """The rates, and the loss under each."""
-  figure, grid = new_figure("Learning-rate decay on a noisy quadratic", columns=2)
+  figure, grid = ln.new_figure("Learning-rate decay on a noisy quadratic", columns=2)
   epochs = np.arange(config.epochs)
   for index, (name, values) in enumerate(losses.items()):
     rates = config.rate * np.asarray(SCHEDULES[name](jnp.asarray(epochs, jnp.float32)))
     offset = index / len(losses)
-    draw_curve(grid[0, 0], epochs, rates, name=name, look=stroke(index), offset=offset)
-    draw_curve(grid[0, 1], epochs + 1, values, name=name, look=stroke(index), offset=offset)
-  label_axes(grid[0, 0], "epoch", "learning rate")
-  label_axes(grid[0, 1], "epoch", "mean loss")
+    ln.draw_curve(grid[0, 0], epochs, rates, name=name, look=ln.stroke(index), offset=offset)
+    ln.draw_curve(grid[0, 1], epochs + 1, values, name=name, look=ln.stroke(index), offset=offset)
+  ln.label_axes(grid[0, 0], "epoch", "learning rate")
+  ln.label_axes(grid[0, 1], "epoch", "mean loss")
   for axes in grid[0]:
     axes.set_yscale("log")
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

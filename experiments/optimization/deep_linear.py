@@ -21,19 +21,15 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most, equals, within
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The net."""
 
-  layers: int = static(150, "layers", at_least=2)
-  width: int = static(100, "units of every layer", at_least=2)
+  layers: int = ln.static(150, "layers", at_least=2)
+  width: int = ln.static(100, "units of every layer", at_least=2)
 
 
 class Net(NamedTuple):
@@ -54,7 +50,7 @@ def drawn(
   activation: Callable[[Array], Array], rule: str, gain: float, config: Config, key: Array
 ) -> Net:
   """Weights by one of the library's rules, zero biases."""
-  draw = lambda key: initializer(rule, gain)(key, (config.width, config.width), float)
+  draw = lambda key: ln.initializer(rule, gain)(key, (config.width, config.width), float)
   w = jax.vmap(draw)(jax.random.split(key, config.layers))
   return Net(activation, w, jnp.zeros(w.shape[:2]))
 
@@ -106,7 +102,7 @@ def power(gain: float, config: Config) -> float:
   return float(output(net, jnp.ones(config.width), jnp.zeros(net.b.shape))[0])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Powers, then gradients of six nets, in float64."""
   in_float32 = power(0.5, config)
   with jax.enable_x64(True):
@@ -124,55 +120,55 @@ def run(config: Config, lab: Lab) -> Report:
     }
     norms = {name: measured(net, lab.key("input")) for name, net in nets.items()}
     cured = list(nets)[3:]
-    return Report(
+    return ln.Report(
       [
         *(
-          Claim(
+          ln.Claim(
             "O08",
             f"{gain} I, {config.layers} layers: output / exact power - 1",
             f"{gain}^{config.layers} = {float(Fraction(gain) ** config.layers):.4g}",
             abs(error),
-            at_most(1e-13),
+            ln.at_most(1e-13),
           )
           for gain, error in off.items()
         ),
-        Claim(
+        ln.Claim(
           "O08",
           f"0.5 I, {config.layers} layers, in float32: output",
           "less than the smallest float",
           in_float32,
-          equals(0),
+          ln.equals(0),
         ),
         *(
-          Claim(
+          ln.Claim(
             "O08",
             f"{name}: what a layer does to the gradient",
             f"{gain}",
             factor_per_layer(norms[name]),
-            within(gain, 1e-9),
+            ln.within(gain, 1e-9),
           )
           for name, gain in (("linear, 1.5 I", 1.5), ("linear, 0.5 I", 0.5))
         ),
-        Claim(
+        ln.Claim(
           "O08",
           "sigmoid, variance 1/n: what a layer does to the gradient",
           "vanishes: at most 1/4 (slope)",
           factor_per_layer(norms["sigmoid, variance 1/n"]),
-          at_most(0.25),
+          ln.at_most(0.25),
         ),
         *(
-          Claim(
+          ln.Claim(
             "O08",
             f"cured: {name}: longest / shortest gradient of the layers",
             f"1 is perfect; 1.5^{config.layers - 1} = {1.5 ** (config.layers - 1):.0e} is not",
             spread(norms[name]),
-            at_most(1000),
+            ln.at_most(1000),
           )
           for name in cured
         ),
       ],
       [
-        Picture(
+        ln.Picture(
           "layers",
           over_layers({name: np.asarray(values) for name, values in norms.items()}, cured),
           "Left: a factor per layer is an exponential over layers. Right: drawn so that the factor "
@@ -184,9 +180,9 @@ def run(config: Config, lab: Lab) -> Report:
 
 def over_layers(norms: dict[str, np.ndarray], cured: list[str]) -> Figure:
   """Gradient norms over the layers, the last layer's set to one."""
-  figure, grid = new_figure("Gradients on their way back", columns=2)
+  figure, grid = ln.new_figure("Gradients on their way back", columns=2)
   for index, (name, values) in enumerate(norms.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     grid[0, int(name in cured)].plot(
       np.arange(1, len(values) + 1),
       values / values[-1],
@@ -199,7 +195,10 @@ def over_layers(norms: dict[str, np.ndarray], cured: list[str]) -> Figure:
     )
   for axes, title in zip(grid[0], ("explode or vanish", "cured by initialisation"), strict=True):
     axes.set_yscale("log")
-    label_axes(axes, "layer", "gradient / gradient of the last layer", title)
+    ln.label_axes(axes, "layer", "gradient / gradient of the last layer", title)
   grid[0, 1].set_ylim(1e-4, 1e4)
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -16,33 +16,23 @@ book's; two minutes of one CPU core.
 import jax
 import numpy as np
 
-from research.config import config, part, replace, static
-from research.data import sampling, sets
-from research.figures.curves import compare_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import looking_back, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, equals, within, within_ratio
-from research.training import Fit, Training
+import research as ln
 
 LAST = 200  # batches whose losses are averaged at the end
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings; the optimiser is the members' own."""
 
-  dataset: str = static("mnist", "images of ten classes", choices=("mnist", "fashion_mnist"))
-  hidden: tuple[int, ...] = static((100,) * 4, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="momentum", learning_rate=0.01))
-  batch_size: int = static(128, "examples per step", at_least=1)
-  iterations: int = static(2000, "updates", at_least=1)
-  log_every: int = static(20, "updates in a row of the log", at_least=1)
-  repeats: int = static(3, "seeds of every member", at_least=1)
+  dataset: str = ln.static("mnist", "images of ten classes", choices=("mnist", "fashion_mnist"))
+  hidden: tuple[int, ...] = ln.static((100,) * 4, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="momentum", learning_rate=0.01))
+  batch_size: int = ln.static(128, "examples per step", at_least=1)
+  iterations: int = ln.static(2000, "updates", at_least=1)
+  log_every: int = ln.static(20, "updates in a row of the log", at_least=1)
+  repeats: int = ln.static(3, "seeds of every member", at_least=1)
 
 
 MEMBERS = {
@@ -62,23 +52,23 @@ SOURCE = {  # loss; test accuracy where the source has it
   "Adam": (0.041, 0.974),
 }
 
-learner = looking_back(
-  supervised(
-    lambda config: MLP((*config.hidden, 10), kernel_init=kernel_init(config.init)),
-    softmax_cross_entropy,
-    lambda config: sets.spec(config.dataset).image_shape,
-    lambda config: make(config.optimizer, config.iterations),
+learner = ln.with_loss_after_update(
+  ln.supervised(
+    lambda config: ln.MLP((*config.hidden, 10), kernel_init=ln.kernel_init(config.init)),
+    ln.softmax_cross_entropy,
+    lambda config: ln.sets.spec(config.dataset).image_shape,
+    lambda config: ln.make_optimizer(config.optimizer, config.iterations),
   )
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All images to learn from; the test images are looked at before and after."""
-  splits = sets.load(config.dataset)
-  return Training(
+  splits = ln.sets.load(config.dataset)
+  return ln.Training(
     learner,
     splits.train,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.iterations,
     evaluate={"test": splits.test},
     evaluate_every=config.iterations,
@@ -86,10 +76,10 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The comparison, and what is left of the loss at its end."""
   members = {
-    name: replace(config, {f"optimizer.{field}": value for field, value in own.items()})
+    name: ln.replace(config, {f"optimizer.{field}": value for field, value in own.items()})
     for name, own in MEMBERS.items()
   }
   fits = lab.compare("race", members, training, repeats=config.repeats)
@@ -99,46 +89,63 @@ def run(config: Config, lab: Lab) -> Report:
     for name, repeats in fits.items()
   }
   by_loss = sorted(losses, key=losses.__getitem__)
-  row = lambda what, source, ours, bar, unit="": Claim("O03", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("O03", what, source, ours, bar, unit)
+  return ln.Report(
     [
       *(
-        row(f"{name}: mean loss of the last {LAST} batches", f"{loss:g}", losses[name],
-            within_ratio(loss, 0.3))
+        row(
+          f"{name}: mean loss of the last {LAST} batches",
+          f"{loss:g}",
+          losses[name],
+          ln.within_ratio(loss, 0.3),
+        )
         for name, (loss, _) in SOURCE.items()
       ),
       *(
-        row(f"{name}: test accuracy", f"{100 * accuracy:.4g} %", accuracies[name],
-            within(accuracy, 0.01), "%")
+        row(
+          f"{name}: test accuracy",
+          f"{100 * accuracy:.4g} %",
+          accuracies[name],
+          ln.within(accuracy, 0.01),
+          "%",
+        )
         for name, (_, accuracy) in SOURCE.items()
         if accuracy is not None
       ),
-      row("place of SGD by that loss, of 6", "last", 1 + by_loss.index("SGD"), equals(6)),
-      row("AdaGrad and Adam among the first two", "both", len({"AdaGrad", "Adam"} & {*by_loss[:2]}),
-          equals(2)),
-      row("parameters", "109,810",
-          sum(leaf.size for leaf in jax.tree.leaves(fits["Adam"][0].state.params)),
-          equals(109_810)),
+      row("place of SGD by that loss, of 6", "last", 1 + by_loss.index("SGD"), ln.equals(6)),
+      row(
+        "AdaGrad and Adam among the first two",
+        "both",
+        len({"AdaGrad", "Adam"} & {*by_loss[:2]}),
+        ln.equals(2),
+      ),
+      row(
+        "parameters",
+        "109,810",
+        sum(leaf.size for leaf in jax.tree.leaves(fits["Adam"][0].state.params)),
+        ln.equals(109_810),
+      ),
     ],
     [
-      Picture(
-        "loss",
-        compare_curves(
-          {name: [fit.history for fit in repeats] for name, repeats in fits.items()},
-          "train/loss_after",
-          title=f"Six optimisers on {config.dataset}",
-          y="loss after the update (nats)",
-          log=True,
+      ln.compare_curves(
+        fits,
+        "train/loss_after",
+        title=f"Six optimisers on {config.dataset}",
+        y="loss after the update (nats)",
+        log=True,
+        caption=(
+          "SGD is behind all others soon after the start, where RMSProp at this rate overshoots. A "
+          f"point is the mean over {config.log_every} batches; lines are means over "
+          f"{config.repeats} "
+          "seeds, bands reach one standard deviation to both sides."
         ),
-        "SGD is behind all others soon after the start, where RMSProp at this rate overshoots. A "
-        f"point is the mean over {config.log_every} batches; lines are means over {config.repeats} "
-        "seeds, bands reach one standard deviation to both sides.",
+        file="loss",
       )
     ],
-  )  # fmt: skip
+  )
 
 
-def last_loss(repeats: list[Fit]) -> float:
+def last_loss(repeats: list[ln.Fit]) -> float:
   """Mean training loss at the end, over batches and seeds."""
   late = [
     row["train/loss_after"]
@@ -147,3 +154,6 @@ def last_loss(repeats: list[Fit]) -> float:
     if row["step"] > fit.history[-1]["step"] - LAST and row["step"]
   ]
   return float(np.mean(late))
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -18,24 +18,21 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from research.config import config, part, static, traced
+import research as ln
 from research.figures.paths import descent_paths
-from research.lab.lab import Lab
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, within
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings."""
 
-  updates: int = static(30, "steps of each path", at_least=1)
-  x: float = traced(-7.0, "where the paths begin")
-  y: float = traced(2.0, "where the paths begin")
-  sgd: Optimizer = part(Optimizer("sgd", 0.95))
-  momentum: Optimizer = part(Optimizer("momentum", 0.1))
-  adagrad: Optimizer = part(Optimizer("adagrad", 1.5, epsilon=1e-7))
-  adam: Optimizer = part(Optimizer("adam", 0.3))
+  updates: int = ln.static(30, "steps of each path", at_least=1)
+  x: float = ln.traced(-7.0, "where the paths begin")
+  y: float = ln.traced(2.0, "where the paths begin")
+  sgd: ln.Optimizer = ln.nested(ln.Optimizer("sgd", 0.95))
+  momentum: ln.Optimizer = ln.nested(ln.Optimizer("momentum", 0.1))
+  adagrad: ln.Optimizer = ln.nested(ln.Optimizer("adagrad", 1.5, epsilon=1e-7))
+  adam: ln.Optimizer = ln.nested(ln.Optimizer("adam", 0.3))
 
 
 def valley(x: Any, y: Any) -> Any:
@@ -43,9 +40,11 @@ def valley(x: Any, y: Any) -> Any:
   return x**2 / 20 + y**2
 
 
-def path(optimizer: Optimizer, start: Float[Array, "2"], updates: int) -> Float[Array, "points 2"]:
+def path(
+  optimizer: ln.Optimizer, start: Float[Array, "2"], updates: int
+) -> Float[Array, "points 2"]:
   """The start and the point after every update."""
-  rule = make(optimizer, updates)
+  rule = ln.make_optimizer(optimizer, updates)
 
   def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
     point, state = carry
@@ -73,40 +72,43 @@ def paths(config: Config) -> dict[str, np.ndarray]:
     return {name: np.asarray(path(getattr(config, name), start, config.updates)) for name in ENDS}
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The end points, and the figure."""
   del lab
   found = paths(config)
   names = {"sgd": "SGD", "momentum": "Momentum", "adagrad": "AdaGrad", "adam": "Adam"}
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "O02",
         f"{names[name]}: {axis} after {config.updates} updates",
         f"{end[column]}",
         found[name][-1, column],
-        within(end[column], 1e-5),
+        ln.within(end[column], 1e-5),
       )
       for name, end in ENDS.items()
       for column, axis in enumerate("xy")
     ],
     [
-      Picture(
-        "paths",
-        descent_paths(
-          valley,
-          {
-            f"{names[name]}, learning rate {getattr(config, name).learning_rate:g}": points
-            for name, points in found.items()
-          },
-          title="Four optimisers on x²/20 + y²",
-          x_range=(-10, 10),
-          y_range=(-5, 5),
-          levels=[0.05, 0.2, 0.5, 1, 2, 3.5, 5.5, 8, 11, 15, 20],
-          minimum=(0, 0),
+      descent_paths(
+        valley,
+        {
+          f"{names[name]}, learning rate {getattr(config, name).learning_rate:g}": points
+          for name, points in found.items()
+        },
+        title="Four optimisers on x²/20 + y²",
+        x_range=(-10, 10),
+        y_range=(-5, 5),
+        levels=[0.05, 0.2, 0.5, 1, 2, 3.5, 5.5, 8, 11, 15, 20],
+        minimum=(0, 0),
+        caption=(
+          "SGD zigzags across the valley; momentum swings like a ball; AdaGrad goes straight, with "
+          "ever shorter steps; Adam swings a little. Filled: the start; open: the end."
         ),
-        "SGD zigzags across the valley; momentum swings like a ball; AdaGrad goes straight, with "
-        "ever shorter steps; Adam swings a little. Filled: the start; open: the end.",
+        file="paths",
       )
     ],
   )
+
+
+experiment = ln.Experiment(Config, run)

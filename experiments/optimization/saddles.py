@@ -24,25 +24,23 @@ import optax
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
+import research as ln
 from research.figures.paths import descent_paths
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_most, equals, within
 
 
-@config
+@ln.pytree_config
 class Config:
   """Starting points and rates of the descents."""
 
-  rate: float = traced(0.1, "learning rate beside the saddle, of every optimiser", above=0)
-  offset: float = traced(1e-3, "distance from the saddle's ridge", above=0)
-  plateau_rate: float = traced(0.5, "learning rate on the plateau", above=0)
-  saturation: float = traced(8.0, "input of the saturated sigmoid", above=0)
-  net_rate: float = traced(0.01, "learning rate of the linear net", above=0)
-  net_scale: float = traced(1e-3, "standard deviation of the linear net's first weights", above=0)
-  matrices: int = static(20_000, "random Hessians of each size", at_least=1)
+  rate: float = ln.traced(0.1, "learning rate beside the saddle, of every optimiser", above=0)
+  offset: float = ln.traced(1e-3, "distance from the saddle's ridge", above=0)
+  plateau_rate: float = ln.traced(0.5, "learning rate on the plateau", above=0)
+  saturation: float = ln.traced(8.0, "input of the saturated sigmoid", above=0)
+  net_rate: float = ln.traced(0.01, "learning rate of the linear net", above=0)
+  net_scale: float = ln.traced(
+    1e-3, "standard deviation of the linear net's first weights", above=0
+  )
+  matrices: int = ln.static(20_000, "random Hessians of each size", at_least=1)
 
 
 NAMES = {"sgd": "SGD", "momentum": "Momentum", "rmsprop": "RMSProp", "adam": "Adam"}
@@ -68,16 +66,16 @@ def linear_net(weights: Float[Array, " p"]) -> Float[Array, ""]:
   return 0.5 * jnp.sum(jnp.square(w2 @ w1 - jnp.diag(jnp.asarray(TARGET))))
 
 
-def optimizer(name: str, rate: float) -> Optimizer:
+def optimizer(name: str, rate: float) -> ln.Optimizer:
   """The project's defaults, but RMSProp forgets as fast as in Hinton's lecture."""
-  return Optimizer(name, rate, beta2=0.9 if name == "rmsprop" else 0.999)
+  return ln.Optimizer(name, rate, beta2=0.9 if name == "rmsprop" else 0.999)
 
 
 def descend(
   loss: Callable[[Array], Array], start: Array, name: str, rate: float, steps: int
 ) -> Float[Array, "steps+1 p"]:
   """All points of a descent."""
-  rule = make(optimizer(name, rate), steps)
+  rule = ln.make_optimizer(optimizer(name, rate), steps)
 
   def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
     point, state = carry
@@ -97,7 +95,7 @@ def steps_until(
   rate: float,
 ) -> int:
   """Updates until a point is out; at most MOST_STEPS."""
-  rule = make(optimizer(name, rate), MOST_STEPS)
+  rule = ln.make_optimizer(optimizer(name, rate), MOST_STEPS)
 
   def go_on(carry: tuple[Array, Any, Array]) -> Array:
     return ~is_out(carry[0]) & (carry[2] < MOST_STEPS)
@@ -123,7 +121,7 @@ EXACT_SHARES = {  # of the Gaussian orthogonal ensemble
 }
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Steps to get away, and eigenvalues, in float64."""
   with jax.enable_x64(True):
     beside = jnp.array([1.0, config.offset])
@@ -156,60 +154,63 @@ def run(config: Config, lab: Lab) -> Report:
     shares = {
       size: share_of_minima(size, config.matrices, lab.key(f"{size}")) for size in (1, 2, 3, 4, 6)
     }
-  return Report(
+  return ln.Report(
     [
       *(
-        Claim(
+        ln.Claim(
           "O07",
           f"{place}: steps of {NAMES[name]} / steps of SGD",
           "leaves sooner (Ng)",
           taken[name] / taken["sgd"],
-          at_most(0.5),
+          ln.at_most(0.5),
         )
         for place, taken in steps.items()
         for name in ("momentum", "rmsprop", "adam")
       ),
-      Claim(
+      ln.Claim(
         "O07",
         "linear net at zero: negative eigenvalues of the Hessian",
         f"half of {2 * SIZE**2}",
         float(np.sum(np.asarray(at_zero) < -1e-9)),
-        equals(SIZE**2),
+        ln.equals(SIZE**2),
       ),
-      Claim(
+      ln.Claim(
         "O07",
         "linear net after training: smallest eigenvalue of the Hessian, negated",
         "a minimum: none negative",
         -float(at_end[0]),
-        at_most(1e-6),
+        ln.at_most(1e-6),
       ),
       *(
-        Claim(
+        ln.Claim(
           "O07",
           f"share of random {size}x{size} Hessians that are a minimum's",
           f"{exact:.4f} (exact)",
           shares[size],
-          within(round(exact, 6), round(4 * math.sqrt(exact * (1 - exact) / config.matrices), 4)),
+          ln.within(
+            round(exact, 6), round(4 * math.sqrt(exact * (1 - exact) / config.matrices), 4)
+          ),
         )
         for size, exact in EXACT_SHARES.items()
       ),
     ],
     [
-      Picture(
-        "saddle",
-        descent_paths(
-          lambda x, y: saddle((x, y)),
-          saddle_paths,
-          title=f"Away from a saddle, learning rate {config.rate:g}",
-          x_range=(-1.2, 1.2),
-          y_range=(-0.5, 1.6),
-          levels=[-0.24, -0.2, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8],
-          minimum=(0, 1),
+      descent_paths(
+        lambda x, y: saddle((x, y)),
+        saddle_paths,
+        title=f"Away from a saddle, learning rate {config.rate:g}",
+        x_range=(-1.2, 1.2),
+        y_range=(-0.5, 1.6),
+        levels=[-0.24, -0.2, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8],
+        minimum=(0, 1),
+        caption=(
+          "All run down to the ridge and stop beside it; the cross is the minimum. Steps are "
+          "counted "
+          "until y = 0.9."
         ),
-        "All run down to the ridge and stop beside it; the cross is the minimum. Steps are counted "
-        "until y = 0.9.",
+        file="saddle",
       ),
-      Picture(
+      ln.Picture(
         "plateaus",
         plateaus(losses, np.asarray(at_zero), np.asarray(at_end), shares),
         "Left: each singular value of the target is learned after a plateau of its own. Middle: at "
@@ -223,9 +224,9 @@ def plateaus(
   losses: dict[str, np.ndarray], at_zero: np.ndarray, at_end: np.ndarray, shares: dict[int, float]
 ) -> Figure:
   """Loss of the linear net, its Hessian's eigenvalues, and the share of minima over dimensions."""
-  figure, (panels,) = new_figure("Plateaus, saddles, and why minima are rare", columns=3)
+  figure, (panels,) = ln.new_figure("Plateaus, saddles, and why minima are rare", columns=3)
   for index, (name, values) in enumerate(losses.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     panels[0].plot(
       np.arange(1, len(values) + 1),
       np.maximum(values, 1e-6),
@@ -235,13 +236,13 @@ def plateaus(
       linewidth=1.7,
     )
   panels[0].set_xscale("log")
-  label_axes(panels[0], "step", "loss", "linear net from small weights")
+  ln.label_axes(panels[0], "step", "loss", "linear net from small weights")
   for index, (name, values) in enumerate({"at zero": at_zero, "trained": at_end}.items(), start=4):
-    look = stroke(index)
+    look = ln.stroke(index)
     panels[1].plot(values, look.marker, color=look.colour, label=f"Hessian {name}", markersize=5)
   panels[1].axhline(0, color="#555555", linewidth=0.9)
-  label_axes(panels[1], "number of the eigenvalue", "eigenvalue", "Hessian of the linear net")
-  look = stroke(6)
+  ln.label_axes(panels[1], "number of the eigenvalue", "eigenvalue", "Hessian of the linear net")
+  look = ln.stroke(6)
   panels[2].plot(
     list(shares),
     list(shares.values()),
@@ -249,7 +250,12 @@ def plateaus(
     color=look.colour,
     label="random Hessians",
   )
-  label_axes(panels[2], "dimensions", "share with all eigenvalues > 0", "minima among flat points")
+  ln.label_axes(
+    panels[2], "dimensions", "share with all eigenvalues > 0", "minima among flat points"
+  )
   panels[2].set_xticks(list(shares))
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

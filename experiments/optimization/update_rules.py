@@ -26,25 +26,22 @@ import optax
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, within_ratio
+import research as ln
 
 Vector = Float[Array, " n"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The rules' knobs, and how long they are compared."""
 
-  steps: int = static(200, "updates that are compared", at_least=1)
-  size: int = static(50, "parameters", at_least=1)
-  learning_rate: float = traced(0.01, "step size", above=0)
-  momentum: float = traced(0.9, "share of the velocity that is kept", at_least=0, below=1)
-  decay: float = traced(0.99, "RMSProp's share of the old mean square", at_least=0, below=1)
-  beta1: float = traced(0.9, "Adam's share of the old mean", at_least=0, below=1)
-  beta2: float = traced(0.999, "Adam's share of the old mean square", at_least=0, below=1)
+  steps: int = ln.static(200, "updates that are compared", at_least=1)
+  size: int = ln.static(50, "parameters", at_least=1)
+  learning_rate: float = ln.traced(0.01, "step size", above=0)
+  momentum: float = ln.traced(0.9, "share of the velocity that is kept", at_least=0, below=1)
+  decay: float = ln.traced(0.99, "RMSProp's share of the old mean square", at_least=0, below=1)
+  beta1: float = ln.traced(0.9, "Adam's share of the old mean", at_least=0, below=1)
+  beta2: float = ln.traced(0.999, "Adam's share of the old mean square", at_least=0, below=1)
 
 
 class Rule(NamedTuple):
@@ -204,31 +201,31 @@ def half_way(rule: Rule, config: Config) -> float:
   return float(sizes[jnp.argmin(jnp.abs(first_steps(rule, config, sizes) - 0.5))])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Step by step against optax, and the length of first steps, in float64."""
   with jax.enable_x64(True):
     gradients = draw(config, lab.seed)
     books_adam = Pair(adam(1e-7, beside_corrected=False), PAIRS["Adam"].of_optax)
     books_adagrad = Pair(adagrad(1e-7, inside=False), PAIRS["AdaGrad, epsilon inside"].of_optax)
-    return Report(
+    return ln.Report(
       [
         *(
-          Claim(
+          ln.Claim(
             "O01",
             f"{name}: {config.steps} updates against optax, worst difference / rate, float64",
             "same formula",
             worst_difference(pair, config, gradients),
-            at_most(1e-12),
+            ln.at_most(1e-12),
           )
           for name, pair in PAIRS.items()
         ),
         *(
-          Claim(
+          ln.Claim(
             "O01",
             f"{name}: {config.steps} updates against optax, worst difference / rate",
             "another formula",
             worst_difference(pair, config, gradients),
-            at_least(0.1),
+            ln.at_least(0.1),
           )
           for name, pair in (
             ("the book's Adam", books_adam),
@@ -236,18 +233,18 @@ def run(config: Config, lab: Lab) -> Report:
           )
         ),
         *(
-          Claim(
+          ln.Claim(
             "O01",
             f"{name}: |g| at which epsilon halves the first step",
             f"{predicted:.3g} (formula)",
             half_way(rule, config),
-            within_ratio(predicted, 0.01),
+            ln.within_ratio(predicted, 0.01),
           )
           for name, (rule, predicted) in PLACEMENTS.items()
         ),
       ],
       [
-        Picture(
+        ln.Picture(
           "epsilon",
           epsilon_figure(config),
           "Steps along large gradients have one length. Epsilon decides which gradients are small: "
@@ -260,10 +257,10 @@ def run(config: Config, lab: Lab) -> Report:
 def epsilon_figure(config: Config) -> Figure:
   """Length of the first step against the size of the gradient."""
   sizes = np.logspace(-10, 0, 201)
-  figure, grid = new_figure("Where epsilon stands", panel_inches=(7.0, 4.0))
+  figure, grid = ln.new_figure("Where epsilon stands", panel_inches=(7.0, 4.0))
   axes = grid[0, 0]
   for index, (name, (rule, _)) in enumerate(PLACEMENTS.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes.plot(
       sizes,
       first_steps(rule, config, jnp.asarray(np.append(sizes, 1e6)))[:-1],
@@ -275,6 +272,9 @@ def epsilon_figure(config: Config) -> Figure:
       label=name,
     )
   axes.set_xscale("log")
-  label_axes(axes, "size of the gradient", "first step / longest first step")
-  legend_below(figure)
+  ln.label_axes(axes, "size of the gradient", "first step / longest first step")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -19,22 +19,19 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from research.config import config, static, traced
-from research.figures.functions import Panel, function_curves
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+import research as ln
 
 Function = Callable[[Array], Array]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The random nets of P05."""
 
-  slope: float = traced(1.5, "c of the linear activation h(x) = cx", above=0)
-  nets: int = static(100, "random nets of three layers", at_least=1)
-  width: int = static(8, "inputs, units of each layer, and outputs", at_least=3)
-  examples: int = static(500, "random inputs to each net", at_least=100)
+  slope: float = ln.traced(1.5, "c of the linear activation h(x) = cx", above=0)
+  nets: int = ln.static(100, "random nets of three layers", at_least=1)
+  width: int = ln.static(8, "inputs, units of each layer, and outputs", at_least=3)
+  examples: int = ln.static(500, "random inputs to each net", at_least=100)
 
 
 class Activation(NamedTuple):
@@ -104,7 +101,7 @@ def rank_through_a_waist(h: Function, config: Config, key: Array, waist: int) ->
   return int(jnp.linalg.matrix_rank(h(x @ jax.random.normal(third, (waist, config.width)))))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Values, derivatives, and what depth adds; all in float64."""
   with jax.enable_x64(True):
     grid = jnp.arange(-50, 50) / 10
@@ -125,63 +122,63 @@ def run(config: Config, lab: Lab) -> Report:
       for name, h in {"linear": linear, "ReLU": ACTIVATIONS["ReLU"].value}.items()
     }
     claims = [
-      Claim(
-        "P04", "sigmoid(1)", "0.731...", float(sigmoid(jnp.array(1.0))), within(0.7315, 0.0005)
+      ln.Claim(
+        "P04", "sigmoid(1)", "0.731...", float(sigmoid(jnp.array(1.0))), ln.within(0.7315, 0.0005)
       ),
-      Claim(
-        "P04", "sigmoid(2)", "0.880...", float(sigmoid(jnp.array(2.0))), within(0.8805, 0.0005)
+      ln.Claim(
+        "P04", "sigmoid(2)", "0.880...", float(sigmoid(jnp.array(2.0))), ln.within(0.8805, 0.0005)
       ),
       *(
-        Claim(
+        ln.Claim(
           "P04",
           f"{name}: derivative against central differences, largest error on the grid",
           "equal",
           slope_error(activation, grid),
-          at_most(1e-9),
+          ln.at_most(1e-9),
         )
         for name, activation in ACTIVATIONS.items()
       ),
-      Claim(
+      ln.Claim(
         "P05",
         "h(h(h(x))) against c^3 x on the grid, h(x) = cx, largest relative error",
         "equal",
         float(thrice),
-        at_most(1e-15),
+        ln.at_most(1e-15),
       ),
       *(
-        Claim(
+        ln.Claim(
           "P05",
           f"{name}, three random layers: variance that no affine map gives, largest of the nets",
           "none",
           shares[name].max(),
-          at_most(1e-20),
+          ln.at_most(1e-20),
         )
         for name in ("identity", "linear")
       ),
       *(
-        Claim(
+        ln.Claim(
           "P05",
           f"{name}, three random layers: variance that no affine map gives, smallest of the nets",
           "some",
           shares[name].min(),
-          at_least(0.001),
+          ln.at_least(0.001),
           "%",
         )
         for name in ("step", "sigmoid", "ReLU", "tanh")
       ),
-      Claim(
+      ln.Claim(
         "P05",
         f"linear: rank of the outputs behind a layer of {waist} units",
         str(waist),
         ranks["linear"],
-        equals(waist),
+        ln.equals(waist),
       ),
-      Claim(
+      ln.Claim(
         "P05",
         f"ReLU: rank of the outputs behind a layer of {waist} units",
         f"above {waist}",
         ranks["ReLU"],
-        at_least(waist + 1),
+        ln.at_least(waist + 1),
       ),
     ]
     drawn = jnp.linspace(-5, 5, 401)
@@ -189,24 +186,34 @@ def run(config: Config, lab: Lab) -> Report:
       name: (drawn, getattr(activation, part)(drawn)) for name, activation in ACTIVATIONS.items()
     }
     panels = [
-      Panel("h(x)", curves("value"), "activation"),
-      Panel("h'(x)", curves("slope"), "derivative"),
+      ln.Panel("h(x)", curves("value"), "activation"),
+      ln.Panel("h'(x)", curves("slope"), "derivative"),
     ]
     both = ("step", "sigmoid")
-    comparison = Panel("h(x)", {name: curves("value")[name] for name in both})
-  return Report(
+    comparison = ln.Panel("h(x)", {name: curves("value")[name] for name in both})
+  return ln.Report(
     claims,
     [
-      Picture(
-        "activations",
-        function_curves(panels, title="Activations and their derivatives", x="x"),
-        "Step's derivative is 0 wherever it has one, so that nothing could be learned through it; "
-        "sigmoid's is at most 1/4, ReLU's is 1 or 0.",
+      ln.function_curves(
+        panels,
+        title="Activations and their derivatives",
+        x="x",
+        caption=(
+          "Step's derivative is 0 wherever it has one, so that nothing could be learned "
+          "through it; "
+          "sigmoid's is at most 1/4, ReLU's is 1 or 0."
+        ),
+        file="activations",
       ),
-      Picture(
-        "step_and_sigmoid",
-        function_curves([comparison], title="Step and sigmoid", x="x"),
-        "Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
+      ln.function_curves(
+        [comparison],
+        title="Step and sigmoid",
+        x="x",
+        caption="Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
+        file="step_and_sigmoid",
       ),
     ],
   )
+
+
+experiment = ln.Experiment(Config, run)

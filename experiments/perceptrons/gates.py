@@ -20,18 +20,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
-from research.config import config, static
-from research.figures.functions import Panel, function_curves
+import research as ln
 from research.figures.regions import decision_regions
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, equals
 
 
-@config
+@ln.pytree_config
 class Config:
   """There is no learning rate: from zero weights it would scale them and change no answer."""
 
-  passes: int = static(
+  passes: int = ln.static(
     100, "passes over the truth table that the perceptron rule makes", at_least=1
   )
 
@@ -151,7 +148,7 @@ def cycle_length(learned: Learned) -> int:
   return int(same[::-1].argmax() + 1) if same.any() else 0
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Truth tables, the rule, the linear programs, and sums of all pairs of bytes."""
   del lab
   wrong = {
@@ -165,86 +162,84 @@ def run(config: Config, lab: Lab) -> Report:
   sums = jax.jit(add_bytes)(*(jnp.asarray(numbers.ravel()) for numbers in pairs))
   cycle = cycle_length(learned["XOR"])
   single = {"AND": AND, "NAND": NAND, "OR": OR}
-  return Report(
+  return ln.Report(
     [
       *(
-        Claim(
+        ln.Claim(
           "P03" if name == "XOR" else "P01",
           f"{name} by weights set by hand: wrong rows of 4",
           "0",
           wrong[name],
-          equals(0),
+          ln.equals(0),
         )
         for name in GATES
       ),
       *(
-        Claim(
+        ln.Claim(
           "P01",
           f"{name} by the perceptron rule: mistakes until it makes none",
           f"at most {most_mistakes(unit, TABLES[name]):.1f} (Novikoff's bound)",
           # A gate that is still wrong in the last pass has not been learned.
           mistakes[name].sum() if mistakes[name][-1] == 0 else np.inf,
-          at_most(round(most_mistakes(unit, TABLES[name]), 6)),
+          ln.at_most(round(most_mistakes(unit, TABLES[name]), 6)),
         )
         for name, unit in single.items()
       ),
-      Claim(
+      ln.Claim(
         "P02",
         f"XOR by the perceptron rule: fewest mistakes in any of {config.passes} passes",
         "never 0",
         mistakes["XOR"].min(),
-        at_least(1),
+        ln.at_least(1),
       ),
-      Claim(
+      ln.Claim(
         "P02",
         "XOR by the perceptron rule: passes until its weights come back, so that it never ends",
         "never converges",
         cycle,
-        at_least(1),
+        ln.at_least(1),
       ),
-      Claim(
+      ln.Claim(
         "P02",
         "units with XOR's truth table, by linear program (0: infeasible)",
         "0",
         is_separable(TABLES["XOR"]),
-        equals(0),
+        ln.equals(0),
       ),
-      Claim(
+      ln.Claim(
         "P02",
         "of the 16 gates of two inputs, linearly separable",
         "14: all but XOR and its negation",
         sum(map(is_separable, all_tables)),
-        equals(14),
+        ln.equals(14),
       ),
-      Claim(
+      ln.Claim(
         "P03",
         "8-bit adder of NANDs only: right sums of all 65,536 pairs",
         "all",
         np.sum(np.asarray(sums) == (pairs[0] + pairs[1]).ravel()),
-        equals(65_536),
+        ln.equals(65_536),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "decision_regions",
         regions(),
         "One unit cuts the plane by one line, which is enough for three gates; XOR takes the strip "
         "between two lines, those of its first layer, NAND and OR.",
       ),
-      Picture(
-        "perceptron_rule",
-        function_curves(
-          [
-            Panel(
-              "mistakes in the pass",
-              {name: (np.arange(1, len(m) + 1)[:12], m[:12]) for name, m in mistakes.items()},
-            )
-          ],
-          title="The perceptron rule on four gates",
-          x="pass over the truth table",
-        ),
-        f"The rule ends for AND, NAND and OR. For XOR its weights come back every {cycle} "
+      ln.function_curves(
+        [
+          ln.Panel(
+            "mistakes in the pass",
+            {name: (np.arange(1, len(m) + 1)[:12], m[:12]) for name, m in mistakes.items()},
+          )
+        ],
+        title="The perceptron rule on four gates",
+        x="pass over the truth table",
+        caption=f"The rule ends for AND, NAND and OR. For XOR its weights come back every {cycle} "
         "pass(es), with mistakes in between.",
+        file="perceptron_rule",
       ),
     ],
   )
@@ -260,5 +255,8 @@ def regions() -> Figure:
   panels["XOR = AND(NAND, OR)"] = (np.asarray(xor(*plane)), TABLES["XOR"])
   names = ("input $x_1$", "input $x_2$")
   return decision_regions(
-    panels, ticks, ticks, ROWS, title="Gates by threshold units", axis_names=names
-  )
+    panels, ticks, ticks, ROWS, title="Gates by threshold units", axis_names=names, caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -28,50 +28,39 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.errors import UserError
-from research.figures.curves import learning_curves
+import research as ln
 from research.figures.signal_flow import array_shapes
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, equals
-from research.training import Training
 
 SHAPE = (28, 28, 1)
 SIZES = (784, 50, 100, 10)
 BATCH = 100
 
 
-@config
+@ln.pytree_config
 class Config:
   """The net that is trained where no weights are given."""
 
-  weights: str = static("", "file of the book's weights; empty trains a net of the same shape")
-  init: Init = part(Init("xavier_normal"))
-  optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3))
-  epochs: int = static(5, "passes over the training set", at_least=1)
+  weights: str = ln.static("", "file of the book's weights; empty trains a net of the same shape")
+  init: ln.Init = ln.nested(ln.Init("xavier_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="adam", learning_rate=1e-3))
+  epochs: int = ln.static(5, "passes over the training set", at_least=1)
 
 
-def model(config: Config) -> MLP:
+def model(config: Config) -> ln.MLP:
   """Sigmoid units in the hidden layers; the logits come out."""
-  return MLP(SIZES[1:], nn.sigmoid, kernel_init(config.init))
+  return ln.MLP(SIZES[1:], nn.sigmoid, ln.kernel_init(config.init))
 
 
 def steps_per_epoch() -> int:
   """Batches of 100 that hold every training image once."""
-  return math.ceil(sets.spec("mnist").train_size / BATCH)
+  return math.ceil(ln.sets.spec("mnist").train_size / BATCH)
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
-  softmax_cross_entropy,
+  ln.softmax_cross_entropy,
   lambda config: SHAPE,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch()),
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch()),
 )
 
 
@@ -141,9 +130,9 @@ def read_weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
     stored = ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
     arrays = {name: array.value for name, array in stored.items()}
   except OSError as error:
-    raise UserError(f"--weights={path}: {error.strerror}; give the path of a file") from error
+    raise ln.UserError(f"--weights={path}: {error.strerror}; give the path of a file") from error
   except Exception as error:  # a damaged pickle may raise anything
-    raise UserError(
+    raise ln.UserError(
       f"--weights={path} is not a pickled dictionary of arrays: {error}; give the book's "
       "sample_weight.pkl, or leave the flag out to train a net"
     ) from error
@@ -152,7 +141,7 @@ def read_weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
   needed |= {f"b{n}": (size,) for n, size in enumerate(SIZES[1:], start=1)}
   shapes = {name: array.shape for name, array in arrays.items()}
   if shapes != needed:
-    raise UserError(f"--weights={path} holds {shapes}; a 784-50-100-10 net has {needed}")
+    raise ln.UserError(f"--weights={path} holds {shapes}; a 784-50-100-10 net has {needed}")
   return {
     f"Dense_{n}": {"kernel": arrays[f"W{n + 1}"], "bias": arrays[f"b{n + 1}"]} for n in range(3)
   }
@@ -173,17 +162,17 @@ def read_all(params: Any, images: np.ndarray, size: int) -> tuple[np.ndarray, fl
   return np.concatenate(parts), time.perf_counter() - start
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Reads the test set twice, with weights from a file or from a fit."""
   params = read_weights(Path(config.weights)) if config.weights else None
-  splits = sets.load("mnist")
-  pictures = [Picture("shapes", shapes(), "Figures 2.5 and 2.6, by the shapes of the arrays.")]
-  source, bar = "93.52 %", equals(0.9352)
+  splits = ln.sets.load("mnist")
+  pictures = [ln.Picture("shapes", shapes(), "Figures 2.5 and 2.6, by the shapes of the arrays.")]
+  source, bar = "93.52 %", ln.equals(0.9352)
   if params is None:
-    training = Training(
+    training = ln.Training(
       learner,
       splits.train,
-      sampling.by_epoch(BATCH),
+      ln.sampling.by_epoch(BATCH),
       steps=config.epochs * steps_per_epoch(),
       evaluate={"test": splits.test},
       evaluate_every=steps_per_epoch(),
@@ -191,19 +180,23 @@ def run(config: Config, lab: Lab) -> Report:
     )
     fit = lab.fit("train", config, training)
     params = fit.state.params
-    source, bar = "93.52 % by other weights, not measured here", at_least(0.9352)
-    curves = learning_curves(
-      fit.history, title="784-50-100-10 on MNIST", steps_per_epoch=steps_per_epoch()
+    source, bar = "93.52 % by other weights, not measured here", ln.at_least(0.9352)
+    pictures.append(
+      ln.learning_curves(
+        fit,
+        title="784-50-100-10 on MNIST",
+        epochs=True,
+        caption="The net that stands in for the book's.",
+      )
     )
-    pictures.append(Picture("learning_curves", curves, "The net that stands in for the book's."))
   params = jax.device_put(params)
   images = splits.test["image"].reshape(-1, SIZES[0]).astype(np.float32) / 255
   by_hundred, seconds = read_all(params, images, BATCH)
   by_one, single_seconds = read_all(params, images, 1)
   answers = by_hundred.argmax(axis=1)
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "P08",
         f"784-50-100-10, test accuracy, weights {'given' if config.weights else 'trained here'}",
         source,
@@ -211,33 +204,33 @@ def run(config: Config, lab: Lab) -> Report:
         bar,
         "%",
       ),
-      Claim(
+      ln.Claim(
         "P08",
         "parameters",
         "45,360",
         sum(leaf.size for leaf in jax.tree.leaves(params)),
-        equals(45_360),
+        ln.equals(45_360),
       ),
-      Claim(
+      ln.Claim(
         "P08",
         "test images whose class is another one alone than in a batch of 100",
         "0",
         float(np.sum(answers != by_one.argmax(axis=1))),
-        equals(0),
+        ln.equals(0),
       ),
-      Claim(
+      ln.Claim(
         "P08",
         "logits alone against logits in a batch of 100, largest difference",
         "equal",
         np.abs(by_hundred - by_one).max(),
-        at_most(1e-4),
+        ln.at_most(1e-4),
       ),
-      Claim(
+      ln.Claim(
         "P08",
         "speed of batches of 100 over single images, images per second",
         "much faster",
         single_seconds / seconds,
-        at_least(2),
+        ln.at_least(2),
         "times",
       ),
     ],
@@ -253,4 +246,8 @@ def shapes() -> Figure:
   return array_shapes(
     {"one image": case((784,)), "a batch of 100": case((BATCH, 784))},
     title="Shapes through the net",
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -18,18 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from research.config import config, static
+import research as ln
 from research.figures.signal_flow import signal_flow
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most, equals, within
 
 
-@config
+@ln.pytree_config
 class Config:
   """The random inputs of softmax's tests."""
 
-  vectors: int = static(10_000, "random input vectors", at_least=1)
-  classes: int = static(10, "elements of each", at_least=2)
+  vectors: int = ln.static(10_000, "random input vectors", at_least=1)
+  classes: int = ln.static(10, "elements of each", at_least=2)
 
 
 class Layer(NamedTuple):
@@ -78,7 +76,7 @@ def sum_error(a: Float[Array, "*batch classes"]) -> float:
   return float(error.max() / (jnp.finfo(a.dtype).eps / 2))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The golden value in float64, and softmax in four types."""
   with jax.enable_x64(True):
     signals = [np.asarray(signal) for signal in forward(LAYERS, jnp.array(INPUT))]
@@ -89,64 +87,68 @@ def run(config: Config, lab: Lab) -> Report:
     moved = softmax(inputs).argmax(axis=-1) != inputs.argmax(axis=-1)
     claims = [
       *(
-        Claim("P06", f"2-3-2-2 net, output y{place + 1}", f"{value:.8f}", y, within(value, 5e-9))
+        ln.Claim(
+          "P06", f"2-3-2-2 net, output y{place + 1}", f"{value:.8f}", y, ln.within(value, 5e-9)
+        )
         for place, (value, y) in enumerate(zip((0.31682708, 0.69627909), signals[-1], strict=True))
       ),
-      Claim(
+      ln.Claim(
         "P07",
         "softmax(a + 1000) against softmax(a), float64, largest difference",
         "equal",
         float(jnp.abs(softmax(inputs + 1000) - softmax(inputs)).max()),
-        at_most(1e-12),
+        ln.at_most(1e-12),
       ),
     ]
     for dtype in DTYPES:
       claims += [
-        Claim(
+        ln.Claim(
           "P07",
           f"{dtype}: |sum of softmax - 1|, largest, in roundings of the type",
           "sums to 1",
           sum_error(inputs.astype(dtype)),
-          at_most(config.classes),
+          ln.at_most(config.classes),
         ),
-        Claim(
+        ln.Claim(
           "P07",
           f"{dtype}: finite elements of softmax(1010, 1000, 990), of 3",
           "all",
           int(jnp.isfinite(softmax(large.astype(dtype))).sum()),
-          equals(3),
+          ln.equals(3),
         ),
-        Claim(
+        ln.Claim(
           "P07",
           f"{dtype}: finite elements without the guard",
           "overflows",
           int(jnp.isfinite(naive_softmax(large.astype(dtype))).sum()),
-          equals(0),
+          ln.equals(0),
         ),
       ]
     claims.append(
-      Claim(
+      ln.Claim(
         "P07",
         f"inputs of {config.vectors:,} whose largest element softmax moves, float64",
         "0: it may be left out",
         int(moved.sum()),
-        equals(0),
+        ln.equals(0),
       )
     )
   layers = [(np.array(layer.weights), np.array(layer.biases)) for layer in LAYERS]
-  return Report(
+  return ln.Report(
     claims,
     [
-      Picture(
-        "signal_flow",
-        signal_flow(
-          layers,
-          signals,
-          title="Signals through the 2-3-2-2 net",
-          names=("input", "layer 1", "layer 2", "output"),
+      signal_flow(
+        layers,
+        signals,
+        title="Signals through the 2-3-2-2 net",
+        names=("input", "layer 1", "layer 2", "output"),
+        caption=(
+          "Each arrow carries its weight; a circle holds what the neuron emits, grey ones the 1 of "
+          "the biases. Drawn from the arrays that are computed with."
         ),
-        "Each arrow carries its weight; a circle holds what the neuron emits, grey ones the 1 of "
-        "the biases. Drawn from the arrays that are computed with.",
       )
     ],
   )
+
+
+experiment = ln.Experiment(Config, run)

@@ -18,23 +18,22 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import INK, label_axes, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_most, within
+import research as ln
 
 GOLDEN_SEED = 0  # of the notes' data, whatever the seed of the run
 
 
-@config
+@ln.pytree_config
 class Config:
   """The notes' descent, and the book's."""
 
-  rate: float = traced(0.01, "step size of full-batch descent", above=0)
-  steps: int = static(1000, "its steps", at_least=1)
-  batch_size: int = static(10, "examples per step of mini-batch descent", at_least=1, at_most=1000)
-  batch_rate: float = traced(0.03, "its step size", above=0)
-  epochs: int = static(3, "its passes over 1,000 examples", at_least=1)
+  rate: float = ln.traced(0.01, "step size of full-batch descent", above=0)
+  steps: int = ln.static(1000, "its steps", at_least=1)
+  batch_size: int = ln.static(
+    10, "examples per step of mini-batch descent", at_least=1, at_most=1000
+  )
+  batch_rate: float = ln.traced(0.03, "its step size", above=0)
+  epochs: int = ln.static(3, "its passes over 1,000 examples", at_least=1)
 
 
 class Line(NamedTuple):
@@ -98,7 +97,7 @@ def mini_batches(config: Config, key: Array) -> tuple[Line, Float[Array, " epoch
   return jax.lax.scan(epoch, start, jax.random.split(order_key, config.epochs))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Golden values in float64, then the book's three epochs."""
   with jax.enable_x64(True):
     x, y = (jnp.asarray(values) for values in notes_data())
@@ -106,11 +105,11 @@ def run(config: Config, lab: Lab) -> Report:
     found, errors = descend(x, y, config.rate, config.steps)
     least, reached = (float(squared_error(line, x, y)) for line in (best, found))
   line, losses = mini_batches(config, lab.key("mini-batches"))
-  row = lambda what, source, ours, bar: Claim("D01", what, source, ours, bar)
+  row = lambda what, source, ours, bar: ln.Claim("D01", what, source, ours, bar)
   golden = lambda what, target, ours, digits: row(
-    what, f"{target}", ours, within(target, 10**-digits / 2)
+    what, f"{target}", ours, ln.within(target, 10**-digits / 2)
   )
-  return Report(
+  return ln.Report(
     [
       golden("least squares: intercept", 4.222151, best.b, 6),
       golden("least squares: slope", 2.968468, best.w[0], 6),
@@ -118,37 +117,42 @@ def run(config: Config, lab: Lab) -> Report:
       golden("1,000 steps from 0: intercept", 4.1868, found.b, 4),
       golden("1,000 steps from 0: slope", 2.9998, found.w[0], 4),
       golden("1,000 steps from 0: mean squared error", 0.99280, reached, 5),
-      row("mini-batches: half squared error after epoch 1", "0.0428", losses[0], at_most(0.06)),
-      row("mini-batches: the same after the last epoch", "0.00005", losses[-1], at_most(6e-5)),
+      row("mini-batches: half squared error after epoch 1", "0.0428", losses[0], ln.at_most(0.06)),
+      row("mini-batches: the same after the last epoch", "0.00005", losses[-1], ln.at_most(6e-5)),
       row(
-        "mini-batches: largest error of a parameter", "w = (2, -3.4), b = 4.2",
-        max(abs(line.w[0] - 2), abs(line.w[1] + 3.4), abs(line.b - 4.2)), at_most(0.003),
+        "mini-batches: largest error of a parameter",
+        "w = (2, -3.4), b = 4.2",
+        max(abs(line.w[0] - 2), abs(line.w[1] + 3.4), abs(line.b - 4.2)),
+        ln.at_most(0.003),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "line",
         figure(np.asarray(x[:, 0]), np.asarray(y), best, found, np.asarray(errors) - least),
         "After 1,000 steps descent is still short of the least squares' line: slope and intercept "
         "pull on each other, and the slow direction of their valley remains.",
       )
     ],
-  )  # fmt: skip
+  )
 
 
 def figure(x: np.ndarray, y: np.ndarray, best: Line, found: Line, excess: np.ndarray) -> Figure:
   """The points with both lines, and what descent has left to do."""
-  made, grid = new_figure("Linear regression", columns=2)
+  made, grid = ln.new_figure("Linear regression", columns=2)
   left, right = grid[0]
-  left.plot(x, y, "o", color=INK, markersize=3, alpha=0.5)
+  left.plot(x, y, "o", color=ln.INK, markersize=3, alpha=0.5)
   ends = np.array([0.0, 2.0])
   for index, (name, line) in enumerate({"least squares": best, "descent": found}.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     values = ends * float(line.w[0]) + float(line.b)
     left.plot(ends, values, color=look.colour, linestyle=look.dashes, label=name, linewidth=1.8)
   left.legend(fontsize=9, frameon=False, loc="upper left")
-  label_axes(left, "x", "y", "the data")
-  right.plot(excess, color=stroke(0).colour)
+  ln.label_axes(left, "x", "y", "the data")
+  right.plot(excess, color=ln.stroke(0).colour)
   right.set_yscale("log")
-  label_axes(right, "step", "mean squared error less the least", "descent")
+  ln.label_axes(right, "step", "mean squared error less the least", "descent")
   return made
+
+
+experiment = ln.Experiment(Config, run)

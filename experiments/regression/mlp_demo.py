@@ -16,34 +16,27 @@ import optax
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
-from research.config import config, part, static
-from research.figures.curves import draw_curve
-from research.figures.style import label_axes, new_figure, stroke
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, equals, within
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The notes' settings, and how long the trained version learns."""
 
-  hidden: int = static(20, "hidden units", at_least=1)
-  points: int = static(5, "random points", at_least=1)
-  init: Init = part(Init("lecun_uniform", 3**-0.5))
-  optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3))
-  steps: int = static(2000, "steps of the trained version", at_least=1)
-  nets: int = static(100, "nets, each with its own points", at_least=1)
+  hidden: int = ln.static(20, "hidden units", at_least=1)
+  points: int = ln.static(5, "random points", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("lecun_uniform", 3**-0.5))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="adam", learning_rate=1e-3))
+  steps: int = ln.static(2000, "steps of the trained version", at_least=1)
+  nets: int = ln.static(100, "nets, each with its own points", at_least=1)
 
 
 FEATURES, CLASSES = 10, 3
 
 
-def model(config: Config) -> MLP:
+def model(config: Config) -> ln.MLP:
   """10-20-3; PyTorch's weights are uniform within 1 / sqrt(fan-in): a third of LeCun's variance."""
-  return MLP((config.hidden, CLASSES), kernel_init=kernel_init(config.init))
+  return ln.MLP((config.hidden, CLASSES), kernel_init=ln.kernel_init(config.init))
 
 
 def learn(config: Config, key: Array) -> tuple[Float[Array, " steps+1"], Float[Array, ""]]:
@@ -51,7 +44,7 @@ def learn(config: Config, key: Array) -> tuple[Float[Array, " steps+1"], Float[A
   x_key, label_key, net_key = jax.random.split(key, 3)
   x = jax.random.normal(x_key, (config.points, FEATURES))
   labels: Int[Array, " points"] = jax.random.randint(label_key, (config.points,), 0, CLASSES)
-  rule, net = make(config.optimizer, config.steps), model(config)
+  rule, net = ln.make_optimizer(config.optimizer, config.steps), model(config)
   params = net.init(net_key, x)
 
   def loss(params: optax.Params) -> Float[Array, ""]:
@@ -69,36 +62,51 @@ def learn(config: Config, key: Array) -> tuple[Float[Array, " steps+1"], Float[A
   return jnp.append(losses, loss(params)), right
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Many nets at once."""
   keys = jax.random.split(lab.key("nets"), config.nets)
   losses, right = jax.jit(jax.vmap(lambda key: learn(config, key)))(keys)
   shapes = jax.eval_shape(model(config).init, jax.random.key(0), jnp.zeros((1, FEATURES)))
-  row = lambda what, source, ours, bar, unit="": Claim("D03", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("D03", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("parameters", "283", sum(leaf.size for leaf in jax.tree.leaves(shapes)), equals(283)),
-      row("first loss, mean of the nets, in nats", "about 1.1", losses[:, 0].mean(),
-          within(1.1, 0.1)),
-      row("nets whose loss one step of Adam lowers", "all", jnp.mean(losses[:, 1] < losses[:, 0]),
-          at_least(0.99), "%"),
-      row("trained: largest loss at the end, in nats", "0", losses[:, -1].max(), at_most(0.02)),
-      row("trained: points right at the end", "all", right.mean(), equals(1), "%"),
+      row("parameters", "283", sum(leaf.size for leaf in jax.tree.leaves(shapes)), ln.equals(283)),
+      row(
+        "first loss, mean of the nets, in nats",
+        "about 1.1",
+        losses[:, 0].mean(),
+        ln.within(1.1, 0.1),
+      ),
+      row(
+        "nets whose loss one step of Adam lowers",
+        "all",
+        jnp.mean(losses[:, 1] < losses[:, 0]),
+        ln.at_least(0.99),
+        "%",
+      ),
+      row("trained: largest loss at the end, in nats", "0", losses[:, -1].max(), ln.at_most(0.02)),
+      row("trained: points right at the end", "all", right.mean(), ln.equals(1), "%"),
     ],
     [
-      Picture("losses", figure(np.asarray(losses)),
-              "From log 3 down to nothing; the band holds the middle 90 % of the nets."),
+      ln.Picture(
+        "losses",
+        figure(np.asarray(losses)),
+        "From log 3 down to nothing; the band holds the middle 90 % of the nets.",
+      ),
     ],
-  )  # fmt: skip
+  )
 
 
 def figure(losses: Float[np.ndarray, "nets steps"]) -> Figure:
   """The nets' losses."""
-  made, grid = new_figure("Five random points learned by heart", panel_inches=(6.4, 3.6))
+  made, grid = ln.new_figure("Five random points learned by heart", panel_inches=(6.4, 3.6))
   axes, steps = grid[0, 0], np.arange(losses.shape[1])
   low, middle, high = np.quantile(losses, (0.05, 0.5, 0.95), axis=0)
-  axes.fill_between(steps, low, high, color=stroke(0).colour, alpha=0.2, linewidth=0)
-  draw_curve(axes, steps, middle, name="median", look=stroke(0))
+  axes.fill_between(steps, low, high, color=ln.stroke(0).colour, alpha=0.2, linewidth=0)
+  ln.draw_curve(axes, steps, middle, name="median", look=ln.stroke(0))
   axes.set_yscale("log")
-  label_axes(axes, "step of Adam", "cross-entropy (nats)", f"median of {len(losses)} nets")
+  ln.label_axes(axes, "step of Adam", "cross-entropy (nats)", f"median of {len(losses)} nets")
   return made
+
+
+experiment = ln.Experiment(Config, run)

@@ -23,28 +23,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from research.batch import Batch
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.figures.curves import compare_curves
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.learner import Learner, supervised
-from research.losses import softmax_cross_entropy
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, equals, within
-from research.training import Training
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The notes' settings."""
 
-  hidden: int = static(128, "hidden units", at_least=1)
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  batch_size: int = static(64, "examples per step", at_least=1)
-  epochs: int = static(5, "passes over the training set", at_least=1)
-  repeats: int = static(3, "seeds of each net", at_least=1)
+  hidden: int = ln.static(128, "hidden units", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = ln.static(64, "examples per step", at_least=1)
+  epochs: int = ln.static(5, "passes over the training set", at_least=1)
+  repeats: int = ln.static(3, "seeds of each net", at_least=1)
 
 
 class SimpleNet(nn.Module):
@@ -64,45 +54,45 @@ class SimpleNet(nn.Module):
 
   def dense(self, width: int, fan_in: int) -> nn.Dense:
     """Uniform within 1 / sqrt(fan-in), the biases too."""
-    init = initializer("uniform", 1 / math.sqrt(fan_in))
+    init = ln.initializer("uniform", 1 / math.sqrt(fan_in))
     return nn.Dense(width, kernel_init=init, bias_init=init)
 
 
-def softmax_twice(logits: Float[Array, "batch class"], batch: Batch) -> Float[Array, " batch"]:
+def softmax_twice(logits: Float[Array, "batch class"], batch: ln.Batch) -> Float[Array, " batch"]:
   """As written: probabilities where logits are expected."""
-  return softmax_cross_entropy(jax.nn.softmax(logits), batch)
+  return ln.softmax_cross_entropy(jax.nn.softmax(logits), batch)
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold every training image once."""
-  return math.ceil(sets.spec("mnist").train_size / config.batch_size)
+  return math.ceil(ln.sets.spec("mnist").train_size / config.batch_size)
 
 
-def made(loss: Callable[[Array, Batch], Array]) -> Learner:
+def made(loss: Callable[[Array, ln.Batch], Array]) -> ln.Learner:
   """The learner with this loss."""
-  return supervised(
+  return ln.supervised(
     lambda config: SimpleNet(config.hidden),
     loss,
-    lambda config: sets.spec("mnist").image_shape,
-    lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+    lambda config: ln.sets.spec("mnist").image_shape,
+    lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
   )
 
 
-LEARNERS = {"as written": made(softmax_twice), "mended": made(softmax_cross_entropy)}
+LEARNERS = {"as written": made(softmax_twice), "mended": made(ln.softmax_cross_entropy)}
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The mended one."""
   return training_of(config, seed, "mended")
 
 
-def training_of(config: Config, seed: int, name: str) -> Training:
+def training_of(config: Config, seed: int, name: str) -> ln.Training:
   """One of the two."""
-  splits = sets.load("mnist")
-  return Training(
+  splits = ln.sets.load("mnist")
+  return ln.Training(
     LEARNERS[name],
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"test": splits.test},
     evaluate_every=steps_per_epoch(config),
@@ -116,7 +106,7 @@ def least_loss() -> float:
   return float(softmax_twice(certain, {"label": jnp.array([0])})[0])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Both losses, from equal settings; means over the seeds."""
   fits = {
     name: lab.compare(
@@ -126,31 +116,59 @@ def run(config: Config, lab: Lab) -> Report:
   }
   last = lambda name, metric: float(np.mean([fit.last(metric) for fit in fits[name]]))
   accuracy = {name: last(name, "test/accuracy") for name in LEARNERS}
-  row = functools.partial(Claim, "D02")
-  return Report(
+  row = functools.partial(ln.Claim, "D02")
+  return ln.Report(
     [
-      row("softmax twice, as written: test accuracy", "75.3 %", accuracy["as written"],
-          within(0.753, 0.015), "%"),
-      row("mended: test accuracy", "92.4 %", accuracy["mended"], within(0.924, 0.015), "%"),
-      row("points of test accuracy that the second softmax costs", "17",
-          accuracy["mended"] - accuracy["as written"], at_least(0.05), "%"),
-      row("softmax twice: loss of a certain, right answer, in nats", "log(1 + 9/e) = 1.46",
-          least_loss(), within(1.46115, 1e-5)),
-      row("softmax twice: loss at the end over that least loss", "barely learns: above 1",
-          last("as written", "test/loss") / least_loss(), at_most(1.3)),
-      row("parameters", "101,770",
-          sum(leaf.size for leaf in jax.tree.leaves(fits["mended"][0].state.params)),
-          equals(101_770)),
+      row(
+        "softmax twice, as written: test accuracy",
+        "75.3 %",
+        accuracy["as written"],
+        ln.within(0.753, 0.015),
+        "%",
+      ),
+      row("mended: test accuracy", "92.4 %", accuracy["mended"], ln.within(0.924, 0.015), "%"),
+      row(
+        "points of test accuracy that the second softmax costs",
+        "17",
+        accuracy["mended"] - accuracy["as written"],
+        ln.at_least(0.05),
+        "%",
+      ),
+      row(
+        "softmax twice: loss of a certain, right answer, in nats",
+        "log(1 + 9/e) = 1.46",
+        least_loss(),
+        ln.within(1.46115, 1e-5),
+      ),
+      row(
+        "softmax twice: loss at the end over that least loss",
+        "barely learns: above 1",
+        last("as written", "test/loss") / least_loss(),
+        ln.at_most(1.3),
+      ),
+      row(
+        "parameters",
+        "101,770",
+        sum(leaf.size for leaf in jax.tree.leaves(fits["mended"][0].state.params)),
+        ln.equals(101_770),
+      ),
     ],
     [
-      Picture(
-        "accuracy",
-        compare_curves({name: [fit.history for fit in each] for name, each in fits.items()},
-                       "test/accuracy",
-                       title="Softmax twice, and once", y="test accuracy (%)",
-                       steps_per_epoch=steps_per_epoch(config)),
-        "Softmax twice holds every gradient back; the mended net is ahead after one epoch by more "
-        "than the other ever reaches.",
+      ln.compare_curves(
+        fits,
+        "test/accuracy",
+        title="Softmax twice, and once",
+        y="test accuracy (%)",
+        epochs=True,
+        caption=(
+          "Softmax twice holds every gradient back; the mended net is ahead after one epoch "
+          "by more "
+          "than the other ever reaches."
+        ),
+        file="accuracy",
       )
     ],
-  )  # fmt: skip
+  )
+
+
+experiment = ln.Experiment(Config, run, training)

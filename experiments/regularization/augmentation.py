@@ -15,19 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.batch import inputs_of
-from research.config import config, part, replace, static, traced
-from research.data import augmentation, sampling, sets
-from research.figures.curves import compare_curves
-from research.figures.image_grids import image_grid
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import augmented, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
-from research.training import Fit, Training
+import research as ln
+from research.data import augmentation
 
 KINDS = {
   "none": lambda c: augmentation.one_after_another(),
@@ -41,46 +30,50 @@ KINDS = {
 }
 
 
-@config
+@ln.pytree_config
 class Config:
   """One net; `run` compares the kinds."""
 
-  kind: str = static("shift, rotate, scale", "what is done to the images", choices=tuple(KINDS))
-  pixels: float = traced(2.0, "farthest shift in pixels", at_least=0)
-  degrees: float = traced(15.0, "largest turn in degrees", at_least=0)
-  scale: float = traced(0.1, "largest change of size, as a share", at_least=0, below=1)
-  elastic: float = traced(34.0, "strength of the distortion, Simard's alpha", at_least=0)
-  brightness: float = traced(0.3, "largest change of brightness, as a share", at_least=0, below=1)
-  examples: int = static(1000, "training images, the first of MNIST", at_least=1, at_most=60_000)
-  hidden: int = static(200, "hidden units", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3, schedule="linear"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(4000, "updates", at_least=1)
+  kind: str = ln.static("shift, rotate, scale", "what is done to the images", choices=tuple(KINDS))
+  pixels: float = ln.traced(2.0, "farthest shift in pixels", at_least=0)
+  degrees: float = ln.traced(15.0, "largest turn in degrees", at_least=0)
+  scale: float = ln.traced(0.1, "largest change of size, as a share", at_least=0, below=1)
+  elastic: float = ln.traced(34.0, "strength of the distortion, Simard's alpha", at_least=0)
+  brightness: float = ln.traced(
+    0.3, "largest change of brightness, as a share", at_least=0, below=1
+  )
+  examples: int = ln.static(1000, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  hidden: int = ln.static(200, "hidden units", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(
+    ln.Optimizer(name="adam", learning_rate=1e-3, schedule="linear")
+  )
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(4000, "updates", at_least=1)
 
 
-plain = supervised(
-  lambda config: MLP((config.hidden, 10), kernel_init=kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.steps),
+plain = ln.supervised(
+  lambda config: ln.MLP((config.hidden, 10), kernel_init=ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.steps),
 )
 
 
-learner = augmented(
+learner = ln.augmented(
   plain, lambda config, key, images: augmentation.augment(KINDS[config.kind](config), key, images)
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Few images to learn from, all test images to be judged by."""
-  splits = sets.load("mnist")
+  splits = ln.sets.load("mnist")
   few = {name: array[: config.examples] for name, array in splits.train.items()}
   every = max(config.steps // 20, 1)
-  return Training(
+  return ln.Training(
     learner,
     few,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": splits.test},
     evaluate_every=every,
@@ -88,37 +81,37 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Every kind from the same settings."""
   fits = {}
   for kind in KINDS:
-    case = replace(config, {"kind": kind})
+    case = ln.replace(config, {"kind": kind})
     fits[kind] = lab.fit(kind.replace(",", ""), case, training(case, lab.seed))
   accuracy = {kind: fit.last("test/accuracy") for kind, fit in fits.items()}
   gain = {kind: value - accuracy["none"] for kind, value in accuracy.items()}
-  row = lambda what, source, bar, kind: Claim("R11", what, source, gain[kind], bar, "%")
-  return Report(
+  row = lambda what, source, bar, kind: ln.Claim("R11", what, source, gain[kind], bar, "%")
+  return ln.Report(
     [
       row(
         f"shift, rotate, scale: test accuracy gained on {config.examples:,} images",
         "99.23 to 99.37 % on 250,000",
-        at_least(0.01),
+        ln.at_least(0.01),
         "shift, rotate, scale",
       ),
       row(
-        "elastic: test accuracy gained", "1.1 to 0.7 % error (Simard)", at_least(0.01), "elastic"
+        "elastic: test accuracy gained", "1.1 to 0.7 % error (Simard)", ln.at_least(0.01), "elastic"
       ),
-      row("crop: test accuracy gained", "the same idea", at_least(0.01), "crop"),
-      row("flip: test accuracy gained", "none: it hurts, or is neutral", at_most(0.002), "flip"),
+      row("crop: test accuracy gained", "the same idea", ln.at_least(0.01), "crop"),
+      row("flip: test accuracy gained", "none: it hurts, or is neutral", ln.at_most(0.002), "flip"),
     ],
     [
-      Picture(
+      ln.Picture(
         "examples",
         examples(config, lab.key("figure")),
         "Figure 7.3 of the notes: a digit as it is, and nine draws of each kind. A mirrored digit "
         "is no digit any more.",
       ),
-      Picture(
+      ln.Picture(
         "accuracy",
         accuracy_curves(config, fits),
         "What moves the digits helps; what mirrors them does not.",
@@ -129,7 +122,7 @@ def run(config: Config, lab: Lab) -> Report:
 
 def examples(config: Config, key: jax.Array) -> Figure:
   """One digit, and nine draws of each kind, a row each."""
-  image = inputs_of({"image": jnp.asarray(sets.load("mnist").train["image"][:1])})
+  image = ln.inputs_of({"image": jnp.asarray(ln.sets.load("mnist").train["image"][:1])})
   kinds = [kind for kind in KINDS if kind != "none"]
   rows = [
     np.concatenate(
@@ -137,19 +130,25 @@ def examples(config: Config, key: jax.Array) -> Figure:
     )
     for kind in kinds
   ]
-  return image_grid(
+  return ln.image_grid(
     np.concatenate(rows),
     title="One digit, many times",
     note="first: as it is; rows: " + "; ".join(kinds),
     value_range=(0, 1),
-  )
+    caption="",
+  ).figure
 
 
-def accuracy_curves(config: Config, fits: dict[str, Fit]) -> Figure:
+def accuracy_curves(config: Config, fits: dict[str, ln.Fit]) -> Figure:
   """Test accuracies while the kinds learn, from the first evaluation after the start."""
-  return compare_curves(
-    {kind: [fit.history[1:]] for kind, fit in fits.items()},
+  return ln.compare_curves(
+    fits,
     "test/accuracy",
     title=f"{config.examples:,} images, augmented",
+    from_step=1,
     y="test accuracy (%)",
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -23,45 +23,35 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from research.config import config, part, replace, static, traced
-from research.data import sampling, sets
-from research.figures.curves import split_panels
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
+import research as ln
 from research.layers.dropout import dropout
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, within
-from research.training import Training
 
 FORMS = ("classic", "inverted")
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings; `run` compares the rate with none."""
 
-  rate: float = traced(0.2, "share of the hidden units that is dropped", at_least=0, below=1)
-  form: str = static("classic", "where the missing units are made up for", choices=FORMS)
-  examples: int = static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
-  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(301, "passes over the training images", at_least=1)
-  repeats: int = static(3, "seeds of every net", at_least=1)
+  rate: float = ln.traced(0.2, "share of the hidden units that is dropped", at_least=0, below=1)
+  form: str = ln.static("classic", "where the missing units are made up for", choices=FORMS)
+  examples: int = ln.static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = ln.static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(301, "passes over the training images", at_least=1)
+  repeats: int = ln.static(3, "seeds of every net", at_least=1)
 
 
-def model(config: Config) -> MLP:
+def model(config: Config) -> ln.MLP:
   """Inverted dropout behind every hidden layer; classic dropout is the same, multiplied by 1 - rate
   both while training and at test."""
   gain = 1 - config.rate if config.form == "classic" else 1.0
-  return MLP(
+  return ln.MLP(
     (*config.hidden, 10),
     lambda z: gain * jax.nn.relu(z),
-    kernel_init(config.init),
+    ln.kernel_init(config.init),
     dropout_rate=config.rate,
   )
 
@@ -71,22 +61,22 @@ def steps_per_epoch(config: Config) -> int:
   return max(config.examples // config.batch_size, 1)
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Few images to learn from, all test images to be judged by."""
-  splits = sets.load("mnist")
+  splits = ln.sets.load("mnist")
   few = {name: array[: config.examples] for name, array in splits.train.items()}
-  return Training(
+  return ln.Training(
     learner,
     few,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"train set": few, "test": splits.test},
     evaluate_every=3 * steps_per_epoch(config),
@@ -101,7 +91,7 @@ def moments(rate: float, key: Array) -> tuple[Float[Array, ""], Float[Array, ""]
   return y.mean() / x.mean(), y.var() / x.var()
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """None, two rates of the classic form, and one of the inverted."""
   cases: dict[str, dict[str, Any]] = {
     "none": {"rate": 0.0},
@@ -109,7 +99,7 @@ def run(config: Config, lab: Lab) -> Report:
     "classic 0.15": {"rate": 0.15},
     "inverted 0.2": {"rate": 0.2, "form": "inverted"},
   }
-  members = {name: replace(config, changes) for name, changes in cases.items()}
+  members = {name: ln.replace(config, changes) for name, changes in cases.items()}
   fits = lab.compare("race", members, training, repeats=config.repeats)
   train, test = (
     {
@@ -119,49 +109,59 @@ def run(config: Config, lab: Lab) -> Report:
     for split in ("train set", "test")
   )
   mean, variance = moments(0.2, lab.key("moments"))
-  row = lambda what, source, ours, bar, unit="%": Claim("R03", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="%": ln.Claim("R03", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("no dropout: training accuracy", "100 %", train["none"], at_least(0.995)),
-      row("no dropout: test accuracy", "76.2-76.3 %", test["none"], within(0.7625, 0.02)),
-      row("classic, 0.2: training accuracy", "68-74 %", train["classic 0.2"], within(0.71, 0.03)),
+      row("no dropout: training accuracy", "100 %", train["none"], ln.at_least(0.995)),
+      row("no dropout: test accuracy", "76.2-76.3 %", test["none"], ln.within(0.7625, 0.02)),
       row(
-        "classic, 0.2: test accuracy", "57.6-62.3 %", test["classic 0.2"], within(0.5995, 0.0235)
+        "classic, 0.2: training accuracy", "68-74 %", train["classic 0.2"], ln.within(0.71, 0.03)
       ),
       row(
-        "classic, 0.15: training accuracy", "88-93 %", train["classic 0.15"], within(0.905, 0.025)
+        "classic, 0.2: test accuracy", "57.6-62.3 %", test["classic 0.2"], ln.within(0.5995, 0.0235)
       ),
       row(
-        "classic, 0.15: test accuracy", "69.2-71.0 %", test["classic 0.15"], within(0.701, 0.009)
+        "classic, 0.15: training accuracy",
+        "88-93 %",
+        train["classic 0.15"],
+        ln.within(0.905, 0.025),
+      ),
+      row(
+        "classic, 0.15: test accuracy", "69.2-71.0 %", test["classic 0.15"], ln.within(0.701, 0.009)
       ),
       row(
         "gap between training and test that dropout takes away, classic 0.15",
         "smaller gap",
         (train["none"] - test["none"]) - (train["classic 0.15"] - test["classic 0.15"]),
-        at_least(0.01),
+        ln.at_least(0.01),
       ),
-      row("inverted, 0.2: training accuracy", "below 100 %", train["inverted 0.2"], at_most(0.995)),
-      row("mean after inverted dropout / before", "1: kept", mean, within(1, 0.01), ""),
+      row(
+        "inverted, 0.2: training accuracy", "below 100 %", train["inverted 0.2"], ln.at_most(0.995)
+      ),
+      row("mean after inverted dropout / before", "1: kept", mean, ln.within(1, 0.01), ""),
       row(
         "variance after / before, values of mean 1 and variance 1",
         "2/(1 - rate) - 1 = 1.5: not kept",
         variance,
-        within(1.5, 0.02),
+        ln.within(1.5, 0.02),
         "",
       ),
     ],
     [
-      Picture(
-        "dropout",
-        split_panels(
-          {name: [fit.history for fit in repeats] for name, repeats in fits.items()},
-          ("train set", "test"),
-          title="Dropout on 300 images",
-          steps_per_epoch=steps_per_epoch(config),
+      ln.split_panels(
+        fits,
+        ("train set", "test"),
+        title="Dropout on 300 images",
+        caption=(
+          "The book's figure 5.13: with dropout the curves of training and test set stay "
+          "closer, and "
+          "both climb more slowly; the inverted form is faster. Means over "
+          f"{config.repeats} seeds, in bands of one standard deviation to both sides."
         ),
-        "The book's figure 5.13: with dropout the curves of training and test set stay closer, and "
-        "both climb more slowly; the inverted form is faster. Means over "
-        f"{config.repeats} seeds, in bands of one standard deviation to both sides.",
+        file="dropout",
       )
     ],
   )
+
+
+experiment = ln.Experiment(Config, run, training)

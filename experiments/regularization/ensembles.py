@@ -17,54 +17,47 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
-from research.batch import inputs_of
-from research.config import config, part, static, traced
-from research.data import sampling, sets
-from research.figures.functions import Panel, function_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import TrainState, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, at_least, at_most
-from research.training import Training
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """One member of the ensemble."""
 
-  rate: float = traced(0.5, "share of the hidden units that is dropped", at_least=0, below=1)
-  hidden: int = static(200, "hidden units", at_least=1)
-  members: int = static(5, "nets that vote", at_least=1)
-  thinned: int = static(100, "thinned nets that are averaged", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3, schedule="linear"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(3000, "updates", at_least=1)
+  rate: float = ln.traced(0.5, "share of the hidden units that is dropped", at_least=0, below=1)
+  hidden: int = ln.static(200, "hidden units", at_least=1)
+  members: int = ln.static(5, "nets that vote", at_least=1)
+  thinned: int = ln.static(100, "thinned nets that are averaged", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(
+    ln.Optimizer(name="adam", learning_rate=1e-3, schedule="linear")
+  )
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(3000, "updates", at_least=1)
 
 
-def model(config: Config) -> MLP:
+def model(config: Config) -> ln.MLP:
   """784-200-10 with dropout on the hidden layer."""
-  return MLP((config.hidden, 10), kernel_init=kernel_init(config.init), dropout_rate=config.rate)
+  return ln.MLP(
+    (config.hidden, 10), kernel_init=ln.kernel_init(config.init), dropout_rate=config.rate
+  )
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.steps),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.steps),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All of MNIST; members differ by their keys."""
-  splits = sets.load("mnist")
-  return Training(
+  splits = ln.sets.load("mnist")
+  return ln.Training(
     learner,
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": splits.test},
     evaluate_every=config.steps,
@@ -72,19 +65,19 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def scaled(config: Config, state: TrainState, x: Array) -> Float[Array, "n class"]:
+def scaled(config: Config, state: ln.TrainState, x: Array) -> Float[Array, "n class"]:
   """Probabilities of the whole net."""
   return jax.nn.softmax(model(config).apply({"params": state.params}, x))
 
 
-def thinned(config: Config, state: TrainState, x: Array, key: Array) -> Float[Array, "n class"]:
+def thinned(config: Config, state: ln.TrainState, x: Array, key: Array) -> Float[Array, "n class"]:
   """Probabilities of one thinned net, another for every image."""
   logits = model(config).apply({"params": state.params}, x, train=True, rngs={"dropout": key})
   return jax.nn.softmax(logits)
 
 
 def means_of_thinned(
-  config: Config, state: TrainState, x: Array, key: Array
+  config: Config, state: ln.TrainState, x: Array, key: Array
 ) -> Float[Array, "nets n class"]:
   """Mean probabilities of the first 1, 2, 3, ... thinned nets."""
 
@@ -102,10 +95,10 @@ def vote(guesses: Int[np.ndarray, "members n"], classes: int = 10) -> Int[np.nda
   return np.stack([np.sum(guesses == label, axis=0) for label in range(classes)]).argmax(axis=0)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Five nets side by side; the first one thinned."""
-  test = sets.load("mnist").test
-  x, label = inputs_of({"image": jnp.asarray(test["image"])}), test["label"]
+  test = ln.sets.load("mnist").test
+  x, label = ln.inputs_of({"image": jnp.asarray(test["image"])}), test["label"]
   fits = lab.compare("race", {"net": config}, training, repeats=config.members)["net"]
   accuracy = lambda guesses: np.mean(np.asarray(guesses) == label, axis=-1)
   whole = jax.jit(scaled)
@@ -113,30 +106,30 @@ def run(config: Config, lab: Lab) -> Report:
   sampled = jax.jit(lambda state: means_of_thinned(config, state, x, lab.key("thinned")).argmax(-1))
   by_count = accuracy(sampled(fits[0].state))
   members, voted = accuracy(guesses), float(accuracy(vote(guesses)))
-  row = lambda what, source, ours, bar: Claim("R04", what, source, ours, bar, "%")
-  return Report(
+  row = lambda what, source, ours, bar: ln.Claim("R04", what, source, ours, bar, "%")
+  return ln.Report(
     [
       row(
         f"|scaled net - mean of {config.thinned} thinned nets|, test accuracy",
         "about equal",
         abs(members[0] - by_count[-1]),
-        at_most(0.003),
+        ln.at_most(0.003),
       ),
       row(
         "mean of the thinned nets - one thinned net, test accuracy",
         "many are better",
         by_count[-1] - by_count[0],
-        at_least(0.005),
+        ln.at_least(0.005),
       ),
       row(
         f"vote of {config.members} - mean of its voters, test accuracy",
         "99.67 - 99.60 = 0.07 points",
         voted - members.mean(),
-        above(0),
+        ln.above(0),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "thinned",
         thinned_figure(by_count, float(members[0])),
         "A single thinned net is worse; the mean of ten is nearly the scaled net, which costs one "
@@ -153,6 +146,12 @@ def thinned_figure(by_count: np.ndarray, whole: float) -> Figure:
     "mean of thinned nets": (counts, 100 * by_count),
     "scaled net": (counts, np.full(len(counts), 100 * whole)),
   }
-  return function_curves(
-    [Panel("test accuracy (%)", curves)], title="Dropout is an ensemble", x="thinned nets"
-  )
+  return ln.function_curves(
+    [ln.Panel("test accuracy (%)", curves)],
+    title="Dropout is an ensemble",
+    x="thinned nets",
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -18,22 +18,19 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.functions import Panel, function_curves
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most
+import research as ln
 
 Rows = Float[Array, "n p"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The generated regression, and its noise."""
 
-  examples: int = static(50, "examples", at_least=2)
-  features: int = static(10, "features", at_least=1)
-  copies: int = static(2000, "noisy copies of every example", at_least=1)
-  sigma: float = traced(0.5, "deviation of the noise on the inputs", above=0)
+  examples: int = ln.static(50, "examples", at_least=2)
+  features: int = ln.static(10, "features", at_least=1)
+  copies: int = ln.static(2000, "noisy copies of every example", at_least=1)
+  sigma: float = ln.traced(0.5, "deviation of the noise on the inputs", above=0)
 
 
 def draw(config: Config, key: Array) -> tuple[Rows, Float[Array, " n"]]:
@@ -69,7 +66,7 @@ def distance(a: Float[Array, " p"], b: Float[Array, " p"]) -> float:
   return float(jnp.linalg.norm(a - b) / jnp.linalg.norm(b))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The two solutions, for one deviation and for many; in float64."""
   with jax.enable_x64(True):
     x, y = draw(config, lab.key("rows"))
@@ -85,26 +82,38 @@ def run(config: Config, lab: Lab) -> Report:
       "ridge": [ridge(x, y, config.examples * sigma**2) for sigma in sigmas],
     }
     figure = weights_figure(sigmas, {name: np.stack(path) for name, path in paths.items()})
-  row = lambda what, source, ours, bar: Claim("R05", what, source, ours, bar, "%")
-  return Report(
+  row = lambda what, source, ours, bar: ln.Claim("R05", what, source, ours, bar, "%")
+  return ln.Report(
     [
-      row("noise against ridge with lambda = n sigma^2: |difference| / |w|", "equal",
-          to_ridge, at_most(0.02)),
-      row("the same against plain least squares", "another solution",
-          to_plain, at_least(0.1)),
+      row(
+        "noise against ridge with lambda = n sigma^2: |difference| / |w|",
+        "equal",
+        to_ridge,
+        ln.at_most(0.02),
+      ),
+      row("the same against plain least squares", "another solution", to_plain, ln.at_least(0.1)),
     ],
     [
-      Picture("weights", figure,
-              "The two lie on each other: whatever a weight does under decay, it does under noise."
+      ln.Picture(
+        "weights",
+        figure,
+        "The two lie on each other: whatever a weight does under decay, it does under noise.",
       )
     ],
-  )  # fmt: skip
+  )
 
 
 def weights_figure(sigmas: np.ndarray, paths: dict[str, np.ndarray]) -> Figure:
   """The first four weights against the deviation of the noise."""
   panels = [
-    Panel(f"weight {number + 1}", {name: (sigmas, path[:, number]) for name, path in paths.items()})
+    ln.Panel(
+      f"weight {number + 1}", {name: (sigmas, path[:, number]) for name, path in paths.items()}
+    )
     for number in range(min(4, paths["ridge"].shape[1]))
   ]
-  return function_curves(panels, title="Noise is Tikhonov's penalty", x="sigma")
+  return ln.function_curves(
+    panels, title="Noise is Tikhonov's penalty", x="sigma", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

@@ -13,30 +13,20 @@ RESULTS.md); about 20 seconds on two CPU cores.
 import jax
 import numpy as np
 
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.figures.curves import split_panels
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, equals, within
-from research.training import Fit, Training
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings."""
 
-  examples: int = static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
-  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(201, "passes over the training images", at_least=1)
-  repeats: int = static(3, "seeds", at_least=1)
+  examples: int = ln.static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = ln.static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(201, "passes over the training images", at_least=1)
+  repeats: int = ln.static(3, "seeds", at_least=1)
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -49,22 +39,22 @@ def steps(config: Config) -> int:
   return config.epochs * steps_per_epoch(config)
 
 
-learner = supervised(
-  lambda config: MLP((*config.hidden, 10), jax.nn.relu, kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, steps(config)),
+learner = ln.supervised(
+  lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, steps(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Few images to learn from, all test images to be judged by."""
-  splits = sets.load("mnist")
+  splits = ln.sets.load("mnist")
   few = {name: array[: config.examples] for name, array in splits.train.items()}
-  return Training(
+  return ln.Training(
     learner,
     few,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=steps(config),
     evaluate={"train set": few, "test": splits.test},
     evaluate_every=steps_per_epoch(config),
@@ -72,40 +62,52 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def first_epoch_above(fit: Fit, bar: float) -> float:
+def first_epoch_above(fit: ln.Fit, bar: float) -> float:
   """The first epoch whose training accuracy is above the bar; one more than all where none is."""
   evaluated = [row["train set/accuracy"] for row in fit.history if "train set/accuracy" in row]
   return next((i for i, value in enumerate(evaluated) if value >= bar), len(evaluated))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Both accuracies, and what lies between; means over the seeds."""
   fits = lab.compare("race", {"net": config}, training, repeats=config.repeats)["net"]
   mean = lambda value: float(np.mean([value(fit) for fit in fits]))
   train, test = (mean(lambda f, s=s: f.last(f"{s}/accuracy")) for s in ("train set", "test"))
-  row = lambda what, source, ours, bar, unit="%": Claim("R01", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="%": ln.Claim("R01", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row(f"accuracy on the {config.examples} training images", "100 %", train, equals(1)),
-      row("accuracy on the test set", "75.6-75.9 %", test, within(0.7575, 0.02)),
-      row("training less test accuracy", "24 points", train - test, within(0.24, 0.02)),
-      row("first epoch with 99 % of the training images", "about 100",
-          mean(lambda fit: first_epoch_above(fit, 0.99)), within(100, 30), ""),
-      row("parameters", "130,010",
-          sum(leaf.size for leaf in jax.tree.leaves(fits[0].state.params)), equals(130_010), ""),
+      row(f"accuracy on the {config.examples} training images", "100 %", train, ln.equals(1)),
+      row("accuracy on the test set", "75.6-75.9 %", test, ln.within(0.7575, 0.02)),
+      row("training less test accuracy", "24 points", train - test, ln.within(0.24, 0.02)),
+      row(
+        "first epoch with 99 % of the training images",
+        "about 100",
+        mean(lambda fit: first_epoch_above(fit, 0.99)),
+        ln.within(100, 30),
+        "",
+      ),
+      row(
+        "parameters",
+        "130,010",
+        sum(leaf.size for leaf in jax.tree.leaves(fits[0].state.params)),
+        ln.equals(130_010),
+        "",
+      ),
     ],
     [
-      Picture(
-        "overfitting",
-        split_panels(
-          {"": [fit.history for fit in fits]},
-          ("train set", "test"),
-          title=f"{config.examples} images learned by heart",
-          steps_per_epoch=steps_per_epoch(config),
+      ln.split_panels(
+        {"": fits},
+        ("train set", "test"),
+        title=f"{config.examples} images learned by heart",
+        caption=(
+          "The book's figure 5.10: the training accuracy reaches 100 %, the test accuracy stays "
+          f"behind from the first epochs on. Means over {config.repeats} seeds, in bands of one "
+          "standard deviation to both sides."
         ),
-        "The book's figure 5.10: the training accuracy reaches 100 %, the test accuracy stays "
-        f"behind from the first epochs on. Means over {config.repeats} seeds, in bands of one "
-        "standard deviation to both sides.",
+        file="overfitting",
       )
     ],
-  )  # fmt: skip
+  )
+
+
+experiment = ln.Experiment(Config, run, training)

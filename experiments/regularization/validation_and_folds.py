@@ -20,25 +20,22 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, within
+import research as ln
 
 Rows = Float[Array, "n p"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The generated regressions."""
 
-  examples: int = static(100, "examples to learn from", at_least=10)
-  features: int = static(20, "features of the honest regression", at_least=1)
-  folds: int = static(5, "K", at_least=2)
-  noise: float = traced(1.0, "deviation of the targets' noise", above=0)
-  many: int = static(1000, "random features of the leak", at_least=20)
-  chosen: int = static(10, "features that are chosen of them", at_least=1)
-  draws: int = static(200, "draws that are averaged", at_least=1)
+  examples: int = ln.static(100, "examples to learn from", at_least=10)
+  features: int = ln.static(20, "features of the honest regression", at_least=1)
+  folds: int = ln.static(5, "K", at_least=2)
+  noise: float = ln.traced(1.0, "deviation of the targets' noise", above=0)
+  many: int = ln.static(1000, "random features of the leak", at_least=20)
+  chosen: int = ln.static(10, "features that are chosen of them", at_least=1)
+  draws: int = ln.static(200, "draws that are averaged", at_least=1)
 
 
 def fold_of(examples: int, folds: int, key: Array) -> Int[Array, " n"]:
@@ -113,7 +110,7 @@ def leak(config: Config, key: Array) -> dict[str, Array]:
   return {name: 1 - error / y.var() for name, error in errors.items()}
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Many draws of both."""
   over = lambda draw, name: jax.device_get(
     jax.jit(lambda keys: jax.lax.map(functools.partial(draw, config), keys))(
@@ -126,34 +123,63 @@ def run(config: Config, lab: Lab) -> Report:
   error = lambda n: 1 + config.features / (n - config.features - 1)
   fewer = config.examples * (config.folds - 1) // config.folds
   expected = round(error(fewer) / error(config.examples), 3)
-  row = lambda what, source, ours, bar, unit="": Claim("R06", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("R06", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("K folds: mean estimate over the true error", f"{expected:.3f} (theory)",
-          estimates["folds"].mean() / true, within(expected, 0.05)),
-      row("20 % split: mean estimate over the true error", f"{expected:.3f} (theory)",
-          estimates["20 % split"].mean() / true, within(expected, 0.06)),
-      row("spread of the split's estimates over that of the folds'", "above 1",
-          estimates["20 % split"].std() / estimates["folds"].std(), at_least(1.5)),
-      row("training error over the true error", "too good", 
-          estimates["training error"].mean() / true, at_most(0.8)),
-      row("random targets, features chosen before the folds: variance explained", "a leak",
-          promises["before the folds"].mean(), at_least(0.2), "%"),
-      row("random targets, features chosen inside every fold: variance explained", "none",
-          promises["inside every fold"].mean(), at_most(0.0), "%"),
+      row(
+        "K folds: mean estimate over the true error",
+        f"{expected:.3f} (theory)",
+        estimates["folds"].mean() / true,
+        ln.within(expected, 0.05),
+      ),
+      row(
+        "20 % split: mean estimate over the true error",
+        f"{expected:.3f} (theory)",
+        estimates["20 % split"].mean() / true,
+        ln.within(expected, 0.06),
+      ),
+      row(
+        "spread of the split's estimates over that of the folds'",
+        "above 1",
+        estimates["20 % split"].std() / estimates["folds"].std(),
+        ln.at_least(1.5),
+      ),
+      row(
+        "training error over the true error",
+        "too good",
+        estimates["training error"].mean() / true,
+        ln.at_most(0.8),
+      ),
+      row(
+        "random targets, features chosen before the folds: variance explained",
+        "a leak",
+        promises["before the folds"].mean(),
+        ln.at_least(0.2),
+        "%",
+      ),
+      row(
+        "random targets, features chosen inside every fold: variance explained",
+        "none",
+        promises["inside every fold"].mean(),
+        ln.at_most(0.0),
+        "%",
+      ),
     ],
     [
-      Picture("estimates", histograms(estimates, promises),
-              "Left: single estimates scatter about the true error, the split's more than the "
-              "folds'. Right: nothing can be learned from random targets, and only the leak says "
-              "otherwise."),
+      ln.Picture(
+        "estimates",
+        histograms(estimates, promises),
+        "Left: single estimates scatter about the true error, the split's more than the "
+        "folds'. Right: nothing can be learned from random targets, and only the leak says "
+        "otherwise.",
+      ),
     ],
-  )  # fmt: skip
+  )
 
 
 def histograms(estimates: dict[str, np.ndarray], promises: dict[str, np.ndarray]) -> Figure:
   """What the draws say."""
-  figure, grid = new_figure("Estimates of the error on new data", columns=2)
+  figure, grid = ln.new_figure("Estimates of the error on new data", columns=2)
   scores = {name: estimates[name] / estimates["true error"] for name in ("folds", "20 % split")}
   index = 0
   for axes, values, x in (
@@ -162,11 +188,14 @@ def histograms(estimates: dict[str, np.ndarray], promises: dict[str, np.ndarray]
   ):
     edges = np.histogram_bin_edges(np.concatenate(list(values.values())), 30)
     for name, numbers in values.items():
-      look, shares = stroke(index), np.histogram(numbers, edges)[0] / len(numbers)
+      look, shares = ln.stroke(index), np.histogram(numbers, edges)[0] / len(numbers)
       axes.stairs(
         shares, edges, color=look.colour, linestyle=look.dashes, linewidth=1.6, label=name
       )
       index += 1
-    label_axes(axes, x, "share of the draws")
-  legend_below(figure)
+    ln.label_axes(axes, x, "share of the draws")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

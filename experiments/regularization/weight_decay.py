@@ -24,34 +24,25 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, part, replace, static, traced
-from research.data import sampling, sets
-from research.figures.curves import split_panels
-from research.figures.functions import Panel, function_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, below, within
-from research.training import Fit, Training
+import research as ln
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings, and those of the regression."""
 
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01, weight_decay=0.1))
-  examples: int = static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
-  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(201, "passes over the training images", at_least=1)
-  repeats: int = static(3, "seeds, with decay and without", at_least=1)
-  features: int = static(200, "features of the regression", at_least=1)
-  regression_decay: float = traced(3.0, "lambda of the regression", at_least=0)
-  regression_epochs: int = static(10, "passes over its 20 examples", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(
+    ln.Optimizer(name="sgd", learning_rate=0.01, weight_decay=0.1)
+  )
+  examples: int = ln.static(300, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = ln.static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(201, "passes over the training images", at_least=1)
+  repeats: int = ln.static(3, "seeds, with decay and without", at_least=1)
+  features: int = ln.static(200, "features of the regression", at_least=1)
+  regression_decay: float = ln.traced(3.0, "lambda of the regression", at_least=0)
+  regression_epochs: int = ln.static(10, "passes over its 20 examples", at_least=1)
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -59,22 +50,22 @@ def steps_per_epoch(config: Config) -> int:
   return max(config.examples // config.batch_size, 1)
 
 
-learner = supervised(
-  lambda config: MLP((*config.hidden, 10), jax.nn.relu, kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+learner = ln.supervised(
+  lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Few images to learn from, all test images to be judged by."""
-  splits = sets.load("mnist")
+  splits = ln.sets.load("mnist")
   few = {name: array[: config.examples] for name, array in splits.train.items()}
-  return Training(
+  return ln.Training(
     learner,
     few,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"train set": few, "test": splits.test},
     evaluate_every=3 * steps_per_epoch(config),
@@ -118,7 +109,7 @@ def regress(config: Config, decay: float | Array, key: Array) -> Regression:
   return Regression(errors[:, 0], errors[:, 1], w)
 
 
-def norms(fit: Fit) -> dict[str, float]:
+def norms(fit: ln.Fit) -> dict[str, float]:
   """L2, L1 and Linf norm of all weight matrices together."""
   w = np.concatenate([np.ravel(layer["kernel"]) for layer in fit.state.params.values()])
   return {
@@ -128,11 +119,11 @@ def norms(fit: Fit) -> dict[str, float]:
   }
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """With and without, both times."""
   decay = config.optimizer.weight_decay
   members = {
-    name: replace(config, {"optimizer.weight_decay": value})
+    name: ln.replace(config, {"optimizer.weight_decay": value})
     for name, value in {"none": 0.0, "decay": decay}.items()
   }
   fits = lab.compare("race", members, training, repeats=config.repeats)
@@ -143,43 +134,67 @@ def run(config: Config, lab: Lab) -> Report:
   lines = {f"lambda = {value:g}": many(value, keys) for value in (0.0, config.regression_decay)}
   free, decayed = (jax.tree.map(np.asarray, line) for line in lines.values())
   size = {name: mean_norms(repeats) for name, repeats in fits.items()}
-  row = lambda what, source, ours, bar, unit="%": Claim("R02", what, source, ours, bar, unit)
+  row = lambda what, source, ours, bar, unit="%": ln.Claim("R02", what, source, ours, bar, unit)
   few = "in few runs; bar wider, one net scatters by 2 points"
-  return Report(
+  return ln.Report(
     [
-      row("lambda 0.1: training accuracy", f"91-92 % {few}",
-          train["decay"], within(0.915, 0.02)),
-      row("lambda 0.1: test accuracy", f"71.7-72.2 % {few}",
-          test["decay"], within(0.72, 0.02)),
-      row("gap that it takes away", "at least 4 points", gap["none"] - gap["decay"],
-          at_least(0.04)),
-      row("test accuracy that it gains", "none: it loses some", test["decay"] - test["none"],
-          below(0)),
+      row(
+        "lambda 0.1: training accuracy", f"91-92 % {few}", train["decay"], ln.within(0.915, 0.02)
+      ),
+      row("lambda 0.1: test accuracy", f"71.7-72.2 % {few}", test["decay"], ln.within(0.72, 0.02)),
+      row(
+        "gap that it takes away", "at least 4 points", gap["none"] - gap["decay"], ln.at_least(0.04)
+      ),
+      row(
+        "test accuracy that it gains",
+        "none: it loses some",
+        test["decay"] - test["none"],
+        ln.below(0),
+      ),
       *(
-        row(f"{norm} norm of the weights, with decay over without", "below 1",
-            size["decay"][norm] / size["none"][norm], at_most(1), "")
+        row(
+          f"{norm} norm of the weights, with decay over without",
+          "below 1",
+          size["decay"][norm] / size["none"][norm],
+          ln.at_most(1),
+          "",
+        )
         for norm in ("L2", "L1", "Linf")
       ),
-      row("regression, 20 draws: validation error with decay over without", "falls",
-          float(np.mean(decayed.validation[:, -1]) / np.mean(free.validation[:, -1])),
-          at_most(0.8), ""),
-      row("regression: |w| with decay over without", "below 1",
-          float(np.mean(np.linalg.norm(decayed.w, axis=1))
-                / np.mean(np.linalg.norm(free.w, axis=1))), at_most(0.8), ""),
+      row(
+        "regression, 20 draws: validation error with decay over without",
+        "falls",
+        float(np.mean(decayed.validation[:, -1]) / np.mean(free.validation[:, -1])),
+        ln.at_most(0.8),
+        "",
+      ),
+      row(
+        "regression: |w| with decay over without",
+        "below 1",
+        float(np.mean(np.linalg.norm(decayed.w, axis=1)) / np.mean(np.linalg.norm(free.w, axis=1))),
+        ln.at_most(0.8),
+        "",
+      ),
     ],
     [
-      Picture("digits", digits_figure(fits, decay, steps_per_epoch(config)),
-              "The book's figure 5.11: with decay the training accuracy stays below 100 % and the "
-              "gap is smaller, but the test accuracy is no better. Means over "
-              f"{config.repeats} seeds, in bands of one standard deviation to both sides."),
-      Picture("regression", regression_figure(lines),
-              "Without decay the training error goes to 0 and the validation error stays; with "
-              "decay the validation error falls too."),
+      ln.Picture(
+        "digits",
+        digits_figure(fits, decay, steps_per_epoch(config)),
+        "The book's figure 5.11: with decay the training accuracy stays below 100 % and the "
+        "gap is smaller, but the test accuracy is no better. Means over "
+        f"{config.repeats} seeds, in bands of one standard deviation to both sides.",
+      ),
+      ln.Picture(
+        "regression",
+        regression_figure(lines),
+        "Without decay the training error goes to 0 and the validation error stays; with "
+        "decay the validation error falls too.",
+      ),
     ],
-  )  # fmt: skip
+  )
 
 
-def accuracies(fits: dict[str, list[Fit]], split: str) -> dict[str, float]:
+def accuracies(fits: dict[str, list[ln.Fit]], split: str) -> dict[str, float]:
   """At the end, means over the seeds."""
   return {
     name: float(np.mean([fit.last(f"{split}/accuracy") for fit in repeats]))
@@ -187,27 +202,27 @@ def accuracies(fits: dict[str, list[Fit]], split: str) -> dict[str, float]:
   }
 
 
-def mean_norms(repeats: list[Fit]) -> dict[str, float]:
+def mean_norms(repeats: list[ln.Fit]) -> dict[str, float]:
   """Means over the seeds."""
   found = [norms(fit) for fit in repeats]
   return {norm: float(np.mean([each[norm] for each in found])) for norm in found[0]}
 
 
-def digits_figure(fits: dict[str, list[Fit]], decay: float, per_epoch: int) -> Figure:
+def digits_figure(fits: dict[str, list[ln.Fit]], decay: float, per_epoch: int) -> Figure:
   """Training and test accuracy without and with decay."""
   titles = {"none": "lambda = 0", "decay": f"lambda = {decay:g}"}
-  return split_panels(
-    {titles[name]: [fit.history for fit in repeats] for name, repeats in fits.items()},
+  return ln.split_panels(
+    {titles[name]: repeats for name, repeats in fits.items()},
     ("train set", "test"),
     title="Weight decay on 300 images",
-    steps_per_epoch=per_epoch,
-  )
+    caption="",
+  ).figure
 
 
 def regression_figure(lines: dict[str, Regression]) -> Figure:
   """Errors after every epoch, means over the draws."""
   panels = [
-    Panel(
+    ln.Panel(
       "half squared error",
       {
         split: (np.arange(1, values.shape[1] + 1), np.mean(values, axis=0))
@@ -218,6 +233,11 @@ def regression_figure(lines: dict[str, Regression]) -> Figure:
     )
     for name, line in lines.items()
   ]
-  figure = function_curves(panels, title="200 features, 20 examples", x="epoch")
+  figure = ln.function_curves(
+    panels, title="200 features, 20 examples", x="epoch", caption=""
+  ).figure
   figure.axes[1].sharey(figure.axes[0])
   return figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -34,11 +34,12 @@ for 75,000 steps.
 import numpy as np
 import optax
 
-from research.config import config, part, static, traced
+from research.config import nested, pytree_config, static, traced
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.experiment import single_fit
 from research.models.q_network import DATA_EFFICIENT, NATURE, ConvTorso
-from research.report import Claim, Picture, Report, at_least
+from research.report import Claim, Report, at_least
 from research.rl import atari
 from research.rl.agent import Agent, DQNConfig
 from research.rl.dqn_training import dqn_training
@@ -49,12 +50,12 @@ TORSOS = {"nature": NATURE, "data_efficient": DATA_EFFICIENT}
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}
 
 
-@config
+@pytree_config
 class Config:
   """Nature's settings (extended data table 1)."""
 
   game: str = static("pong", "the ROM's name in ale-py")
-  agent: DQNConfig = part(DQNConfig(frame_stack=4, clip_rewards=True))
+  agent: DQNConfig = nested(DQNConfig(frame_stack=4, clip_rewards=True))
   torso: str = static("nature", "whose convolutions", choices=tuple(TORSOS))
   hidden: int = static(512, "units of the dense layer", at_least=1)
   learning_rate: float = traced(2.5e-4, "step size", at_least=0)
@@ -92,30 +93,30 @@ def report(config: Config, fit: Fit) -> Report:
       if game == config.game
     ],
     [
-      Picture(
-        "returns",
-        compare_curves(
-          {"evaluation": [fit.history]},
-          "test/return",
-          title=f"DQN on {config.game}",
-          y=f"return (mean of {config.evaluation_episodes} episodes)",
-        ),
-        "Separate evaluation episodes at epsilon 0.05.",
+      compare_curves(
+        {"evaluation": fit},
+        "test/return",
+        title=f"DQN on {config.game}",
+        y=f"return (mean of {config.evaluation_episodes} episodes)",
+        caption="Separate evaluation episodes at epsilon 0.05.",
+        file="returns",
       ),
-      Picture(
-        "values",
-        values_over_frames(
-          played.pictures[chosen],
-          played.values[chosen],
-          atari.environment(config.game).actions,
-          title="Expected (clipped) returns of the actions in four frames",
-        ),
-        "The best action is filled; the frames are what the network sees.",
+      values_over_frames(
+        played.pictures[chosen],
+        played.values[chosen],
+        atari.environment(config.game).actions,
+        title="Expected (clipped) returns of the actions in four frames",
+        caption="The best action is filled; the frames are what the network sees.",
+        file="values",
       ),
-      Picture(
-        "policy",
-        film(played.pictures[:300], seconds_per_picture=1 / 15),
-        "The first twenty seconds of an evaluation episode (a film).",
+      film(
+        played.pictures[:300],
+        seconds_per_picture=1 / 15,
+        caption="The first twenty seconds of an evaluation episode (a film).",
+        file="policy",
       ),
     ],
   )
+
+
+experiment = single_fit(Config, training, report)

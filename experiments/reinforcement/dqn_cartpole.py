@@ -16,9 +16,10 @@ seeds as lanes of one program and one of them again alone, 21.
 
 from matplotlib.figure import Figure
 
-from research.config import config, part, static
+from research.config import nested, pytree_config, static
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.experiment import single_fit
 from research.models.q_network import DenseTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
@@ -29,11 +30,11 @@ from research.rl.rollout import play
 from research.training import Fit
 
 
-@config
+@pytree_config
 class Config:
   """Settings found for ten seconds of two CPU cores, not the source's."""
 
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=10,
       learn_period=1,
@@ -50,7 +51,7 @@ class Config:
   )
   features: int = static(120, "units of the first layer", at_least=1)
   hidden: int = static(84, "units of the second layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=4e-3, schedule="linear"))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=4e-3, schedule="linear"))
   frames: int = static(60_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(20, "episodes of each evaluation", at_least=1)
 
@@ -82,20 +83,19 @@ def report(config: Config, fit: Fit) -> Report:
         returns_figure(config, fit),
         "Separate evaluation episodes without random actions; 500 is the most there is.",
       ),
-      Picture(
-        "values",
-        values_over_frames(
-          played.pictures[:-1][:: max(1, len(played.values) // 5)][:5],
-          played.values[:: max(1, len(played.values) // 5)][:5],
-          cart_pole.environment.actions,
-          title="Expected returns over an episode",
-        ),
-        "Both actions are nearly worth the same: a push can be undone by the next.",
+      values_over_frames(
+        played.pictures[:-1][:: max(1, len(played.values) // 5)][:5],
+        played.values[:: max(1, len(played.values) // 5)][:5],
+        cart_pole.environment.actions,
+        title="Expected returns over an episode",
+        caption="Both actions are nearly worth the same: a push can be undone by the next.",
+        file="values",
       ),
-      Picture(
-        "policy",
-        film(played.pictures, seconds_per_picture=0.02),
-        "An evaluation episode of the final policy (a film).",
+      film(
+        played.pictures,
+        seconds_per_picture=0.02,
+        caption="An evaluation episode of the final policy (a film).",
+        file="policy",
       ),
     ],
   )
@@ -104,8 +104,12 @@ def report(config: Config, fit: Fit) -> Report:
 def returns_figure(config: Config, fit: Fit) -> Figure:
   """Evaluation returns over the updates."""
   return compare_curves(
-    {"evaluation": [fit.history]},
+    {"evaluation": fit},
     "test/return",
     title="CartPole-v1",
     y=f"return (mean of {config.evaluation_episodes} episodes)",
-  )
+    caption="",
+  ).figure
+
+
+experiment = single_fit(Config, training, report)

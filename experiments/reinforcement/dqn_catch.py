@@ -17,24 +17,25 @@ cores.
 
 import numpy as np
 
-from research.config import config, part, replace, static
+from research.config import nested, pytree_config, replace, static
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.experiment import Experiment
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
-from research.report import Claim, Picture, Report, above, at_least
+from research.report import Claim, Report, above, at_least
 from research.rl import catch
 from research.rl.agent import Agent, DQNConfig
 from research.rl.dqn_training import dqn_training
 from research.rl.rollout import play
 
 
-@config
+@pytree_config
 class Config:
   """Settings for two minutes of two CPU cores, all agents together."""
 
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=4,
       learn_period=1,
@@ -48,7 +49,7 @@ class Config:
     )
   )
   hidden: int = static(64, "units of the dense layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=1e-3))
   frames: int = static(50_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(200, "episodes of each evaluation", at_least=1)
   repeats: int = static(5, "agents of each kind", at_least=1)
@@ -104,31 +105,33 @@ def run(config: Config, lab: Lab) -> Report:
       ),
     ],
     [
-      Picture(
-        "returns",
-        compare_curves(
-          {name: [fit.history for fit in each] for name, each in fits.items()},
-          "test/return",
-          title="Catch from pixels",
-          y=f"reward (mean of {config.evaluation_episodes} episodes)",
+      compare_curves(
+        fits,
+        "test/return",
+        title="Catch from pixels",
+        y=f"reward (mean of {config.evaluation_episodes} episodes)",
+        caption=(
+          "Separate evaluation episodes without random actions; 1 is every ball caught. Lines are "
+          f"means of {config.repeats} agents, bands one standard deviation."
         ),
-        "Separate evaluation episodes without random actions; 1 is every ball caught. Lines are "
-        f"means of {config.repeats} agents, bands one standard deviation.",
+        file="returns",
       ),
-      Picture(
-        "values",
-        values_over_frames(
-          first.pictures[:-1:2],
-          first.values[::2],
-          catch.environment.actions,
-          title="Expected rewards of the actions as the ball falls",
-        ),
-        "While there is time, every action is worth the whole reward; at the end one is.",
+      values_over_frames(
+        first.pictures[:-1:2],
+        first.values[::2],
+        catch.environment.actions,
+        title="Expected rewards of the actions as the ball falls",
+        caption="While there is time, every action is worth the whole reward; at the end one is.",
+        file="values",
       ),
-      Picture(
-        "policy",
-        film(np.concatenate([one.pictures for one in played]), seconds_per_picture=0.12),
-        "Eight evaluation episodes of the final policy (a film).",
+      film(
+        np.concatenate([one.pictures for one in played]),
+        seconds_per_picture=0.12,
+        caption="Eight evaluation episodes of the final policy (a film).",
+        file="policy",
       ),
     ],
   )
+
+
+experiment = Experiment(Config, run, training)

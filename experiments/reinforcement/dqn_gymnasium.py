@@ -19,13 +19,16 @@ steps (solved at -110) and Taxi-v4 at -200 after 300,000 (one seed): random acti
 their goals.
 """
 
+from typing import Any
+
 import jax
 import numpy as np
 from flax import linen
 
-from research.config import config, part, static
+from research.config import nested, pytree_config, static
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.experiment import single_fit
 from research.models.q_network import MINATAR, NATURE, ConvTorso, DenseTorso
 from research.optimizers import Optimizer
 from research.report import Claim, Picture, Report, at_least
@@ -36,12 +39,12 @@ from research.rl.rollout import play
 from research.training import Fit
 
 
-@config
+@pytree_config
 class Config:
   """Settings found on Acrobot-v1 for a minute of one CPU core, not the source's."""
 
   game: str = static("Acrobot-v1", "the environment's registered name, or module:name")
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=10,
       learn_period=1,
@@ -60,7 +63,7 @@ class Config:
   )
   features: int = static(128, "units of the first layer, where vectors are seen", at_least=1)
   hidden: int = static(128, "units of the last hidden layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=1e-3, schedule="linear"))
   frames: int = static(100_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(100, "episodes of each evaluation", at_least=1)
 
@@ -84,7 +87,8 @@ training = dqn_training(AGENT, evaluations=10, rows=5)
 def report(config: Config, fit: Fit) -> Report:
   """The last evaluation beside the return at which gymnasium calls the environment solved."""
   solved = gymnasium_host.threshold(config.game)
-  curves, claims = {"evaluation": [fit.history]}, []
+  curves: Any = {"evaluation": fit}
+  claims = []
   if solved is not None:
     evaluations = [row for row in fit.history if "test/return" in row]
     curves["solved"] = [[row | {"test/return": solved} for row in evaluations]]
@@ -103,7 +107,8 @@ def report(config: Config, fit: Fit) -> Report:
     "test/return",
     title=config.game,
     y=f"return (mean of {config.evaluation_episodes} episodes)",
-  )
+    caption="",
+  ).figure
   caption = "Separate evaluation episodes without random actions."
   return Report(claims, [Picture("returns", returns, caption), *episode(config, fit)])
 
@@ -120,7 +125,8 @@ def episode(config: Config, fit: Fit) -> list[Picture]:
     played.values[chosen],
     environment.actions,
     title="Expected returns of the actions over an episode",
-  )
+    caption="",
+  ).figure
   return [
     Picture(
       "values",
@@ -128,9 +134,13 @@ def episode(config: Config, fit: Fit) -> list[Picture]:
       "The best action, by gymnasium's number, is filled. Where the next step can undo this one, "
       "all are worth nearly the same.",
     ),
-    Picture(
-      "policy",
-      film(played.pictures, seconds_per_picture=0.04),
-      "An evaluation episode of the final policy (a film).",
+    film(
+      played.pictures,
+      seconds_per_picture=0.04,
+      caption="An evaluation episode of the final policy (a film).",
+      file="policy",
     ),
   ]
+
+
+experiment = single_fit(Config, training, report)

@@ -18,12 +18,13 @@ games after 5,000,000 frames: `minatar_games`.
 
 import numpy as np
 
-from research.config import config, part, static
+from research.config import nested, pytree_config, static
 from research.figures.curves import compare_curves
 from research.figures.policies import film, values_over_frames
+from research.lab.experiment import single_fit
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
-from research.report import Claim, Picture, Report, at_least
+from research.report import Claim, Report, at_least
 from research.rl import minatar
 from research.rl.agent import Agent, DQNConfig
 from research.rl.dqn_training import dqn_training
@@ -31,12 +32,12 @@ from research.rl.rollout import play
 from research.training import Fit
 
 
-@config
+@pytree_config
 class Config:
   """Settings for a minute of one CPU core."""
 
   game: str = static("breakout", "which of the five", choices=tuple(minatar.GAMES))
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=16,
       learn_period=1,
@@ -52,7 +53,7 @@ class Config:
     )
   )
   hidden: int = static(128, "units of the dense layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=1e-3, schedule="linear"))
   frames: int = static(800_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
 
@@ -80,30 +81,32 @@ def report(config: Config, fit: Fit) -> Report:
       ),
     ],
     [
-      Picture(
-        "returns",
-        compare_curves(
-          {"evaluation": [fit.history]},
-          "test/return",
-          title=f"MinAtar {config.game}",
-          y=f"return (mean of {config.evaluation_episodes} episodes)",
-        ),
-        "Separate evaluation episodes under the paper's rules, without random actions.",
+      compare_curves(
+        {"evaluation": fit},
+        "test/return",
+        title=f"MinAtar {config.game}",
+        y=f"return (mean of {config.evaluation_episodes} episodes)",
+        caption="Separate evaluation episodes under the paper's rules, without random actions.",
+        file="returns",
       ),
-      Picture(
-        "values",
-        values_over_frames(
-          played.pictures[chosen],
-          played.values[chosen],
-          minatar.ACTIONS,
-          title="Expected returns of the actions in four frames",
+      values_over_frames(
+        played.pictures[chosen],
+        played.values[chosen],
+        minatar.ACTIONS,
+        title="Expected returns of the actions in four frames",
+        caption=(
+          "The best action is filled. Far from a decision all actions are worth nearly the same."
         ),
-        "The best action is filled. Far from a decision all actions are worth nearly the same.",
+        file="values",
       ),
-      Picture(
-        "policy",
-        film(played.pictures, seconds_per_picture=0.08),
-        "An evaluation episode of the final policy (a film).",
+      film(
+        played.pictures,
+        seconds_per_picture=0.08,
+        caption="An evaluation episode of the final policy (a film).",
+        file="policy",
       ),
     ],
   )
+
+
+experiment = single_fit(Config, training, report)

@@ -18,11 +18,12 @@ to 20 minutes of one CPU core, by what else ran there.
 
 from matplotlib.figure import Figure
 
-from research.config import config, part, replace, static
+from research.config import nested, pytree_config, replace, static
 from research.errors import UserError
 from research.figures.curves import draw_curve, series
 from research.figures.policies import film
 from research.figures.style import label_axes, legend_below, new_figure, stroke
+from research.lab.experiment import Experiment
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
@@ -37,12 +38,12 @@ from research.training import Fit
 ALL = "all"
 
 
-@config
+@pytree_config
 class Config:
   """Settings for 6.5 minutes of one core and game, where nothing else runs on it."""
 
   game: str = static(ALL, "which of the five, or all of them", choices=(ALL, *minatar.GAMES))
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=16,
       learn_period=1,
@@ -58,7 +59,7 @@ class Config:
     )
   )
   hidden: int = static(128, "units of the dense layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=1e-3, schedule="linear"))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=1e-3, schedule="linear"))
   frames: int = static(5_000_000, "steps of all environments together, for each game", at_least=1)
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
 
@@ -104,12 +105,11 @@ def run(config: Config, lab: Lab) -> Report:
         "reached after 5 million of them, in training.",
       ),
       *(
-        Picture(
-          game,
-          film(
-            play(AGENT, players[game], fit.state, max_steps=300).pictures, seconds_per_picture=0.08
-          ),
-          f"An evaluation episode of the final policy on {game} (a film).",
+        film(
+          play(AGENT, players[game], fit.state, max_steps=300).pictures,
+          seconds_per_picture=0.08,
+          caption=f"An evaluation episode of the final policy on {game} (a film).",
+          file=game,
         )
         for game, fit in fits.items()
       ),
@@ -131,3 +131,6 @@ def curves(config: Config, fits: dict[str, Fit]) -> Figure:
     axes.set_ylim(bottom=0)
   legend_below(figure)
   return figure
+
+
+experiment = Experiment(Config, run, training)

@@ -23,10 +23,11 @@ from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
 from research.batch import Batch
-from research.config import config, static, traced
+from research.config import pytree_config, static, traced
 from research.data import sampling
 from research.figures.curves import compare_curves
 from research.figures.policies import value_map
+from research.lab.experiment import single_fit
 from research.learner import Learner, Metrics
 from research.metrics import Mean, batch_means
 from research.report import Claim, Picture, Report, at_least, at_most
@@ -49,7 +50,7 @@ LAKE_STEPS = 100
 LEARNERS = 200
 
 
-@config
+@pytree_config
 class Config:
   """The lesson's settings, where it gives them."""
 
@@ -225,16 +226,17 @@ def report(config: Config, fit: Fit) -> Report:
         "Q-learning (left) finds the values and the ways of value iteration (right). X are pits, "
         "G is the goal, dark cells are walls; steps slip to the sides.",
       ),
-      Picture(
-        "distance",
-        compare_curves(
-          {"Q-learning": [fit.history]},
-          "test/distance",
-          title="Distance from the exact values",
-          y="mean distance of state values",
-          log=True,
+      compare_curves(
+        {"Q-learning": fit},
+        "test/distance",
+        title="Distance from the exact values",
+        y="mean distance of state values",
+        log=True,
+        caption=(
+          "The distance falls with the learning rates; it never stays at zero, for every step "
+          "slips."
         ),
-        "The distance falls with the learning rates; it never stays at zero, for every step slips.",
+        file="distance",
       ),
     ],
   )
@@ -251,4 +253,8 @@ def maps(config: Config, learnt: np.ndarray, star: np.ndarray) -> Figure:
     MAP,
     title="Values and best actions in the grid world",
     names=["Q-learning", "value iteration"],
-  )
+    caption="",
+  ).figure
+
+
+experiment = single_fit(Config, training, report)

@@ -26,13 +26,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from research.config import config, part, replace, static
+from research.config import nested, pytree_config, replace, static
 from research.figures.curves import compare_panels
 from research.figures.differences import compare_pairs
+from research.lab.experiment import Experiment
 from research.lab.lab import Lab
 from research.models.q_network import MINATAR, ConvTorso
 from research.optimizers import Optimizer
-from research.report import Claim, Picture, Report, above
+from research.report import Claim, Report, above
 from research.rl import minatar
 from research.rl.agent import Agent, DQNConfig
 from research.rl.dqn_training import dqn_training
@@ -50,7 +51,7 @@ ALL = "all six"
 TITLES = {"remove": "Rainbow, and without each part", "add": "DQN, and with each part"}
 
 
-@config
+@pytree_config
 class Config:
   """Settings for less than half an hour of one core."""
 
@@ -58,7 +59,7 @@ class Config:
   ablation: str = static(
     "remove", "parts are taken out of Rainbow, or put into DQN", choices=("remove", "add")
   )
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=16,
       learn_period=1,
@@ -80,7 +81,7 @@ class Config:
     )
   )
   hidden: int = static(64, "units of each dense layer", at_least=1)
-  optimizer: Optimizer = part(Optimizer(learning_rate=2e-3, schedule="linear"))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=2e-3, schedule="linear"))
   frames: int = static(200_000, "steps of all environments together", at_least=1)
   evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
   repeats: int = static(5, "agents of each kind", at_least=2)
@@ -153,19 +154,28 @@ def run(config: Config, lab: Lab) -> Report:
       for name, (having, lacking) in compared.items()
     ],
     [
-      Picture(
-        "curves",
-        compare_panels(panels, "test/return", title=title, columns=4, y="return"),
-        f"Mean of {config.evaluation_episodes} separate episodes without exploration; a step is "
+      compare_panels(
+        panels,
+        "test/return",
+        title=title,
+        columns=4,
+        y="return",
+        caption=f"Mean of {config.evaluation_episodes} separate episodes without exploration; a "
+        "step "
+        "is "
         f"{config.agent.num_envs * config.agent.learn_period} frames. Lines are means of "
         f"{agents}, bands one standard deviation.",
+        file="curves",
       ),
-      Picture(
-        "gains",
-        compare_pairs(gains, title=title, x="mean return with the part, less that without it"),
-        f"Differences of the mean return over all {config.frames:,} frames: a grey dot for each "
+      compare_pairs(
+        gains,
+        title=title,
+        x="mean return with the part, less that without it",
+        caption=f"Differences of the mean return over all {config.frames:,} frames: a grey dot for "
+        "each "
         f"pair of agents of one seed, a diamond for their mean with its 95 % interval "
         f"(Student's t, {config.repeats} pairs). Where it holds 0, nothing was shown.",
+        file="gains",
       ),
     ],
   )
@@ -178,3 +188,6 @@ def source_of(config: Config, name: str) -> str:
   if config.ablation == "add":
     return "none"  # its agents of one part are those of the parts' own papers
   return f"{WITHOUT[name][2]} (Hessel et al. 2018, figure 3: median of Atari)"
+
+
+experiment = Experiment(Config, run, training)

@@ -17,27 +17,24 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
+import research as ln
 from research.layers.attention import attention_pooling, dot_product_scores, masked_softmax
 from research.layers.positional import sinusoids
-from research.report import Claim, Picture, Report, at_least, at_most, within
 
 Vector = Float[Array, " n"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The regression, and sizes of what is looked at."""
 
-  points: int = static(50, "training points", at_least=3)
-  noise: float = traced(0.5, "deviation of the noise", at_least=0)
-  rate: float = traced(0.5, "step size for the kernel's width", above=0)
-  updates: int = static(50, "updates of the width", at_least=1)
-  dimension: int = static(512, "features of queries and keys", at_least=2)
-  places: int = static(60, "positions that are encoded", at_least=2)
-  features: int = static(32, "features of a position, even", at_least=2)
+  points: int = ln.static(50, "training points", at_least=3)
+  noise: float = ln.traced(0.5, "deviation of the noise", at_least=0)
+  rate: float = ln.traced(0.5, "step size for the kernel's width", above=0)
+  updates: int = ln.static(50, "updates of the width", at_least=1)
+  dimension: int = ln.static(512, "features of queries and keys", at_least=2)
+  places: int = ln.static(60, "positions that are encoded", at_least=2)
+  features: int = ln.static(32, "features of a position, even", at_least=2)
 
 
 def truth(x: Array) -> Array:
@@ -78,7 +75,7 @@ def shift_error(table: np.ndarray, shift: int) -> float:
   return float(np.max(np.abs(turned.reshape(table.shape)[:-shift] - table[shift:])))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The numbers, then the pictures."""
   x_key, noise_key, score_key = jax.random.split(lab.key("data"), 3)
   x = jnp.sort(5 * jax.random.uniform(x_key, (config.points,)))
@@ -98,65 +95,65 @@ def run(config: Config, lab: Lab) -> Report:
   variance = float(jnp.var(jnp.sum(q * k, axis=1)))
   example = masked_softmax(jnp.array([2.0, 4.0, 4.0]), jnp.ones(3, bool))
   table = np.asarray(sinusoids(config.places, config.features))
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "S09",
         "leave-one-out loss with the learnt width over that with width 1",
         "falls",
         float(losses[-1] / losses[0]),
-        at_most(0.9),
+        ln.at_most(0.9),
       ),
-      Claim(
+      ln.Claim(
         "S09",
         "mean largest attention weight, learnt width over width 1",
         "parametric is sharper",
         sharpness[1] / sharpness[0],
-        at_least(1.2),
+        ln.at_least(1.2),
       ),
-      Claim(
+      ln.Claim(
         "S09",
         "squared distance from the truth, width 1 over the mean of all",
         "attention beats the mean",
         error[1] / error[0],
-        at_most(0.5),
+        ln.at_most(0.5),
       ),
-      Claim(
+      ln.Claim(
         "S10",
         f"variance of q'k / d for normal q, k of d = {config.dimension}",
         "1: so scores are divided by sqrt(d)",
         variance / config.dimension,
-        within(1, 0.03),
+        ln.within(1, 0.03),
       ),
-      Claim(
+      ln.Claim(
         "S12",
         "softmax of (2, 4, 4): its first entry",
         "0.063 (the notes round to 0)",
         float(example[0]),
-        within(0.0634, 0.0001),
+        ln.within(0.0634, 0.0001),
       ),
-      Claim(
+      ln.Claim(
         "S12",
         "positions turned by each pair's angle, against the positions 7 on: largest difference",
         "equal",
         shift_error(table, 7),
-        at_most(1e-4),
+        ln.at_most(1e-4),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "pooling",
         pooling(x, y, at, {name: found for name, (found, _) in pooled.items()}),
         "The mean of all points knows nothing of x; a fixed width smooths too much; the learnt "
         "width follows the points, and their noise too.",
       ),
-      Picture(
+      ln.Picture(
         "scaling",
         scaling(lab.key("scaling")),
         "With more features the softmax of plain dot products goes to one key, where it has no "
         "gradient. Divided by sqrt(d) it stays as it is.",
       ),
-      Picture(
+      ln.Picture(
         "positions",
         positions(table),
         "Each pair of features is a hand of a clock; the hands to the right turn more slowly.",
@@ -167,48 +164,51 @@ def run(config: Config, lab: Lab) -> Report:
 
 def pooling(x: Array, y: Array, at: Array, curves: dict[str, Array]) -> Figure:
   """Points, truth and predictions."""
-  figure, grid = new_figure("Attention as regression", panel_inches=(6.2, 3.8))
+  figure, grid = ln.new_figure("Attention as regression", panel_inches=(6.2, 3.8))
   axes = grid[0, 0]
   axes.plot(x, y, "o", color="#888888", markersize=3.5, label="points")
   for index, (name, found) in enumerate({"truth": truth(at), **curves}.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes.plot(at, found, color=look.colour, linestyle=look.dashes, label=name)
-  label_axes(axes, "x", "y")
-  legend_below(figure)
+  ln.label_axes(axes, "x", "y")
+  ln.legend_below(figure)
   return figure
 
 
 def scaling(key: Array) -> Figure:
   """Mean largest weight against the number of features."""
-  figure, grid = new_figure("Why scores are scaled", panel_inches=(5.6, 3.6))
+  figure, grid = ln.new_figure("Why scores are scaled", panel_inches=(5.6, 3.6))
   axes, sizes = grid[0, 0], [2**power for power in range(1, 10)]
   for index, (name, scaled) in enumerate({"q'k": False, "q'k / sqrt(d)": True}.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     shares = [largest_share(key, size, scaled=scaled) for size in sizes]
     axes.plot(
       sizes, shares, color=look.colour, linestyle=look.dashes, marker=look.marker, label=name
     )
   axes.set_xscale("log", base=2)
   axes.set_ylim(0, 1)
-  label_axes(axes, "features d", "mean largest weight of ten keys")
-  legend_below(figure)
+  ln.label_axes(axes, "features d", "mean largest weight of ten keys")
+  ln.legend_below(figure)
   return figure
 
 
 def positions(table: np.ndarray) -> Figure:
   """The table as shades, and four of its columns."""
-  figure, grid = new_figure("Sinusoidal positions", columns=2)
+  figure, grid = ln.new_figure("Sinusoidal positions", columns=2)
   shades = grid[0, 0].imshow(table, cmap="Greys", aspect="auto", vmin=-1, vmax=1)
-  label_axes(grid[0, 0], "feature", "place")
+  ln.label_axes(grid[0, 0], "feature", "place")
   grid[0, 0].grid(False)
   bar = figure.colorbar(shades, ax=grid[0, 0], pad=0.02)
-  bar.ax.tick_params(labelsize=9, colors=INK)
+  bar.ax.tick_params(labelsize=9, colors=ln.INK)
   for index, feature in enumerate((6, 7, 8, 9)):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes = grid[0, 1]
     axes.plot(
       table[:, feature], color=look.colour, linestyle=look.dashes, label=f"feature {feature}"
     )
-  label_axes(grid[0, 1], "place", "value")
-  legend_below(figure)
+  ln.label_axes(grid[0, 1], "place", "value")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

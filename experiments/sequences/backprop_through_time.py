@@ -26,30 +26,25 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.functions import Panel, function_curves
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.layers.recurrent import Recurrent
-from research.report import Claim, Picture, Report, at_least, at_most
+import research as ln
 
 Params = dict[str, Array]
 Tree = TypeVar("Tree", Params, Array)
 
 
-@config
+@ln.pytree_config
 class Config:
   """The net, its text and its training."""
 
-  vocabulary: int = static(12, "different letters", at_least=2)
-  hidden: int = static(512, "units", at_least=1)
-  times: int = static(35, "times through which gradients flow", at_least=2)
-  batch: int = static(32, "strands of text", at_least=1)
-  updates: int = static(300, "updates with and without clipping", at_least=1)
-  rate: float = traced(1.0, "step size", above=0)
-  theta: float = traced(1.0, "longest gradient", above=0)
-  bound: float = traced(0.003, "largest entry of a gradient that is cut by value", above=0)
-  gain: float = traced(1.0, "deviation of the recurrent weights, times sqrt(hidden)", above=0)
+  vocabulary: int = ln.static(12, "different letters", at_least=2)
+  hidden: int = ln.static(512, "units", at_least=1)
+  times: int = ln.static(35, "times through which gradients flow", at_least=2)
+  batch: int = ln.static(32, "strands of text", at_least=1)
+  updates: int = ln.static(300, "updates with and without clipping", at_least=1)
+  rate: float = ln.traced(1.0, "step size", above=0)
+  theta: float = ln.traced(1.0, "longest gradient", above=0)
+  bound: float = ln.traced(0.003, "largest entry of a gradient that is cut by value", above=0)
+  gain: float = ln.traced(1.0, "deviation of the recurrent weights, times sqrt(hidden)", above=0)
 
 
 def init(config: Config, key: Key[Array, ""]) -> Params:
@@ -183,7 +178,7 @@ def lstm_by_gates(p: dict[str, Any], x: Array, h: Array, c: Array) -> tuple[Arra
 def distance_of_lstm_forms(key: Key[Array, ""], times: int = 20, size: int = 8) -> float:
   """Largest difference of a hidden state between gate by gate and the library's stacked layer."""
   x = jax.random.normal(key, (1, times, size), float)
-  layer = Recurrent(size, "lstm")
+  layer = ln.Recurrent(size, "lstm")
   stacked = jax.tree.map(
     lambda leaf: leaf.astype(x.dtype), layer.init(jax.random.fold_in(key, 1), x)
   )
@@ -202,7 +197,7 @@ def distance_of_lstm_forms(key: Key[Array, ""], times: int = 20, size: int = 8) 
   return worst
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The gradient by hand in float64, the LSTM's two forms, then training with and without a cut."""
   text = generated_text(config, lab.seed)
   with jax.enable_x64(True):
@@ -224,52 +219,52 @@ def run(config: Config, lab: Lab) -> Report:
   runs = {cut: jax.device_get(training(config, start, text, cut)[1]) for cut in CUTS}
   last = {cut: float(np.mean(found[0][-20:])) for cut, found in runs.items()}
   without = last["not cut"]
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "S02",
         "back-propagation through time by hand against jax.grad, float64, worst |a-b|/|b|",
         "equal",
         error,
-        at_most(1e-12),
+        ln.at_most(1e-12),
       ),
-      Claim(
+      ln.Claim(
         "S04",
         "LSTM gate by gate against the stacked matrix, float64, largest difference",
         "equal",
         lstm_error,
-        at_most(1e-12),
+        ln.at_most(1e-12),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         f"RNN at rate {config.rate:g}, gradients cut at {config.theta:g}: perplexity at the end",
         "trains; 2 is the best",
         last["cut by norm"],
-        at_most(3.0),
+        ln.at_most(3.0),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         f"the same with entries cut at {config.bound:g}: perplexity at the end",
         "trains (proposed)",
         last["cut by value"],
-        at_most(3.0),
+        ln.at_most(3.0),
       ),
-      Claim(
+      ln.Claim(
         "O09",
         "the same without: perplexity at the end, as a multiple of guessing's (1e9 where infinite)",
         "diverges",
         (without if np.isfinite(without) else 1e9) / config.vocabulary,
-        at_least(1.0),
+        ln.at_least(1.0),
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "clipping",
         clipping(config, runs),
         "With either cut the perplexity falls towards 2, which is the best there is; without, it "
         "is thrown ever further until it is no number.",
       ),
-      Picture(
+      ln.Picture(
         "through_time",
         through_time(flows, cuts),
         "An error of length 1 at the last time flows back through the same text. Each time "
@@ -277,7 +272,7 @@ def run(config: Config, lab: Lab) -> Report:
         "Cut as a whole, the exploded gradient keeps its shape, and the last times count for "
         "nothing; cut at every time on its way, it never explodes.",
       ),
-      Picture(
+      ln.Picture(
         "tanh",
         tanh_and_slope(),
         "The slope is 1 at zero and falls fast: a saturated unit passes next to nothing back.",
@@ -288,21 +283,21 @@ def run(config: Config, lab: Lab) -> Report:
 
 def clipping(config: Config, runs: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
   """Perplexity and gradient length over the updates."""
-  figure, grid = new_figure(f"A recurrent net at rate {config.rate:g}", columns=2)
+  figure, grid = ln.new_figure(f"A recurrent net at rate {config.rate:g}", columns=2)
   for index, (name, values) in enumerate(runs.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     for axes, series in zip(grid[0], values, strict=True):
       shown = np.where(np.isfinite(series), np.asarray(series, np.float64), np.nan)
       axes.plot(shown, color=look.colour, linestyle=look.dashes, label=name, linewidth=1.2)
   grid[0, 0].axhline(2, color="#555555", linewidth=0.9, label="the best perplexity; theta")
   grid[0, 1].axhline(config.theta, color="#555555", linewidth=0.9)
-  label_axes(grid[0, 0], "update", "perplexity")
-  label_axes(grid[0, 1], "update", "length of the gradient, uncut")
+  ln.label_axes(grid[0, 0], "update", "perplexity")
+  ln.label_axes(grid[0, 1], "update", "length of the gradient, uncut")
   for axes in grid[0]:
     axes.set_yscale("log")
   grid[0, 0].set_ylim(1, 1e3)  # without clipping it soon leaves every scale
   grid[0, 1].set_ylim(0.3, 1e3)
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
 
 
@@ -310,7 +305,9 @@ def tanh_and_slope() -> Figure:
   """The activation, and what it multiplies errors by."""
   x = np.linspace(-4, 4, 161)
   curves = {"tanh(a)": (x, np.tanh(x)), "its derivative 1 - tanh(a)^2": (x, 1 - np.tanh(x) ** 2)}
-  return function_curves([Panel("value", curves)], title="tanh and its derivative", x="a")
+  return ln.function_curves(
+    [ln.Panel("value", curves)], title="tanh and its derivative", x="a", caption=""
+  ).figure
 
 
 def cut_through_time(config: Config, p: Params, x: Array) -> dict[str, Array]:
@@ -327,16 +324,19 @@ def cut_through_time(config: Config, p: Params, x: Array) -> dict[str, Array]:
 
 def through_time(flows: dict[str, Array], cuts: dict[str, Array]) -> Figure:
   """Length of the error over time."""
-  figure, grid = new_figure(
+  figure, grid = ln.new_figure(
     "The error on its way back through time", columns=2, panel_inches=(5.2, 4.0)
   )
   for axes, title, curves in zip(
     grid[0], ("three sizes of weights", "weights times 3, cut"), (flows, cuts), strict=True
   ):
     for index, (name, flow) in enumerate(curves.items()):
-      look = stroke(index)
+      look = ln.stroke(index)
       axes.plot(np.asarray(flow), color=look.colour, linestyle=look.dashes, label=name)
     axes.set_yscale("log")
     axes.legend(loc="upper right", fontsize=8)
-    label_axes(axes, "time", "length of the error", title)
+    ln.label_axes(axes, "time", "length of the error", title)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

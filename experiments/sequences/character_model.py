@@ -36,42 +36,32 @@ import optax
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from research.batch import Batch
+import research as ln
 from research.carried import CarriedState, carried
-from research.config import config, part, static, traced
-from research.data import sampling
 from research.data.text import catalogs, language
 from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
-from research.errors import UserError
-from research.figures.curves import draw_curve, series
-from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.figures.texts import text_columns
-from research.lab.lab import Lab
-from research.metrics import Mean, batch_means
 from research.models import ngrams
 from research.models.decoding import Marks, sample
 from research.models.language_model import LanguageModel
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_most
-from research.training import Fit, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The text and the net."""
 
-  text: str = static("", "a UTF-8 text file; nothing for what programs say")
-  vocabulary: int = static(128, "room for different characters, marks included", at_least=8)
-  cell: str = static("lstm", "the recurrent cell", choices=("rnn", "gru", "lstm"))
-  embedding: int = static(64, "features of a character; 0 for one-hot", at_least=0)
-  hidden: int = static(256, "units", at_least=1)
-  layers: int = static(1, "recurrent layers", at_least=1)
-  times: int = static(64, "characters through which gradients flow", at_least=1)
-  dropout: float = traced(0.1, "rate on the embedding and the outputs", at_least=0, below=1)
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 4e-3, schedule="cosine"))
-  batch_size: int = static(16, "strands of text", at_least=1)
-  steps: int = static(6000, "updates; fifteen passes over the packages' text", at_least=1)
+  text: str = ln.static("", "a UTF-8 text file; nothing for what programs say")
+  vocabulary: int = ln.static(128, "room for different characters, marks included", at_least=8)
+  cell: str = ln.static("lstm", "the recurrent cell", choices=("rnn", "gru", "lstm"))
+  embedding: int = ln.static(64, "features of a character; 0 for one-hot", at_least=0)
+  hidden: int = ln.static(256, "units", at_least=1)
+  layers: int = ln.static(1, "recurrent layers", at_least=1)
+  times: int = ln.static(64, "characters through which gradients flow", at_least=1)
+  dropout: float = ln.traced(0.1, "rate on the embedding and the outputs", at_least=0, below=1)
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 4e-3, schedule="cosine"))
+  batch_size: int = ln.static(16, "strands of text", at_least=1)
+  steps: int = ln.static(6000, "updates; fifteen passes over the packages' text", at_least=1)
 
 
 def network(config: Config) -> LanguageModel:
@@ -83,17 +73,17 @@ def network(config: Config) -> LanguageModel:
 reader = carried(
   network,
   lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
   ),
   lambda config: config.batch_size,
 )
 
 
-def evaluate(config: Config, state: CarriedState, batch: Batch) -> dict[str, Mean]:
+def evaluate(config: Config, state: CarriedState, batch: ln.Batch) -> dict[str, ln.Mean]:
   """The loss in nats per character, what naming the unknown ones costs included."""
   tokens = reader.evaluate(config, state, batch)["loss"]
-  naming = batch_means({"naming": batch["naming"]}, batch)["naming"]
-  return {"loss": Mean(tokens.total + naming.total, tokens.weight)}
+  naming = ln.batch_means({"naming": batch["naming"]}, batch)["naming"]
+  return {"loss": ln.Mean(tokens.total + naming.total, tokens.weight)}
 
 
 learner = reader._replace(evaluate=evaluate)
@@ -114,7 +104,7 @@ def text_of(config: Config, seed: int) -> tuple[str, str]:
   return text[:end], text[end:]
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Strands of the text; the held-out text, whose last stretch is padded."""
   train, test = text_of(config, seed)
   characters = characters_of(config, train)
@@ -123,14 +113,14 @@ def training(config: Config, seed: int) -> Training:
     data = language.partition(characters.encode(train), config.batch_size, config.times)
     held_out = stretches(unseen)
   except ValueError as error:
-    raise UserError(f"the text is too short: {error}") from error
+    raise ln.UserError(f"the text is too short: {error}") from error
   naming = naming_nats(characters, train, test).astype(np.float32)
   held_out["naming"] = stretches(naming)["target"][:, 1:].sum(axis=1)
   epoch = len(data["target"]) // config.batch_size
-  return Training(
+  return ln.Training(
     learner,
     data,
-    sampling.in_order(config.batch_size),
+    ln.sampling.in_order(config.batch_size),
     steps=config.steps,
     evaluate={"test": held_out},
     evaluate_every=epoch,
@@ -149,7 +139,7 @@ def characters_of(config: Config, train: str) -> Vocabulary:
   return vocabulary(train, most=config.vocabulary - len(MARKS))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The fit; what counting and compressing make of the same text; what the net writes."""
   train, test = text_of(config, lab.seed)
   characters = characters_of(config, train)
@@ -171,45 +161,45 @@ def run(config: Config, lab: Lab) -> Report:
   }
   bits = fit.last("test/loss") / math.log(2)
   best = max(ORDERS)
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "S01",
         f"perplexity of held-out characters: {config.cell} of {config.hidden} units (the bar is a "
         f"smoothed {best}-gram's)",
         f"below the {best}-gram's (proposed)",
         2**bits,
-        at_most(round(2 ** counted[best], 3)),
+        ln.at_most(round(2 ** counted[best], 3)),
       ),
       *(
-        Claim(
+        ln.Claim(
           "S01",
           f"bits per character of the same (the bar is {name}'s)",
           "below a file compressor's (proposed)",
           bits,
-          at_most(round(needed, 3)),
+          ln.at_most(round(needed, 3)),
         )
         for name, needed in pressed.items()
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "bits",
         bits_over_time(fit, counted, pressed, named["train"]),
         "Each order of counting helps less than the one before. The net passes them all and the "
         "compressors, which see nothing but repetitions.",
       ),
-      Picture(
-        "written",
-        text_columns(
-          {
-            f"temperature {temperature:g}": written(config, fit, characters, lab, temperature)
-            for temperature in (0.3, 0.6, 1.0)
-          },
-          title="What the net says",
+      text_columns(
+        {
+          f"temperature {temperature:g}": written(config, fit, characters, lab, temperature)
+          for temperature in (0.3, 0.6, 1.0)
+        },
+        title="What the net says",
+        caption=(
+          "Lines drawn from the model, each begun behind the end of a line. At a low temperature "
+          "they are safe and alike; at 1 they are as varied as the text, and less often right."
         ),
-        "Lines drawn from the model, each begun behind the end of a line. At a low temperature "
-        "they are safe and alike; at 1 they are as varied as the text, and less often right.",
+        file="written",
       ),
     ],
   )
@@ -228,7 +218,7 @@ def pressed_bits(compress: Callable[[bytes], bytes], train: str, test: str) -> f
 
 
 def written(
-  config: Config, fit: Fit, characters: Vocabulary, lab: Lab, temperature: float
+  config: Config, fit: ln.Fit, characters: Vocabulary, lab: ln.Lab, temperature: float
 ) -> list[str]:
   """Ten lines of the net's own, of up to 100 characters."""
   model, lines = network(config), 10
@@ -252,26 +242,26 @@ def written(
 
 
 def bits_over_time(
-  fit: Fit, counted: dict[int, float], pressed: dict[str, float], named: float
+  fit: ln.Fit, counted: dict[int, float], pressed: dict[str, float], named: float
 ) -> Figure:
   """Bits per character of held-out and training text over the updates, and what others need.
 
   `named` is what naming the unknown characters of the training text costs, which its loss lacks.
   """
-  figure, grid = new_figure("How surprising is real text?", panel_inches=(7.0, 4.0))
+  figure, grid = ln.new_figure("How surprising is real text?", panel_inches=(7.0, 4.0))
   axes = grid[0, 0]
   for index, (name, key, more) in enumerate(
     [("net, held-out text", "test/loss", 0.0), ("net, training text", "train/loss", named)]
   ):
-    steps, nats = series(fit.history, key)
-    draw_curve(axes, steps, nats / math.log(2) + more, name=name, look=stroke(index))
+    steps, nats = ln.series(fit.history, key)
+    ln.draw_curve(axes, steps, nats / math.log(2) + more, name=name, look=ln.stroke(index))
   for order, bits in counted.items():
     label_line(axes, f"{order}-gram", bits, is_inside=False)
   for name, bits in pressed.items():
     label_line(axes, name, bits, is_inside=True)
   axes.set_ylim(1, MOST_BITS_SHOWN)
-  label_axes(axes, "step", "bits per character")
-  legend_below(figure)
+  ln.label_axes(axes, "step", "bits per character")
+  ln.legend_below(figure)
   return figure
 
 
@@ -284,7 +274,10 @@ def label_line(axes: Axes, name: str, bits: float, *, is_inside: bool) -> None:
       (0.99 if is_inside else 1.01, bits),
       xycoords=("axes fraction", "data"),
       fontsize=9,
-      color=INK,
+      color=ln.INK,
       ha="right" if is_inside else "left",
       va="bottom" if is_inside else "center",
     )
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -22,26 +22,22 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from research.config import config, static
-from research.figures.functions import Panel, function_curves
+import research as ln
 from research.flops import flops
-from research.lab.lab import Lab
 from research.layers.attention import key_mask
-from research.layers.recurrent import Recurrent
 from research.layers.transformer import EncoderLayer
-from research.report import Picture, Report
 
 Tokens = Float[Array, "batch places features"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """The layers, and what they are fed."""
 
-  lengths: tuple[int, ...] = static((16, 32, 64, 128, 256, 512, 1024), "tokens", at_least=1)
-  features: int = static(64, "features of a token, a multiple of 4", at_least=4)
-  batch_size: int = static(4, "sequences at once", at_least=1)
-  repeats: int = static(20, "times that each is timed; the shortest counts", at_least=1)
+  lengths: tuple[int, ...] = ln.static((16, 32, 64, 128, 256, 512, 1024), "tokens", at_least=1)
+  features: int = ln.static(64, "features of a token, a multiple of 4", at_least=4)
+  batch_size: int = ln.static(4, "sequences at once", at_least=1)
+  repeats: int = ln.static(20, "times that each is timed; the shortest counts", at_least=1)
 
 
 class Attending(nn.Module):
@@ -60,7 +56,7 @@ class Remembering(nn.Module):
   @nn.compact
   def __call__(self, x: Tokens) -> Tokens:
     """The same shape."""
-    return Recurrent(x.shape[-1], "gru")(x)[0]
+    return ln.Recurrent(x.shape[-1], "gru")(x)[0]
 
 
 LAYERS: dict[str, Callable[[], nn.Module]] = {"Transformer layer": Attending, "GRU": Remembering}
@@ -91,7 +87,7 @@ def microseconds_per_token(layer: nn.Module, x: Tokens, repeats: int) -> float:
   return 1e6 * min(seconds) / (x.shape[0] * x.shape[1])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Both layers at every length."""
   inputs = [
     jax.random.normal(lab.key("input"), (config.batch_size, length, config.features))
@@ -104,10 +100,10 @@ def run(config: Config, lab: Lab) -> Report:
     name: [microseconds_per_token(layer(), x, config.repeats) for x in inputs]
     for name, layer in LAYERS.items()
   }
-  return Report(
+  return ln.Report(
     [],
     [
-      Picture(
+      ln.Picture(
         "cost",
         cost(config, counted, timed),
         "Left: the Transformer's products per token are constant until the sequence is about as "
@@ -120,11 +116,15 @@ def run(config: Config, lab: Lab) -> Report:
 def cost(config: Config, counted: dict[str, list[float]], timed: dict[str, list[float]]) -> Figure:
   """Products and time per token against the length."""
   curves = lambda values: {name: (config.lengths, found) for name, found in values.items()}
-  return function_curves(
+  return ln.function_curves(
     [
-      Panel("operations per token", curves(counted), "counted", log="xy"),
-      Panel("time per token (µs)", curves(timed), "measured here", log="xy"),
+      ln.Panel("operations per token", curves(counted), "counted", log="xy"),
+      ln.Panel("time per token (µs)", curves(timed), "measured here", log="xy"),
     ],
     title=f"A training step of one layer, {config.features} features",
     x="tokens in the sequence",
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

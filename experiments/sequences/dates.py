@@ -24,24 +24,15 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from research.batch import pair_inputs
-from research.config import config, part, replace, static, traced
-from research.data import sampling
+import research as ln
 from research.data.spec import Arrays
 from research.data.text import tasks
 from research.data.text.vocabulary import BEGIN, END, padded
-from research.figures.attention_maps import Map, attention_maps
-from research.figures.curves import compare_curves
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import token_cross_entropy
-from research.metrics import exact_match, token_accuracy
+from research.figures.attention_maps import Map
+from research.metrics import exact_match
 from research.models.decoding import Marks, greedy
 from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least
-from research.training import Fit, Training
 
 CHARACTERS = len(tasks.DATE_CHARACTERS)
 SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS
@@ -50,19 +41,19 @@ SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS
 NETS = ("GRU", "GRU with attention", "Transformer")
 
 
-@config
+@ln.pytree_config
 class Config:
   """Dates, one of the nets, its training."""
 
-  net: str = static("GRU with attention", "set by the run, one after the other", choices=NETS)
-  examples: int = static(20_000, "training dates", at_least=100)
-  embedding: int = static(32, "features of a character in the recurrent nets", at_least=1)
-  hidden: int = static(128, "units of the recurrent nets", at_least=1)
-  features: int = static(64, "features of the Transformer, a multiple of 8", at_least=8)
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 3e-3, schedule="cosine"))
-  batch_size: int = static(64, "dates per step", at_least=1)
-  steps: int = static(1500, "updates of each net", at_least=1)
+  net: str = ln.static("GRU with attention", "set by the run, one after the other", choices=NETS)
+  examples: int = ln.static(20_000, "training dates", at_least=100)
+  embedding: int = ln.static(32, "features of a character in the recurrent nets", at_least=1)
+  hidden: int = ln.static(128, "units of the recurrent nets", at_least=1)
+  features: int = ln.static(64, "features of the Transformer, a multiple of 8", at_least=8)
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, schedule="cosine"))
+  batch_size: int = ln.static(64, "dates per step", at_least=1)
+  steps: int = ln.static(1500, "updates of each net", at_least=1)
 
 
 def recurrent(config: Config, *, attention: bool) -> nn.Module:
@@ -97,18 +88,18 @@ MODELS: dict[str, Callable[[Config], nn.Module]] = {
   "Transformer": transformer,
 }
 LEARNERS = {
-  name: supervised(
+  name: ln.supervised(
     model,
-    token_cross_entropy,
+    ln.token_cross_entropy,
     lambda config: (
       jax.ShapeDtypeStruct((SOURCE_LENGTH,), jnp.int32),
       jax.ShapeDtypeStruct((TARGET_LENGTH - 1,), jnp.int32),
     ),
     lambda config: optax.chain(
-      optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+      optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
     ),
-    metrics={"exact": exact_match, "accuracy": token_accuracy},
-    inputs=pair_inputs,
+    metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
+    inputs=ln.pair_inputs,
   )
   for name, model in MODELS.items()
 }
@@ -119,14 +110,14 @@ def held_out(train: list[tuple[str, str]], seed: int) -> tuple[Arrays, list[tupl
   return tasks.dates(2000, seed + 1_000_000, without={day for _, day in train})
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The config's net on the training dates."""
   data, pairs = tasks.dates(config.examples, seed)
   every = max(1, config.steps // 6)
-  return Training(
+  return ln.Training(
     LEARNERS[config.net],
     data,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": held_out(pairs, seed)[0]},
     evaluate_every=every,
@@ -135,19 +126,19 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same dates; then what it writes, and where it looks."""
   lab.keep("characters.json", tasks.DATE_CHARACTERS.to_json())
-  fits: dict[str, Fit] = {}
+  fits: dict[str, ln.Fit] = {}
   for name in NETS:
-    one = replace(config, {"net": name})
+    one = ln.replace(config, {"net": name})
     fits[name] = lab.fit(name, one, training(one, lab.seed))
   test, test_pairs = held_out(tasks.dates(config.examples, lab.seed)[1], lab.seed)
   right = {
     name: written(MODELS[name](config), fit, test["source"]) == [t for _, t in test_pairs]
     for name, fit in fits.items()
   }
-  claim = lambda id, name, source, bar: Claim(
+  claim = lambda id, name, source, bar: ln.Claim(
     id,
     f"{name}: dates right as a whole, of days never seen, decoded greedily",
     source,
@@ -155,24 +146,24 @@ def run(config: Config, lab: Lab) -> Report:
     bar,
     "%",
   )
-  return Report(
+  return ln.Report(
     [
-      claim("S07", "GRU", "at least 95 % (proposed)", at_least(0.95)),
-      claim("S11", "GRU with attention", "at least 99 % (proposed)", at_least(0.99)),
-      claim("S13", "Transformer", "at least 99 % (proposed)", at_least(0.99)),
+      claim("S07", "GRU", "at least 95 % (proposed)", ln.at_least(0.95)),
+      claim("S11", "GRU with attention", "at least 99 % (proposed)", ln.at_least(0.99)),
+      claim("S13", "Transformer", "at least 99 % (proposed)", ln.at_least(0.99)),
     ],
     [
-      Picture(
-        "exact",
-        compare_curves(
-          {name: [fit.history] for name, fit in fits.items()},
-          "test/exact",
-          title="Dates, written in one way",
-          y="right as a whole (share)",
+      ln.compare_curves(
+        fits,
+        "test/exact",
+        title="Dates, written in one way",
+        y="right as a whole (share)",
+        caption=(
+          "With attention the decoder need not keep the date in one vector, and learns sooner."
         ),
-        "With attention the decoder need not keep the date in one vector, and learns sooner.",
+        file="exact",
       ),
-      Picture(
+      ln.Picture(
         "attention",
         drawn(MODELS["GRU with attention"](config), fits["GRU with attention"]),
         "Each figure looks at where it stands in the text, and the month at its name, wherever "
@@ -182,7 +173,7 @@ def run(config: Config, lab: Lab) -> Report:
   )
 
 
-def written(model: nn.Module, fit: Fit, sources: np.ndarray) -> np.ndarray:
+def written(model: nn.Module, fit: ln.Fit, sources: np.ndarray) -> np.ndarray:
   """What the net writes for each source, as texts."""
 
   @jax.jit
@@ -198,7 +189,7 @@ def written(model: nn.Module, fit: Fit, sources: np.ndarray) -> np.ndarray:
 EXAMPLES = ("Friday, 9 July 2004", "the 31st of October 1999", "12/03/1957", "Feb 1 2080")
 
 
-def drawn(model: nn.Module, fit: Fit) -> Figure:
+def drawn(model: nn.Module, fit: ln.Fit) -> Figure:
   """Four dates, and where the decoder looked for each character that it wrote."""
   source = padded([tasks.DATE_CHARACTERS.encode(text) for text in EXAMPLES], SOURCE_LENGTH)
   texts = written(model, fit, source)
@@ -206,7 +197,7 @@ def drawn(model: nn.Module, fit: Fit) -> Figure:
   target = padded(rows, TARGET_LENGTH - 1, begin=True)
   look = jax.jit(functools.partial(model.apply, method="with_weights"))
   _, weights = look({"params": fit.state.params}, (source, target))
-  return attention_maps(
+  return ln.attention_maps(
     {
       f"{text} → {answer}": Map(
         np.asarray(weights[i, 0, : len(answer), : len(text)]), list(text), list(answer)
@@ -214,4 +205,8 @@ def drawn(model: nn.Module, fit: Fit) -> Figure:
       for i, (text, answer) in enumerate(zip(EXAMPLES, texts, strict=True))
     },
     title="Where the decoder looks",
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

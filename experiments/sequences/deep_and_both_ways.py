@@ -22,19 +22,11 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
-from research.batch import Batch, text_inputs
-from research.config import config, part, replace, static, traced
-from research.data import sampling
+import research as ln
+from research.batch import text_inputs
 from research.data.spec import Arrays
 from research.data.text import language, tasks
-from research.figures.curves import compare_curves
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import token_cross_entropy
 from research.models.language_model import LanguageModel
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
-from research.training import Fit, Training
 
 
 class Net(NamedTuple):
@@ -47,18 +39,18 @@ class Net(NamedTuple):
 NETS = {"one layer": Net(1, False), "two layers": Net(2, False), "both ways": Net(1, True)}
 
 
-@config
+@ln.pytree_config
 class Config:
   """One of the nets and its training."""
 
-  net: str = static("two layers", "set by the run, one after the other", choices=tuple(NETS))
-  hidden: int = static(64, "units of a layer and direction", at_least=1)
-  times: int = static(35, "characters that are predicted in a stretch", at_least=1)
-  characters: int = static(200_000, "of the training text", at_least=1000)
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 5e-3, schedule="cosine"))
-  batch_size: int = static(64, "stretches per step", at_least=1)
-  steps: int = static(800, "updates of each net", at_least=1)
+  net: str = ln.static("two layers", "set by the run, one after the other", choices=tuple(NETS))
+  hidden: int = ln.static(64, "units of a layer and direction", at_least=1)
+  times: int = ln.static(35, "characters that are predicted in a stretch", at_least=1)
+  characters: int = ln.static(200_000, "of the training text", at_least=1000)
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 5e-3, schedule="cosine"))
+  batch_size: int = ln.static(64, "stretches per step", at_least=1)
+  steps: int = ln.static(800, "updates of each net", at_least=1)
 
 
 class Logits(nn.Module):
@@ -79,7 +71,7 @@ class Logits(nn.Module):
 
 
 def loss_at_the_end(
-  logits: Float[Array, "batch places vocabulary"], batch: Batch
+  logits: Float[Array, "batch places vocabulary"], batch: ln.Batch
 ) -> Float[Array, " batch"]:
   """Negative log-likelihood in nats of the stretch's last character."""
   return optax.softmax_cross_entropy_with_integer_labels(logits[:, -1], batch["target"][:, -1])
@@ -91,12 +83,12 @@ def model(config: Config) -> Logits:
   return Logits(net.layers, config.hidden, net.bidirectional)
 
 
-learner = supervised(
+learner = ln.supervised(
   model,
-  token_cross_entropy,
+  ln.token_cross_entropy,
   lambda config: jax.ShapeDtypeStruct((config.times,), jnp.int32),
   lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
   ),
   metrics={"end": loss_at_the_end},
   inputs=text_inputs,
@@ -119,14 +111,14 @@ def stretches(config: Config, text: str, stride: int) -> Arrays:
   return language.windows(tasks.DATE_CHARACTERS.encode(text), config.times, stride)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The config's net on the training stretches."""
   train, test = texts(config, seed)
   every = max(1, config.steps // 8)
-  return Training(
+  return ln.Training(
     learner,
     stretches(config, train, 5),
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": stretches(config, test, config.times)},
     evaluate_every=every,
@@ -134,50 +126,54 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The three nets on the same stretches."""
-  fits: dict[str, Fit] = {}
+  fits: dict[str, ln.Fit] = {}
   for name in NETS:
-    one = replace(config, {"net": name})
+    one = ln.replace(config, {"net": name})
     fits[name] = lab.fit(name, one, training(one, lab.seed))
   everywhere = {name: math.exp(fit.last("test/loss")) for name, fit in fits.items()}
   at_the_end = {name: math.exp(fit.last("test/end")) for name, fit in fits.items()}
   alone = everywhere["one layer"]
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "S05",
         "perplexity of two layers over one's",
         "at most 1 (d2l: 1.0 after 1.1)",
         everywhere["two layers"] / alone,
-        at_most(1.0),
+        ln.at_most(1.0),
       ),
-      Claim(
+      ln.Claim(
         "S06",
         "perplexity of reading both ways: too good to be true",
         "1.1 (d2l), and useless",
         everywhere["both ways"],
-        at_most(1.1),
+        ln.at_most(1.1),
       ),
-      Claim(
+      ln.Claim(
         "S06",
         "perplexity at the last place, both ways over one layer's",
         "no better than forwards (proposed)",
         at_the_end["both ways"] / at_the_end["one layer"],
-        at_least(1.0),
+        ln.at_least(1.0),
       ),
     ],
     [
-      Picture(
-        "test_loss",
-        compare_curves(
-          {name: [fit.history] for name, fit in fits.items()},
-          "test/loss",
-          title="Characters of dates that are drawn anew",
-          y="test loss (nats per character)",
+      ln.compare_curves(
+        fits,
+        "test/loss",
+        title="Characters of dates that are drawn anew",
+        y="test loss (nats per character)",
+        caption=(
+          "Reading both ways, the net is shown what it is asked for, and falls towards "
+          "nothing. The "
+          "other two end at what the dates leave open."
         ),
-        "Reading both ways, the net is shown what it is asked for, and falls towards nothing. The "
-        "other two end at what the dates leave open.",
+        file="test_loss",
       ),
     ],
   )
+
+
+experiment = ln.Experiment(Config, run, training)

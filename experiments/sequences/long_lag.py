@@ -23,37 +23,27 @@ import optax
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
-from research.batch import Batch
-from research.config import config, part, replace, static, traced
-from research.data import sampling
+import research as ln
 from research.data.text import tasks
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.layers.recurrent import Recurrent
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
-from research.training import Training
 
 NAMES = {"rnn": "vanilla RNN", "gru": "GRU", "lstm": "LSTM"}
 
 
-@config
+@ln.pytree_config
 class Config:
   """The task and one of the nets."""
 
-  cell: str = static("lstm", "set by the run, one after the other", choices=tuple(NAMES))
-  lag: int = static(100, "set by the run; distractors", at_least=1)
-  lags: tuple[int, ...] = static((5, 10, 20, 50, 100), "distractors, a fit for each", at_least=1)
-  symbols: int = static(8, "symbols to remember", at_least=2)
-  hidden: int = static(32, "units", at_least=1)
-  examples: int = static(20_000, "training sequences", at_least=100)
-  keep_bias: float = traced(5.0, "initial bias of the gate that keeps what a cell holds")
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 3e-3))
-  batch_size: int = static(64, "sequences per step", at_least=1)
-  steps: int = static(600, "updates of each net", at_least=1)
+  cell: str = ln.static("lstm", "set by the run, one after the other", choices=tuple(NAMES))
+  lag: int = ln.static(100, "set by the run; distractors", at_least=1)
+  lags: tuple[int, ...] = ln.static((5, 10, 20, 50, 100), "distractors, a fit for each", at_least=1)
+  symbols: int = ln.static(8, "symbols to remember", at_least=2)
+  hidden: int = ln.static(32, "units", at_least=1)
+  examples: int = ln.static(20_000, "training sequences", at_least=100)
+  keep_bias: float = ln.traced(5.0, "initial bias of the gate that keeps what a cell holds")
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3))
+  batch_size: int = ln.static(64, "sequences per step", at_least=1)
+  steps: int = ln.static(600, "updates of each net", at_least=1)
 
 
 class Classifier(nn.Module):
@@ -69,35 +59,35 @@ class Classifier(nn.Module):
     self, tokens: Int[Array, "batch time"], train: bool = False
   ) -> Float[Array, "batch symbols"]:
     """Logits of the first symbol."""
-    layer = Recurrent(self.hidden, self.cell, keep_bias=self.keep_bias)
+    layer = ln.Recurrent(self.hidden, self.cell, keep_bias=self.keep_bias)
     outputs, _ = layer(nn.one_hot(tokens, 2 * self.symbols + 1))
     return nn.Dense(self.symbols)(outputs[:, -1])
 
 
-def tokens_of(batch: Batch) -> Array:
+def tokens_of(batch: ln.Batch) -> Array:
   """Returns the tokens that the net reads."""
   return batch["tokens"]
 
 
-learner = supervised(
+learner = ln.supervised(
   lambda config: Classifier(config.cell, config.symbols, config.hidden, config.keep_bias),
-  softmax_cross_entropy,
+  ln.softmax_cross_entropy,
   lambda config: jax.ShapeDtypeStruct((config.lag + 2,), jnp.int32),
   lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
   ),
   inputs=tokens_of,
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The config's cell at the config's lag."""
   data = functools.partial(tasks.long_lag, lag=config.lag, symbols=config.symbols)
   train = data(config.examples, seed)
-  return Training(
+  return ln.Training(
     learner,
     train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": tasks.held_out(data, 1000, seed + 1_000_000, train, "tokens")},
     evaluate_every=config.steps,
@@ -105,28 +95,28 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Every cell at every lag."""
 
   def right(cell: str, lag: int) -> float:
-    one = replace(config, {"cell": cell, "lag": lag})
+    one = ln.replace(config, {"cell": cell, "lag": lag})
     return lab.fit(f"{cell} lag {lag}", one, training(one, lab.seed)).last("test/accuracy")
 
   accuracy = {cell: [right(cell, lag) for lag in config.lags] for cell in NAMES}
   at = lambda cell, lag: accuracy[cell][config.lags.index(lag)]
   longest, shortest = max(config.lags), min(config.lags)
-  claim = lambda id, cell, lag, source, bar: Claim(
+  claim = lambda id, cell, lag, source, bar: ln.Claim(
     id, f"{NAMES[cell]}, a lag of {lag}: right answers", source, at(cell, lag), bar, "%"
   )
-  return Report(
+  return ln.Report(
     [
-      claim("S02", "rnn", shortest, "learns", at_least(0.99)),
-      claim("S02", "rnn", longest, f"fails; {1 / config.symbols:.1%} is guessing", at_most(0.3)),
-      claim("S03", "gru", longest, "learns", at_least(0.99)),
-      claim("S04", "lstm", longest, "learns", at_least(0.99)),
+      claim("S02", "rnn", shortest, "learns", ln.at_least(0.99)),
+      claim("S02", "rnn", longest, f"fails; {1 / config.symbols:.1%} is guessing", ln.at_most(0.3)),
+      claim("S03", "gru", longest, "learns", ln.at_least(0.99)),
+      claim("S04", "lstm", longest, "learns", ln.at_least(0.99)),
     ],
     [
-      Picture(
+      ln.Picture(
         "over_lags",
         over_lags(config, accuracy),
         "All remember five steps back. The vanilla net loses the symbol as the lag grows; what "
@@ -138,10 +128,10 @@ def run(config: Config, lab: Lab) -> Report:
 
 def over_lags(config: Config, accuracy: dict[str, list[float]]) -> Figure:
   """Share of right answers against the lag."""
-  figure, grid = new_figure("Which symbol stood first?", panel_inches=(6.0, 3.8))
+  figure, grid = ln.new_figure("Which symbol stood first?", panel_inches=(6.0, 3.8))
   axes = grid[0, 0]
   for index, (cell, values) in enumerate(accuracy.items()):
-    look = stroke(index)
+    look = ln.stroke(index)
     axes.plot(
       config.lags,
       100 * np.asarray(values),
@@ -155,6 +145,9 @@ def over_lags(config: Config, accuracy: dict[str, list[float]]) -> Figure:
   axes.set_xticks(config.lags, [str(lag) for lag in config.lags])
   axes.minorticks_off()
   axes.set_ylim(0, 105)
-  label_axes(axes, "distractors between symbol and question", "right answers (%)")
-  legend_below(figure)
+  ln.label_axes(axes, "distractors between symbol and question", "right answers (%)")
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -17,41 +17,34 @@ from hashlib import sha256
 
 import optax
 
+import research as ln
 from research.carried import carried
-from research.config import config, part, static, traced
-from research.data import sampling
 from research.data.text import language, tasks
 from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
-from research.errors import UserError
-from research.figures.curves import learning_curves
-from research.lab.lab import Lab
 from research.models.language_model import LanguageModel
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_most
-from research.training import Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The text and the net."""
 
-  text: str = static("", "a UTF-8 text file; nothing for generated dates")
-  characters: int = static(10_000, "how much of the text is learnt", at_least=2000)
-  vocabulary: int = static(96, "room for different characters, marks included", at_least=8)
-  cell: str = static("lstm", "the recurrent cell", choices=("rnn", "gru", "lstm"))
-  hidden: int = static(256, "units", at_least=1)
-  layers: int = static(1, "recurrent layers", at_least=1)
-  times: int = static(35, "characters through which gradients flow", at_least=1)
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 5e-3, schedule="cosine"))
-  batch_size: int = static(32, "strands of text", at_least=1)
-  steps: int = static(4000, "updates; as many as the 500 passes of d2l", at_least=1)
+  text: str = ln.static("", "a UTF-8 text file; nothing for generated dates")
+  characters: int = ln.static(10_000, "how much of the text is learnt", at_least=2000)
+  vocabulary: int = ln.static(96, "room for different characters, marks included", at_least=8)
+  cell: str = ln.static("lstm", "the recurrent cell", choices=("rnn", "gru", "lstm"))
+  hidden: int = ln.static(256, "units", at_least=1)
+  layers: int = ln.static(1, "recurrent layers", at_least=1)
+  times: int = ln.static(35, "characters through which gradients flow", at_least=1)
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 5e-3, schedule="cosine"))
+  batch_size: int = ln.static(32, "strands of text", at_least=1)
+  steps: int = ln.static(4000, "updates; as many as the 500 passes of d2l", at_least=1)
 
 
 learner = carried(
   lambda config: LanguageModel(config.vocabulary, 0, config.hidden, config.layers, config.cell),
   lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
   ),
   lambda config: config.batch_size,
 )
@@ -70,19 +63,19 @@ def characters_of(config: Config, text: str) -> Vocabulary:
   return vocabulary(text, most=config.vocabulary - len(MARKS))
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Strands of the text, pass after pass; UserError where it is too short for them."""
   text = text_of(config, seed)
   tokens = characters_of(config, text).encode(text)
   try:
     data = language.partition(tokens, config.batch_size, config.times)
   except ValueError as error:
-    raise UserError(f"the text is too short: {error}; take a smaller --batch_size") from error
+    raise ln.UserError(f"the text is too short: {error}; take a smaller --batch_size") from error
   epoch = len(data["target"]) // config.batch_size
-  return Training(
+  return ln.Training(
     learner,
     data,
-    sampling.in_order(config.batch_size),
+    ln.sampling.in_order(config.batch_size),
     steps=config.steps,
     evaluate={},
     evaluate_every=epoch,
@@ -90,7 +83,7 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The fit, and the perplexity of its last epoch."""
   text = text_of(config, lab.seed)
   characters = characters_of(config, text)
@@ -99,22 +92,27 @@ def run(config: Config, lab: Lab) -> Report:
   lab.keep("text.sha256", sha256(text.encode()).hexdigest() + "\n")
   fit = lab.fit("text", config, to_train)
   nats = fit.last("train/loss") + naming_nats(characters, text, text).mean()
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "S01",
         f"{config.cell}, {config.hidden} units: perplexity of {len(text):,} characters learnt "
         "by heart, mean of the last epoch",
         "1.0 to 1.3 (d2l, by cell)",
         math.exp(nats),
-        at_most(1.1),
+        ln.at_most(1.1),
       )
     ],
     [
-      Picture(
-        "learning",
-        learning_curves(fit.history, title="A text learnt by heart", log_loss=True),
-        "The loss per character falls towards nothing: the model has the text.",
+      ln.learning_curves(
+        fit,
+        title="A text learnt by heart",
+        log_loss=True,
+        caption="The loss per character falls towards nothing: the model has the text.",
+        file="learning",
       )
     ],
   )
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -32,44 +32,35 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from research.batch import pair_inputs
-from research.config import config, part, replace, static, traced
-from research.data import sampling
+import research as ln
 from research.data.spec import Arrays
 from research.data.text import tasks
 from research.data.text.vocabulary import Vocabulary
-from research.figures.attention_maps import Map, attention_maps
-from research.figures.curves import compare_curves
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import token_cross_entropy
-from research.metrics import exact_match, token_accuracy
+from research.figures.attention_maps import Map
+from research.metrics import exact_match
 from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most
-from research.training import Fit, Training
 
 NETS = ("GRU", "GRU with attention", "Transformer", "Transformer without positions")
 
 
-@config
+@ln.pytree_config
 class Config:
   """Strings, one of the nets, its training."""
 
-  net: str = static("GRU with attention", "set by the run, one after the other", choices=NETS)
-  task: str = static("reversal", "what to write", choices=("reversal", "copy", "addition"))
-  longest: int = static(30, "letters of the longest strings, and of the test's", at_least=2)
-  digits: int = static(4, "digits of the largest numbers that are added", at_least=1)
-  examples: int = static(100_000, "training strings", at_least=100)
-  embedding: int = static(32, "features of a letter in the recurrent nets", at_least=1)
-  hidden: int = static(128, "units of the recurrent nets", at_least=1)
-  features: int = static(64, "features of the Transformer, a multiple of 8", at_least=8)
-  layers: int = static(2, "layers of the Transformer's encoder and decoder", at_least=1)
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 3e-3, schedule="cosine"))
-  batch_size: int = static(64, "strings per step", at_least=1)
-  steps: int = static(2000, "updates of each net", at_least=1)
+  net: str = ln.static("GRU with attention", "set by the run, one after the other", choices=NETS)
+  task: str = ln.static("reversal", "what to write", choices=("reversal", "copy", "addition"))
+  longest: int = ln.static(30, "letters of the longest strings, and of the test's", at_least=2)
+  digits: int = ln.static(4, "digits of the largest numbers that are added", at_least=1)
+  examples: int = ln.static(100_000, "training strings", at_least=100)
+  embedding: int = ln.static(32, "features of a letter in the recurrent nets", at_least=1)
+  hidden: int = ln.static(128, "units of the recurrent nets", at_least=1)
+  features: int = ln.static(64, "features of the Transformer, a multiple of 8", at_least=8)
+  layers: int = ln.static(2, "layers of the Transformer's encoder and decoder", at_least=1)
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, schedule="cosine"))
+  batch_size: int = ln.static(64, "strings per step", at_least=1)
+  steps: int = ln.static(2000, "updates of each net", at_least=1)
 
 
 class Task(NamedTuple):
@@ -166,15 +157,15 @@ MODELS = {
   "Transformer without positions": functools.partial(transformer, positions=False),
 }
 LEARNERS = {
-  name: supervised(
+  name: ln.supervised(
     model,
-    token_cross_entropy,
+    ln.token_cross_entropy,
     example,
     lambda config: optax.chain(
-      optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+      optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
     ),
-    metrics={"exact": exact_match, "accuracy": token_accuracy},
-    inputs=pair_inputs,
+    metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
+    inputs=ln.pair_inputs,
   )
   for name, model in MODELS.items()
 }
@@ -188,14 +179,14 @@ def pairs_of(config: Config, seed: int) -> tuple[Arrays, Arrays]:
   return train, tasks.held_out(make, 1000, seed + 1_000_000, train)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The config's net on the training strings."""
   train, test = pairs_of(config, seed)
   every = max(1, config.steps // 8)
-  return Training(
+  return ln.Training(
     LEARNERS[config.net],
     train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": test},
     evaluate_every=every,
@@ -204,11 +195,11 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same strings, then where those that attend have looked."""
-  fits: dict[str, Fit] = {}
+  fits: dict[str, ln.Fit] = {}
   for name in NETS:
-    one = replace(config, {"net": name})
+    one = ln.replace(config, {"net": name})
     fits[name] = lab.fit(name, one, training(one, lab.seed))
   task, (_, test) = TASKS[config.task], pairs_of(config, lab.seed)
   maps = {
@@ -220,41 +211,41 @@ def run(config: Config, lab: Lab) -> Report:
     "copy": f"strings of {config.longest} letters copied",
     "addition": f"sums of numbers of up to {config.digits} digits",
   }[config.task]
-  exact = lambda id, name, source, bar: Claim(
+  exact = lambda id, name, source, bar: ln.Claim(
     id, f"{name}: {what} without a mistake", source, fits[name].last("test/exact"), bar, "%"
   )
   claims = [
-    exact("S11", "GRU with attention", "at least 98 % (proposed)", at_least(0.98)),
-    exact("S13", "Transformer", "at least 99 % (proposed)", at_least(0.99)),
-    exact("S12", "Transformer without positions", "fails (proposed)", at_most(0.01)),
+    exact("S11", "GRU with attention", "at least 98 % (proposed)", ln.at_least(0.98)),
+    exact("S13", "Transformer", "at least 99 % (proposed)", ln.at_least(0.99)),
+    exact("S12", "Transformer without positions", "fails (proposed)", ln.at_most(0.01)),
   ]
   if task.looks_at:
     claims += [
-      exact("S07", "GRU", "at most 70 % (proposed)", at_most(0.7)),
-      Claim(
+      exact("S07", "GRU", "at most 70 % (proposed)", ln.at_most(0.7)),
+      ln.Claim(
         "S11",
         "GRU with attention: letters written while looking most at the right place",
         "at least 95 % (proposed)",
         alignment(maps["GRU with attention"], task.looks_at(config)),
-        at_least(0.95),
+        ln.at_least(0.95),
         "%",
       ),
     ]
-  return Report(
+  return ln.Report(
     claims,
     [
-      Picture(
-        "exact",
-        compare_curves(
-          {name: [fit.history] for name, fit in fits.items()},
-          "test/exact",
-          title=what.capitalize(),
-          y="without a mistake (share)",
+      ln.compare_curves(
+        fits,
+        "test/exact",
+        title=what.capitalize(),
+        y="without a mistake (share)",
+        caption=(
+          "Attention solves it, with recurrence first. One vector is too small for thirty letters, "
+          "and a Transformer that is not told the places cannot begin."
         ),
-        "Attention solves it, with recurrence first. One vector is too small for thirty letters, "
-        "and a Transformer that is not told the places cannot begin.",
+        file="exact",
       ),
-      Picture(
+      ln.Picture(
         "attention",
         drawn(task, maps, test),
         "Each written letter looks at its mirror image. The last row is the end mark. The "
@@ -265,9 +256,9 @@ def run(config: Config, lab: Lab) -> Report:
   )
 
 
-def attention(model: nn.Module, fit: Fit, test: Arrays) -> np.ndarray:
+def attention(model: nn.Module, fit: ln.Fit, test: Arrays) -> np.ndarray:
   """Weights [strings, places, letters] on 100 test strings, the mean over the heads."""
-  inputs = pair_inputs({name: jnp.asarray(array[:100]) for name, array in test.items()})
+  inputs = ln.pair_inputs({name: jnp.asarray(array[:100]) for name, array in test.items()})
   apply = jax.jit(lambda params, inputs: model.apply(params, inputs, method="with_weights")[1])
   return np.asarray(apply({"params": fit.state.params}, inputs).mean(axis=1))
 
@@ -281,10 +272,14 @@ def drawn(task: Task, maps: dict[str, np.ndarray], test: Arrays) -> Figure:
   """The first test string under every net that attends."""
   read = task.tokens.decode(test["source"][0])
   written = [*task.tokens.decode(test["target"][0]), "end"]
-  return attention_maps(
+  return ln.attention_maps(
     {
       name: Map(weights[0, : len(written), : len(read)], read, written)
       for name, weights in maps.items()
     },
     title="Where the decoder looks",
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -33,55 +33,45 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
+import research as ln
 from research.analysis.bleu import corpus_bleu, d2l_bleu
-from research.batch import pair_inputs
 from research.buckets import bucketed
-from research.config import config, part, replace, static, traced
-from research.data import sampling
 from research.data.spec import Arrays
 from research.data.text import byte_pairs, catalogs, sentences
 from research.data.text.sentences import Pair, Parts, Tokeniser, Words
 from research.data.text.vocabulary import BEGIN, END
-from research.errors import UserError
-from research.figures.attention_maps import Map, attention_maps
-from research.figures.curves import compare_curves
-from research.figures.style import label_axes, new_figure, stroke
+from research.figures.attention_maps import Map
 from research.figures.texts import text_columns
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import token_cross_entropy
-from research.metrics import token_accuracy
 from research.models import word_by_word
 from research.models.decoding import Marks, beam, greedy
 from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, at_least, at_most
-from research.training import Fit, Training
 
 NETS = {"GRU": "S07", "GRU with attention": "S11", "Transformer": "S13"}
 
 
-@config
+@ln.pytree_config
 class Config:
   """Sentences, one of the nets, its training."""
 
-  net: str = static(
+  net: str = ln.static(
     "GRU with attention", "set by the run, one after the other", choices=tuple(NETS)
   )
-  pairs: str = static("", "UTF-8 file, a text, a tab and its translation a line; or the packages'")
-  longest: int = static(16, "words of the longest sentences", at_least=2)
-  tokens: str = static("words", "what is read and written", choices=("words", "pieces"))
-  vocabulary: int = static(2400, "different tokens on either side, marks included", at_least=8)
-  embedding: int = static(96, "features of a token in the recurrent nets", at_least=1)
-  hidden: int = static(192, "units of the recurrent nets", at_least=1)
-  features: int = static(128, "features of the Transformer, a multiple of 8", at_least=8)
-  dropout: float = traced(0.2, "rate in the Transformer", at_least=0, below=1)
-  clip: float = traced(1.0, "longest gradient", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 2e-3, schedule="cosine"))
-  batch_size: int = static(64, "sentences per step", at_least=1)
-  beam: int = static(4, "beginnings that are kept while decoding", at_least=1)
-  steps: int = static(2000, "updates of each net; fifteen passes over the packages'", at_least=1)
+  pairs: str = ln.static(
+    "", "UTF-8 file, a text, a tab and its translation a line; or the packages'"
+  )
+  longest: int = ln.static(16, "words of the longest sentences", at_least=2)
+  tokens: str = ln.static("words", "what is read and written", choices=("words", "pieces"))
+  vocabulary: int = ln.static(2400, "different tokens on either side, marks included", at_least=8)
+  embedding: int = ln.static(96, "features of a token in the recurrent nets", at_least=1)
+  hidden: int = ln.static(192, "units of the recurrent nets", at_least=1)
+  features: int = ln.static(128, "features of the Transformer, a multiple of 8", at_least=8)
+  dropout: float = ln.traced(0.2, "rate in the Transformer", at_least=0, below=1)
+  clip: float = ln.traced(1.0, "longest gradient", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 2e-3, schedule="cosine"))
+  batch_size: int = ln.static(64, "sentences per step", at_least=1)
+  beam: int = ln.static(4, "beginnings that are kept while decoding", at_least=1)
+  steps: int = ln.static(2000, "updates of each net; fifteen passes over the packages'", at_least=1)
 
 
 SMOOTHING = 0.1  # of the Transformer's labels (section 5.4)
@@ -111,15 +101,15 @@ BUCKETS = ({"source": 4, "target": 8}, {"source": 8, "target": 13})
 TOKENS = jax.ShapeDtypeStruct((4,), jnp.int32)
 LEARNERS = {
   name: bucketed(
-    supervised(
+    ln.supervised(
       model,
-      functools.partial(token_cross_entropy, smoothing=SMOOTHING * (name == "Transformer")),
+      functools.partial(ln.token_cross_entropy, smoothing=SMOOTHING * (name == "Transformer")),
       lambda config: (TOKENS, TOKENS),
       lambda config: optax.chain(
-        optax.clip_by_global_norm(config.clip), make(config.optimizer, config.steps)
+        optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
       ),
-      metrics={"nats": token_cross_entropy, "accuracy": token_accuracy},
-      inputs=pair_inputs,
+      metrics={"nats": ln.token_cross_entropy, "accuracy": ln.token_accuracy},
+      inputs=ln.pair_inputs,
     ),
     BUCKETS,
   )
@@ -149,18 +139,18 @@ def corpus_of(config: Config, seed: int) -> Corpus:
   return Corpus(parts, read, write, arrays)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The config's net on the pairs."""
   return training_on(config, corpus_of(config, seed))
 
 
-def training_on(config: Config, corpus: Corpus) -> Training:
+def training_on(config: Config, corpus: Corpus) -> ln.Training:
   """The config's net, looked at on the validation part."""
   every = max(1, config.steps // 8)
-  return Training(
+  return ln.Training(
     LEARNERS[config.net],
     corpus.arrays["train"],
-    sampling.in_blocks(config.batch_size),
+    ln.sampling.in_blocks(config.batch_size),
     steps=config.steps,
     evaluate={"validation": corpus.arrays["validation"]},
     evaluate_every=every,
@@ -169,16 +159,16 @@ def training_on(config: Config, corpus: Corpus) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same pairs, then what everyone writes for the test's sources."""
   corpus = corpus_of(config, lab.seed)
   parts, test = corpus.parts, corpus.arrays["test"]
   for name, tokens in (("source", corpus.read), ("target", corpus.write)):
     lab.keep(f"{name}_tokens.json", tokens.to_json())
   lab.keep("pairs.sha256", sha256(json.dumps(parts).encode()).hexdigest() + "\n")
-  fits: dict[str, Fit] = {}
+  fits: dict[str, ln.Fit] = {}
   for name in NETS:
-    one = replace(config, {"net": name})
+    one = ln.replace(config, {"net": name})
     fits[name] = lab.fit(name, one, training_on(one, corpus))
   dictionary = word_by_word.learn(
     [pair.source for pair in parts.train], [pair.target for pair in parts.train]
@@ -195,12 +185,18 @@ def run(config: Config, lab: Lab) -> Report:
   references = [pair.target for pair in parts.test]
   bleu = {name: corpus_bleu(found, references) for name, found in texts.items()}
   words = round(bleu["dictionary"], 4)
-  row = lambda id, what, source, name, bar: Claim(id, what, source, bleu[name], bar, "%")
+  row = lambda id, what, source, name, bar: ln.Claim(id, what, source, bleu[name], bar, "%")
   claims = [
-    row("S08", "BLEU of the sources as they are", "below word by word", "as it is", at_most(words)),
+    row(
+      "S08", "BLEU of the sources as they are", "below word by word", "as it is", ln.at_most(words)
+    ),
     *(
       row(
-        id, f"{name}: BLEU (the bar is word by word)", "above it (proposed)", name, at_least(words)
+        id,
+        f"{name}: BLEU (the bar is word by word)",
+        "above it (proposed)",
+        name,
+        ln.at_least(words),
       )
       for net, id in NETS.items()
       for name in (f"{net}, greedy", f"{net}, beam")
@@ -208,41 +204,41 @@ def run(config: Config, lab: Lab) -> Report:
   ]
   gain = bleu["GRU with attention, beam"] - bleu["GRU, beam"]
   claims += [
-    Claim("S11", "what attention adds to the GRU's BLEU", "> 0", gain, above(0), "%"),
-    Claim(
+    ln.Claim("S11", "what attention adds to the GRU's BLEU", "> 0", gain, ln.above(0), "%"),
+    ln.Claim(
       "S08",
       "GRU with attention, beam: mean of d2l's BLEU (k = 2) over the sentences",
       "1, 1, 0.658, 1 on four that were learnt (d2l)",
       mean_d2l(texts["GRU with attention, beam"], references),
-      at_least(round(mean_d2l(texts["dictionary"], references), 4)),
+      ln.at_least(round(mean_d2l(texts["dictionary"], references), 4)),
     ),
   ]
-  return Report(
+  return ln.Report(
     claims,
     [
-      Picture(
+      ln.Picture(
         "bleu",
         bars(bleu),
         "The dictionary knows the words and not their order, gender or number. Bars of one colour "
         "are one net, decoded greedily and with a beam.",
       ),
-      Picture(
-        "validation",
-        compare_curves(
-          {name: [fit.history] for name, fit in fits.items()},
-          "validation/nats",
-          title="English into French",
-          y="negative log-likelihood (nats per token)",
+      ln.compare_curves(
+        fits,
+        "validation/nats",
+        title="English into French",
+        y="negative log-likelihood (nats per token)",
+        caption=(
+          "A fixed context holds too little of the sentence; with attention the same GRUs get "
+          "further in fewer updates. So few sentences are soon known, and it stops falling."
         ),
-        "A fixed context holds too little of the sentence; with attention the same GRUs get "
-        "further in fewer updates. So few sentences are soon known, and it stops falling.",
+        file="validation",
       ),
-      Picture(
+      ln.Picture(
         "examples",
         examples(parts.test, texts),
         "What is written for the same sources; a word that training does not hold is <unk>.",
       ),
-      Picture(
+      ln.Picture(
         "attention",
         drawn(config, fits["GRU with attention"], corpus),
         "The decoder is led through the translators' words; each row shows where it looks before "
@@ -257,7 +253,7 @@ def pairs_of(config: Config) -> list[Pair]:
   messages = catalogs.messages_of_file(config.pairs) if config.pairs else catalogs.load()
   pairs = sentences.pairs_of(messages, config.longest)
   if len(pairs) < 100:
-    raise UserError(
+    raise ln.UserError(
       f"{len(pairs)} pairs of 2 to {config.longest} words are too few to learn from; "
       "give 100 or more, or a larger --longest"
     )
@@ -278,7 +274,7 @@ def lengths_of(pairs: list[Pair], read: Tokeniser, write: Tokeniser) -> tuple[in
 
 
 def written(
-  model: nn.Module, fit: Fit, sources: np.ndarray, length: int, width: int, batch: int = 250
+  model: nn.Module, fit: ln.Fit, sources: np.ndarray, length: int, width: int, batch: int = 250
 ) -> np.ndarray:
   """The tokens that the net writes for each source; greedily where the beam's width is 1."""
   params, marks = {"params": fit.state.params}, Marks(BEGIN, END)
@@ -302,15 +298,15 @@ def mean_d2l(texts: list[Words], references: list[Words]) -> float:
 
 def bars(bleu: dict[str, float]) -> Figure:
   """BLEU of everyone."""
-  figure, grid = new_figure("English into French: BLEU on the test", panel_inches=(6.6, 3.6))
+  figure, grid = ln.new_figure("English into French: BLEU on the test", panel_inches=(6.6, 3.6))
   axes = grid[0, 0]
   names = list(bleu)
-  colours = [stroke(index).colour for index in (2, 2, 0, 0, 1, 1, 3, 3)]
+  colours = [ln.stroke(index).colour for index in (2, 2, 0, 0, 1, 1, 3, 3)]
   places = np.arange(len(names))[::-1]
   drawn = axes.barh(places, [100 * bleu[name] for name in names], color=colours, height=0.7)
   axes.bar_label(drawn, fmt="%.1f", padding=3, fontsize=9)
   axes.set_yticks(places, names)
-  label_axes(axes, "BLEU (%)", "")
+  ln.label_axes(axes, "BLEU (%)", "")
   axes.grid(False, axis="y")
   return figure
 
@@ -324,14 +320,14 @@ def examples(pairs: list[Pair], texts: dict[str, list[Words]], count: int = 10) 
     "GRU with attention": texts["GRU with attention, beam"],
   }
   lines = {name: [" ".join(words) for words in found[:count]] for name, found in columns.items()}
-  return text_columns(lines, title="The first of the test", width=34)
+  return text_columns(lines, title="The first of the test", width=34, caption="").figure
 
 
-def drawn(config: Config, fit: Fit, corpus: Corpus) -> Figure:
+def drawn(config: Config, fit: ln.Fit, corpus: Corpus) -> Figure:
   """Where the decoder looks while it is led through the translators' words of the four longest."""
   test, read, write = corpus.arrays["test"], corpus.read, corpus.write
   long = np.argsort(-np.count_nonzero(test["source"], axis=1), kind="stable")[:4]
-  inputs = pair_inputs({name: jnp.asarray(array[long]) for name, array in test.items()})
+  inputs = ln.pair_inputs({name: jnp.asarray(array[long]) for name, array in test.items()})
   model = MODELS["GRU with attention"](config)
   look = jax.jit(functools.partial(model.apply, method="with_weights"))
   _, weights = look({"params": fit.state.params}, inputs)
@@ -341,4 +337,7 @@ def drawn(config: Config, fit: Fit, corpus: Corpus) -> Figure:
     target = [" ".join(write.decode(np.array([t]))) for t in test["target"][row, 1:] if t > END]
     shown = np.asarray(weights[number, 0, : len(target), : len(source)])
     maps[f"sentence {number + 1}"] = Map(shown, source, target)
-  return attention_maps(maps, title="Where the decoder looks")
+  return ln.attention_maps(maps, title="Where the decoder looks", caption="").figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -18,67 +18,57 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
-from research.batch import Batch
-from research.config import config, part, replace, static, traced
-from research.data import sampling, sets
-from research.figures.functions import spread_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import Metrics, TrainState, supervised
-from research.losses import softmax_cross_entropy
-from research.metrics import Mean, accuracy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, at_least, at_most
-from research.training import Fit, HostData, Training
+import research as ln
 
 FOUR, NINE = 4, 9
 AT_RANDOM = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6)
 FOURS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-@config
+@ln.pytree_config
 class Config:
   """One net; `run` compares the shares of wrong labels."""
 
-  at_random: float = traced(0.0, "share of labels replaced by any other", at_least=0, at_most=1)
-  fours: float = traced(0.0, "share of the fours that are called nines", at_least=0, at_most=1)
-  hidden: int = static(100, "hidden units", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="adam", learning_rate=1e-3, schedule="linear"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(10, "passes over the training images", at_least=1)
-  repeats: int = static(3, "nets for each share", at_least=2)
+  at_random: float = ln.traced(0.0, "share of labels replaced by any other", at_least=0, at_most=1)
+  fours: float = ln.traced(0.0, "share of the fours that are called nines", at_least=0, at_most=1)
+  hidden: int = ln.static(100, "hidden units", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(
+    ln.Optimizer(name="adam", learning_rate=1e-3, schedule="linear")
+  )
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(10, "passes over the training images", at_least=1)
+  repeats: int = ln.static(3, "nets for each share", at_least=2)
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold as many images as there are."""
-  return max(1, sets.spec("mnist").train_size // config.batch_size)
+  return max(1, ln.sets.spec("mnist").train_size // config.batch_size)
 
 
-def recall_of_fours(logits: Float[Array, "batch class"], batch: Batch) -> Mean:
+def recall_of_fours(logits: Float[Array, "batch class"], batch: ln.Batch) -> ln.Mean:
   """Share of the fours that are recognised."""
   is_four = (batch["label"] == FOUR).astype(float)
-  return Mean(is_four * accuracy(logits, batch), is_four)
+  return ln.Mean(is_four * ln.accuracy(logits, batch), is_four)
 
 
-plain = supervised(
-  lambda config: MLP((config.hidden, 10), kernel_init=kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
-  metrics={"accuracy": accuracy, "fours": recall_of_fours},
+plain = ln.supervised(
+  lambda config: ln.MLP((config.hidden, 10), kernel_init=ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
+  metrics={"accuracy": ln.accuracy, "fours": recall_of_fours},
 )
 
 
-def given_labels(config: Config, batch: Batch) -> Int[Array, " batch"]:
+def given_labels(config: Config, batch: ln.Batch) -> Int[Array, " batch"]:
   """The labels with their errors; an image's are the same in every epoch."""
   label, chance = batch["label"], batch["chance"]
   label = jnp.where((label == FOUR) & (chance < config.fours), NINE, label)
   return jnp.where(chance < config.at_random, batch["other"], label)
 
 
-def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+def step(config: Config, state: ln.TrainState, batch: ln.Batch) -> tuple[ln.TrainState, ln.Metrics]:
   """The plain step on the labels that are given."""
   return plain.step(config, state, batch | {"label": given_labels(config, batch)})
 
@@ -86,7 +76,7 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
 learner = plain._replace(step=step)
 
 
-def prone(data: HostData) -> HostData:
+def prone(data: ln.HostData) -> ln.HostData:
   """The set with each image's chance, uniform in [0, 1), and another class than its own."""
   rng = np.random.default_rng(0)
   label = np.asarray(data["label"])
@@ -95,13 +85,13 @@ def prone(data: HostData) -> HostData:
   return {**data, "chance": chance, "other": other.astype(label.dtype)}
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All images with the labels that are given, judged by right ones."""
-  splits, every = sets.load("mnist"), steps_per_epoch(config)
-  return Training(
+  splits, every = ln.sets.load("mnist"), steps_per_epoch(config)
+  return ln.Training(
     learner,
     prone(splits.train),
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * every,
     evaluate={"test": splits.test},
     evaluate_every=every,
@@ -112,51 +102,72 @@ def training(config: Config, seed: int) -> Training:
 def members(config: Config) -> dict[str, Config]:
   """A net for every share of both kinds of errors."""
   return {
-    **{f"at random {share}": replace(config, {"at_random": share}) for share in AT_RANDOM},
-    **{f"fours {share}": replace(config, {"fours": share}) for share in FOURS[1:]},
+    **{f"at random {share}": ln.replace(config, {"at_random": share}) for share in AT_RANDOM},
+    **{f"fours {share}": ln.replace(config, {"fours": share}) for share in FOURS[1:]},
   }
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Test accuracies against the share of wrong labels."""
   fits = lab.compare("race", members(config), training, repeats=config.repeats)
   of = lambda metric, name: np.array([fit.last(f"test/{metric}") for fit in fits[name]])
   lost = lambda name: (of("accuracy", "at random 0.0") - of("accuracy", name)).mean()
-  row = lambda what, source, ours, bar, unit="%": Claim("N05", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="%": ln.Claim("N05", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("20 % of the labels wrong at random: test accuracy lost, points", "small",
-          lost("at random 0.2"), at_most(0.02)),
-      row("all fours called nines, 9.7 % of the labels: test accuracy lost, points", "large",
-          lost("fours 1.0"), at_least(0.05)),
-      row("less what as many at random (10 %) lose, points", "above 0",
-          lost("fours 1.0") - lost("at random 0.1"), above(0)),
-      row("half of the fours called nines: fours that are recognised",
-          "fewer than with 40 % wrong at random",
-          of("fours", "fours 0.5").mean(), at_most(round(of("fours", "at random 0.4").mean(), 4))),
+      row(
+        "20 % of the labels wrong at random: test accuracy lost, points",
+        "small",
+        lost("at random 0.2"),
+        ln.at_most(0.02),
+      ),
+      row(
+        "all fours called nines, 9.7 % of the labels: test accuracy lost, points",
+        "large",
+        lost("fours 1.0"),
+        ln.at_least(0.05),
+      ),
+      row(
+        "less what as many at random (10 %) lose, points",
+        "above 0",
+        lost("fours 1.0") - lost("at random 0.1"),
+        ln.above(0),
+      ),
+      row(
+        "half of the fours called nines: fours that are recognised",
+        "fewer than with 40 % wrong at random",
+        of("fours", "fours 0.5").mean(),
+        ln.at_most(round(of("fours", "at random 0.4").mean(), 4)),
+      ),
     ],
     [
-      Picture(
+      ln.Picture(
         "lost",
         lost_figure(fits),
         f"Means of {config.repeats} nets, bars one standard deviation. Errors at random cost "
         "little; as many that all say the same are believed.",
       )
     ],
-  )  # fmt: skip
+  )
 
 
-def lost_figure(fits: dict[str, list[Fit]]) -> Figure:
+def lost_figure(fits: dict[str, list[ln.Fit]]) -> Figure:
   """Test errors against the share of all labels that are wrong."""
-  fours = np.mean(np.asarray(sets.load("mnist").train["label"]) == FOUR)
+  fours = np.mean(np.asarray(ln.sets.load("mnist").train["label"]) == FOUR)
   error = lambda name: [100 * (1 - fit.last("test/accuracy")) for fit in fits[name]]
   curves = {
     "any other class": (
-      100 * np.array(AT_RANDOM), [error(f"at random {share}") for share in AT_RANDOM]
+      100 * np.array(AT_RANDOM),
+      [error(f"at random {share}") for share in AT_RANDOM],
     ),
     "fours called nines": (
       100 * fours * np.array(FOURS),
       [error("at random 0.0"), *(error(f"fours {share}") for share in FOURS[1:])],
     ),
-  }  # fmt: skip
-  return spread_curves(curves, title="Wrong labels", x="wrong labels (%)", y="test error (%)")
+  }
+  return ln.spread_curves(
+    curves, title="Wrong labels", x="wrong labels (%)", y="test error (%)", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

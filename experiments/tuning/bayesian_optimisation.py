@@ -24,10 +24,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, Key
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most
+import research as ln
 
 MINIMUM = 0.39788735772973816  # Branin's, 10 / (8 pi)
 MINIMISERS = ((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
@@ -40,16 +37,16 @@ Values = Float[Array, " n"]
 Present = Bool[Array, " n"]
 
 
-@config
+@ln.pytree_config
 class Config:
   """Settings of the search and of the model's fit."""
 
-  evaluations: int = static(40, "evaluations of one search", at_least=6)
-  start: int = static(5, "evaluations at random points before the model is asked", at_least=2)
-  searches: int = static(20, "searches", at_least=2)
-  fit_steps: int = static(50, "steps of Adam up the marginal likelihood", at_least=1)
-  candidates: int = static(1000, "points at which improvement is expected", at_least=1)
-  noise: float = traced(1e-6, "variance of an observation, in those of the objective", above=0)
+  evaluations: int = ln.static(40, "evaluations of one search", at_least=6)
+  start: int = ln.static(5, "evaluations at random points before the model is asked", at_least=2)
+  searches: int = ln.static(20, "searches", at_least=2)
+  fit_steps: int = ln.static(50, "steps of Adam up the marginal likelihood", at_least=1)
+  candidates: int = ln.static(1000, "points at which improvement is expected", at_least=1)
+  noise: float = ln.traced(1e-6, "variance of an observation, in those of the objective", above=0)
 
 
 class Kernel(NamedTuple):
@@ -192,7 +189,7 @@ def gaps(y: Float[Array, "seed n"]) -> np.ndarray:
   return np.minimum.accumulate(np.asarray(y), axis=1) - MINIMUM
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All searches at once, and random search beside them, in float64."""
   with jax.enable_x64(True):
     keys = jax.random.split(lab.key("searches"), config.searches)
@@ -202,47 +199,47 @@ def run(config: Config, lab: Lab) -> Report:
     figures = steps_figure(config), surface_figure(config, np.asarray(x[0]))
   early = min(25, config.evaluations) - 1
   model, chance = by_model[:, early], by_chance[:, early]
-  return Report(
+  return ln.Report(
     [
-      Claim(
+      ln.Claim(
         "R09",
         f"Branin: of {len(by_model[:10])} seeds, within 0.01 of the minimum after "
         f"{config.evaluations} evaluations",
         "8 of 10",
         float((by_model[:10, -1] < 0.01).sum()),
-        at_least(8),
+        ln.at_least(8),
       ),
-      Claim(
+      ln.Claim(
         "R09",
         f"median gap at {early + 1} evaluations as a share of random search's, "
         f"{config.searches} searches each",
         "beats random",
         float(np.median(model) / np.median(chance)),
-        at_most(1),
+        ln.at_most(1),
       ),
-      Claim(
+      ln.Claim(
         "R09",
         f"share of pairs of seeds in which it is nearer than random search at {early + 1}",
         "beats random",
         float((model[:, None] < chance[None, :]).mean()),
-        at_least(0.75),
+        ln.at_least(0.75),
         "%",
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "steps",
         figures[0],
         "Where the mean is low or the deviation is large there is something to gain; the dotted "
         "line is the next evaluation.",
       ),
-      Picture(
+      ln.Picture(
         "regret",
         regret_figure(config, by_model, by_chance),
         "After the random start the model closes in by orders of magnitude while chance stands "
         "still. Lines are medians, bands go from the lower to the upper quartile.",
       ),
-      Picture(
+      ln.Picture(
         "surface",
         figures[1],
         "The first search: a few looks everywhere, then most evaluations in the three valleys.",
@@ -258,7 +255,7 @@ def curve(x: Float[Array, " n"]) -> Float[Array, " n"]:
 
 def steps_figure(config: Config) -> Figure:
   """Every second of five steps in one dimension: posterior above, expected improvement below."""
-  figure, grid = new_figure("Where to evaluate next", 2, 3, panel_inches=(3.6, 2.5))
+  figure, grid = ln.new_figure("Where to evaluate next", 2, 3, panel_inches=(3.6, 2.5))
   grid_x = jnp.linspace(0, 1, 401)[:, None]
   x = jnp.array([0.05, 0.3, 0.95])
   for number in range(5):
@@ -278,49 +275,56 @@ def steps_figure(config: Config) -> Figure:
         color="#d0e3f0",
         label="±2 deviations",
       )
-      above.plot(grid_x[:, 0], curve(grid_x[:, 0]), color=INK, linestyle=":", label="objective")
-      above.plot(grid_x[:, 0], mean, color=stroke(0).colour, label="mean")
-      above.plot(x, y, "o", color=INK, markersize=5, label="evaluations", zorder=3)
+      above.plot(grid_x[:, 0], curve(grid_x[:, 0]), color=ln.INK, linestyle=":", label="objective")
+      above.plot(grid_x[:, 0], mean, color=ln.stroke(0).colour, label="mean")
+      above.plot(x, y, "o", color=ln.INK, markersize=5, label="evaluations", zorder=3)
       below.fill_between(grid_x[:, 0], improvement, color="#f3d9a6")
       below.plot(
         grid_x[:, 0],
         improvement,
-        color=stroke(1).colour,
+        color=ln.stroke(1).colour,
         linestyle="--",
         label="expected improvement",
       )
       for axes in (above, below):
-        axes.axvline(float(following), color=stroke(4).colour, linestyle=(0, (1, 1.5)))
+        axes.axvline(float(following), color=ln.stroke(4).colour, linestyle=(0, (1, 1.5)))
         axes.set_xlim(-0.02, 1.02)
       above.set_ylim(-3, 2)
       below.set_ylim(bottom=0)
-      label_axes(above, "", "objective" if number == 0 else "", f"{len(x)} evaluations")
-      label_axes(below, "x", "expected improvement" if number == 0 else "")
+      ln.label_axes(above, "", "objective" if number == 0 else "", f"{len(x)} evaluations")
+      ln.label_axes(below, "x", "expected improvement" if number == 0 else "")
     x = jnp.append(x, following)
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
 
 
 def regret_figure(config: Config, by_model: np.ndarray, by_chance: np.ndarray) -> Figure:
   """Gaps against evaluations: medians, and bands between the quartiles."""
-  figure, grid = new_figure(f"Branin, {config.searches} searches", panel_inches=(6.2, 3.8))
+  figure, grid = ln.new_figure(f"Branin, {config.searches} searches", panel_inches=(6.2, 3.8))
   axes = grid[0, 0]
   numbers = np.arange(1, config.evaluations + 1)
   for index, (name, curves) in enumerate(
     (("Gaussian process", by_model), ("random search", by_chance))
   ):
-    look = stroke(index)
+    look = ln.stroke(index)
     low, middle, high = np.quantile(curves, (0.25, 0.5, 0.75), axis=0)
     axes.fill_between(numbers, low, high, color=look.colour, alpha=0.2, linewidth=0)
     axes.plot(
-      numbers, middle, color=look.colour, linestyle=look.dashes, marker=look.marker,
-      markevery=5, label=name,
-    )  # fmt: skip
-  axes.axhline(0.01, color=INK, linewidth=0.8, linestyle=":", label="within 0.01")
-  axes.axvline(config.start + 0.5, color=INK, linewidth=0.8, label="the model is asked from here")
+      numbers,
+      middle,
+      color=look.colour,
+      linestyle=look.dashes,
+      marker=look.marker,
+      markevery=5,
+      label=name,
+    )
+  axes.axhline(0.01, color=ln.INK, linewidth=0.8, linestyle=":", label="within 0.01")
+  axes.axvline(
+    config.start + 0.5, color=ln.INK, linewidth=0.8, label="the model is asked from here"
+  )
   axes.set_yscale("log")
-  label_axes(axes, "evaluations", "best so far - minimum")
-  legend_below(figure)
+  ln.label_axes(axes, "evaluations", "best so far - minimum")
+  ln.legend_below(figure)
   return figure
 
 
@@ -329,20 +333,25 @@ def surface_figure(config: Config, points: np.ndarray) -> Figure:
   side = np.linspace(0, 1, 121)
   units = np.stack(np.meshgrid(side, side), axis=-1).reshape(-1, 2)
   heights = np.asarray(jax.vmap(branin)(jnp.asarray(units))).reshape(121, 121)
-  figure, grid = new_figure("Branin's function, seed 0", panel_inches=(5.8, 5.0))
+  figure, grid = ln.new_figure("Branin's function, seed 0", panel_inches=(5.8, 5.0))
   axes = grid[0, 0]
   levels = (1, 3, 10, 20, 40, 80, 160)
   lines = axes.contour(15 * side - 5, 15 * side, heights, levels, colors="#909090", linewidths=0.8)
   axes.clabel(lines, fontsize=8, fmt="%g")
   x = points * 15 - np.array([5.0, 0.0])
-  axes.plot(*x[: config.start].T, "s", color=stroke(1).colour, label="random start")
-  axes.plot(*x[config.start :].T, "o", color=stroke(0).colour, markersize=5, label="by the model")
+  axes.plot(*x[: config.start].T, "s", color=ln.stroke(1).colour, label="random start")
   axes.plot(
-    *np.array(MINIMISERS).T, "+", color=INK, markersize=14, markeredgewidth=1.8, label="minima"
+    *x[config.start :].T, "o", color=ln.stroke(0).colour, markersize=5, label="by the model"
   )
-  label_axes(axes, "x1", "x2")
+  axes.plot(
+    *np.array(MINIMISERS).T, "+", color=ln.INK, markersize=14, markeredgewidth=1.8, label="minima"
+  )
+  ln.label_axes(axes, "x1", "x2")
   axes.set_xlim(-5.3, 10.3)
   axes.set_ylim(-0.3, 15.3)
   axes.set_aspect("equal")
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

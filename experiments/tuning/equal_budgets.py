@@ -30,21 +30,12 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
+import research as ln
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
-from research.config import config, part, replace, static
-from research.data import sampling, sets
 from research.data.stratify import shuffled_split
-from research.figures.style import INK, label_axes, new_figure, stroke
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, at_least, at_most
 from research.sweep.plan import Settings, Swept
 from research.sweep.space import Distribution, Range, Space
-from research.training import Training, on_device
+from research.training import on_device
 
 OBJECTIVE = "validation/accuracy"
 RATE, DECAY = "optimizer.learning_rate", "optimizer.weight_decay"
@@ -58,22 +49,22 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 
 
-@config
+@ln.pytree_config
 class Config:
   """The net of R07, and the budgets."""
 
-  seeds_each: int = static(10, "seeds of each comparison", at_least=2)
-  whole: int = static(100, "trials that ASHA is compared with", at_least=9)
-  few: int = static(25, "trials of the searches beside the grid", at_least=4)
-  members: int = static(20, "of the population", at_least=5)
-  member_epochs: int = static(20, "epochs of each of its members", at_least=2)
-  epochs: int = static(50, "passes over the training images", at_least=2)
-  examples: int = static(400, "training images, the first of MNIST", at_least=1, at_most=60_000)
-  held_out: int = static(100, "images after those, for validation", at_least=1, at_most=60_000)
-  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  batch_size: int = static(100, "examples per step", at_least=1)
+  seeds_each: int = ln.static(10, "seeds of each comparison", at_least=2)
+  whole: int = ln.static(100, "trials that ASHA is compared with", at_least=9)
+  few: int = ln.static(25, "trials of the searches beside the grid", at_least=4)
+  members: int = ln.static(20, "of the population", at_least=5)
+  member_epochs: int = ln.static(20, "epochs of each of its members", at_least=2)
+  epochs: int = ln.static(50, "passes over the training images", at_least=2)
+  examples: int = ln.static(400, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  held_out: int = ln.static(100, "images after those, for validation", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = ln.static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -81,23 +72,23 @@ def steps_per_epoch(config: Config) -> int:
   return max(config.examples // config.batch_size, 1)
 
 
-learner = supervised(
-  lambda config: MLP((*config.hidden, 10), jax.nn.relu, kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+learner = ln.supervised(
+  lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Returns the training of one trial."""
   few, held_out = shuffled_split(
-    sets.load("mnist").train, config.examples, config.held_out, seed
+    ln.sets.load("mnist").train, config.examples, config.held_out, seed
   )  # the book shuffles, then splits
-  return Training(
+  return ln.Training(
     learner,
     few,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"validation": held_out},
     evaluate_every=steps_per_epoch(config),
@@ -124,7 +115,7 @@ class Panda(NamedTuple):
   rates: list[float]
 
 
-def panda(config: Config, lab: Lab, seed: int) -> Panda:
+def panda(config: Config, lab: ln.Lab, seed: int) -> Panda:
   """One net for the whole budget: a stage that lowers the loss doubles the rate, another undoes it.
 
   A stage has as many epochs as a member of the population, and there are as many stages as members.
@@ -147,7 +138,7 @@ def panda(config: Config, lab: Lab, seed: int) -> Panda:
   state = jax.jit(learner.init)(on_device(config), init_key)
   lowest = np.inf
   for number in range(config.members):
-    settings = on_device(replace(config, {RATE: rate}))
+    settings = on_device(ln.replace(config, {RATE: rate}))
     after, means = stage(settings, state, jnp.int32(number * steps))
     rates.append(rate)
     accuracies.append(float(means["accuracy"]))
@@ -158,10 +149,10 @@ def panda(config: Config, lab: Lab, seed: int) -> Panda:
   return Panda(max(accuracies), rates)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All searches, seed after seed."""
   seeds = range(lab.seed, lab.seed + config.seeds_each)
-  short = replace(config, {"epochs": config.member_epochs})
+  short = ln.replace(config, {"epochs": config.member_epochs})
 
   def search(name: str, own: Config, ranges: dict, trials: int, **how: Any) -> list[Swept]:
     settings = Settings(trials, OBJECTIVE)._replace(**how)
@@ -187,49 +178,73 @@ def run(config: Config, lab: Lab) -> Report:
   budgets = list(scores)
   behind = np.array(scores[budgets[0]]["random"]) - np.array(scores[budgets[0]]["ASHA"])
   ahead = np.array(scores[budgets[2]]["population"]) >= np.array(scores[budgets[2]]["caviar"])
-  row = lambda id, what, source, ours, bar, unit="": Claim(id, what, source, ours, bar, unit)
+  row = lambda id, what, source, ours, bar, unit="": ln.Claim(id, what, source, ours, bar, unit)
 
-  def ahead_of(id: str, budget: str, name: str, other: str, source: str) -> Claim:
+  def ahead_of(id: str, budget: str, name: str, other: str, source: str) -> ln.Claim:
     gain = 100 * (np.array(scores[budget][name]) - np.array(scores[budget][other]))
     what = f"{name} less {other}, mean points"
-    return Claim(id, what, source, float(gain.mean()), above(0), repeats=gain.tolist())
+    return ln.Claim(id, what, source, float(gain.mean()), ln.above(0), repeats=gain.tolist())
 
-  return Report(
+  return ln.Report(
     [
-      row("R07", "ASHA: share of the whole budget", "at most a third",
-          float(np.mean([share_of_budget(each) for each in asha])), at_most(0.3333), "%"),
-      row("R07", f"ASHA: mean points behind the best of {config.whole} whole trials",
-          "within 2", 100 * float(behind.mean()), at_most(2)),
-      row("R07", f"ASHA: seeds of {config.seeds_each} within 2 points", "all",
-          float((behind <= 0.02 + 1e-6).sum()), at_least(config.seeds_each)),
+      row(
+        "R07",
+        "ASHA: share of the whole budget",
+        "at most a third",
+        float(np.mean([share_of_budget(each) for each in asha])),
+        ln.at_most(0.3333),
+        "%",
+      ),
+      row(
+        "R07",
+        f"ASHA: mean points behind the best of {config.whole} whole trials",
+        "within 2",
+        100 * float(behind.mean()),
+        ln.at_most(2),
+      ),
+      row(
+        "R07",
+        f"ASHA: seeds of {config.seeds_each} within 2 points",
+        "all",
+        float((behind <= 0.02 + 1e-6).sum()),
+        ln.at_least(config.seeds_each),
+      ),
       ahead_of("R08", budgets[1], "random", "grid", "random is better"),
       ahead_of("R08", budgets[1], "coarse to fine", "random", "better"),
-      row("R10", f"seeds of {config.seeds_each} in which the population is as good as the caviar",
-          "7 of 10", float(ahead.sum()), at_least(0.7 * config.seeds_each)),
+      row(
+        "R10",
+        f"seeds of {config.seeds_each} in which the population is as good as the caviar",
+        "7 of 10",
+        float(ahead.sum()),
+        ln.at_least(0.7 * config.seeds_each),
+      ),
       ahead_of("R10", budgets[2], "caviar", "panda", "not given"),
     ],
     [
-      Picture(
+      ln.Picture(
         "equal_budgets",
         strips(scores),
         "A mark is a seed, the line its group's mean. Within a panel all have the same budget, "
         "except that ASHA takes a part of it.",
       ),
     ],
-  )  # fmt: skip
+  )
 
 
 def strips(scores: Mapping[str, Mapping[str, list[float]]]) -> Figure:
   """The best accuracy of every seed by search, a panel for each budget."""
   every = [value for groups in scores.values() for values in groups.values() for value in values]
-  figure, grid = new_figure("Searches at equal budgets", 1, len(scores), panel_inches=(3.8, 3.4))
+  figure, grid = ln.new_figure("Searches at equal budgets", 1, len(scores), panel_inches=(3.8, 3.4))
   for axes, (budget, groups) in zip(grid[0], scores.items(), strict=True):
     for place, (name, values) in enumerate(groups.items()):
       spread = np.linspace(-0.18, 0.18, len(values))
-      look = stroke(place)
+      look = ln.stroke(place)
       axes.plot(place + spread, values, look.marker, color=look.colour, label=name)
-      axes.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=INK, linewidth=1.6)
+      axes.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=ln.INK, linewidth=1.6)
     axes.set_xticks(range(len(groups)), list(groups), rotation=12)
-    label_axes(axes, "", "best validation accuracy" if axes is grid[0, 0] else "", budget)
+    ln.label_axes(axes, "", "best validation accuracy" if axes is grid[0, 0] else "", budget)
     axes.set_ylim(min(every) - 0.02, max(every) + 0.02)
   return figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -22,11 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from matplotlib.figure import Figure
 
-from research.config import config, static, traced
-from research.figures.curves import compare_curves
-from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, within
+import research as ln
 
 OPTIMUM, START, WORKERS = 1.2, 0.9, 2
 WAYS = {  # whether to exploit, and whether to explore
@@ -38,15 +34,15 @@ WAYS = {  # whether to exploit, and whether to explore
 SOLVED = 1.19
 
 
-@config
+@ln.pytree_config
 class Config:
   """The paper's problem."""
 
-  rate: float = traced(0.01, "step size", above=0)
-  noise: float = traced(0.1, "standard deviation of what exploring adds to h", at_least=0)
-  ready_every: int = static(4, "steps until the workers compare themselves", at_least=1)
-  steps: int = static(200, "of each worker", at_least=1)
-  populations: int = static(100, "of two workers, each with noise of its own", at_least=2)
+  rate: float = ln.traced(0.01, "step size", above=0)
+  noise: float = ln.traced(0.1, "standard deviation of what exploring adds to h", at_least=0)
+  ready_every: int = ln.static(4, "steps until the workers compare themselves", at_least=1)
+  steps: int = ln.static(200, "of each worker", at_least=1)
+  populations: int = ln.static(100, "of two workers, each with noise of its own", at_least=2)
 
 
 class Workers(NamedTuple):
@@ -95,7 +91,7 @@ def climb(
   return jnp.concatenate([start.place[None], places])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Many populations of each kind, with the same noise for all kinds."""
   keys = jax.random.split(lab.key("noise"), config.populations)
   places = {
@@ -106,52 +102,50 @@ def run(config: Config, lab: Lab) -> Report:
   last = {name: float(each[:, -1].mean()) for name, each in best.items()}
   solved = {name: float(np.mean(each[:, -1] >= SOLVED)) for name, each in best.items()}
   alone = round(OPTIMUM - START**2, 6)
-  return Report(
+  return ln.Report(
     [
-      Claim(
-        "R10", "quadratic, neither step: Q", "1.2 - 0.81", last["neither"], within(alone, 0.01)
+      ln.Claim(
+        "R10", "quadratic, neither step: Q", "1.2 - 0.81", last["neither"], ln.within(alone, 0.01)
       ),
-      Claim(
+      ln.Claim(
         "R10",
         "quadratic, exploiting alone: Q",
         "not solved",
         last["exploiting alone"],
-        within(alone, 0.01),
+        ln.within(alone, 0.01),
       ),
-      Claim("R10", "quadratic, both: Q, mean", "1.2", last["both"], at_least(SOLVED)),
-      Claim(
+      ln.Claim("R10", "quadratic, both: Q, mean", "1.2", last["both"], ln.at_least(SOLVED)),
+      ln.Claim(
         "R10",
         f"quadratic, both: populations above {SOLVED}",
         "solved",
         solved["both"],
-        at_least(0.9),
+        ln.at_least(0.9),
         "%",
       ),
-      Claim(
+      ln.Claim(
         "R10",
         f"quadratic, exploring alone: populations above {SOLVED}",
         "only both solve it",
         solved["exploring alone"],
-        at_most(0.1),
+        ln.at_most(0.1),
         "%",
       ),
     ],
     [
-      Picture(
+      ln.Picture(
         "paths",
         paths({name: each[0] for name, each in places.items()}),
         "The way of two workers from the upper right; the top of the hill is in the lower left. "
         "Only a worker that sees both coordinates gets there.",
       ),
-      Picture(
-        "heights",
-        compare_curves(
-          {name: [rows(population) for population in each] for name, each in best.items()},
-          "Q",
-          title="Population based training, step by step",
-          y="Q of the higher worker",
-        ),
-        "The higher of the two workers; lines are means over populations.",
+      ln.compare_curves(
+        {name: [rows(population) for population in each] for name, each in best.items()},
+        "Q",
+        title="Population based training, step by step",
+        y="Q of the higher worker",
+        caption="The higher of the two workers; lines are means over populations.",
+        file="heights",
       ),
     ],
   )
@@ -164,13 +158,15 @@ def rows(heights: np.ndarray) -> list[dict[str, float]]:
 
 def paths(places: dict[str, np.ndarray]) -> Figure:
   """Both workers' ways [step, worker, 2] over the hill, a panel for each kind."""
-  figure, grid = new_figure("Two workers on the quadratic", 1, len(places), panel_inches=(2.8, 2.9))
+  figure, grid = ln.new_figure(
+    "Two workers on the quadratic", 1, len(places), panel_inches=(2.8, 2.9)
+  )
   ticks = np.linspace(0, 1, 60)
   hill = OPTIMUM - ticks[:, None] ** 2 - ticks[None] ** 2
   for axes, (name, way) in zip(grid[0], places.items(), strict=True):
     axes.contour(ticks, ticks, hill, levels=8, colors="#bbbbbb", linewidths=0.7)
     for worker in range(WORKERS):
-      look = stroke(worker)
+      look = ln.stroke(worker)
       axes.plot(
         *way[:, worker].T,
         look.marker,
@@ -178,8 +174,11 @@ def paths(places: dict[str, np.ndarray]) -> Figure:
         markersize=3,
         label=f"worker {worker + 1}",
       )
-    axes.plot(0, 0, "*", color=INK, markersize=10, clip_on=False)
-    label_axes(axes, "a", "b" if axes is grid[0, 0] else "", name)
+    axes.plot(0, 0, "*", color=ln.INK, markersize=10, clip_on=False)
+    ln.label_axes(axes, "a", "b" if axes is grid[0, 0] else "", name)
     axes.set_aspect("equal")
-  legend_below(figure)
+  ln.legend_below(figure)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

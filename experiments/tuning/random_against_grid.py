@@ -19,11 +19,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from research.config import config, static
-from research.figures.functions import Panel, function_curves
-from research.figures.style import INK, label_axes, new_figure, stroke
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, at_least, at_most, within, within_ratio
+import research as ln
 from research.sweep.search import suggest
 from research.sweep.space import Range, Space
 
@@ -31,13 +27,13 @@ SAMPLERS = ("grid", "random", "halton")
 SQUARE = Space(None, {name: Range("linear", 0.0, 1.0) for name in ("important", "other")})
 
 
-@config
+@ln.pytree_config
 class Config:
   """Settings of the searches."""
 
-  functions: int = static(400, "objectives, each with its best point elsewhere", at_least=2)
-  evaluations: int = static(25, "evaluations of each of them", at_least=4)
-  draws: int = static(10_000, "values drawn on each scale", at_least=100)
+  functions: int = ln.static(400, "objectives, each with its best point elsewhere", at_least=2)
+  evaluations: int = ln.static(25, "evaluations of each of them", at_least=4)
+  draws: int = ln.static(10_000, "values drawn on each scale", at_least=100)
 
 
 class Scales(NamedTuple):
@@ -108,7 +104,7 @@ def nearest(config: Config, name: str, scale: Range, best: np.ndarray) -> np.nda
   return np.abs(tried.reshape(len(best), -1) - best[:, None]).min(axis=1)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Searches of many objectives with one important axis, with two, and draws on both scales."""
   rng = np.random.default_rng(lab.seed)
   best = rng.random((config.functions, 2))
@@ -120,15 +116,27 @@ def run(config: Config, lab: Lab) -> Report:
   ratio = lambda which, one: found[which][one].mean() / found[which]["grid"].mean()
   side = int(config.evaluations**0.5)
   by_formula = distance_by_formula(config.evaluations) * 4 * (side - 1)
-  row = lambda what, source, ours, bar, unit="": Claim("R08", what, source, ours, bar, unit)
+  row = lambda what, source, ours, bar, unit="": ln.Claim("R08", what, source, ours, bar, unit)
   claims = [
-    row("one parameter matters: random's loss / the grid's", f"{by_formula:.3f} (formula)",
-        ratio("one matters", "random"), within_ratio(round(by_formula, 3), 0.15)),
-    row("one parameter matters: Halton's loss / random's", "more even",
-        ratio("one matters", "halton") / ratio("one matters", "random"), at_most(1)),
-    row("both matter alike: random's loss / the grid's", "no advantage",
-        ratio("both matter", "random"), at_least(0.9)),
-  ]  # fmt: skip
+    row(
+      "one parameter matters: random's loss / the grid's",
+      f"{by_formula:.3f} (formula)",
+      ratio("one matters", "random"),
+      ln.within_ratio(round(by_formula, 3), 0.15),
+    ),
+    row(
+      "one parameter matters: Halton's loss / random's",
+      "more even",
+      ratio("one matters", "halton") / ratio("one matters", "random"),
+      ln.at_most(1),
+    ),
+    row(
+      "both matter alike: random's loss / the grid's",
+      "no advantage",
+      ratio("both matter", "random"),
+      ln.at_least(0.9),
+    ),
+  ]
   for name, scales in SCALES.items():
     low, high = scales.share_of
     kinds = ("linear", "its own"), (scales.linear, scales.own), scales.shares
@@ -139,7 +147,7 @@ def run(config: Config, lab: Lab) -> Report:
           f"{name} on {kind} scale: share between {low} and {high}",
           f"{expected:.1%} (formula)",
           float(np.mean((values >= low) & (values <= high))),
-          within(expected, 0.02),
+          ln.within(expected, 0.02),
           "%",
         )
       )
@@ -154,25 +162,25 @@ def run(config: Config, lab: Lab) -> Report:
         f"{name}: decades to the best value, its own scale / linear scale",
         "the own scale is better",
         distance["own"] / distance["linear"],
-        at_most(0.5),
+        ln.at_most(0.5),
       )
     )
-  return Report(
+  return ln.Report(
     claims,
     [
-      Picture(
+      ln.Picture(
         "points",
         points_figure(config, lab.seed),
         "Seen from the axis that matters (marks above each panel) the grid's columns fall onto one "
         "value each; random search and Halton's sequence try a new one every time.",
       ),
-      Picture(
+      ln.Picture(
         "losses",
         losses_figure(found),
         "Left, one parameter matters: the grid's columns are far from most best values. Right, "
         "both matter alike: the grid is as good as random search, which may leave a large hole.",
       ),
-      Picture(
+      ln.Picture(
         "scales",
         scales_figure(config, lab.seed),
         "Each row shows values of one search on the scale of their effect. Linear draws crowd into "
@@ -185,13 +193,13 @@ def run(config: Config, lab: Lab) -> Report:
 def points_figure(config: Config, seed: int) -> Figure:
   """The points of each search, and their shadows on the important axis."""
   title = f"{config.evaluations} evaluations, one parameter matters"
-  figure, grid = new_figure(title, 1, len(SAMPLERS), panel_inches=(3.5, 3.8))
+  figure, grid = ln.new_figure(title, 1, len(SAMPLERS), panel_inches=(3.5, 3.8))
   for axes, sampler in zip(grid[0], SAMPLERS, strict=True):
     at = points(sampler, seed, config.evaluations)
-    axes.plot(*at.T, "o", color=stroke(0).colour, markersize=6, clip_on=False)
-    axes.vlines(at[:, 0], 1.06, 1.14, color=INK, linewidth=1.4, clip_on=False)
+    axes.plot(*at.T, "o", color=ln.stroke(0).colour, markersize=6, clip_on=False)
+    axes.vlines(at[:, 0], 1.06, 1.14, color=ln.INK, linewidth=1.4, clip_on=False)
     count = len(set(at[:, 0]))
-    label_axes(axes, "parameter that matters", "other parameter", f"{sampler}: {count} values")
+    ln.label_axes(axes, "parameter that matters", "other parameter", f"{sampler}: {count} values")
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.14)
     axes.set_yticks(np.linspace(0, 1, 6))
@@ -203,23 +211,28 @@ def losses_figure(found: dict[str, dict[str, np.ndarray]]) -> Figure:
   """Share of objectives that are solved to within a loss."""
   share = lambda values: (np.sort(values), np.arange(1, len(values) + 1) / len(values))
   panels = [
-    Panel("share of objectives", {sampler: share(each) for sampler, each in by.items()}, which)
+    ln.Panel("share of objectives", {sampler: share(each) for sampler, each in by.items()}, which)
     for which, by in found.items()
   ]
-  return function_curves(panels, title="Random against grid", x="loss of the best evaluation")
+  return ln.function_curves(
+    panels, title="Random against grid", x="loss of the best evaluation", caption=""
+  ).figure
 
 
 def scales_figure(config: Config, seed: int) -> Figure:
   """The values of one search on each scale, placed by their effect."""
-  figure, grid = new_figure("The scale on which to draw", 1, 2, panel_inches=(4.6, 2.6))
+  figure, grid = ln.new_figure("The scale on which to draw", 1, 2, panel_inches=(4.6, 2.6))
   for axes, (name, scales) in zip(grid[0], SCALES.items(), strict=True):
     for height, scale in enumerate((scales.own, scales.linear)):
       values = draw(scale, seed, config.evaluations)
       effect = 10 ** decades(name, values)
-      look = stroke(1 - height)
+      look = ln.stroke(1 - height)
       axes.plot(effect, np.full(len(effect), height), look.marker, color=look.colour, alpha=0.7)
     axes.set_xscale("log")
     axes.set_ylim(-0.6, 1.6)
     axes.set_yticks([0, 1], [f"{scales.own}", f"{scales.linear}"])
-    label_axes(axes, scales.decades, "", name)
+    ln.label_axes(axes, scales.decades, "", name)
   return figure
+
+
+experiment = ln.Experiment(Config, run)

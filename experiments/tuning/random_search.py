@@ -18,21 +18,11 @@ a search share one initialisation. A minute of one CPU core for each search.
 import jax
 import numpy as np
 
-from research.config import config, part, static
-from research.data import sampling, sets
+import research as ln
 from research.data.stratify import shuffled_split
-from research.figures.curves import learning_curves
-from research.initializers import Init, kernel_init
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, within
 from research.reporting.sweep_report import pictures
 from research.sweep.plan import Settings
 from research.sweep.space import Distribution, Range, Space
-from research.training import Fit, Training
 
 OBJECTIVE = "validation/accuracy"
 RANGES: dict[str, Distribution] = {
@@ -41,18 +31,18 @@ RANGES: dict[str, Distribution] = {
 }
 
 
-@config
+@ln.pytree_config
 class Config:
   """The book's settings."""
 
-  searched: int = static(100, "trials of the search, without --sweep", at_least=20)
-  examples: int = static(400, "training images, the first of MNIST", at_least=1, at_most=60_000)
-  held_out: int = static(100, "images after those, for validation", at_least=1, at_most=60_000)
-  hidden: tuple[int, ...] = static((100,) * 6, "units of the hidden layers", at_least=1)
-  init: Init = part(Init("he_normal"))
-  optimizer: Optimizer = part(Optimizer(name="sgd", learning_rate=0.01))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(50, "passes over the training images", at_least=1)
+  searched: int = ln.static(100, "trials of the search, without --sweep", at_least=20)
+  examples: int = ln.static(400, "training images, the first of MNIST", at_least=1, at_most=60_000)
+  held_out: int = ln.static(100, "images after those, for validation", at_least=1, at_most=60_000)
+  hidden: tuple[int, ...] = ln.static((100,) * 6, "units of the hidden layers", at_least=1)
+  init: ln.Init = ln.nested(ln.Init("he_normal"))
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(50, "passes over the training images", at_least=1)
 
 
 def steps_per_epoch(config: Config) -> int:
@@ -60,23 +50,23 @@ def steps_per_epoch(config: Config) -> int:
   return max(config.examples // config.batch_size, 1)
 
 
-learner = supervised(
-  lambda config: MLP((*config.hidden, 10), jax.nn.relu, kernel_init(config.init)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.epochs * steps_per_epoch(config)),
+learner = ln.supervised(
+  lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """Returns the training of one trial."""
   few, held_out = shuffled_split(
-    sets.load("mnist").train, config.examples, config.held_out, seed
+    ln.sets.load("mnist").train, config.examples, config.held_out, seed
   )  # the book shuffles, then splits
-  return Training(
+  return ln.Training(
     learner,
     few,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.epochs * steps_per_epoch(config),
     evaluate={"train set": few, "validation": held_out},
     evaluate_every=steps_per_epoch(config),
@@ -85,37 +75,37 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The search, and what its best trials have in common."""
   space = Space(config, RANGES)
   swept = lab.sweep("search", space, training, Settings(config.searched, OBJECTIVE))
   ranked = swept.ranked()
   scores = np.array([swept.score(trial) for trial in ranked])
   rates, decays = (np.array([trial.values[name] for trial in ranked]) for name in RANGES)
-  row = lambda what, source, ours, bar, unit="": Claim("R07", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("R07", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("validation accuracy of the best", "80-87 %", scores[0], at_least(0.8), "%"),
-      row("validation accuracy of the 20th", "21-41 %", scores[19], within(0.31, 0.1), "%"),
-      row("lowest learning rate of the best five", "0.0053", rates[:5].min(), at_least(1e-3)),
-      row("highest learning rate of the best five", "0.0098", rates[:5].max(), at_most(1e-2)),
+      row("validation accuracy of the best", "80-87 %", scores[0], ln.at_least(0.8), "%"),
+      row("validation accuracy of the 20th", "21-41 %", scores[19], ln.within(0.31, 0.1), "%"),
+      row("lowest learning rate of the best five", "0.0053", rates[:5].min(), ln.at_least(1e-3)),
+      row("highest learning rate of the best five", "0.0098", rates[:5].max(), ln.at_most(1e-2)),
       row(
         "decades that the weight decays of the best five span",
         "3",
         np.ptp(np.log10(decays[:5])),
-        at_least(1),
+        ln.at_least(1),
       ),
       row(
         "rank correlation of learning rate and score",
         "decides",
         rank_correlation(rates, scores),
-        at_least(0.7),
+        ln.at_least(0.7),
       ),
       row(
         "rank correlation of weight decay and score, its size",
         "no trend",
         abs(rank_correlation(decays, scores)),
-        at_most(0.25),
+        ln.at_most(0.25),
       ),
     ],
     pictures(swept),
@@ -129,16 +119,20 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
   return float(stats.spearmanr(a, b).statistic)
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """One trial alone, such as the winner of a sweep."""
-  return Report(
+  return ln.Report(
     [],
     [
-      Picture(
-        "learning_curves",
-        learning_curves(fit.history, title="One trial", steps_per_epoch=steps_per_epoch(config)),
-        f"Validation accuracy {fit.last(OBJECTIVE):.3g} at learning rate "
+      ln.learning_curves(
+        fit,
+        title="One trial",
+        epochs=True,
+        caption=f"Validation accuracy {fit.last(OBJECTIVE):.3g} at learning rate "
         f"{config.optimizer.learning_rate:.3g}.",
       )
     ],
   )
+
+
+experiment = ln.Experiment(Config, run, training, report)

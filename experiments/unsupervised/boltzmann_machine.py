@@ -24,44 +24,34 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
-from research.batch import Batch
-from research.config import config, part, replace, static, traced
-from research.data import sampling
+import research as ln
 from research.energy import boltzmann, rbm
 from research.energy.boltzmann import Couplings
-from research.figures.curves import compare_curves
-from research.figures.functions import Panel, function_curves
-from research.figures.style import label_axes, legend_below, new_figure, stroke
-from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
-from research.learner import Learner, Metrics
-from research.metrics import Mean, batch_means, batch_shares
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, equals
-from research.training import Fit, Training
+from research.metrics import batch_shares
 
 VISIBLE = 3
 EVEN = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32)
 CLAMPED_SWEEPS = 8  # from random hidden units, while the visible ones are held
 
 
-@config
+@ln.pytree_config
 class Config:
   """The machine, and how the gradient's second half is found."""
 
-  hidden: int = static(3, "hidden units", at_least=0)
-  phases: str = static(
+  hidden: int = ln.static(3, "hidden units", at_least=0)
+  phases: str = ln.static(
     "sampled", "how both halves of the gradient are found", choices=("sampled", "exact")
   )
-  levels: int = static(5, "temperatures of the free chains; 1: only T = 1", at_least=1)
-  hottest: float = traced(5.0, "the highest temperature", above=1)
-  chains: int = static(128, "chains of each temperature", at_least=1)
-  deviation: float = traced(0.3, "of the first couplings", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 0.1, "linear"))
-  steps: int = static(6000, "updates", at_least=1)
-  repeats: int = static(5, "machines of each kind", at_least=2)
-  units: int = static(16, "units of the random machines that are annealed", at_least=2)
-  machines: int = static(20, "of them", at_least=1)
+  levels: int = ln.static(5, "temperatures of the free chains; 1: only T = 1", at_least=1)
+  hottest: float = ln.traced(5.0, "the highest temperature", above=1)
+  chains: int = ln.static(128, "chains of each temperature", at_least=1)
+  deviation: float = ln.traced(0.3, "of the first couplings", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 0.1, "linear"))
+  steps: int = ln.static(6000, "updates", at_least=1)
+  repeats: int = ln.static(5, "machines of each kind", at_least=2)
+  units: int = ln.static(16, "units of the random machines that are annealed", at_least=2)
+  machines: int = ln.static(20, "of them", at_least=1)
 
 
 class State(NamedTuple):
@@ -80,11 +70,11 @@ def init(config: Config, key: Key[Array, ""]) -> State:
   units = VISIBLE + config.hidden
   couplings = boltzmann.draw(couplings_key, units, config.deviation)
   free = jax.random.bernoulli(chains_key, shape=(config.levels, config.chains, units))
-  opt_state = make(config.optimizer, config.steps).init(couplings)
+  opt_state = ln.make_optimizer(config.optimizer, config.steps).init(couplings)
   return State(jnp.int32(0), run_key, couplings, opt_state, free.astype(float))
 
 
-def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
+def step(config: Config, state: State, batch: ln.Batch) -> tuple[State, ln.Metrics]:
   """One step up the log-likelihood of the patterns."""
   hidden_key, clamped_key, free_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
   couplings, free, visible = state.couplings, state.free, batch["pattern"]
@@ -105,30 +95,30 @@ def step(config: Config, state: State, batch: Batch) -> tuple[State, Metrics]:
     running = boltzmann.statistics(free[0], jnp.full(config.chains, 1 / config.chains))
   ascent = boltzmann.log_likelihood_gradient(batch_sum(held), running)
   loss = batch_sum(-weight @ boltzmann.log_likelihood(couplings, visible))
-  updates, opt_state = make(config.optimizer, config.steps).update(
+  updates, opt_state = ln.make_optimizer(config.optimizer, config.steps).update(
     jax.tree.map(jnp.negative, ascent), state.opt_state, couplings
   )
   couplings = optax.apply_updates(couplings, updates)
   return State(state.step + 1, state.key, couplings, opt_state, free), {"loss": loss}
 
 
-def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
+def evaluate(config: Config, state: State, batch: ln.Batch) -> dict[str, ln.Mean]:
   """Kullback-Leibler divergence in nats of the machine from the even patterns."""
   gap = -jnp.log(len(EVEN)) - boltzmann.log_likelihood(state.couplings, batch["pattern"])
-  return batch_means({"divergence": gap}, batch)
+  return ln.batch_means({"divergence": gap}, batch)
 
 
-learner = Learner(init, step, evaluate)
+learner = ln.Learner(init, step, evaluate)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The four patterns, each as often as the others in every batch."""
   patterns = np.tile(EVEN, (32, 1))
   every = max(1, config.steps // 40)
-  return Training(
+  return ln.Training(
     learner,
     {"pattern": patterns},
-    sampling.in_order(len(patterns)),
+    ln.sampling.in_order(len(patterns)),
     steps=config.steps,
     evaluate={"test": {"pattern": EVEN}},
     evaluate_every=every,
@@ -140,9 +130,9 @@ def members(config: Config) -> dict[str, Config]:
   """The machine, and what is to be compared with it."""
   return {
     "tempered chains": config,
-    "chains at T = 1": replace(config, {"levels": 1}),
-    "exact gradient": replace(config, {"phases": "exact"}),
-    "no hidden units": replace(config, {"phases": "exact", "hidden": 0}),
+    "chains at T = 1": ln.replace(config, {"levels": 1}),
+    "exact gradient": ln.replace(config, {"phases": "exact"}),
+    "no hidden units": ln.replace(config, {"phases": "exact", "hidden": 0}),
   }
 
 
@@ -213,90 +203,132 @@ def reached(energies: np.ndarray) -> np.ndarray:
   return energies[..., -1] < 1e-3
 
 
-def learnt(fits: list[Fit]) -> Couplings:
+def learnt(fits: list[ln.Fit]) -> Couplings:
   """The couplings of the first machine."""
   return jax.tree.map(jnp.asarray, fits[0].state.couplings)
 
 
-def divergences(fits: list[Fit]) -> np.ndarray:
+def divergences(fits: list[ln.Fit]) -> np.ndarray:
   """Returns the divergences of the finished machines."""
   return np.array([fit.last("test/divergence") for fit in fits])
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Sampling, gradient, learning, and annealing."""
   descent = descents(config, lab.key("descents"))
   fits = lab.compare("learning", members(config), training, repeats=config.repeats)
   found = {name: divergences(each) for name, each in fits.items()}
-  row = lambda what, source, ours, bar, unit="": Claim("U02", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("U02", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("random machines, sampled means of their units against enumeration: root mean square "
-          "of the error in standard errors", "1 (chance)", sampling_error(lab.key("means")),
-          at_most(1.3)),
-      row("learning rule against the derivative of log P, largest difference", "equal",
-          gradient_error(lab.key("gradient")), at_most(1e-6)),
-      row("even parity of three bits, three hidden units: worst divergence (nats)", "0",
-          found["tempered chains"].max(), at_most(0.02)),
-      row("without hidden units: least divergence (nats)", f"log 2 = {np.log(2):.3f} (theory)",
-          found["no hidden units"].min(), at_least(0.69)),
-      row("chains at T = 1 only: mean divergence over that of tempered ones", "above 1",
-          found["chains at T = 1"].mean() / found["tempered chains"].mean(), at_least(1)),
-      row("random machines whose state of least energy some annealed run finds", "all",
-          reached(descent.annealed).any(axis=1).mean(), equals(1), "%"),
-      row("annealed runs that find it", "more than quenched ones",
-          reached(descent.annealed).mean(), at_least(reached(descent.quenched).mean()), "%"),
+      row(
+        "random machines, sampled means of their units against enumeration: root mean square "
+        "of the error in standard errors",
+        "1 (chance)",
+        sampling_error(lab.key("means")),
+        ln.at_most(1.3),
+      ),
+      row(
+        "learning rule against the derivative of log P, largest difference",
+        "equal",
+        gradient_error(lab.key("gradient")),
+        ln.at_most(1e-6),
+      ),
+      row(
+        "even parity of three bits, three hidden units: worst divergence (nats)",
+        "0",
+        found["tempered chains"].max(),
+        ln.at_most(0.02),
+      ),
+      row(
+        "without hidden units: least divergence (nats)",
+        f"log 2 = {np.log(2):.3f} (theory)",
+        found["no hidden units"].min(),
+        ln.at_least(0.69),
+      ),
+      row(
+        "chains at T = 1 only: mean divergence over that of tempered ones",
+        "above 1",
+        found["chains at T = 1"].mean() / found["tempered chains"].mean(),
+        ln.at_least(1),
+      ),
+      row(
+        "random machines whose state of least energy some annealed run finds",
+        "all",
+        reached(descent.annealed).any(axis=1).mean(),
+        ln.equals(1),
+        "%",
+      ),
+      row(
+        "annealed runs that find it",
+        "more than quenched ones",
+        reached(descent.annealed).mean(),
+        ln.at_least(reached(descent.quenched).mean()),
+        "%",
+      ),
     ],
     [
-      Picture(
-        "learning",
-        compare_curves(
-          {name: [fit.history for fit in each] for name, each in fits.items()},
-          "test/divergence",
-          title="A Boltzmann machine learns even parity",
-          y="divergence from the data (nats)",
-          log=True,
-        ),
-        f"Means of {config.repeats} machines, bands one standard deviation. Without hidden units "
+      ln.compare_curves(
+        fits,
+        "test/divergence",
+        title="A Boltzmann machine learns even parity",
+        y="divergence from the data (nats)",
+        log=True,
+        caption=f"Means of {config.repeats} machines, bands one standard deviation. Without hidden "
+        "units "
         "nothing is learnt; with chains at T = 1 only the gradient's second half is stale.",
+        file="learning",
       ),
-      Picture(
+      ln.Picture(
         "patterns",
         pattern_figure(fits),
         "Probabilities of all triples of bits: the even ones should have a quarter each.",
       ),
-      Picture(
+      ln.Picture(
         "annealing",
         annealing_figure(descent),
         "Mean over runs and machines of the energy above the least one. Quenched runs stop in the "
         "first valley; annealed ones leave it while it is warm.",
       ),
     ],
-  )  # fmt: skip
+  )
 
 
-def pattern_figure(fits: dict[str, list[Fit]]) -> Figure:
+def pattern_figure(fits: dict[str, list[ln.Fit]]) -> Figure:
   """What the first machine of each kind says of the eight patterns."""
   patterns = boltzmann.all_states(VISIBLE)
-  figure, grid = new_figure("What the machines give", panel_inches=(6.4, 3.4))
+  figure, grid = ln.new_figure("What the machines give", panel_inches=(6.4, 3.4))
   names = ["tempered chains", "no hidden units"]
   for number, name in enumerate(names):
     chance = np.exp(boltzmann.log_likelihood(learnt(fits[name]), jnp.asarray(patterns)))
     places = np.arange(len(patterns)) + 0.4 * (number - 0.5)
     hatch = "//" if number else ""
-    grid[0, 0].bar(places, chance, 0.38, color=stroke(number).colour, hatch=hatch, label=name,
-                   edgecolor="white")  # fmt: skip
+    grid[0, 0].bar(
+      places,
+      chance,
+      0.38,
+      color=ln.stroke(number).colour,
+      hatch=hatch,
+      label=name,
+      edgecolor="white",
+    )
   labels = ["".join(str(int(bit)) for bit in pattern) for pattern in patterns]
   grid[0, 0].set_xticks(range(len(labels)), labels)
-  label_axes(grid[0, 0], "visible units", "probability")
-  legend_below(figure)
+  ln.label_axes(grid[0, 0], "visible units", "probability")
+  ln.legend_below(figure)
   return figure
 
 
 def annealing_figure(descent: Descent) -> Figure:
   """Mean energies over the sweeps."""
   sweeps = np.arange(1, descent.annealed.shape[-1] + 1)
-  curves = {name: (sweeps, energies.mean(axis=(0, 1))) for name, energies in
-            descent._asdict().items()}  # fmt: skip
-  panel = Panel("energy above the least", curves, log="y")
-  return function_curves([panel], title="Cooling slowly finds lower energies", x="sweep")
+  curves = {
+    name: (sweeps, energies.mean(axis=(0, 1))) for name, energies in descent._asdict().items()
+  }
+  panel = ln.Panel("energy above the least", curves, log="y")
+  return ln.function_curves(
+    [panel], title="Cooling slowly finds lower energies", x="sweep", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

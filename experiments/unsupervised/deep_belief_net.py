@@ -23,32 +23,21 @@ from flax import linen
 from jaxtyping import Array, Key
 from matplotlib.figure import Figure
 
-from research.config import config, part, static
-from research.data import sampling, sets
+import research as ln
 from research.energy.greedy_layers import Greedy, greedy_layers
 from research.energy.rbm import Rbm
-from research.figures.curves import series
-from research.figures.functions import Panel, function_curves
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.learner import Learner, TrainState, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, at_most
-from research.training import Fit, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The measured settings of the small net; Hinton's net is the docstring's second command."""
 
-  layers: Greedy = part(Greedy())
-  optimizer: Optimizer = part(Optimizer("sgd", 0.1))  # of back-propagation
-  epochs: int = static(10, "passes over all labelled images", at_least=1)
-  few: int = static(1000, "labelled images of the small set", at_least=10, at_most=60_000)
-  few_epochs: int = static(1000, "passes over them", at_least=1)
-  batch_size: int = static(100, "examples per step", at_least=1)
+  layers: Greedy = ln.nested(Greedy())
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("sgd", 0.1))  # of back-propagation
+  epochs: int = ln.static(10, "passes over all labelled images", at_least=1)
+  few: int = ln.static(1000, "labelled images of the small set", at_least=10, at_most=60_000)
+  few_epochs: int = ln.static(1000, "passes over them", at_least=1)
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
 
 
 def steps(config: Config, examples: int, epochs: int) -> int:
@@ -56,20 +45,22 @@ def steps(config: Config, examples: int, epochs: int) -> int:
   return epochs * max(1, examples // config.batch_size)
 
 
-def classifier(examples: int, epochs: Callable[[Config], int]) -> Learner:
+def classifier(examples: int, epochs: Callable[[Config], int]) -> ln.Learner:
   """The net of sigmoid units under a softmax, begun at random."""
-  return supervised(
-    lambda config: MLP((*config.layers.units, 10), linen.sigmoid, initializer("xavier_normal")),
-    softmax_cross_entropy,
-    lambda config: sets.spec("mnist").image_shape,
-    lambda config: make(config.optimizer, steps(config, examples, epochs(config))),
+  return ln.supervised(
+    lambda config: ln.MLP(
+      (*config.layers.units, 10), linen.sigmoid, ln.initializer("xavier_normal")
+    ),
+    ln.softmax_cross_entropy,
+    lambda config: ln.sets.spec("mnist").image_shape,
+    lambda config: ln.make_optimizer(config.optimizer, steps(config, examples, epochs(config))),
   )
 
 
-def begun_with(learner: Learner, machines: Sequence[Rbm]) -> Learner:
+def begun_with(learner: ln.Learner, machines: Sequence[Rbm]) -> ln.Learner:
   """The learner whose hidden layers begin as machines."""
 
-  def init(config: Config, key: Key[Array, ""]) -> TrainState:
+  def init(config: Config, key: Key[Array, ""]) -> ln.TrainState:
     state = learner.init(config, key)
     layers = {
       f"Dense_{number}": {"kernel": machine.weights, "bias": machine.hidden}
@@ -80,17 +71,17 @@ def begun_with(learner: Learner, machines: Sequence[Rbm]) -> Learner:
   return learner._replace(init=init)
 
 
-def tuning(config: Config, labels: str, machines: Sequence[Rbm] | None) -> Training:
+def tuning(config: Config, labels: str, machines: Sequence[Rbm] | None) -> ln.Training:
   """Back-propagation, with all labels or with few; from the machines, or from random weights."""
-  splits, is_few = sets.load("mnist"), labels == "few"
+  splits, is_few = ln.sets.load("mnist"), labels == "few"
   examples = min(config.few if is_few else 60_000, len(splits.train["label"]))
   epochs = config.few_epochs if is_few else config.epochs
   every = steps(config, examples, max(1, epochs // 20))
   learner = classifier(examples, lambda config: config.few_epochs if is_few else config.epochs)
-  return Training(
+  return ln.Training(
     learner if machines is None else begun_with(learner, machines),
     {name: array[:examples] for name, array in splits.train.items()},
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=steps(config, examples, epochs),
     evaluate={"test": splits.test},
     evaluate_every=every,
@@ -106,9 +97,9 @@ SOURCES = {
 }
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The machines, then four nets: few labels and all, from the machines and from random weights."""
-  machines = greedy_layers(lab, config.layers, sets.load("mnist").train["image"])
+  machines = greedy_layers(lab, config.layers, ln.sets.load("mnist").train["image"])
   fits = {
     f"{labels} labels, {begin}": lab.fit(
       f"{labels} labels, {begin}".replace(",", ""), config, tuning(config, labels, start)
@@ -123,17 +114,31 @@ def run(config: Config, lab: Lab) -> Report:
   for labels, count in counts.items():
     trained, random = (errors[f"{labels} labels, {begin}"] for begin in ("pre-trained", "random"))
     sources = SOURCES.get((config.layers.units, labels), (None, "none"))
-    row = lambda what, source, ours, bar: Claim("U04", what, source, ours, bar, "%")
+    row = lambda what, source, ours, bar: ln.Claim("U04", what, source, ours, bar, "%")
     claims += [
-      *([row(f"{net}, {count}: test error of the pre-trained net", f"{100 * sources[0]:.4g} %",
-             trained, at_most(sources[0]))] if sources[0] else []),
-      row(f"{net}, {count}: random less pre-trained, points", sources[1],
-          random - trained, above(0.02 if labels == "few" else 0)),
-    ]  # fmt: skip
-  return Report(
+      *(
+        [
+          row(
+            f"{net}, {count}: test error of the pre-trained net",
+            f"{100 * sources[0]:.4g} %",
+            trained,
+            ln.at_most(sources[0]),
+          )
+        ]
+        if sources[0]
+        else []
+      ),
+      row(
+        f"{net}, {count}: random less pre-trained, points",
+        sources[1],
+        random - trained,
+        ln.above(0.02 if labels == "few" else 0),
+      ),
+    ]
+  return ln.Report(
     claims,
     [
-      Picture(
+      ln.Picture(
         "errors",
         errors_figure(fits, {"few": f"{config.few:,} labels", "all": "all labels"}),
         "Hidden layers learnt without labels, as Boltzmann machines, begin ahead of random ones "
@@ -143,15 +148,15 @@ def run(config: Config, lab: Lab) -> Report:
   )
 
 
-def errors_figure(fits: dict[str, Fit], titles: dict[str, str]) -> Figure:
+def errors_figure(fits: dict[str, ln.Fit], titles: dict[str, str]) -> Figure:
   """Test errors while the nets are trained, a panel for few labels and one for all."""
 
-  def curve(fit: Fit) -> tuple[np.ndarray, np.ndarray]:
-    steps, accuracy = series(fit.history, "test/accuracy")
+  def curve(fit: ln.Fit) -> tuple[np.ndarray, np.ndarray]:
+    steps, accuracy = ln.series(fit.history, "test/accuracy")
     return steps, 100 * (1 - accuracy)
 
   panels = [
-    Panel(
+    ln.Panel(
       "test error (%)",
       {begin: curve(fits[f"{labels} labels, {begin}"]) for begin in ("pre-trained", "random")},
       title,
@@ -159,4 +164,9 @@ def errors_figure(fits: dict[str, Fit], titles: dict[str, str]) -> Figure:
     )
     for labels, title in titles.items()
   ]
-  return function_curves(panels, title="MNIST, from learnt and from random weights", x="step")
+  return ln.function_curves(
+    panels, title="MNIST, from learnt and from random weights", x="step", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

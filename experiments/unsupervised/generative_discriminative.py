@@ -21,50 +21,41 @@ import functools
 import numpy as np
 from jaxtyping import Float
 
-from research.config import config, part, static
-from research.data import sampling, sets
-from research.figures.functions import spread_curves
-from research.lab.lab import Lab
-from research.learner import supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, above, at_most
-from research.training import HostData, Training
+import research as ln
 
 CLASSES = 10
 GENERATIVE, DISCRIMINATIVE = "naive Bayes", "logistic regression"
 
 
-@config
+@ln.pytree_config
 class Config:
   """Settings of the label counts and of logistic regression."""
 
-  sizes: tuple[int, ...] = static(
+  sizes: tuple[int, ...] = ln.static(
     (20, 50, 100, 200, 500, 1000, 5000, 60_000), "labelled images", at_least=1
   )
-  repeats: int = static(3, "draws of each size", at_least=2)
-  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(5000, "updates", at_least=1)
+  repeats: int = ln.static(3, "draws of each size", at_least=2)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(5000, "updates", at_least=1)
 
 
-learner = supervised(
-  lambda config: MLP((CLASSES,)),
-  softmax_cross_entropy,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(config.optimizer, config.steps),
+learner = ln.supervised(
+  lambda config: ln.MLP((CLASSES,)),
+  ln.softmax_cross_entropy,
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(config.optimizer, config.steps),
 )
 
 
 @functools.cache
-def bits(split: str) -> HostData:
+def bits(split: str) -> ln.HostData:
   """The images with every pixel black or white, as bytes, and the labels."""
-  data = getattr(sets.load("mnist"), split)
+  data = getattr(ln.sets.load("mnist"), split)
   return {"image": 255 * (data["image"] > 127).astype(np.uint8), "label": data["label"]}
 
 
-def drawn(size: int, rng: np.random.Generator) -> HostData:
+def drawn(size: int, rng: np.random.Generator) -> ln.HostData:
   """So many labelled images."""
   train = bits("train")
   chosen = rng.permutation(len(train["label"]))[:size]
@@ -72,7 +63,7 @@ def drawn(size: int, rng: np.random.Generator) -> HostData:
 
 
 def naive_bayes(
-  data: HostData,
+  data: ln.HostData,
 ) -> tuple[Float[np.ndarray, "pixel class"], Float[np.ndarray, " class"]]:
   """Weights and biases of log P(class, image) + constant, of the pixels' bits."""
   image = data["image"].reshape(len(data["label"]), -1) / 255
@@ -84,7 +75,7 @@ def naive_bayes(
   return np.log(on / (1 - on)), np.log(1 - on).sum(axis=0) + prior
 
 
-def bayes_error(data: HostData) -> float:
+def bayes_error(data: ln.HostData) -> float:
   """Test error of naive Bayes."""
   weights, biases = naive_bayes(data)
   test = bits("test")
@@ -92,12 +83,12 @@ def bayes_error(data: HostData) -> float:
   return float(np.mean(scores.argmax(axis=1) != test["label"]))
 
 
-def training_on(config: Config, data: HostData) -> Training:
+def training_on(config: Config, data: ln.HostData) -> ln.Training:
   """Logistic regression on the images that were drawn."""
-  return Training(
+  return ln.Training(
     learner,
     data,
-    sampling.with_replacement(config.batch_size),
+    ln.sampling.with_replacement(config.batch_size),
     steps=config.steps,
     evaluate={"test": bits("test")},
     evaluate_every=config.steps,
@@ -105,7 +96,7 @@ def training_on(config: Config, data: HostData) -> Training:
   )
 
 
-def errors(config: Config, lab: Lab) -> dict[str, Float[np.ndarray, "size draw"]]:
+def errors(config: Config, lab: ln.Lab) -> dict[str, Float[np.ndarray, "size draw"]]:
   """Test errors of both, on the same draws."""
   rng = np.random.default_rng(lab.seed)
   found: dict[str, list[list[float]]] = {GENERATIVE: [], DISCRIMINATIVE: []}
@@ -120,39 +111,58 @@ def errors(config: Config, lab: Lab) -> dict[str, Float[np.ndarray, "size draw"]
   return {name: np.array(rows) for name, rows in found.items()}
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Two curves that cross."""
   found = errors(config, lab)
   generative, discriminative = (found[name].mean(axis=1) for name in (GENERATIVE, DISCRIMINATIVE))
   near = lambda curve: next(
     size for size, error in zip(config.sizes, curve, strict=True) if error <= 1.1 * curve[-1]
   )
-  row = lambda what, source, ours, bar, unit="%": Claim("U06", what, source, ours, bar, unit)
+  row = lambda what, source, ours, bar, unit="%": ln.Claim("U06", what, source, ours, bar, unit)
   few, many = f"{config.sizes[0]:,} labels", f"{config.sizes[-1]:,} labels"
-  return Report(
+  return ln.Report(
     [
-      row(f"{few}: test error of logistic regression less that of naive Bayes, points", "above 0",
-          discriminative[0] - generative[0], above(0)),
-      row(f"{many}: test error of naive Bayes less that of logistic regression, points", "above 0",
-          generative[-1] - discriminative[-1], above(0)),
-      row("labels at which logistic regression is within a tenth of its last error, over those at "
-          "which naive Bayes is", "above 1", near(discriminative) / near(generative), above(1),
-          "times"),
-      row(f"{many}: test error of logistic regression", "7.5-8 % (linear classifiers)",
-          discriminative[-1], at_most(0.085)),
+      row(
+        f"{few}: test error of logistic regression less that of naive Bayes, points",
+        "above 0",
+        discriminative[0] - generative[0],
+        ln.above(0),
+      ),
+      row(
+        f"{many}: test error of naive Bayes less that of logistic regression, points",
+        "above 0",
+        generative[-1] - discriminative[-1],
+        ln.above(0),
+      ),
+      row(
+        "labels at which logistic regression is within a tenth of its last error, over those at "
+        "which naive Bayes is",
+        "above 1",
+        near(discriminative) / near(generative),
+        ln.above(1),
+        "times",
+      ),
+      row(
+        f"{many}: test error of logistic regression",
+        "7.5-8 % (linear classifiers)",
+        discriminative[-1],
+        ln.at_most(0.085),
+      ),
     ],
     [
-      Picture(
-        "crossing",
-        spread_curves(
-          {name: (config.sizes, 100 * errors) for name, errors in found.items()},
-          title="Fitting the images, or the labels",
-          x="labelled images",
-          y="test error (%)",
-          log_x=True,
-        ),
-        f"Means of {config.repeats} draws, bars one standard deviation. Naive Bayes needs few "
+      ln.spread_curves(
+        {name: (config.sizes, 100 * errors) for name, errors in found.items()},
+        title="Fitting the images, or the labels",
+        x="labelled images",
+        y="test error (%)",
+        log_x=True,
+        caption=f"Means of {config.repeats} draws, bars one standard deviation. Naive Bayes "
+        "needs few "
         "labels, and gains little by more.",
+        file="crossing",
       )
     ],
-  )  # fmt: skip
+  )
+
+
+experiment = ln.Experiment(Config, run)

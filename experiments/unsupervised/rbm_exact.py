@@ -23,38 +23,31 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from matplotlib.figure import Figure
 
-from research.config import config, part, replace, static
-from research.data import sampling, sets
+import research as ln
 from research.energy import boltzmann, contrastive, rbm
 from research.energy.contrastive import Contrastive, Parts
 from research.energy.rbm import Rbm
-from research.figures.curves import compare_curves
-from research.figures.functions import Panel, function_curves
-from research.lab.lab import Lab
-from research.learner import Learner, State
-from research.metrics import Mean
-from research.report import Claim, Picture, Report, above, at_most, equals
-from research.training import Training
+from research.learner import State
 
 FEW = (4, 3)  # visible and hidden units of the machine of seven variables
 STEPS = (1, 2, 3, 5, 10, 20)  # k
 
 
-@config
+@ln.pytree_config
 class Config:
   """The machine on the digits."""
 
-  machine: Contrastive = part(
+  machine: Contrastive = ln.nested(
     Contrastive(hidden=16, learning_rate=0.1, schedule="linear", momentum=0.5, weight_cost=0.0)
   )
-  batch_size: int = static(50, "examples per step", at_least=1)
-  steps: int = static(20_000, "updates", at_least=1)
-  repeats: int = static(3, "machines of each kind", at_least=2)
+  batch_size: int = ln.static(50, "examples per step", at_least=1)
+  steps: int = ln.static(20_000, "updates", at_least=1)
+  repeats: int = ln.static(3, "machines of each kind", at_least=2)
 
 
 def digits(split: str) -> dict[str, np.ndarray]:
   """The 8 by 8 digits as bits, drawn once: a grey value is the chance of a one."""
-  images = getattr(sets.load("digits"), split)["image"]
+  images = getattr(ln.sets.load("digits"), split)["image"]
   drawn = np.random.default_rng(0).random(images.shape) < images / 255
   return {"image": drawn.astype(np.float32)}
 
@@ -69,23 +62,23 @@ machine = contrastive.contrastive(
 )
 
 
-def log_likelihood(config: Config, state: State, batch: dict[str, Array]) -> dict[str, Mean]:
+def log_likelihood(config: Config, state: State, batch: dict[str, Array]) -> dict[str, ln.Mean]:
   """Evaluation: the exact one in nats."""
   means = machine.evaluate(config, state, batch)
   total, weight = means["free_energy"]
-  return {"log_likelihood": Mean(-total - weight * rbm.log_partition(state.rbm), weight)}
+  return {"log_likelihood": ln.Mean(-total - weight * rbm.log_partition(state.rbm), weight)}
 
 
-learner = Learner(machine.init, machine.step, log_likelihood)
+learner = ln.Learner(machine.init, machine.step, log_likelihood)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """1,437 digits to learn from, 360 to be judged by."""
   every = max(1, config.steps // 20)
-  return Training(
+  return ln.Training(
     learner,
     digits("train"),
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": digits("test")},
     evaluate_every=every,
@@ -97,8 +90,8 @@ def members(config: Config) -> dict[str, Config]:
   """Ways to find the gradient's second half."""
   return {
     "CD-1": config,
-    "CD-10": replace(config, {"machine.steps": 10}),
-    "persistent": replace(config, {"machine.start": "persistent"}),
+    "CD-10": ln.replace(config, {"machine.steps": 10}),
+    "persistent": ln.replace(config, {"machine.start": "persistent"}),
   }
 
 
@@ -166,7 +159,7 @@ def annealing_error(learnt: Rbm, key: Key[Array, ""]) -> float:
   return float(jnp.abs(estimate.value - rbm.log_partition(learnt)))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Small machines exactly, then three ways to learn."""
   biases = np.asarray(jax.vmap(bias)(jax.random.split(lab.key("machines"), 100)))
   fits = lab.compare("learning", members(config), training, repeats=config.repeats)
@@ -175,41 +168,73 @@ def run(config: Config, lab: Lab) -> Report:
   }
   learnt: Rbm = jax.tree.map(jnp.asarray, fits["persistent"][0].state.rbm)
   mean = biases.mean(axis=0)
-  row = functools.partial(Claim, "U03")
-  return Report(
+  row = functools.partial(ln.Claim, "U03")
+  return ln.Report(
     [
-      row("seven variables: log Z over the hidden states against all 128, largest difference",
-          "equal", enumeration_error(lab.key("enumeration")), at_most(1e-5)),
-      row("three steps of the chain, frequencies against the matrix's, largest gap in standard "
-          "errors", "equal", sampling_error(lab.key("sampling")), at_most(4)),
-      row("100 random machines: k of 1, 2, 3, 5, 10, 20 at which the mean bias of CD-k rises",
-          "none: it falls with k", np.sum(np.diff(mean) > 0), equals(0)),
-      row("bias of CD-10 over that of CD-1", "below 1", mean[STEPS.index(10)] / mean[0],
-          at_most(0.5)),
-      row("digits: test log-likelihood, CD-10 less CD-1 (nats)", "above 0",
-          (reached["CD-10"] - reached["CD-1"]).mean(), above(0),
-          repeats=reached["CD-10"] - reached["CD-1"]),
-      row("persistent chains less CD-1 (nats)", "above 0 (Tieleman 2008)",
-          (reached["persistent"] - reached["CD-1"]).mean(), above(0),
-          repeats=reached["persistent"] - reached["CD-1"]),
-      row("log Z of the digits' machine by annealed importance sampling, error (nats)", "near 0",
-          annealing_error(learnt, lab.key("annealing")), at_most(0.1)),
-    ],
-    [
-      Picture(
-        "likelihood",
-        compare_curves(
-          {name: [fit.history for fit in each] for name, each in fits.items()},
-          "test/log_likelihood",
-          title="Machines of 16 hidden units on the digits",
-          y="log-likelihood of a test image (nats)",
-        ),
-        "Exact, by log Z over 65,536 hidden states. One step from the data is cheapest, and learns "
-        "another thing than the likelihood.",
+      row(
+        "seven variables: log Z over the hidden states against all 128, largest difference",
+        "equal",
+        enumeration_error(lab.key("enumeration")),
+        ln.at_most(1e-5),
       ),
-      Picture("bias", bias_figure(biases), "Computed for 100 random machines of seven variables."),
+      row(
+        "three steps of the chain, frequencies against the matrix's, largest gap in standard "
+        "errors",
+        "equal",
+        sampling_error(lab.key("sampling")),
+        ln.at_most(4),
+      ),
+      row(
+        "100 random machines: k of 1, 2, 3, 5, 10, 20 at which the mean bias of CD-k rises",
+        "none: it falls with k",
+        np.sum(np.diff(mean) > 0),
+        ln.equals(0),
+      ),
+      row(
+        "bias of CD-10 over that of CD-1",
+        "below 1",
+        mean[STEPS.index(10)] / mean[0],
+        ln.at_most(0.5),
+      ),
+      row(
+        "digits: test log-likelihood, CD-10 less CD-1 (nats)",
+        "above 0",
+        (reached["CD-10"] - reached["CD-1"]).mean(),
+        ln.above(0),
+        repeats=reached["CD-10"] - reached["CD-1"],
+      ),
+      row(
+        "persistent chains less CD-1 (nats)",
+        "above 0 (Tieleman 2008)",
+        (reached["persistent"] - reached["CD-1"]).mean(),
+        ln.above(0),
+        repeats=reached["persistent"] - reached["CD-1"],
+      ),
+      row(
+        "log Z of the digits' machine by annealed importance sampling, error (nats)",
+        "near 0",
+        annealing_error(learnt, lab.key("annealing")),
+        ln.at_most(0.1),
+      ),
     ],
-  )  # fmt: skip
+    [
+      ln.compare_curves(
+        fits,
+        "test/log_likelihood",
+        title="Machines of 16 hidden units on the digits",
+        y="log-likelihood of a test image (nats)",
+        caption=(
+          "Exact, by log Z over 65,536 hidden states. One step from the data is cheapest, "
+          "and learns "
+          "another thing than the likelihood."
+        ),
+        file="likelihood",
+      ),
+      ln.Picture(
+        "bias", bias_figure(biases), "Computed for 100 random machines of seven variables."
+      ),
+    ],
+  )
 
 
 def bias_figure(biases: Float[np.ndarray, "machine k"]) -> Figure:
@@ -218,5 +243,10 @@ def bias_figure(biases: Float[np.ndarray, "machine k"]) -> Figure:
     "mean": (np.array(STEPS), biases.mean(axis=0)),
     "median": (np.array(STEPS), np.median(biases, axis=0)),
   }
-  panel = Panel("|E[CD-k] - gradient| / |gradient|", curves, log="xy")
-  return function_curves([panel], title="The bias of contrastive divergence", x="k (steps)")
+  panel = ln.Panel("|E[CD-k] - gradient| / |gradient|", curves, log="xy")
+  return ln.function_curves(
+    [panel], title="The bias of contrastive divergence", x="k (steps)", caption=""
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -21,49 +21,37 @@ import numpy as np
 from jaxtyping import Array
 from matplotlib.figure import Figure
 
-from research.batch import inputs_of
-from research.config import config, part, static
-from research.data import sampling, sets
+import research as ln
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive, Parts
 from research.energy.greedy_layers import hidden_chances
 from research.energy.rbm import Rbm
-from research.figures.filters import filter_montage
-from research.figures.functions import Panel, function_curves
-from research.figures.image_grids import image_grid
-from research.lab.lab import Lab
-from research.learner import Learner, supervised
-from research.losses import softmax_cross_entropy
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, within
-from research.training import Fit, HostData, Training
 
 
-@config
+@ln.pytree_config
 class Config:
   """The guide's settings; of the classifier, ours."""
 
-  dataset: str = static(
+  dataset: str = ln.static(
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  machine: Contrastive = part(Contrastive())
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(10, "passes over the images", at_least=1)
-  steady: int = static(5, "epochs from which on the momentum is the later one", at_least=0)
-  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))  # of the softmax layer
-  classifier_epochs: int = static(10, "passes of the softmax layer", at_least=1)
+  machine: Contrastive = ln.nested(Contrastive())
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(10, "passes over the images", at_least=1)
+  steady: int = ln.static(5, "epochs from which on the momentum is the later one", at_least=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))  # of the softmax layer
+  classifier_epochs: int = ln.static(10, "passes of the softmax layer", at_least=1)
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold as many images as there are."""
-  return max(1, sets.spec(config.dataset).train_size // config.batch_size)
+  return max(1, ln.sets.spec(config.dataset).train_size // config.batch_size)
 
 
 machine = contrastive.contrastive(
   Parts(
     machine=lambda config: config.machine,
-    biases=lambda config: contrastive.pixel_log_odds(sets.load(config.dataset).train["image"]),
+    biases=lambda config: contrastive.pixel_log_odds(ln.sets.load(config.dataset).train["image"]),
     steps=lambda config: config.epochs * steps_per_epoch(config),
     steady=lambda config: config.steady * steps_per_epoch(config),
   )
@@ -71,25 +59,27 @@ machine = contrastive.contrastive(
 
 
 @functools.cache
-def classifier(inputs: int) -> Learner:
+def classifier(inputs: int) -> ln.Learner:
   """The softmax layer."""
-  return supervised(
-    lambda config: MLP((10,)),
-    softmax_cross_entropy,
+  return ln.supervised(
+    lambda config: ln.MLP((10,)),
+    ln.softmax_cross_entropy,
     lambda config: (inputs,),
-    lambda config: make(config.optimizer, config.classifier_epochs * steps_per_epoch(config)),
+    lambda config: ln.make_optimizer(
+      config.optimizer, config.classifier_epochs * steps_per_epoch(config)
+    ),
   )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """The machine's: images without their labels."""
-  splits = sets.load(config.dataset)
+  splits = ln.sets.load(config.dataset)
   images = lambda split: {"image": split["image"]}
   every = steps_per_epoch(config)
-  return Training(
+  return ln.Training(
     machine,
     images(splits.train),
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * every,
     evaluate={"train set": images(splits.train), "test": images(splits.test)},
     evaluate_every=every,
@@ -97,15 +87,15 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def classifying(config: Config, features: Rbm | None) -> Training:
+def classifying(config: Config, features: Rbm | None) -> ln.Training:
   """The softmax layer's: hidden units' chances by the machine, or without one the pixels."""
-  splits = sets.load(config.dataset)
+  splits = ln.sets.load(config.dataset)
   every = steps_per_epoch(config)
   seen = seen_by(features, splits.train)
-  return Training(
+  return ln.Training(
     classifier(seen["image"][0].size),
     seen,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.classifier_epochs * every,
     evaluate={"test": seen_by(features, splits.test)},
     evaluate_every=every,
@@ -113,7 +103,7 @@ def classifying(config: Config, features: Rbm | None) -> Training:
   )
 
 
-def seen_by(features: Rbm | None, split: HostData) -> HostData:
+def seen_by(features: Rbm | None, split: ln.HostData) -> ln.HostData:
   """The images as the softmax layer gets them, with their labels."""
   if features is None:
     return {"image": split["image"].reshape(len(split["image"]), -1), "label": split["label"]}
@@ -126,7 +116,7 @@ def shuffled(learnt: Rbm, key: Array) -> Rbm:
   return Rbm(order, *jax.tree.map(jnp.asarray, learnt[1:]))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The machine, then three softmax layers."""
   fit = lab.fit("train", config, training(config, lab.seed))
   learnt: Rbm = jax.tree.map(jnp.asarray, fit.state.rbm)
@@ -138,37 +128,54 @@ def run(config: Config, lab: Lab) -> Report:
   layers = {name: lab.fit(name, config, classifying(config, by)) for name, by in seen.items()}
   errors = {name: round(1 - layer.last("test/accuracy"), 4) for name, layer in layers.items()}
   gap = fit.last("test/free_energy") - fit.last("train set/free_energy")
-  row = lambda what, source, ours, bar, unit="": Claim("U03", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("U03", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row(f"{config.dataset}, mean squared error of a pixel after {config.epochs} epochs, from "
-          "sampled hidden units", "0.0110", fit.last("train/loss"), at_most(0.013)),
-      row("softmax on the features: test error", "5.55 %", errors["features"], at_most(0.06), "%"),
-      row("softmax on the pixels", "7.72 %", errors["pixels"],
-          at_least(errors["features"]), "%"),
-      row("softmax on random features", "9.79 %", errors["random features"],
-          at_least(errors["features"]), "%"),
-      row("free energy of test less that of training images (nats)", "near 0 unless over-fitted",
-          gap, within(0, 5)),
+      row(
+        f"{config.dataset}, mean squared error of a pixel after {config.epochs} epochs, from "
+        "sampled hidden units",
+        "0.0110",
+        fit.last("train/loss"),
+        ln.at_most(0.013),
+      ),
+      row(
+        "softmax on the features: test error", "5.55 %", errors["features"], ln.at_most(0.06), "%"
+      ),
+      row(
+        "softmax on the pixels", "7.72 %", errors["pixels"], ln.at_least(errors["features"]), "%"
+      ),
+      row(
+        "softmax on random features",
+        "9.79 %",
+        errors["random features"],
+        ln.at_least(errors["features"]),
+        "%",
+      ),
+      row(
+        "free energy of test less that of training images (nats)",
+        "near 0 unless over-fitted",
+        gap,
+        ln.within(0, 5),
+      ),
     ],
     [
-      Picture(
-        "features",
-        filter_montage(
-          {"at first": weights(fit.initial().rbm), "learnt": weights(learnt)},
-          title="What 100 hidden units look for",
-          shared_scale=False,
-        ),
-        "Weights of the first 100 hidden units: at first noise, then strokes.",
+      ln.filter_montage(
+        {"at first": weights(fit.initial().rbm), "learnt": weights(learnt)},
+        title="What 100 hidden units look for",
+        shared_scale=False,
+        caption="Weights of the first 100 hidden units: at first noise, then strokes.",
+        file="features",
       ),
-      Picture(
+      ln.Picture(
         "reconstructions",
         reconstructions(config, learnt),
         "Test images (above) and what the machine makes of its own sampled hidden units (below).",
       ),
-      Picture("curves", curves(config, fit), "A difference that grows would tell of over-fitting."),
+      ln.Picture(
+        "curves", curves(config, fit), "A difference that grows would tell of over-fitting."
+      ),
     ],
-  )  # fmt: skip
+  )
 
 
 def weights(machine: Rbm) -> np.ndarray:
@@ -179,16 +186,19 @@ def weights(machine: Rbm) -> np.ndarray:
 
 def reconstructions(config: Config, learnt: Rbm) -> Figure:
   """Ten test images, and their reconstructions."""
-  images = inputs_of({"image": jnp.asarray(sets.load(config.dataset).test["image"][:10])})
+  images = ln.inputs_of({"image": jnp.asarray(ln.sets.load(config.dataset).test["image"][:10])})
   keys = jax.random.split(jax.random.key(0), len(images))
   hidden = rbm.bits(keys, rbm.hidden_chance(learnt, images.reshape(len(images), -1)))
   again = rbm.visible_chance(learnt, hidden).reshape(images.shape)
-  return image_grid(
-    np.concatenate([images, again]), title="Images and their reconstructions", value_range=(0, 1)
-  )
+  return ln.image_grid(
+    np.concatenate([images, again]),
+    title="Images and their reconstructions",
+    value_range=(0, 1),
+    caption="",
+  ).figure
 
 
-def curves(config: Config, fit: Fit) -> Figure:
+def curves(config: Config, fit: ln.Fit) -> Figure:
   """Error and difference of free energies over the epochs."""
   rows = [row for row in fit.history if "test/loss" in row]
   epochs = np.array([row["step"] for row in rows]) / steps_per_epoch(config)
@@ -196,7 +206,10 @@ def curves(config: Config, fit: Fit) -> Figure:
   errors = {split: (epochs, of("loss", split)) for split in ("train set", "test")}
   gap = of("free_energy", "test") - of("free_energy", "train set")
   panels = [
-    Panel("squared error of a pixel", errors, log="y"),
-    Panel("free energy, test less train set (nats)", {"difference": (epochs, gap)}),
+    ln.Panel("squared error of a pixel", errors, log="y"),
+    ln.Panel("free energy, test less train set (nats)", {"difference": (epochs, gap)}),
   ]
-  return function_curves(panels, title="Contrastive divergence", x="epoch")
+  return ln.function_curves(panels, title="Contrastive divergence", x="epoch", caption="").figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -21,45 +21,39 @@ import numpy as np
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
+import research as ln
 from research.analysis.image_judge import Judge, judge
-from research.config import config, part, replace, static
-from research.data import sampling, sets
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive, Parts
 from research.energy.rbm import Estimate, Rbm
-from research.figures.curves import compare_curves
-from research.figures.image_grids import image_grid
-from research.lab.lab import Lab
-from research.report import Claim, Picture, Report, above, at_least, at_most
-from research.training import Fit, Training
 
 CONFIDENT = 0.9
 
 
-@config
+@ln.pytree_config
 class Config:
   """The machines, and their judge."""
 
-  machine: Contrastive = part(
+  machine: Contrastive = ln.nested(
     Contrastive(
       start="persistent", learning_rate=0.05, schedule="linear", momentum=0.5, weight_cost=1e-4
     )
   )
-  batch_size: int = static(100, "examples per step", at_least=1)
-  epochs: int = static(30, "passes over the images, for each machine", at_least=1)
-  temperatures: int = static(5000, "of annealed importance sampling", at_least=2)
-  more: int = static(1000, "steps of the chains after learning", at_least=1)
-  judge: Judge = part(Judge())
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(30, "passes over the images, for each machine", at_least=1)
+  temperatures: int = ln.static(5000, "of annealed importance sampling", at_least=2)
+  more: int = ln.static(1000, "steps of the chains after learning", at_least=1)
+  judge: Judge = ln.nested(Judge())
 
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold as many images as there are."""
-  return max(1, sets.spec("mnist").train_size // config.batch_size)
+  return max(1, ln.sets.spec("mnist").train_size // config.batch_size)
 
 
 def bits(split: str) -> dict[str, np.ndarray]:
   """MNIST's images as bytes 0 and 255, drawn once: a grey value is the chance of a one."""
-  images = getattr(sets.load("mnist"), split)["image"]
+  images = getattr(ln.sets.load("mnist"), split)["image"]
   drawn = np.random.default_rng(0).random(images.shape, np.float32) < images / np.float32(255)
   return {"image": 255 * drawn.astype(np.uint8)}
 
@@ -67,7 +61,7 @@ def bits(split: str) -> dict[str, np.ndarray]:
 def base(config: Config) -> Float[Array, " visible"]:
   """Log odds of the training images' pixels."""
   del config
-  return contrastive.pixel_log_odds(sets.load("mnist").train["image"])
+  return contrastive.pixel_log_odds(ln.sets.load("mnist").train["image"])
 
 
 machine = contrastive.contrastive(
@@ -80,13 +74,13 @@ machine = contrastive.contrastive(
 )
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """A machine's: bits without labels."""
   every = steps_per_epoch(config)
-  return Training(
+  return ln.Training(
     machine,
     bits("train"),
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.epochs * every,
     evaluate={"test": bits("test")},
     evaluate_every=every,
@@ -94,7 +88,7 @@ def training(config: Config, seed: int) -> Training:
   )
 
 
-def learnt(fit: Fit) -> Rbm:
+def learnt(fit: ln.Fit) -> Rbm:
   """The machine at the end."""
   return jax.tree.map(jnp.asarray, fit.state.rbm)
 
@@ -105,12 +99,12 @@ def partition(config: Config, machine: Rbm, key: Array) -> Estimate:
   return jax.jit(rbm.annealed_importance, static_argnums=3)(machine, base(config), key, 100, shares)
 
 
-def test_log_likelihood(fit: Fit, log_z: Array) -> float:
+def test_log_likelihood(fit: ln.Fit, log_z: Array) -> float:
   """Mean over the test images, in nats."""
   return -fit.last("test/free_energy") - float(log_z)
 
 
-def dreams(config: Config, fit: Fit, key: Array) -> Float[np.ndarray, "chain height width 1"]:
+def dreams(config: Config, fit: ln.Fit, key: Array) -> Float[np.ndarray, "chain height width 1"]:
   """Where the chains are after some more steps, as chances."""
   machine = learnt(fit)
   start = jnp.asarray(fit.state.fantasies)
@@ -118,56 +112,81 @@ def dreams(config: Config, fit: Fit, key: Array) -> Float[np.ndarray, "chain hei
   visible = jax.jit(rbm.gibbs, static_argnums=3)(machine, start, run_keys, config.more)
   hidden = rbm.bits(last_keys, rbm.hidden_chance(machine, visible))
   images = rbm.visible_chance(machine, hidden)
-  return np.asarray(images).reshape(-1, *sets.spec("mnist").image_shape)
+  return np.asarray(images).reshape(-1, *ln.sets.spec("mnist").image_shape)
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Two machines, their likelihoods, and the judge's opinion of one's dreams."""
-  kinds = {"persistent": config, "CD-1": replace(config, {"machine.start": "data"})}
+  kinds = {"persistent": config, "CD-1": ln.replace(config, {"machine.start": "data"})}
   fits = {name: lab.fit(name, kind, training(kind, lab.seed)) for name, kind in kinds.items()}
   log_z = {name: partition(config, learnt(fit), lab.key(name)) for name, fit in fits.items()}
   reached = {name: test_log_likelihood(fit, log_z[name].value) for name, fit in fits.items()}
   images = dreams(config, fits["persistent"], lab.key("dreams"))
   verdict = judge(lab, config.judge, "mnist", images)
-  row = lambda what, source, ours, bar, unit="": Claim("U03", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="": ln.Claim("U03", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row("MNIST, persistent chains: test log-likelihood by annealed importance sampling (nats)",
-          "-86.3 (25 steps from the data)", reached["persistent"], at_least(-86.3)),
-      row("persistent chains less one step from the data (nats)", "above 0",
-          reached["persistent"] - reached["CD-1"], above(0)),
-      row("log Z, persistent: standard error (nats)", "below 1", float(log_z["persistent"].error),
-          at_most(1)),
-      row("accuracy of the judge on test images", "99 %", verdict.accuracy,
-          at_least(0.985), "%"),
-      row(f"samples that the judge is sure of, above {CONFIDENT}", "80 % (proposed)",
-          np.mean(verdict.chances.max(axis=1) > CONFIDENT), at_least(0.8), "%"),
+      row(
+        "MNIST, persistent chains: test log-likelihood by annealed importance sampling (nats)",
+        "-86.3 (25 steps from the data)",
+        reached["persistent"],
+        ln.at_least(-86.3),
+      ),
+      row(
+        "persistent chains less one step from the data (nats)",
+        "above 0",
+        reached["persistent"] - reached["CD-1"],
+        ln.above(0),
+      ),
+      row(
+        "log Z, persistent: standard error (nats)",
+        "below 1",
+        float(log_z["persistent"].error),
+        ln.at_most(1),
+      ),
+      row(
+        "accuracy of the judge on test images", "99 %", verdict.accuracy, ln.at_least(0.985), "%"
+      ),
+      row(
+        f"samples that the judge is sure of, above {CONFIDENT}",
+        "80 % (proposed)",
+        np.mean(verdict.chances.max(axis=1) > CONFIDENT),
+        ln.at_least(0.8),
+        "%",
+      ),
     ],
     [
-      Picture(
-        "samples",
-        image_grid(
-          images[:50],
-          captions=[str(number) for number in verdict.chances[:50].argmax(axis=1)],
-          title="Samples of the machine with persistent chains",
-          value_range=(0, 1),
-        ),
-        f"Each from a chain of its own, {config.more:,} steps after learning ended, as chances of "
+      ln.image_grid(
+        images[:50],
+        captions=[str(number) for number in verdict.chances[:50].argmax(axis=1)],
+        title="Samples of the machine with persistent chains",
+        value_range=(0, 1),
+        caption=f"Each from a chain of its own, {config.more:,} steps after learning ended, as "
+        "chances of "
         "the pixels; below, what the judge takes them for. Some digits come more often: a chain "
         "hardly ever leaves its own.",
+        file="samples",
       ),
-      Picture("curves", curves(fits), "The error says little about how good a model is: one step "
-              "from the data reconstructs best, and is far behind in likelihood."),
+      ln.Picture(
+        "curves",
+        curves(fits),
+        "The error says little about how good a model is: one step "
+        "from the data reconstructs best, and is far behind in likelihood.",
+      ),
     ],
-  )  # fmt: skip
+  )
 
 
-def curves(fits: dict[str, Fit]) -> Figure:
+def curves(fits: dict[str, ln.Fit]) -> Figure:
   """Errors of reconstruction."""
-  return compare_curves(
-    {name: [fit.history] for name, fit in fits.items()},
+  return ln.compare_curves(
+    fits,
     "test/loss",
     title="Reconstruction of test images",
     y="squared error of a pixel",
     log=True,
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

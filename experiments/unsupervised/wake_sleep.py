@@ -29,53 +29,44 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 from matplotlib.figure import Figure
 
+import research as ln
 from research.analysis.image_judge import Judge, judge
-from research.batch import Batch, count
-from research.config import config, part, replace, static, traced
-from research.data import sampling, sets
+from research.batch import count
 from research.energy import belief_net, rbm
 from research.energy.belief_net import Association, BeliefNet
 from research.energy.contrastive import flat
 from research.energy.greedy_layers import Greedy, greedy_layers
 from research.energy.rbm import Rbm
-from research.figures.curves import series
-from research.figures.functions import Panel, function_curves
-from research.figures.image_grids import image_grid
-from research.lab.lab import Lab
 from research.layers.batch_axis import batch_keys, batch_sum
-from research.learner import Learner, Metrics
-from research.losses import softmax_cross_entropy
-from research.metrics import Mean, accuracy, batch_means, batch_shares
-from research.report import Claim, Picture, Report, above, at_least, at_most
-from research.training import Fit, Training
+from research.metrics import batch_shares
 
 CLASSES = 10
 GIBBS_STEPS = (3, 6, 10)  # in each third of the up-down algorithm
 EACH = 10  # generated digits of each class that are shown; five times as many are judged
 
 
-@config
+@ln.pytree_config
 class Config:
   """The paper's net, with fewer epochs."""
 
-  dataset: str = static("mnist", "set of images", choices=("mnist", "digits"))
-  layers: Greedy = part(Greedy())
-  top: int = static(2000, "hidden units of the top machine", at_least=1)
-  top_epochs: int = static(10, "passes in which the top alone learns", at_least=1)
-  dreamer_epochs: int = static(30, "the same with persistent chains", at_least=1)
-  epochs: int = static(20, "passes of the up-down algorithm", at_least=1)
-  start: str = static(
+  dataset: str = ln.static("mnist", "set of images", choices=("mnist", "digits"))
+  layers: Greedy = ln.nested(Greedy())
+  top: int = ln.static(2000, "hidden units of the top machine", at_least=1)
+  top_epochs: int = ln.static(10, "passes in which the top alone learns", at_least=1)
+  dreamer_epochs: int = ln.static(30, "the same with persistent chains", at_least=1)
+  epochs: int = ln.static(20, "passes of the up-down algorithm", at_least=1)
+  start: str = ln.static(
     "data",
     "where the top's chains start: at the data, or persistent ones where they were",
     choices=("data", "persistent"),
   )
-  chains: int = static(100, "persistent ones", at_least=1)
-  learning_rate: float = traced(0.05, "step size; it falls linearly to zero", at_least=0)
-  momentum: float = traced(0.5, "decay of the velocity", at_least=0, below=1)
-  weight_cost: float = traced(2e-4, "L2 penalty on the weights", at_least=0)
-  batch_size: int = static(100, "examples per step", at_least=1)
-  dream_steps: int = static(3000, "Gibbs steps before a digit is generated", at_least=1)
-  judge: Judge = part(Judge())
+  chains: int = ln.static(100, "persistent ones", at_least=1)
+  learning_rate: float = ln.traced(0.05, "step size; it falls linearly to zero", at_least=0)
+  momentum: float = ln.traced(0.5, "decay of the velocity", at_least=0, below=1)
+  weight_cost: float = ln.traced(2e-4, "L2 penalty on the weights", at_least=0)
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  dream_steps: int = ln.static(3000, "Gibbs steps before a digit is generated", at_least=1)
+  judge: Judge = ln.nested(Judge())
 
 
 class State(NamedTuple):
@@ -90,7 +81,7 @@ class State(NamedTuple):
 
 def steps_per_epoch(config: Config) -> int:
   """Batches that hold as many images as there are."""
-  return max(1, sets.spec(config.dataset).train_size // config.batch_size)
+  return max(1, ln.sets.spec(config.dataset).train_size // config.batch_size)
 
 
 def steps(config: Config, *, top_only: bool) -> int:
@@ -114,7 +105,9 @@ def init(net: BeliefNet, config: Config, key: Key[Array, ""]) -> State:
   return State(jnp.int32(0), run_key, jax.tree.map(jnp.copy, net), opt_state, dreams)
 
 
-def step(config: Config, state: State, batch: Batch, *, top_only: bool) -> tuple[State, Metrics]:
+def step(
+  config: Config, state: State, batch: ln.Batch, *, top_only: bool
+) -> tuple[State, ln.Metrics]:
   """One update by a batch: of the top alone, or of everything."""
   share, net = state.step / steps(config, top_only=top_only), state.net
   third = (len(GIBBS_STEPS) * share).astype(int)
@@ -144,22 +137,22 @@ def step(config: Config, state: State, batch: Batch, *, top_only: bool) -> tuple
   return after, {"loss": loss.total / loss.weight}
 
 
-def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
+def evaluate(config: Config, state: State, batch: ln.Batch) -> dict[str, ln.Mean]:
   """-log P(label | image) in nats, and the accuracy."""
   del config
   scores = belief_net.label_scores(state.net, flat(batch))
-  values = {"loss": softmax_cross_entropy(scores, batch), "accuracy": accuracy(scores, batch)}
-  return batch_means(values, batch)
+  values = {"loss": ln.softmax_cross_entropy(scores, batch), "accuracy": ln.accuracy(scores, batch)}
+  return ln.batch_means(values, batch)
 
 
-def phase(config: Config, net: BeliefNet, *, top_only: bool) -> Training:
+def phase(config: Config, net: BeliefNet, *, top_only: bool) -> ln.Training:
   """Learning that begins with `net`: of the top alone, or by the up-down algorithm."""
   begun = functools.partial(init, jax.tree.map(jnp.asarray, net))
-  splits, every = sets.load(config.dataset), steps_per_epoch(config)
-  return Training(
-    Learner(begun, functools.partial(step, top_only=top_only), evaluate),
+  splits, every = ln.sets.load(config.dataset), steps_per_epoch(config)
+  return ln.Training(
+    ln.Learner(begun, functools.partial(step, top_only=top_only), evaluate),
     splits.train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=steps(config, top_only=top_only),
     evaluate={"test": splits.test},
     evaluate_every=every,
@@ -176,11 +169,11 @@ def first_net(config: Config, machines: Sequence[Rbm], key: Array) -> BeliefNet:
 class Learnt(NamedTuple):
   """The fits of the top alone, and of all layers together."""
 
-  greedy: Fit
-  tuned: Fit
+  greedy: ln.Fit
+  tuned: ln.Fit
 
 
-def learn(config: Config, lab: Lab, machines: Sequence[Rbm], prefix: str = "") -> Learnt:
+def learn(config: Config, lab: ln.Lab, machines: Sequence[Rbm], prefix: str = "") -> Learnt:
   """First the top learns, then the up-down algorithm goes on with all."""
   begin = first_net(config, machines, lab.key(f"{prefix}top"))
   greedy = lab.fit(f"{prefix}top", config, phase(config, begin, top_only=True))
@@ -192,25 +185,25 @@ def small(config: Config) -> Config:
   """A net on the 8 by 8 digits, whose top machine can be enumerated."""
   settings = {"dataset": "digits", "layers.units": (40, 12), "top": 60, "batch_size": 20}
   more = {"layers.batch_size": 20, "layers.epochs": 50, "top_epochs": 50, "epochs": 50}
-  return replace(config, settings | more)
+  return ln.replace(config, settings | more)
 
 
-def bound(config: Config, fit: Fit, key: Array, draws: int = 20) -> float:
+def bound(config: Config, fit: ln.Fit, key: Array, draws: int = 20) -> float:
   """The variational bound of log P(image, label) in nats, the mean over the test images."""
   net: BeliefNet = jax.tree.map(jnp.asarray, fit.state.net)
-  test = sets.load(config.dataset).test
+  test = ln.sets.load(config.dataset).test
   grey = jnp.tile(flat({"image": jnp.asarray(test["image"])}), (draws, 1))
   labels = jnp.tile(jax.nn.one_hot(test["label"], CLASSES), (draws, 1))
   terms = jax.jit(belief_net.bound)(net, grey, labels, jax.random.split(key, len(grey)))
   return float(terms.mean() - belief_net.log_partition(net.top, CLASSES))
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Greedy layers, the top, the up-down algorithm; then what nets make of each label."""
-  machines = greedy_layers(lab, config.layers, sets.load(config.dataset).train["image"])
+  machines = greedy_layers(lab, config.layers, ln.sets.load(config.dataset).train["image"])
   learnt = learn(config, lab, machines)
   errors = [round(1 - fit.last("test/accuracy"), 4) for fit in learnt]
-  persistent = replace(config, {"start": "persistent", "top_epochs": config.dreamer_epochs})
+  persistent = ln.replace(config, {"start": "persistent", "top_epochs": config.dreamer_epochs})
   begin = first_net(config, machines, lab.key("top"))
   dreamer = lab.fit("dreamer", persistent, phase(persistent, begin, top_only=True))
   classes = np.tile(np.arange(CLASSES), 5 * EACH)
@@ -221,62 +214,95 @@ def run(config: Config, lab: Lab) -> Report:
   verdict = judge(lab, config.judge, config.dataset, np.concatenate(list(images.values())))
   right = (verdict.chances.argmax(axis=1).reshape(2, -1) == classes).mean(axis=1)
   little = small(config)
-  pictures = sets.load(little.dataset).train["image"]
+  pictures = ln.sets.load(little.dataset).train["image"]
   few = learn(little, lab, greedy_layers(lab, little.layers, pictures, "small "), "small ")
   before, after = (bound(little, fit, lab.key("bound")) for fit in few)
-  row = lambda what, source, ours, bar, unit="%": Claim("U05", what, source, ours, bar, unit)
-  return Report(
+  row = lambda what, source, ours, bar, unit="%": ln.Claim("U05", what, source, ours, bar, unit)
+  return ln.Report(
     [
-      row(f"greedy layers, {config.layers.epochs} epochs each: test error", "2.49 % (30 epochs)",
-          errors[0], at_least(errors[1])),
-      row(f"after {config.epochs} epochs of the up-down algorithm", "1.25 % (300 epochs)",
-          errors[1], at_most(0.025)),
-      row("digits generated with a label held that the judge takes for it, after the up-down "
-          "algorithm", "90 % (proposed)", right[0], at_least(0.9)),
-      row("the same of another net: persistent chains in the top, without the up-down algorithm",
-          "none", right[1], at_least(0.9)),
-      row("accuracy of the judge on test images", "99 %", verdict.accuracy, at_least(0.985)),
-      row("small net: variational bound of log P(image, label), exact log Z, after the up-down "
-          "algorithm less before (nats)", "above 0", after - before, above(0), ""),
-    ],
-    [
-      Picture(
-        "digits",
-        image_grid(
-          images["persistent"][: CLASSES * EACH],
-          title="Digits that the net generates with a label held",
-          value_range=(0, 1),
-        ),
-        "A column for each label from 0 to 9; every image from a chain of its own, "
-        f"{config.dream_steps:,} Gibbs steps from random bits. Pixels are chances. The top learnt "
-        "with persistent chains.",
+      row(
+        f"greedy layers, {config.layers.epochs} epochs each: test error",
+        "2.49 % (30 epochs)",
+        errors[0],
+        ln.at_least(errors[1]),
       ),
-      Picture("errors", errors_figure(config, learnt), "The up-down algorithm goes on where the "
-              "greedy net ends."),
+      row(
+        f"after {config.epochs} epochs of the up-down algorithm",
+        "1.25 % (300 epochs)",
+        errors[1],
+        ln.at_most(0.025),
+      ),
+      row(
+        "digits generated with a label held that the judge takes for it, after the up-down "
+        "algorithm",
+        "90 % (proposed)",
+        right[0],
+        ln.at_least(0.9),
+      ),
+      row(
+        "the same of another net: persistent chains in the top, without the up-down algorithm",
+        "none",
+        right[1],
+        ln.at_least(0.9),
+      ),
+      row("accuracy of the judge on test images", "99 %", verdict.accuracy, ln.at_least(0.985)),
+      row(
+        "small net: variational bound of log P(image, label), exact log Z, after the up-down "
+        "algorithm less before (nats)",
+        "above 0",
+        after - before,
+        ln.above(0),
+        "",
+      ),
     ],
-  )  # fmt: skip
+    [
+      ln.image_grid(
+        images["persistent"][: CLASSES * EACH],
+        title="Digits that the net generates with a label held",
+        value_range=(0, 1),
+        caption=(
+          "A column for each label from 0 to 9; every image from a chain of its own, "
+          f"{config.dream_steps:,} Gibbs steps from random bits. Pixels are chances. The top "
+          "learnt "
+          "with persistent chains."
+        ),
+        file="digits",
+      ),
+      ln.Picture(
+        "errors",
+        errors_figure(config, learnt),
+        "The up-down algorithm goes on where the greedy net ends.",
+      ),
+    ],
+  )
 
 
 def dreams(
-  config: Config, fit: Fit, classes: Int[np.ndarray, " batch"], key: Array
+  config: Config, fit: ln.Fit, classes: Int[np.ndarray, " batch"], key: Array
 ) -> Float[np.ndarray, "batch height width 1"]:
   """Generates images from labels, as probabilities of the pixels."""
   net, labels = jax.tree.map(jnp.asarray, fit.state.net), jax.nn.one_hot(classes, CLASSES)
   images = jax.jit(belief_net.generate, static_argnums=3)(net, labels, key, config.dream_steps)
-  return np.asarray(images).reshape(-1, *sets.spec(config.dataset).image_shape)
+  return np.asarray(images).reshape(-1, *ln.sets.spec(config.dataset).image_shape)
 
 
-def errors_figure(config: Config, fits: Sequence[Fit]) -> Figure:
+def errors_figure(config: Config, fits: Sequence[ln.Fit]) -> Figure:
   """Test errors over the epochs of both phases."""
   curves, before = {}, 0
   for name, fit in zip(("top only", "up-down"), fits, strict=True):
-    steps, right = series(fit.history, "test/accuracy")
+    steps, right = ln.series(fit.history, "test/accuracy")
     first = 0 if before else 1  # before the first epoch there is nothing to see
     curves[name] = (
       (before + steps[first:]) / steps_per_epoch(config),
       100 * (1 - right[first:]),
     )
     before += steps[-1]
-  return function_curves(
-    [Panel("test error (%)", curves)], title="Learning the top, then all together", x="epoch"
-  )
+  return ln.function_curves(
+    [ln.Panel("test error (%)", curves)],
+    title="Learning the top, then all together",
+    x="epoch",
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run)

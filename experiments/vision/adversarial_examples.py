@@ -29,6 +29,7 @@ from flax import linen
 from jaxtyping import Array, Float, Int
 from matplotlib.figure import Figure
 
+import research as ln
 from research.analysis.adversarial import (
   distortion,
   fast_gradient_sign,
@@ -36,22 +37,7 @@ from research.analysis.adversarial import (
   nearest_taken_for,
   projected_gradient,
 )
-from research.batch import Batch, inputs_of
-from research.config import config, part, replace, static, traced
-from research.data import sampling, sets
-from research.figures.functions import Panel, function_curves
-from research.figures.image_grids import image_grid
-from research.figures.style import INK, label_axes, new_figure
-from research.initializers import initializer
-from research.lab.lab import Lab
-from research.learner import Metrics, TrainState, predict, supervised
-from research.losses import softmax_cross_entropy
-from research.metrics import accuracy
 from research.models.autoencoder import CodeClassifier, Coded, code_loss
-from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
-from research.report import Claim, Picture, Report, at_least, at_most, below, within
-from research.training import Fit, Training
 
 Images = Float[Array, "batch height width channel"]
 Labels = Int[Array, " batch"]
@@ -89,58 +75,60 @@ LINEAR, WIDE = "FC10(1e-4)", "FC200-200-10"
 FIRST, SECOND, HARDENED = "FC100, first half", "FC100, second half", "FC100, hardened"
 
 
-@config
+@ln.pytree_config
 class Config:
   """One of the networks, and how it is attacked."""
 
-  network: str = static(DEEP, "set by the experiment, one after the other", choices=tuple(NETWORKS))
-  images: int = static(50, "test images that are attacked", at_least=1, at_most=1000)
-  size: float = traced(0.1, "farthest change of a pixel for the signs' attacks", above=0)
-  optimizer: Optimizer = part(Optimizer("adam", 3e-3, "linear"))
-  batch_size: int = static(100, "examples per step", at_least=1)
-  steps: int = static(6000, "updates", at_least=1)
+  network: str = ln.static(
+    DEEP, "set by the experiment, one after the other", choices=tuple(NETWORKS)
+  )
+  images: int = ln.static(50, "test images that are attacked", at_least=1, at_most=1000)
+  size: float = ln.traced(0.1, "farthest change of a pixel for the signs' attacks", above=0)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, "linear"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  steps: int = ln.static(6000, "updates", at_least=1)
 
 
-def model(config: Config) -> MLP | CodeClassifier:
+def model(config: Config) -> ln.MLP | CodeClassifier:
   """Sigmoids between the layers, as in the paper."""
-  network, kernel_init = NETWORKS[config.network], initializer("xavier_normal")
+  network, kernel_init = NETWORKS[config.network], ln.initializer("xavier_normal")
   if network.is_code:
     return CodeClassifier(*network.features, kernel_init=kernel_init)
-  return MLP(network.features, linen.sigmoid, kernel_init=kernel_init)
+  return ln.MLP(network.features, linen.sigmoid, kernel_init=kernel_init)
 
 
-def loss(outputs: Float[Array, "batch class"] | Coded, batch: Batch) -> Float[Array, " batch"]:
+def loss(outputs: Float[Array, "batch class"] | Coded, batch: ln.Batch) -> Float[Array, " batch"]:
   """Cross-entropy; the auto-encoder also learns to give the image back."""
   if isinstance(outputs, Coded):
     return code_loss(outputs, batch)
-  return softmax_cross_entropy(outputs, batch)
+  return ln.softmax_cross_entropy(outputs, batch)
 
 
-def right(outputs: Float[Array, "batch class"] | Coded, batch: Batch) -> Float[Array, " batch"]:
+def right(outputs: Float[Array, "batch class"] | Coded, batch: ln.Batch) -> Float[Array, " batch"]:
   """The classifier's accuracy."""
-  return accuracy(outputs.logits if isinstance(outputs, Coded) else outputs, batch)
+  return ln.accuracy(outputs.logits if isinstance(outputs, Coded) else outputs, batch)
 
 
-def penalised(config: Config) -> Optimizer:
+def penalised(config: Config) -> ln.Optimizer:
   """The optimizer with the network's weight decay."""
   network = NETWORKS[config.network]
   return dataclasses.replace(config.optimizer, weight_decay=2 * network.decay / network.features[0])
 
 
-plain = supervised(
+plain = ln.supervised(
   model,
   loss,
-  lambda config: sets.spec("mnist").image_shape,
-  lambda config: make(penalised(config), config.steps),
+  lambda config: ln.sets.spec("mnist").image_shape,
+  lambda config: ln.make_optimizer(penalised(config), config.steps),
   metrics={"accuracy": right},
 )
 
 
-def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+def step(config: Config, state: ln.TrainState, batch: ln.Batch) -> tuple[ln.TrainState, ln.Metrics]:
   """The plain step; the hardened net sees every other image as the sign's attack makes it."""
   if NETWORKS[config.network].hardened:
-    images = inputs_of(batch)
-    logits = lambda x: predict(model(config), state, {"image": x})
+    images = ln.inputs_of(batch)
+    logits = lambda x: ln.predict(model(config), state, {"image": x})
     attacked = fast_gradient_sign(logits, images, batch["label"], config.size)
     is_attacked = (jnp.arange(len(images)) % 2 == 1)[:, None, None, None]
     batch = batch | {"image": jnp.where(is_attacked, attacked, images)}
@@ -150,16 +138,16 @@ def step(config: Config, state: TrainState, batch: Batch) -> tuple[TrainState, M
 learner = plain._replace(step=step)
 
 
-def training(config: Config, seed: int) -> Training:
+def training(config: Config, seed: int) -> ln.Training:
   """All of MNIST, or one half of it."""
-  splits, half = sets.load("mnist"), NETWORKS[config.network].half
+  splits, half = ln.sets.load("mnist"), NETWORKS[config.network].half
   train = splits.train
   if half is not None:
     train = {name: np.split(array, 2)[half] for name, array in train.items()}
-  return Training(
+  return ln.Training(
     learner,
     train,
-    sampling.by_epoch(config.batch_size),
+    ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
     evaluate={"test": splits.test},
     evaluate_every=config.steps,
@@ -186,16 +174,16 @@ def scaled(changes: Images, size: Float[Array, " batch"] | float) -> Images:
   return changes * jnp.broadcast_to(factor, len(changes))[:, None, None, None]
 
 
-def run(config: Config, lab: Lab) -> Report:
+def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Trains the networks, attacks each, and shows the examples to all."""
   nets, fits = {}, {}
   for name in NETWORKS:
-    one = replace(config, {"network": name})
+    one = ln.replace(config, {"network": name})
     fit = lab.fit(re.sub(r"[(),]+", " ", name).strip(), one, training(one, lab.seed))
     nets[name], fits[name] = jax.jit(logits_of(fit)), fit
-  test = {name: jnp.asarray(array) for name, array in sets.load("mnist").test.items()}
+  test = {name: jnp.asarray(array) for name, array in ln.sets.load("mnist").test.items()}
   few = {name: array[: config.images] for name, array in test.items()}
-  images, labels = inputs_of(few), few["label"]
+  images, labels = ln.inputs_of(few), few["label"]
   targets = (labels + jax.random.randint(lab.key("targets"), labels.shape, 1, 10)) % 10
   examples = {
     name: jnp.asarray(nearest_taken_for(nets[name], images, targets))
@@ -203,8 +191,8 @@ def run(config: Config, lab: Lab) -> Report:
     if name != HARDENED
   }
   found = Found(nets, images, labels, examples)
-  many = found._replace(images=inputs_of(test)[:1000], labels=test["label"][:1000])
-  return Report(
+  many = found._replace(images=ln.inputs_of(test)[:1000], labels=test["label"][:1000])
+  return ln.Report(
     [
       *nearness(found, jax.random.normal(lab.key("noise"), images.shape)),
       closed_form(fits[LINEAR], images[:10], labels[:10], targets[:10]),
@@ -212,19 +200,19 @@ def run(config: Config, lab: Lab) -> Report:
       *hardening(config, many, fits),
     ],
     [
-      Picture(
+      ln.Picture(
         "examples",
         example_grid(found),
         "Triples: digits, the nearest images that softmax regression and a net of three "
         "layers take for another digit, and what was changed (grey: nothing).",
       ),
-      Picture(
+      ln.Picture(
         "transfer",
         transfer_figure(found),
         "Made for the row's network, the examples deceive some of the column's networks too, "
         "mostly such as are alike. On the diagonal all are deceived.",
       ),
-      Picture(
+      ln.Picture(
         "hardened",
         strength_figure(config, many),
         "One step of the sign deceives the plain net, and 20 steps more so. The net that was "
@@ -234,12 +222,12 @@ def run(config: Config, lab: Lab) -> Report:
   )
 
 
-def logits_of(fit: Fit) -> Logits:
+def logits_of(fit: ln.Fit) -> Logits:
   """The fitted network as a function of images."""
-  return lambda x: predict(model(fit.config), fit.state, {"image": x})
+  return lambda x: ln.predict(model(fit.config), fit.state, {"image": x})
 
 
-def nearness(found: Found, noise: Images) -> list[Claim]:
+def nearness(found: Found, noise: Images) -> list[ln.Claim]:
   """Table 1: all images have an example, how near it is, and that noise as large does nothing."""
   sizes = {name: distortion(found.images, x) for name, x in found.examples.items()}
   share = min(float(jnp.mean(jnp.isfinite(size))) for size in sizes.values())
@@ -248,25 +236,27 @@ def nearness(found: Found, noise: Images) -> list[Claim]:
     noisy = jnp.clip(found.images + scaled(noise, jnp.nan_to_num(size)), 0, 1)
     answers = [found.nets[name](images).argmax(-1) for images in (found.images, noisy)]
     flipped.append(float(jnp.mean(answers[0] != answers[1])))
-  row = lambda what, source, ours, bar: Claim("V08", what, source, ours, bar, "%")
+  row = lambda what, source, ours, bar: ln.Claim("V08", what, source, ours, bar, "%")
   return [
-    row("images with an example, least of all nets", "100 %", share, at_least(1)),
+    row("images with an example, least of all nets", "100 %", share, ln.at_least(1)),
     *(
-      Claim(
+      ln.Claim(
         "V08",
         f"{name}: mean distortion of the nearest examples",
         f"{source:g}",
         float(jnp.nanmean(sizes[name])),
-        within(1.25 * source, 0.75 * source),  # half to twice,
+        ln.within(1.25 * source, 0.75 * source),  # half to twice,
       )
       for name, (_, _, source, *_) in NETWORKS.items()
       if source
     ),
-    row("answers changed by noise as large, all nets", "0 to 5 %", np.mean(flipped), at_most(0.05)),
+    row(
+      "answers changed by noise as large, all nets", "0 to 5 %", np.mean(flipped), ln.at_most(0.05)
+    ),
   ]
 
 
-def closed_form(fit: Fit, images: Images, labels: Labels, targets: Labels) -> Claim:
+def closed_form(fit: ln.Fit, images: Images, labels: Labels, targets: Labels) -> ln.Claim:
   """Softmax regression between two digits is linear: without a box, the nearest image is known."""
   (layer,) = fit.state.params.values()
   errors = []
@@ -278,19 +268,19 @@ def closed_form(fit: Fit, images: Images, labels: Labels, targets: Labels) -> Cl
     two = lambda x, a=label, b=target: logits_of(fit)(x)[:, jnp.stack([a, b])]
     found = nearest_taken_for(two, image[None], jnp.ones(1, int), box=None, halvings=14)[0]
     errors.append(np.linalg.norm(found - known) / np.linalg.norm(known - image))
-  return Claim(
+  return ln.Claim(
     "V08",
     f"{LINEAR}, two digits, no box: change against the closed form, largest difference",
     "-(w x + b) w / |w|^2, to 1 %",
     float(np.max(errors)),
-    at_most(0.01),
+    ln.at_most(0.01),
     "%",
   )
 
 
-def transfer(found: Found) -> list[Claim]:
+def transfer(found: Found) -> list[ln.Claim]:
   """Tables 2 to 4: other widths, and other training images."""
-  row = lambda what, source, ours, bar: Claim("V08", what, source, ours, at_least(bar), "%")
+  row = lambda what, source, ours, bar: ln.Claim("V08", what, source, ours, ln.at_least(bar), "%")
   wide, first = found.examples[WIDE], found.examples[FIRST]
   loud = jnp.clip(found.images + scaled(first - found.images, LOUD), 0, 1)
   halves = "error of the second half's net on the first half's examples"
@@ -301,25 +291,25 @@ def transfer(found: Found) -> list[Claim]:
   ]
 
 
-def hardening(config: Config, found: Found, fits: Mapping[str, Fit]) -> list[Claim]:
+def hardening(config: Config, found: Found, fits: Mapping[str, ln.Fit]) -> list[ln.Claim]:
   """Training on examples: the error on the test set, and what many steps of the sign do."""
   attack = lambda name: projected_gradient(
     found.nets[name], found.images, found.labels, config.size
   )
   errors = {name: found.error(name, attack(name)) for name in (DEEP, HARDENED)}
-  row = lambda what, source, ours, bar: Claim("V08", what, source, ours, bar, "%")
+  row = lambda what, source, ours, bar: ln.Claim("V08", what, source, ours, bar, "%")
   return [
     row(
       "test error, hardened less plain net",
       "below 1.2 - 1.6 = -0.4 points",
       fits[DEEP].last("test/accuracy") - fits[HARDENED].last("test/accuracy"),
-      below(0),
+      ln.below(0),
     ),
     row(
       f"error under attack by {config.size:g} a pixel, plain less hardened net",
       "it falls (89.4 to 17.9 %, Goodfellow)",
       errors[DEEP] - errors[HARDENED],
-      at_least(0.2),
+      ln.at_least(0.2),
     ),
   ]
 
@@ -330,28 +320,31 @@ def example_grid(found: Found) -> Figure:
   for name in (LINEAR, DEEP):
     examples = found.examples[name][:10]
     rows += [examples, 0.5 + examples - digits]
-  return image_grid(
+  return ln.image_grid(
     np.nan_to_num(np.concatenate(rows)),
     title="Ten digits, and the nearest images taken for others",
     note=f"rows: digits; {LINEAR}: examples, changes; {DEEP}: examples, changes",
     columns=len(digits),
     value_range=(0, 1),
-  )
+    caption="",
+  ).figure
 
 
 def transfer_figure(found: Found) -> Figure:
   """Error of every network (column) on the examples made for each (row)."""
   names = list(found.nets)
   table = np.array([[found.error(net, x) for net in names] for x in found.examples.values()])
-  figure, grid = new_figure("Errors on examples made for another network", panel_inches=(8.2, 5.6))
+  figure, grid = ln.new_figure(
+    "Errors on examples made for another network", panel_inches=(8.2, 5.6)
+  )
   axes = grid[0, 0]
   axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-  label_axes(axes, "network that is shown them", "network that they were made for", "error in %")
+  ln.label_axes(axes, "network that is shown them", "network that they were made for", "error in %")
   axes.grid(False)
   axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
   axes.set_yticks(range(len(table)), list(found.examples))
   for (row, column), value in np.ndenumerate(table):
-    colour = "white" if value > 0.5 else INK
+    colour = "white" if value > 0.5 else ln.INK
     axes.text(column, row, f"{100 * value:.0f}", ha="center", va="center", color=colour)
   return figure
 
@@ -365,8 +358,12 @@ def strength_figure(config: Config, found: Found) -> Figure:
       deceived = [attack(found.nets[name], found.images, found.labels, size) for size in sizes]
       accuracy = [100 * (1 - found.error(name, images)) for images in deceived]
       curves[f"{title}, {many}"] = (sizes, accuracy)
-  return function_curves(
-    [Panel("accuracy (%)", curves)],
+  return ln.function_curves(
+    [ln.Panel("accuracy (%)", curves)],
     title="Training on examples",
     x="farthest change of a pixel (of 1)",
-  )
+    caption="",
+  ).figure
+
+
+experiment = ln.Experiment(Config, run, training)

@@ -49,7 +49,7 @@ class Difference(NamedTuple):
   relative_norm: float
 
 
-def check(
+def check_gradient(
   learner: Any,
   config: Any,
   state: Any,

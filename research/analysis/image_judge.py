@@ -7,21 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from research.config import config, part, static
+from research.config import nested, pytree_config, static
 from research.data import sampling, sets
 from research.initializers import Init, kernel_init
 from research.learner import predict, supervised
 from research.losses import softmax_cross_entropy
 from research.models.simple_convnet import SimpleConvNet
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 from research.training import Fits, Training
 
 
-@config
+@pytree_config
 class Judge:
   """Settings of the judge's training."""
 
-  optimizer: Optimizer = part(Optimizer("adam", 1e-3, "linear"))
+  optimizer: Optimizer = nested(Optimizer("adam", 1e-3, "linear"))
   epochs: int = static(5, "passes of the convolutional network", at_least=1)
   batch_size: int = static(100, "examples per step", at_least=1)
 
@@ -48,7 +48,7 @@ def judge(
     lambda config: model,
     softmax_cross_entropy,
     lambda config: images.shape[1:],
-    lambda config: make(config.optimizer, config.epochs * every),
+    lambda config: make_optimizer(config.optimizer, config.epochs * every),
   )
   training = Training(
     learner,

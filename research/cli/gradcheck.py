@@ -1,17 +1,18 @@
 """`--gradcheck`: the gradient check of `research.analysis` on what an experiment trains first."""
 
 from collections.abc import Callable, Mapping
-from types import ModuleType
 from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from research.analysis.gradient_check import check, verdict, worst
+from research.analysis import gradient_check
+from research.analysis.gradient_check import verdict, worst
 from research.errors import UserError
+from research.lab.experiment import Experiment
 from research.lab.lab import Lab
-from research.training import Training, on_device, training_of
+from research.training import Training, on_device
 
 EXAMPLES = 5
 COORDINATES = 20  # of each parameter array: deep nets of many arrays take a minute
@@ -45,22 +46,22 @@ class _Probe(Lab):
     raise _FoundFirstFit(config, training(config, self.seed))
 
 
-def first_training(module: ModuleType, config: Any, seed: int) -> tuple[Any, Training]:
+def first_training(experiment: Experiment, config: Any, seed: int) -> tuple[Any, Training]:
   """Config and training of the experiment's first fit.
 
   Raises:
     UserError: for an experiment without any.
   """
-  if training := training_of(module):
-    return config, training(config, seed)
+  if experiment.training:
+    return config, experiment.training(config, seed)
   try:
-    module.run(config, _Probe(seed))
+    experiment.run(config, _Probe(seed))
   except _FoundFirstFit as found:
     return found.args
   raise UserError("--gradcheck: this experiment fits nothing, so there is no gradient to check")
 
 
-def check_gradient(module: ModuleType, config: Any, seed: int) -> bool:
+def check_gradient(experiment: Experiment, config: Any, seed: int) -> bool:
   """Prints how far each parameter's gradient is from differences of the loss; False if one is
   wrong.
 
@@ -70,7 +71,7 @@ def check_gradient(module: ModuleType, config: Any, seed: int) -> bool:
   Raises:
     UserError: where what is trained follows no gradient of a loss of its examples.
   """
-  config, training = first_training(module, config, seed)
+  config, training = first_training(experiment, config, seed)
   if not training.data:
     raise UserError(
       "--gradcheck: this experiment learns from its own actions, and there are no examples to take "
@@ -87,7 +88,9 @@ def check_gradient(module: ModuleType, config: Any, seed: int) -> bool:
   moved = start + 0.01 * jax.random.normal(move_key, start.shape)
   state = state._replace(params=as_params(moved))
   batch = {name: jnp.asarray(array[:EXAMPLES]) for name, array in training.data.items()}
-  differences = check(training.learner, config, state, batch, coordinates=COORDINATES, seed=seed)
+  differences = gradient_check.check_gradient(
+    training.learner, config, state, batch, coordinates=COORDINATES, seed=seed
+  )
   width = max(len(difference.name) for difference in differences)
   print(f"{'parameter':<{width}}  mean |a-b|  |a-b|/(|a|+|b|)")
   for name, mean_absolute, relative_norm in differences:

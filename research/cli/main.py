@@ -205,21 +205,21 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
   """Runs one experiment, or shows its flags, or measures its best checkpoint."""
   from research.cli import flags as config_flags
 
-  module = registry.load(entry)
-  config_flags.define(module.Config(), values)
+  experiment = registry.load(entry)
+  config_flags.define(experiment.Config(), values)
   parse(values, argv)
-  refuse_idle(values, module)
+  refuse_idle(values, experiment)
   if values.help:
     print(f"{entry.docstring}\n\n{_help(values)}")
     return 0
-  config = config_flags.read(module.Config(), values)
+  config = config_flags.read(experiment.Config(), values)
   options = _options(values)
 
   if values.gradcheck:
     from research.cli.gradcheck import check_gradient
 
     process.start_jax()
-    return 0 if check_gradient(module, config, values.seed) else 1
+    return 0 if check_gradient(experiment, config, values.seed) else 1
 
   from research.cli import runner
   from research.lab import open_run, run_folder
@@ -229,7 +229,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str]) -> 
   if values.direction is None:  # a sweep of before this flag is the same sweep
     search.pop("direction", None)
   if search:
-    sweep_report.prepare(module, config, search, values.seed)
+    sweep_report.prepare(experiment, config, search, values.seed)
   folder = _path(values, "workdir") if values.workdir else None
   init_from = _path(values, "init_from") if values.init_from else None
   if values.evaluate:
@@ -313,13 +313,15 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
       raise UserError(f"--{name} needs --engine={' or '.join(engines)}; add it, or leave it out")
 
 
-def refuse_idle(values: flags.FlagValues, module: Any) -> None:
+def refuse_idle(values: flags.FlagValues, experiment: Any) -> None:
   """Refuses flags that this experiment would ignore: a single fit has no trials to share out.
 
   Raises:
     UserError: naming the flag.
   """
-  source = inspect.getsource(sys.modules[module.run.__module__]) if hasattr(module, "run") else ""
+  source = (
+    "" if experiment.is_single_fit else inspect.getsource(sys.modules[experiment.run.__module__])
+  )
   for name, calls in (("lanes", ".compare( .sweep("), ("engine", ".sweep(")):
     is_used = values.sweep is not None or any(call in source for call in calls.split())
     if values[name].present and not is_used:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import Any
 
 from research import free_memory
@@ -14,6 +14,7 @@ from research import report as reporting
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
 from research.lab import process, run_folder, unread
+from research.lab.experiment import Experiment
 from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
 from research.lab.run_folder import read_claims
@@ -92,7 +93,7 @@ def run(
     return folder
   if again := [name for name in lost if name.startswith(run_folder.DRAWN)]:
     say(f"{folder}: {', '.join(again)} lost or changed; made again")
-  module = load(entry)
+  experiment = load(entry)
   process.start_jax()
   made = run_folder.first_missing(folder)
   with disk_full_is_a_user_error(folder):
@@ -114,9 +115,9 @@ def run(
       lab = Lab(folder, seed=seed, options=options, interruption=interruption, init_from=init_from)
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
         if search:
-          report = sweep_report.conduct(module, config, lab, search, say)
+          report = sweep_report.conduct(experiment, config, lab, search, say)
         else:
-          report = conduct(module, config, lab, entry.name)
+          report = conduct(experiment, config, lab)
       _write_report(folder, entry, identity, surroundings, report)
     _conclude(folder, say)
   finally:
@@ -156,23 +157,19 @@ def _taken_back_if_refused(
     raise
 
 
-def conduct(module: ModuleType, config: Any, lab: Lab, experiment: str) -> reporting.Report:
+def conduct(experiment: Experiment, config: Any, lab: Lab) -> reporting.Report:
   """The experiment itself: its own `run`, or one fit and its report.
 
   Says first which of the settings that were changed nothing reads.
   """
-  if hasattr(module, "run"):
-    training, ignored = None, unread.of_source(experiment, module, config)
+  if experiment.is_single_fit:
+    ignored = unread.of_training(experiment, config, lab.seed)
   else:
-    training, ignored = unread.of_training(
-      module, config, lambda config: module.training(config, lab.seed)
-    )
+    ignored = unread.of_source(experiment, config)
   if ignored:
     names = ", ".join(f"--{name}" for name in ignored)
-    warn(f"{names}: nothing in {experiment} depends on it with these settings")
-  if training is None:
-    return module.run(config, lab)
-  return module.report(config, lab.fit("train", config, training))
+    warn(f"{names}: nothing in {experiment.name} depends on it with these settings")
+  return experiment.run(config, lab)
 
 
 def _write_report(

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, inputs_of
-from research.config import config, static, traced
+from research.config import pytree_config, static, traced
 from research.energy import rbm
 from research.energy.rbm import Rbm
 from research.layers.batch_axis import batch_keys, batch_sum
@@ -19,7 +19,7 @@ from research.learner import Config, Learner, Metrics
 from research.metrics import Mean, batch_means, batch_shares
 
 
-@config
+@pytree_config
 class Contrastive:
   """Training settings of a machine; the defaults are those of Hinton's guide (2010)."""
 

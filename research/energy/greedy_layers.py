@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from research.config import config, part, replace, static
+from research.config import nested, pytree_config, replace, static
 from research.data import sampling
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive, Parts
@@ -14,12 +14,12 @@ from research.learner import Learner
 from research.training import Fits, HostData, Training
 
 
-@config
+@pytree_config
 class Greedy:
   """The machines, from the images upwards."""
 
   units: tuple[int, ...] = static((500, 500), "hidden units of the machines", at_least=1)
-  machine: Contrastive = part(Contrastive())
+  machine: Contrastive = nested(Contrastive())
   epochs: int = static(10, "passes over the images, for each machine", at_least=1)
   steady: int = static(5, "epochs from which on the momentum is the later one", at_least=0)
   batch_size: int = static(100, "examples per step", at_least=1)

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure
+from research.report import Picture
 
 
 class Map(NamedTuple):
@@ -18,7 +18,14 @@ class Map(NamedTuple):
   written: Sequence[str]
 
 
-def attention_maps(maps: Mapping[str, Map], *, title: str, columns: int = 2) -> Figure:
+def attention_maps(
+  maps: Mapping[str, Map],
+  *,
+  title: str,
+  columns: int = 2,
+  caption: str,
+  file: str = "attention_maps",
+) -> Picture:
   """A panel for each map: what is read along the horizontal, what is written downwards.
 
   White is no attention, black is all of it.
@@ -42,4 +49,4 @@ def attention_maps(maps: Mapping[str, Map], *, title: str, columns: int = 2) -> 
     bar = figure.colorbar(shades, ax=grid, shrink=0.7, pad=0.02)
     bar.set_label("attention weight", fontsize=10, color=INK)
     bar.ax.tick_params(labelsize=9, colors=INK)
-  return figure
+  return Picture(file, figure, caption)

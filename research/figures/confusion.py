@@ -2,20 +2,28 @@
 
 from collections.abc import Sequence
 
+import flax.linen as nn
 import numpy as np
 from matplotlib.colors import PowerNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure
+from research.learner import predict_classes
+from research.report import Picture
+from research.training import Fit
 
 MOST_CLASSES_WITH_NUMBERS = 20
 
 
 def confusion_matrix(
-  counts: ArrayLike, *, title: str, class_names: Sequence[str] | None = None
-) -> Figure:
+  counts: ArrayLike,
+  *,
+  title: str,
+  class_names: Sequence[str] | None = None,
+  caption: str,
+  file: str = "confusion_matrix",
+) -> Picture:
   """Counts [k, k], rows by label and columns by prediction; the shade is the share of the label.
 
   Shades follow the square root of the share, so that the few mistakes of a good classifier are
@@ -54,7 +62,25 @@ def confusion_matrix(
       axes.text(
         column, row, f"{table[row, column]}", ha="center", va="center", fontsize=8, color=colour
       )
-  return figure
+  return Picture(file, figure, caption)
+
+
+def confusion(
+  fit: Fit,
+  model: nn.Module,
+  *,
+  split: str = "test",
+  title: str = "Test images by class and answer",
+  class_names: Sequence[str] | None = None,
+  caption: str = "Counts off the diagonal are mistakes.",
+  file: str = "confusion",
+) -> Picture:
+  """The confusion matrix of a classifier of images on one of its fit's evaluation sets."""
+  data = fit.training.evaluate[split]
+  answers = predict_classes(model, fit.state, data, fit.training.evaluation_batch_size)
+  classes = int(max(data["label"].max(), answers.max())) + 1
+  counts = confusion_counts(data["label"], answers, classes)
+  return confusion_matrix(counts, title=title, class_names=class_names, caption=caption, file=file)
 
 
 def confusion_counts(labels: ArrayLike, predictions: ArrayLike, classes: int) -> np.ndarray:

@@ -1,39 +1,50 @@
 """Learning curves of one run, and of several runs side by side."""
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from research.figures.style import Stroke, label_axes, legend_below, new_figure, stroke
+from research.report import Picture
+from research.training import Fit
 
 Row = Mapping[str, Any]
-Histories = Mapping[str, Sequence[Sequence[Row]]]  # by name, the rows of each seed
+Run = Fit | Sequence[Row]  # what was trained, or its rows
+Runs = Mapping[str, Run | Sequence[Run]]  # by name, a fit or one for each seed
+Histories = Mapping[str, Sequence[Sequence[Row]]]
 MARKERS_PER_CURVE = 10
 
 
 def learning_curves(
-  rows: Sequence[Row],
+  fit: Run,
   *,
   title: str,
-  steps_per_epoch: float | None = None,
+  splits: Sequence[str] = (),
+  epochs: bool = False,
   window: int = 1,
   log_loss: bool = False,
   accuracy_floor: float | None = None,
-) -> Figure:
+  caption: str,
+  file: str = "learning_curves",
+) -> Picture:
   """Loss and accuracy of a run, one panel each; a panel without numbers is left out.
 
   A row is such as {"fit": "train", "step": 600, "train/loss": 0.3, "test/accuracy": 0.9}. Each key
   ending in "/loss" or "/accuracy" becomes a curve, named by what precedes (and by the fit, where
-  there are several). Accuracies are fractions. The horizontal axis counts steps, or epochs where
-  `steps_per_epoch` is given. Curves of the split "train" are smoothed by a running mean over
+  there are several); all of them, or those of `splits`. Accuracies are fractions. The horizontal
+  axis counts steps, or `epochs`. Curves of the split "train" are smoothed by a running mean over
   `window` rows. `accuracy_floor` cuts off the lower part of the accuracy panel.
 
   Raises ValueError where no row holds a loss or an accuracy.
   """
+  rows = rows_of(fit, epochs=epochs)
+  if splits:
+    is_shown = lambda key: "/" not in key or key.rpartition("/")[0] in splits
+    rows = [{key: value for key, value in row.items() if is_shown(key)} for row in rows]
   panels = [kind for kind in ("loss", "accuracy") if _splits(rows, kind)]
   if not panels:
     raise ValueError("no row has a key that ends in '/loss' or '/accuracy'")
@@ -42,97 +53,105 @@ def learning_curves(
 
   figure, grid = new_figure(title, columns=len(panels))
   for axes, kind in zip(grid[0], panels, strict=True):
-    for fit, split in _splits(rows, kind):
-      steps, values = series([row for row in rows if row.get("fit") == fit], f"{split}/{kind}")
+    for of, split in _splits(rows, kind):
+      x, values = series([row for row in rows if row.get("fit") == of], f"{split}/{kind}")
       width = window if split == "train" else 1
-      name = _smoothed(_name(fit, split, names), width)
-      x, y = steps / (steps_per_epoch or 1), running_mean(values, width)
-      draw_curve(axes, x, y, name=name, look=strokes[fit, split])
+      name, y = _smoothed(_name(of, split, names), width), running_mean(values, width)
+      draw_curve(axes, x, y, name=name, look=strokes[of, split])
     unit = "accuracy (%)" if kind == "accuracy" else "loss (nats)"
-    label_axes(axes, "epoch" if steps_per_epoch else "step", unit, kind)
+    label_axes(axes, "epoch" if epochs else "step", unit, kind)
     _scale(axes, kind, log=log_loss and kind == "loss")
     axes.sharex(grid[0, 0])
     if kind == "accuracy":
       axes.set_ylim(bottom=accuracy_floor, top=min(1.005, axes.get_ylim()[1]))
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def compare_curves(
-  histories: Histories,
+  fits: Runs,
   metric: str,
   *,
   title: str,
   y: str | None = None,
-  steps_per_epoch: float | None = None,
+  epochs: bool = False,
+  from_step: int = 0,
   window: int = 1,
   log: bool = False,
-) -> Figure:
-  """One metric of several named histories; a history is a list of seeds, each a list of rows.
+  caption: str,
+  file: str = "compare_curves",
+) -> Picture:
+  """One metric of several named fits, or of several seeds of each.
 
   The curve is the mean over seeds, at the steps that all of them have; the band reaches one sample
   standard deviation to both sides, but of values above zero not below their least. `y` names the
-  vertical axis (the metric's key by default).
+  vertical axis (the metric's key by default). The horizontal axis counts steps, or `epochs` of each
+  fit's own length; it begins at `from_step`, which is 1 to leave out the evaluation before
+  training.
 
-  Raises ValueError naming a history whose seeds have no step with this metric in common.
+  Raises ValueError naming fits whose seeds have no step with this metric in common.
   """
+  histories = _histories(fits, epochs, from_step)
   figure, grid = new_figure(title, panel_inches=(6.4, 3.9))
   axes = grid[0, 0]
-  draw_spreads(axes, histories, metric, steps_per_epoch=steps_per_epoch, window=window)
+  draw_spreads(axes, histories, metric, window=window)
   label_axes(
     axes,
-    "epoch" if steps_per_epoch else "step",
+    "epoch" if epochs else "step",
     y or _metric_name(metric),
     _smoothed(_spread_note(histories), window),
   )
   _scale(axes, metric.rpartition("/")[2], log=log)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def compare_panels(
-  panels: Mapping[str, Histories],
+  panels: Mapping[str, Runs],
   metric: str,
   *,
   title: str,
   columns: int,
   y: str | None = None,
-  steps_per_epoch: float | None = None,
+  epochs: bool = False,
   window: int = 1,
   log: bool = False,
-) -> Figure:
+  caption: str,
+  file: str = "compare_panels",
+) -> Picture:
   """As `compare_curves`, a panel for each of several titles, on common axes.
 
   A name has one look in all panels where all have the same names.
   """
   rows = -(-len(panels) // columns)
   figure, grid = new_figure(title, rows, columns, (2.5, 1.9) if columns > 2 else (4.6, 3.4))
-  for number, (axes, (name, histories)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
+  for number, (axes, (name, fits)) in enumerate(zip(grid.flat, panels.items(), strict=False)):
     if number:
       axes.sharex(grid[0, 0])
       axes.sharey(grid[0, 0])
-    draw_spreads(axes, histories, metric, steps_per_epoch=steps_per_epoch, window=window)
+    draw_spreads(axes, _histories(fits, epochs), metric, window=window)
     is_left, is_lowest = number % columns == 0, number + columns >= len(panels)
-    x = "epoch" if steps_per_epoch else "step"
+    x = "epoch" if epochs else "step"
     label_axes(axes, x if is_lowest else "", (y or _metric_name(metric)) if is_left else "", name)
   _scale(grid[0, 0], metric.rpartition("/")[2], log=log)
   grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4 if columns > 2 else 7))
   for axes in grid.flat[len(panels) :]:
     axes.set_visible(False)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def split_panels(
-  fits: Mapping[str, Sequence[Sequence[Row]]],
+  fits: Runs,
   splits: Sequence[str],
   *,
   title: str,
-  steps_per_epoch: float,
-) -> Figure:
-  """Accuracies on several splits, a panel for each of the named histories, on common axes."""
+  caption: str,
+  file: str = "split_panels",
+) -> Picture:
+  """Accuracies on several splits over epochs, a panel for each of the named fits."""
   figure, grid = new_figure(title, columns=len(fits), panel_inches=(3.6, 3.2))
-  for axes, (name, runs) in zip(grid[0], fits.items(), strict=True):
+  for axes, (name, runs) in zip(grid[0], _histories(fits, epochs=True).items(), strict=True):
     for index, split in enumerate(splits):
       draw_spread(
         axes,
@@ -141,34 +160,31 @@ def split_panels(
         name=split,
         index=index,
         of=len(splits),
-        steps_per_epoch=steps_per_epoch,
       )
     is_left = axes is grid[0, 0]
     label_axes(axes, "epoch", "accuracy (%)" if is_left else "", name)
     axes.set_ylim(0, 1.02)
     _scale(axes, "accuracy", log=False)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def draw_spreads(
   axes: Axes,
-  histories: Histories,
+  fits: Runs,
   metric: str,
   *,
-  steps_per_epoch: float | None = None,
   window: int = 1,
 ) -> None:
   """The mean over its seeds for each history, in a band of one sample standard deviation."""
-  for index, (name, runs) in enumerate(histories.items()):
+  for index, (name, runs) in enumerate(_histories(fits).items()):
     draw_spread(
       axes,
       runs,
       metric,
       name=name,
       index=index,
-      of=len(histories),
-      steps_per_epoch=steps_per_epoch,
+      of=len(fits),
       window=window,
     )
 
@@ -181,20 +197,41 @@ def draw_spread(
   name: str,
   index: int,
   of: int,
-  steps_per_epoch: float | None = None,
   window: int = 1,
 ) -> None:
   """The same for one history, which is number `index` of so many."""
   steps, values_SxT = _aligned(runs, metric, name)
   values_SxT = np.stack([running_mean(values, window) for values in values_SxT])
-  x, mean, look = steps / (steps_per_epoch or 1), values_SxT.mean(0), stroke(index)
-  draw_curve(axes, x, mean, name=name, look=look, offset=index / of)
+  mean, look = values_SxT.mean(0), stroke(index)
+  draw_curve(axes, steps, mean, name=name, look=look, offset=index / of)
   if len(runs) > 1:
     spread = values_SxT.std(0, ddof=1)
     least = values_SxT.min(0)
     # A band of a positive value below zero says nothing, and on a log scale it fills the panel.
     low = np.where((least > 0) & (mean < spread), least, mean - spread)
-    axes.fill_between(x, low, mean + spread, color=look.colour, alpha=0.18, linewidth=0)
+    axes.fill_between(steps, low, mean + spread, color=look.colour, alpha=0.18, linewidth=0)
+
+
+def rows_of(run: Run, *, epochs: bool = False, from_step: int = 0) -> list[Row]:
+  """The rows of a fit from a step on; with `epochs`, "step" counts passes over its data.
+
+  Raises:
+    TypeError: where epochs are asked of bare rows, which do not say how long one is.
+  """
+  if not isinstance(run, Fit):
+    if epochs:
+      raise TypeError("rows do not say how long an epoch is; give the fit")
+    return [row for row in run if row["step"] >= from_step]
+  scale = run.training.steps_per_epoch if epochs else 1
+  return [{**row, "step": row["step"] / scale} for row in run.history if row["step"] >= from_step]
+
+
+def _histories(fits: Runs, epochs: bool = False, from_step: int = 0) -> Histories:
+  rows = functools.partial(rows_of, epochs=epochs, from_step=from_step)
+  return {
+    name: [rows(runs)] if isinstance(runs, Fit) else [rows(cast(Run, run)) for run in runs]
+    for name, runs in fits.items()
+  }
 
 
 def series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:

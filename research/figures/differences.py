@@ -4,16 +4,21 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
 from research.figures.style import INK, label_axes, new_figure
+from research.report import Picture
 
 PAIR = "#999999"
 
 
 def compare_pairs(
-  differences: Mapping[str, Float[np.ndarray, " pair"]], *, title: str, x: str
-) -> Figure:
+  differences: Mapping[str, Float[np.ndarray, " pair"]],
+  *,
+  title: str,
+  x: str,
+  caption: str,
+  file: str = "compare_pairs",
+) -> Picture:
   """A row for each name: every pair's difference, and their mean with its 95 % interval.
 
   The means stand beside the rows as numbers too. `x` names the horizontal axis, with its unit.
@@ -32,7 +37,7 @@ def compare_pairs(
   axes.set_yticks(range(len(differences)), list(differences))
   axes.invert_yaxis()
   label_axes(axes, x, "")
-  return figure
+  return Picture(file, figure, caption)
 
 
 def half_interval(values: Float[np.ndarray, " n"]) -> float:

@@ -3,15 +3,22 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import FAINT, INK, label_axes, legend_below, new_figure, stroke
+from research.report import Picture
 
 
 def arrow_field(
-  points: ArrayLike, vectors: ArrayLike, *, title: str, axis_names: tuple[str, str], note: str = ""
-) -> Figure:
+  points: ArrayLike,
+  vectors: ArrayLike,
+  *,
+  title: str,
+  axis_names: tuple[str, str],
+  note: str = "",
+  caption: str,
+  file: str = "arrow_field",
+) -> Picture:
   """Arrows `vectors` [n, 2], each with its tail at its point of `points` [n, 2].
 
   The lengths are to scale among themselves; `note` stands above the panel.
@@ -21,7 +28,7 @@ def arrow_field(
   axes.quiver(*np.asarray(points).T, *np.asarray(vectors).T, angles="xy", color=INK, width=0.003)
   label_axes(axes, *axis_names, note)
   axes.set_aspect("equal")
-  return figure
+  return Picture(file, figure, caption)
 
 
 def contour_paths(
@@ -34,7 +41,9 @@ def contour_paths(
   axis_names: tuple[str, str],
   levels: int | Sequence[float] = 12,
   note: str = "",
-) -> Figure:
+  caption: str,
+  file: str = "contour_paths",
+) -> Picture:
   """Paths [steps, 2] of points over the contours of `heights` [len(y), len(x)].
 
   Every point of a path has a marker; a ring marks where it starts.
@@ -64,4 +73,4 @@ def contour_paths(
   axes.set_ylim(y.min(), y.max())
   axes.set_aspect("equal")
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)

@@ -9,6 +9,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, new_figure
+from research.report import Picture
 
 GAP_COLOUR = "#b3cde3"
 
@@ -19,7 +20,9 @@ def filter_montage(
   title: str,
   columns: int | None = None,
   shared_scale: bool = True,
-) -> Figure:
+  caption: str,
+  file: str = "filter_montage",
+) -> Picture:
   """Kernels side by side, such as {"before training": w0, "after training": w}.
 
   Each value is [kernel height, kernel width, channels in, channels out]. Each kernel is one tile,
@@ -56,7 +59,7 @@ def filter_montage(
       _colour_bar(figure, shades, [axes])
   if shared_scale:
     _colour_bar(figure, shades, list(grid[0]))
-  return figure
+  return Picture(file, figure, caption)
 
 
 def tile(kernels: np.ndarray, columns: int | None = None) -> np.ndarray:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from research.figures.curves import draw_curve
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
+from research.report import Picture
 
 
 class Panel(NamedTuple):
@@ -31,8 +31,14 @@ class Panel(NamedTuple):
 
 
 def function_curves(
-  panels: Sequence[Panel], *, title: str, x: str, stacked: bool = False
-) -> Figure:
+  panels: Sequence[Panel],
+  *,
+  title: str,
+  x: str,
+  stacked: bool = False,
+  caption: str,
+  file: str = "function_curves",
+) -> Picture:
   """Panels beside each other, or above each other with one x axis where `stacked`.
 
   A curve has the same look in every panel.
@@ -66,7 +72,7 @@ def function_curves(
     if stacked:
       axes.sharex(grid[0, 0])
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def spread_curves(
@@ -76,7 +82,9 @@ def spread_curves(
   x: str,
   y: str,
   log_x: bool = False,
-) -> Figure:
+  caption: str,
+  file: str = "spread_curves",
+) -> Picture:
   """Means over repetitions, with bars of one standard deviation.
 
   Args:
@@ -103,4 +111,4 @@ def spread_curves(
     grid[0, 0].set_xscale("log")
   label_axes(grid[0, 0], x, y)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)

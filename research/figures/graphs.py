@@ -7,9 +7,9 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from research.figures.style import INK, new_figure
+from research.report import Picture
 
 BACKWARD_COLOUR = "#B3400A"
 COLUMN, ROW = 2.1, 1.25  # distances between nodes
@@ -33,7 +33,9 @@ def computational_graph(
   *,
   title: str,
   rows: Mapping[str, float] = MappingProxyType({}),
-) -> Figure:
+  caption: str,
+  file: str = "computational_graph",
+) -> Picture:
   """A graph read from left to right: operations as circles, inputs as plain names.
 
   Args:
@@ -65,7 +67,7 @@ def computational_graph(
   axes.set_aspect("equal")
   axes.axis("off")
   figure.supxlabel(KEY, fontsize=9, color=INK)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def layout(edges: Sequence[Edge]) -> dict[str, tuple[int, float]]:

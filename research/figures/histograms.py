@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure, stroke
+from research.report import Picture
 
 PANEL_INCHES = (1.75, 1.45)
 BINS = 30
@@ -18,7 +18,9 @@ def histogram_grid(
   title: str,
   x: str,
   value_range: tuple[float, float] | None = None,
-) -> Figure:
+  caption: str,
+  file: str = "histogram_grid",
+) -> Picture:
   """Share of values in 30 bins, a row for each case and a column for each of its layers.
 
   Without `value_range` each panel has its own, symmetric about 0 and written on its axis. The
@@ -62,4 +64,4 @@ def histogram_grid(
         fontsize=7.5,
         color=INK,
       )
-  return figure
+  return Picture(file, figure, caption)

@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+import flax.linen as nn
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, new_figure
+from research.learner import predict_classes
+from research.report import Picture
+from research.training import Fit
 
 TILE_INCHES = 0.95
 CAPTION_LINE_INCHES = 0.2
@@ -20,7 +24,9 @@ def image_grid(
   note: str = "",
   columns: int = 10,
   value_range: tuple[float, float] | None = None,
-) -> Figure:
+  caption: str,
+  file: str = "image_grid",
+) -> Picture:
   """Images [n, height, width] or [n, height, width, 1 or 3], each above its caption, if given.
 
   `note` is a line under all of them. All share one scale: black and white are the ends of
@@ -36,7 +42,7 @@ def image_grid(
   if captions and len(captions) != len(pixels):
     raise ValueError(f"{len(captions)} captions for {len(pixels)} images")
   if not len(pixels):
-    return _nothing_to_show(title, note)
+    return Picture(file, _nothing_to_show(title, note), caption)
 
   columns = min(columns, len(pixels))
   rows = -(-len(pixels) // columns)
@@ -68,7 +74,24 @@ def image_grid(
         fontsize=9,
         color=INK,
       )
-  return figure
+  return Picture(file, figure, caption)
+
+
+def misclassified(
+  fit: Fit,
+  model: nn.Module,
+  *,
+  split: str = "test",
+  title: str = "The first mistakes on the test images",
+  caption: str = "Each image above its label and the network's answer.",
+  file: str = "misclassified",
+) -> Picture:
+  """The first mistakes of a classifier of images on one of its fit's evaluation sets."""
+  data = fit.training.evaluate[split]
+  answers = predict_classes(model, fit.state, data, fit.training.evaluation_batch_size)
+  return misclassified_gallery(
+    data["image"], data["label"], answers, title=title, caption=caption, file=file
+  )
 
 
 def misclassified_gallery(
@@ -80,7 +103,9 @@ def misclassified_gallery(
   class_names: Sequence[str] | None = None,
   limit: int = 20,
   columns: int = 10,
-) -> Figure:
+  caption: str,
+  file: str = "misclassified_gallery",
+) -> Picture:
   """The first `limit` mistakes among images [n, height, width(, channels)], label → prediction.
 
   `labels` and `predictions` are class numbers [n] of all examples, right and wrong; a line below
@@ -100,7 +125,15 @@ def misclassified_gallery(
   if len(wrong):
     which = "all" if len(shown) == len(wrong) else f"the first {len(shown)}"
     note += f"; {which} shown as label → prediction"
-  return image_grid(pixels[shown], title=title, captions=captions, note=note, columns=columns)
+  return image_grid(
+    pixels[shown],
+    title=title,
+    captions=captions,
+    note=note,
+    columns=columns,
+    caption=caption,
+    file=file,
+  )
 
 
 def _nothing_to_show(title: str, note: str) -> Figure:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure, stroke
+from research.report import Picture
 
 
 def descent_paths(
@@ -19,7 +19,9 @@ def descent_paths(
   levels: Sequence[float] | int = 18,
   minimum: tuple[float, float] | None = None,
   columns: int = 2,
-) -> Figure:
+  caption: str,
+  file: str = "descent_paths",
+) -> Picture:
   """One panel for each path [points, 2] over the function's contours; a cross marks the minimum.
 
   A filled circle is where a path begins, an open one where it ends.
@@ -41,4 +43,4 @@ def descent_paths(
     axes.set_ylim(*y_range)
   for axes in list(grid.flat)[len(paths) :]:
     axes.axis("off")
-  return figure
+  return Picture(file, figure, caption)

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from research.figures.style import INK, label_axes, new_figure, stroke
+from research.report import Picture
 
 COLOURS = 64  # of a film; policies live in worlds that are drawn in few
 LONGEST = 150  # pictures of a film: with so many it is some hundred kilobytes
@@ -52,7 +53,14 @@ class Film(Figure):
     )
 
 
-def film(pictures: np.ndarray, *, seconds_per_picture: float = 0.1, height: int = 240) -> Film:
+def film(
+  pictures: np.ndarray,
+  *,
+  seconds_per_picture: float = 0.1,
+  height: int = 240,
+  caption: str,
+  file: str = "film",
+) -> Picture:
   """A film of pictures [time, height, width, 3] in [0, 1], enlarged to about `height` pixels.
 
   Of more than `LONGEST` pictures every second, third... is taken, and stays as much longer.
@@ -62,12 +70,18 @@ def film(pictures: np.ndarray, *, seconds_per_picture: float = 0.1, height: int 
   moving.pictures = np.asarray(pictures[::every])
   moving.seconds_per_picture = every * seconds_per_picture
   moving.zoom = max(1, height // pictures.shape[1])
-  return moving
+  return Picture(file, moving, caption)
 
 
 def values_over_frames(
-  pictures: np.ndarray, values: np.ndarray, actions: Sequence[str], *, title: str
-) -> Figure:
+  pictures: np.ndarray,
+  values: np.ndarray,
+  actions: Sequence[str],
+  *,
+  title: str,
+  caption: str,
+  file: str = "values_over_frames",
+) -> Picture:
   """Pictures [n, height, width, 3] above the values [n, action] of what can be done in them."""
   count = len(pictures)
   figure, grid = new_figure(title, rows=2, columns=count, panel_inches=(2.1, 2.0))
@@ -84,7 +98,7 @@ def values_over_frames(
     label_axes(below, "", "expected return" if column == 0 else "")
     below.set_xticks(range(len(actions)), actions, rotation=45 if len(actions) > 3 else 0)
     below.set_ylim(floor - room, top + room)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def value_map(
@@ -94,7 +108,9 @@ def value_map(
   *,
   title: str,
   names: Sequence[str],
-) -> Figure:
+  caption: str,
+  file: str = "value_map",
+) -> Picture:
   """Maps [n, rows, columns] of values side by side, with arrows for the best actions.
 
   `policy` holds 0 to 3 for up, right, down, left, and -1 where nothing is done. `lines` is the map
@@ -120,4 +136,4 @@ def value_map(
   figure.colorbar(
     grid[0, 0].images[0], ax=list(grid[0]), label="value (expected discounted return)", shrink=0.9
   )
-  return figure
+  return Picture(file, figure, caption)

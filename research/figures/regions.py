@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure
+from research.report import Picture
 
 
 def decision_regions(
@@ -17,7 +17,9 @@ def decision_regions(
   *,
   title: str,
   axis_names: tuple[str, str],
-) -> Figure:
+  caption: str,
+  file: str = "decision_regions",
+) -> Picture:
   """A panel for each pair of answers [len(y), len(x)] and labels [n] of the `points` [n, 2].
 
   Grey is the region that is answered with 1. A point is a black triangle where its label is 1 and
@@ -43,4 +45,4 @@ def decision_regions(
     axes.set_aspect("equal")
   for axes in list(grid.flat)[len(panels) :]:
     axes.set_axis_off()
-  return figure
+  return Picture(file, figure, caption)

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, new_figure
+from research.report import Picture
 
 RADIUS = 0.3
 COLUMN_PITCH = 3.4
@@ -26,7 +26,9 @@ def signal_flow(
   *,
   title: str,
   names: Sequence[str],
-) -> Figure:
+  caption: str,
+  file: str = "signal_flow",
+) -> Picture:
   """One panel for each layer, with its arrows and their weights; the other layers are faded.
 
   `layers` holds weights [in, out] and biases [out]; `signals` what each column of neurons emits,
@@ -63,10 +65,16 @@ def signal_flow(
     axes.set_ylim(-tallest / 2, tallest / 2)
     axes.set_aspect("equal")
     axes.set_axis_off()
-  return figure
+  return Picture(file, figure, caption)
 
 
-def array_shapes(cases: Mapping[str, Mapping[str, tuple[int, ...]]], *, title: str) -> Figure:
+def array_shapes(
+  cases: Mapping[str, Mapping[str, tuple[int, ...]]],
+  *,
+  title: str,
+  caption: str,
+  file: str = "array_shapes",
+) -> Picture:
   """A row for each case, such as {"one image": {"x": (784,), "W1": (784, 50), "y": (50,)}}.
 
   The first array meets the ones after it in matrix products, and the last one is what comes out.
@@ -97,7 +105,7 @@ def array_shapes(cases: Mapping[str, Mapping[str, tuple[int, ...]]], *, title: s
     axes.set_xlim(-0.05, BOX_PITCH * boxes)
     axes.set_ylim(0, 1.15)
     axes.set_axis_off()
-  return figure
+  return Picture(file, figure, caption)
 
 
 def _centred(neurons: int, x: float) -> np.ndarray:

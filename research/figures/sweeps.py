@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
+from research.report import Picture
 
 
 class Curves(NamedTuple):
@@ -40,7 +40,9 @@ class Axis(NamedTuple):
   labels: Sequence[tuple[float, str]]
 
 
-def best_curves(trials: Sequence[Curves], metric: str, *, title: str) -> Figure:
+def best_curves(
+  trials: Sequence[Curves], metric: str, *, title: str, caption: str, file: str = "best_curves"
+) -> Picture:
   """The learning curves of the best trials, a panel each, best first, on one scale."""
   columns = min(5, len(trials))
   rows = math.ceil(len(trials) / columns)
@@ -58,12 +60,18 @@ def best_curves(trials: Sequence[Curves], metric: str, *, title: str) -> Figure:
     axes.sharey(grid[0, 0])
     axes.tick_params(labelleft=is_left, labelsize=8)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def parameters_against_score(
-  parameters: Sequence[Axis], scores: Sequence[float], metric: str, *, title: str
-) -> Figure:
+  parameters: Sequence[Axis],
+  scores: Sequence[float],
+  metric: str,
+  *,
+  title: str,
+  caption: str,
+  file: str = "parameters_against_score",
+) -> Picture:
   """The scores of trials, best first, over each parameter on the parameter's own scale.
 
   The winner is a star; the band spans the best tenth of the trials, at least three.
@@ -95,12 +103,18 @@ def parameters_against_score(
     label_axes(axes, _axis_name(parameter), metric if number % columns == 0 else "")
     _own_ticks(axes, parameter)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def parallel_coordinates(
-  parameters: Sequence[Axis], scores: Sequence[float], metric: str, *, title: str
-) -> Figure:
+  parameters: Sequence[Axis],
+  scores: Sequence[float],
+  metric: str,
+  *,
+  title: str,
+  caption: str,
+  file: str = "parallel_coordinates",
+) -> Picture:
   """A line for each of the trials, best first, through its parameters and its score."""
   figure, grid = new_figure(title, panel_inches=(2.0 + 1.7 * len(parameters), 3.6))
   axes = grid[0, 0]
@@ -131,12 +145,18 @@ def parallel_coordinates(
   axes.set_xlim(-0.1, len(parameters) + 0.35)
   axes.grid(True, axis="x", color="#888888", linewidth=1)
   legend_below(figure)
-  return figure
+  return Picture(file, figure, caption)
 
 
 def importance(
-  names: Sequence[str], means: Sequence[float], spreads: Sequence[float], *, title: str
-) -> Figure:
+  names: Sequence[str],
+  means: Sequence[float],
+  spreads: Sequence[float],
+  *,
+  title: str,
+  caption: str,
+  file: str = "importance",
+) -> Picture:
   """Draws the permutation importance of each parameter for a model of the score."""
   figure, grid = new_figure(title, panel_inches=(5.4, 0.9 + 0.4 * len(names)))
   axes = grid[0, 0]
@@ -150,18 +170,24 @@ def importance(
     capsize=3,
   )
   label_axes(axes, "loss of explained variance, mean ± 1 std over shuffles", "")
-  return figure
+  return Picture(file, figure, caption)
 
 
 def budget_against_best(
-  spent: Sequence[float], best: Sequence[float], metric: str, *, title: str
-) -> Figure:
+  spent: Sequence[float],
+  best: Sequence[float],
+  metric: str,
+  *,
+  title: str,
+  caption: str,
+  file: str = "budget_against_best",
+) -> Picture:
   """The best score so far over the intervals that were trained for it, of all trials together."""
   figure, grid = new_figure(title, panel_inches=(5.8, 3.4))
   axes = grid[0, 0]
   axes.step(spent, best, where="post", color="#0072B2", linewidth=1.8)
   label_axes(axes, "intervals trained, over all trials", f"best {metric} so far")
-  return figure
+  return Picture(file, figure, caption)
 
 
 def _axis_name(parameter: Axis) -> str:

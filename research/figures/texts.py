@@ -3,12 +3,18 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
-
 from research.figures.style import INK, new_figure
+from research.report import Picture
 
 
-def text_columns(texts: Mapping[str, Sequence[str]], *, title: str, width: int = 46) -> Figure:
+def text_columns(
+  texts: Mapping[str, Sequence[str]],
+  *,
+  title: str,
+  width: int = 46,
+  caption: str,
+  file: str = "text_columns",
+) -> Picture:
   """A column for each name with its texts below each other, wrapped at `width` characters."""
   columns = {
     name: "\n".join(
@@ -27,4 +33,4 @@ def text_columns(texts: Mapping[str, Sequence[str]], *, title: str, width: int =
     axes.text(
       0, 1, plain, family="monospace", fontsize=8, va="top", color=INK, transform=axes.transAxes
     )
-  return figure
+  return Picture(file, figure, caption)

@@ -157,7 +157,7 @@ class Lab:
     compiled = lambda: compile_for_one(config, training, order_key, self._options, schedule)
     state = self._trained(Task(name, members, training, initial, compiled))
     first = functools.partial(self._first_state, name, initial)
-    return Fit(name, config, state, read_rows(self.folder, name), first)
+    return Fit(name, config, state, read_rows(self.folder, name), first, training)
 
   def compare(
     self,
@@ -287,7 +287,9 @@ class Lab:
     fits: dict[str, list[Fit]] = {member: [] for member in configs}
     for number, (member, initial) in enumerate(zip(members, initials, strict=True)):
       history = [row for row in rows if row.items() >= member.labels.items()]
-      fits[member.name].append(Fit(name, member.config, lane(states, number), history, initial))
+      fits[member.name].append(
+        Fit(name, member.config, lane(states, number), history, initial, training)
+      )
     return fits
 
   def _first_state(self, name: str, initial: Callable[[], Any]) -> Any:

@@ -8,7 +8,6 @@ run.history, run.claims, run.best_state(), run.evaluate()
 import os
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jax
@@ -25,7 +24,7 @@ from research.store.checkpoint import Checkpoints, Snapshot
 from research.store.metrics_log import Row, read_rows
 from research.sweep import space as spaces
 from research.sweep.plan import winner
-from research.training import Training, on_device, training_of
+from research.training import Training, on_device
 
 STUDY = "study.sqlite"
 
@@ -41,9 +40,9 @@ class Run:
     """
     self.folder = folder
     self.identity = read_identity(folder)
-    self.module: ModuleType = registry.load(registry.select(self.identity.experiment)[0])
+    self.experiment = registry.load(registry.select(self.identity.experiment)[0])
     fields = {n: v for n, v in self.identity.config.items() if not n.startswith("--")}  # of a sweep
-    self._base: Any = from_json(self.module.Config(), fields)
+    self._base: Any = from_json(self.experiment.Config(), fields)
 
   @property
   def config(self) -> Any:
@@ -71,7 +70,7 @@ class Run:
     Raises:
       UserError: for an experiment of several stages.
     """
-    training = training_of(self.module)
+    training = self.experiment.training
     if training is None:
       raise UserError(
         f"{self.identity.experiment} has several fits; open its checkpoints by name"

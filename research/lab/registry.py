@@ -1,17 +1,18 @@
 """The experiments that there are, read from their files without importing them.
 
 An experiment is one module under `experiments/<family>/`. Its docstring's first line is its
-summary, and it holds `Config` and either `training(config, seed)` and `report(config, fit)`, or
-`run(config, lab)`; or `run` and a `training` that a sweep repeats and `--evaluate` reads.
+summary, and it ends with `experiment`, a `research.lab.experiment.Experiment`.
 """
 
 import ast
 import importlib
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from research.errors import UserError, unknown_name
+
+if TYPE_CHECKING:  # it imports JAX, which a listing does without
+  from research.lab.experiment import Experiment
 
 ROOT = Path(__file__).parent.parent.parent / "experiments"
 
@@ -57,18 +58,20 @@ def select(name: str, root: Path = ROOT) -> list[Entry]:
   return chosen
 
 
-def load(entry: Entry) -> ModuleType:
-  """Imports an experiment and checks that it is one.
+def load(entry: Entry) -> "Experiment":
+  """Imports an experiment.
 
   Raises:
-    UserError: when something that an experiment needs is missing in the module.
+    UserError: where the module holds none.
   """
   module = importlib.import_module(f"experiments.{entry.family}.{entry.name}")
-  needs = ["Config"] if hasattr(module, "run") else ["Config", "training", "report"]
-  missing = [name for name in needs if not hasattr(module, name)]
-  if missing:
-    raise UserError(f"experiment {entry.name} has no {' and no '.join(missing)} in its module")
-  return module
+  experiment: Experiment | None = vars(module).get("experiment")
+  if experiment is None:
+    raise UserError(
+      f"{module.__file__} holds no experiment; end it with "
+      "`experiment = single_fit(Config, training, report)` or `Experiment(Config, run)`"
+    )
+  return experiment._replace(name=entry.name)
 
 
 def listing(entries: list[Entry]) -> str:

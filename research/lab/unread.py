@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -16,6 +16,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from research.config import Field, fields
 from research.lab import process
+from research.lab.experiment import Experiment
 from research.training import Training, on_device
 
 Reads = set[tuple[type, str]]  # the class of a config, and a field
@@ -38,7 +39,7 @@ def _recorded(config: Any, recorder: _Recorder) -> Any:
   copy = object.__new__(_recording_class(typing.cast(Any, type(config))))
   for field in dataclasses.fields(config):
     value = getattr(config, field.name)
-    held = _recorded(value, recorder) if "part" in field.metadata else value
+    held = _recorded(value, recorder) if "nested" in field.metadata else value
     object.__setattr__(copy, field.name, held)
   object.__setattr__(copy, "_recorder", recorder)
   return copy
@@ -48,7 +49,7 @@ def _recorded(config: Any, recorder: _Recorder) -> Any:
 def _recording_class(cls: Any) -> Any:
   """A subclass that is a pytree of the same leaves, in the same order."""
   declared = {field.name: field for field in dataclasses.fields(cls)}
-  is_data = lambda field: "part" in field.metadata or field.metadata["rule"].is_traced
+  is_data = lambda field: "nested" in field.metadata or field.metadata["rule"].is_traced
   data = [name for name, field in declared.items() if is_data(field)]
   static = [name for name, field in declared.items() if not is_data(field)]
 
@@ -79,20 +80,18 @@ def _recording_class(cls: Any) -> Any:
   return recorded
 
 
-def of_training(
-  module: ModuleType, config: Any, training: Callable[[Any], Training]
-) -> tuple[Training, list[str]]:
-  """The single fit of an experiment, and the changed fields that neither it nor the report reads.
+def of_training(experiment: Experiment, config: Any, seed: int) -> list[str]:
+  """The changed fields that neither the single fit of an experiment nor its report reads.
 
   A traced field counts where the initial state, the step or the evaluation depends on it; a static
   one where they read it; either where the training or the report does. At the default settings
   nothing is traced.
   """
-  changed = changes(module.Config(), config)
-  if not changed:
-    return training(config), []
+  changed = changes(experiment.Config(), config)
+  if not changed or experiment.training is None:
+    return []
   recorded, reads = recording(config)
-  made = training(recorded)
+  made = experiment.training(recorded, seed)
   outside = set(reads)
   traces = _traces(made, on_device(recorded))
   traced = [field.name for field in fields(config) if field.rule.is_traced]
@@ -102,9 +101,9 @@ def of_training(
     for name, is_used in zip(traced, _used_inputs(trace), strict=False)
     if is_used
   }
-  reported = _names(getattr(module, "report", None))
+  reported = _names(experiment.report)
   owner = dict(_owners(config))
-  return made, [
+  return [
     field.name
     for field in changed
     if field.name.rpartition(".")[2] not in reported
@@ -113,16 +112,16 @@ def of_training(
   ]
 
 
-def of_source(experiment: str, module: ModuleType, config: Any) -> list[str]:
+def of_source(experiment: Experiment, config: Any) -> list[str]:
   """The fields that differ from the defaults and whose names no source text reads.
 
   For experiments of several stages, whose trainings are not known before they run.
   """
-  changed = changes(module.Config(), config)
+  changed = changes(experiment.Config(), config)
   if not changed:
     return []
-  text = "".join(path.read_text("utf-8") for path in process.sources(experiment))
-  text += inspect.getsource(sys.modules[module.run.__module__])
+  text = "".join(path.read_text("utf-8") for path in process.sources(experiment.name))
+  text += inspect.getsource(sys.modules[experiment.run.__module__])
   is_read = lambda field: re.search(rf"\.{field.name.rpartition('.')[2]}\b", text)
   return [field.name for field in changed if not is_read(field)]
 
@@ -138,7 +137,7 @@ def changes(default: Any, config: Any) -> list[Field]:
 
 def _owners(config: Any, prefix: str = "") -> Iterator[tuple[str, tuple[type, str]]]:
   for field in dataclasses.fields(config):
-    if "part" in field.metadata:
+    if "nested" in field.metadata:
       yield from _owners(getattr(config, field.name), f"{prefix}{field.name}.")
     else:
       yield prefix + field.name, (type(config), field.name)
@@ -190,7 +189,7 @@ def _names(function: Any, seen: set[Any] | None = None) -> set[str]:
 
 def _is_ours(module: str) -> bool:
   """Tells whether a module belongs to this repository, not to an environment inside it."""
-  if module.startswith(("research.", "experiments.")):
+  if module.partition(".")[0] in ("research", "experiments"):
     return True
   file = getattr(sys.modules.get(module), "__file__", None) or ""
   return file.startswith(str(process.ROOT)) and "site-packages" not in file

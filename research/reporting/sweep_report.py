@@ -4,7 +4,6 @@ import math
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from research.config import flatten, show
 from research.errors import UserError
 from research.figures import sweeps as figures
 from research.figures.differences import half_interval
+from research.lab.experiment import Experiment
 from research.lab.lab import Lab
 from research.report import Picture, Report
 from research.sweep import plan as planning
@@ -21,19 +21,19 @@ from research.sweep.plan import Settings, Swept
 from research.sweep.slots import metrics_of
 from research.sweep.space import Choice, Distribution, Space
 from research.sweep.study import Trial
-from research.training import Training, larger_is_better, training_of
+from research.training import Training, larger_is_better
 
 SHOWN = 10  # trials in the table
 FEWEST_FOR_IMPORTANCE = 12
 
 
-def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: int) -> Space:
+def prepare(experiment: Experiment, config: Any, search: Mapping[str, Any], seed: int) -> Space:
   """The space of a search, checked without compiling or writing anything.
 
   Raises:
     UserError: for a bad space, or a search that makes no sense.
   """
-  _training(module)
+  _training(experiment)
   space = spaces.parse(search["sweep"], config)
   if search["seeds"]:
     space = space._replace(repeats=search["seeds"])
@@ -41,14 +41,13 @@ def prepare(module: ModuleType, config: Any, search: Mapping[str, Any], seed: in
   return space
 
 
-def _training(module: ModuleType) -> Callable[[Any, int], Training]:
-  training = training_of(module)
-  if training is None:
+def _training(experiment: Experiment) -> Callable[[Any, int], Training]:
+  if experiment.training is None:
     raise UserError(
-      f"{module.__name__.rpartition('.')[2]} has no single fit, a function `training`, that a "
-      "sweep could repeat; --list shows others"
+      f"{experiment.name} has no single fit, a `training`, that a sweep could repeat; --list shows "
+      "others"
     )
-  return training
+  return experiment.training
 
 
 def _settings(search: Mapping[str, Any], objective: str, larger_is_better: bool) -> Settings:
@@ -91,7 +90,7 @@ def _objective(search: Mapping[str, Any], training: Training, metrics: Sequence[
 
 
 def conduct(
-  module: ModuleType,
+  experiment: Experiment,
   config: Any,
   lab: Lab,
   search: Mapping[str, Any],
@@ -102,7 +101,8 @@ def conduct(
   Raises:
     UserError: where there is no objective, or every trial diverged.
   """
-  training, space = _training(module), prepare(module, config, search, lab.seed)
+  training = _training(experiment)
+  space = prepare(experiment, config, search, lab.seed)
   first = training(config, lab.seed)
   objective = _objective(search, first, metrics_of(first, config))
   if given := search.get("direction"):
@@ -119,7 +119,7 @@ def conduct(
   own = training(winner, lab.seed)
   schedule = [(n * own.evaluate_every, config) for n, config in swept.schedule(best)]
   if len(schedule) == 1:
-    say(f"\nthe winner alone, again:\n{command(module, winner, lab.seed)}\n")
+    say(f"\nthe winner alone, again:\n{command(experiment, winner, lab.seed)}\n")
   else:
     say(f"\nthe winner alone, again, by its schedule:\n{scheduled(space, schedule)}\n")
   fit = lab.fit("train", winner, own, schedule=schedule)
@@ -127,16 +127,15 @@ def conduct(
     f"alone, {objective} {fit.last(objective):.5g}; in the sweep {swept.score(best):.5g}"
     + (" over its seeds" if space.repeats > 1 else "")
   )
-  own = module.report(winner, fit).pictures if hasattr(module, "report") else []
-  return Report((), [*pictures(swept), *own])
+  found = experiment.report(winner, fit).pictures if experiment.report else []
+  return Report((), [*pictures(swept), *found])
 
 
-def command(module: ModuleType, winner: Any, seed: int) -> str:
+def command(experiment: Experiment, winner: Any, seed: int) -> str:
   """The command that trains the winner alone."""
-  default = flatten(module.Config())
+  default = flatten(experiment.Config())
   changed = {name: value for name, value in flatten(winner).items() if value != default[name]}
-  name = module.__name__.rpartition(".")[2]
-  words = [f"--experiment={name}"] + ([f"--seed={seed}"] if seed else [])
+  words = [f"--experiment={experiment.name}"] + ([f"--seed={seed}"] if seed else [])
   words += [f"--{field}={show(value)}" for field, value in changed.items()]
   return shlex.join(["python", "launch.py", *words])
 
@@ -227,43 +226,46 @@ def pictures(swept: Swept) -> list[Picture]:
     for rank, trial in enumerate(scored[:20], 1)
   ]
   made = [
-    Picture(
-      "best_trials",
-      figures.best_curves(
-        best, metric, title=f"The best {len(best)} of {len(swept.trials)} trials"
-      ),
-      f"Learning curves of the best trials, ranked by {objective}, on one scale.",
+    figures.best_curves(
+      best,
+      metric,
+      title=f"The best {len(best)} of {len(swept.trials)} trials",
+      caption=f"Learning curves of the best trials, ranked by {objective}, on one scale.",
+      file="best_trials",
     ),
-    Picture(
-      "parameters",
-      figures.parameters_against_score(
-        axes, scores, objective, title="Every parameter against the score"
-      ),
-      "A point is a trial, on the scale that the parameter was drawn from; a narrow band says that "
-      "it matters.",
+    figures.parameters_against_score(
+      axes,
+      scores,
+      objective,
+      title="Every parameter against the score",
+      caption="A point is a trial, on the scale that the parameter was drawn from; a narrow band "
+      "says that it matters.",
+      file="parameters",
     ),
-    Picture(
-      "parallel",
-      figures.parallel_coordinates(axes, scores, objective, title="All trials"),
-      "A line is a trial; the darker, the better.",
+    figures.parallel_coordinates(
+      axes,
+      scores,
+      objective,
+      title="All trials",
+      caption="A line is a trial; the darker, the better.",
+      file="parallel",
     ),
-    Picture(
-      "budget",
-      figures.budget_against_best(*_best_so_far(swept), objective, title="Budget against the best"),
-      "The best score so far as intervals of training were spent.",
+    figures.budget_against_best(
+      *_best_so_far(swept),
+      objective,
+      title="Budget against the best",
+      caption="The best score so far as intervals of training were spent.",
+      file="budget",
     ),
   ]
   if len(axes) > 1 and len(scored) >= FEWEST_FOR_IMPORTANCE:
     made.append(
-      Picture(
-        "importance",
-        figures.importance(
-          [axis.name for axis in axes],
-          *_importance(np.array([axis.places for axis in axes]).T, np.array(scores)),
-          title="Which parameters matter",
-        ),
-        "A random forest is fitted to the scores; a bar is what it loses when a parameter's values "
-        "are shuffled among the trials.",
+      figures.importance(
+        [axis.name for axis in axes],
+        *_importance(np.array([axis.places for axis in axes]).T, np.array(scores)),
+        title="Which parameters matter",
+        caption="A random forest is fitted to the scores; a bar is what it loses when a "
+        "parameter's values are shuffled among the trials.",
       )
     )
   return made

@@ -11,16 +11,16 @@ from flax import linen
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import inputs_of
-from research.config import config, static, traced
+from research.config import pytree_config, static, traced
 from research.errors import UserError
 from research.learner import Config
 from research.models.q_network import QNetwork
-from research.optimizers import make
+from research.optimizers import make_optimizer
 from research.rl import value_learning
 from research.rl.environment import Environment
 
 
-@config
+@pytree_config
 class DQNConfig:
   """Settings of DQN and of six extensions.
 
@@ -125,7 +125,7 @@ class Agent(NamedTuple):
   settings: Callable[[Config], DQNConfig] = lambda config: config.agent
   hidden: Callable[[Config], int] = lambda config: config.hidden
   steps: Callable[[Config], int] = lambda config: steps_for(config.agent, config.frames)
-  optimizer: Callable[[Config], optax.GradientTransformation] = lambda config: make(
+  optimizer: Callable[[Config], optax.GradientTransformation] = lambda config: make_optimizer(
     config.optimizer, steps_for(config.agent, config.frames)
   )
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import research as ln
 from experiments.architectures import architecture, degradation, fashion_race
 from experiments.convolution import deep_convnet
 from research.errors import UserError
@@ -88,7 +89,8 @@ def test_digits_are_enlarged_pixel_by_pixel():
 
 def test_deep_convnets_forms_have_the_same_weights():
   for form in ("book", "repaired"):
-    assert count(deep_convnet.learner, deep_convnet.Config(form=form)) == 123_552
+    config = deep_convnet.Config(form=form)
+    assert count(deep_convnet.training(config, 0).learner, config) == 123_552
 
 
 def test_twins_of_the_degradation_have_the_same_weights():
@@ -125,5 +127,5 @@ def test_the_books_lenet_sees_its_images_as_they_are():
 def test_rows_are_counted_in_epochs():
   config = fashion_race.Config()
   rows = [{"step": 600 * n, "test/accuracy": 0.1 * n} for n in range(3)]
-  fit = fashion_race.Fit("x", config, None, rows, lambda: None)
+  fit = ln.Fit("x", config, None, rows, lambda: None, None)
   assert [row["step"] for row in fashion_race.by_epoch(fit)] == [1, 2]

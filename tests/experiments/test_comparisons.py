@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import research as ln
 from experiments.initialization import bn_scales, init_race, weight_initializers
 from experiments.optimization import batch_sizes, optimizer_race
 from experiments.regression import softmax_regression
@@ -109,7 +110,7 @@ def test_the_loss_afterwards_is_of_the_batch_that_was_learned(lab):
 
 def test_momentum_of_zero_is_sgd():
   config = optimizer_race.Config()
-  of = lambda **changes: optimizer_race.make(
+  of = lambda **changes: ln.make_optimizer(
     replace(config, {f"optimizer.{name}": value for name, value in changes.items()}).optimizer, 5
   )
   params = {"kernel": jnp.ones((2, 2))}

@@ -83,7 +83,8 @@ def test_the_ensemble_answers_by_the_mean_of_the_logits():
   config = deep_convnet_ensemble.Config()
   init = jax.jit(deep_convnet_ensemble.learner.init)
   fits = [
-    Fit(str(seed), config, init(config, jax.random.key(seed)), [], lambda: None) for seed in (0, 1)
+    Fit(str(seed), config, init(config, jax.random.key(seed)), [], lambda: None, None)
+    for seed in (0, 1)
   ]
   images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8)
   each = [deep_convnet_ensemble.mean_logits(config, [fit], images) for fit in fits]
@@ -105,7 +106,7 @@ def test_the_square_that_costs_most_is_found_over_the_ink():
 def test_short_numbers_move_the_margins_a_little_and_bfloat16_more():
   config = reduced_precision.Config()
   state = jax.jit(reduced_precision.learner.init)(config, jax.random.key(0))
-  fit = Fit("x", config, state, [], lambda: None)
+  fit = Fit("x", config, state, [], lambda: None, None)
   exact, half, brain = (
     reduced_precision.margins(config, fit, dtype) for dtype in ("float32", "float16", "bfloat16")
   )

@@ -143,8 +143,14 @@ def test_a_contour_figure_holds_every_point_of_a_path():
   ticks = np.linspace(-1, 1, 5)
   path = np.array([[-1.0, 1.0], [0.0, 0.5], [0.25, 0.0]])
   figure = contour_paths(
-    ticks, ticks, ticks**2 + ticks[:, None] ** 2, {"p": path}, title="t", axis_names=("a", "b")
-  )
+    ticks,
+    ticks,
+    ticks**2 + ticks[:, None] ** 2,
+    {"p": path},
+    title="t",
+    axis_names=("a", "b"),
+    caption="",
+  ).figure
   lines = {line.get_label(): line.get_xydata() for line in figure.axes[0].lines}
   np.testing.assert_array_equal(lines["p"], path)
 
@@ -152,7 +158,7 @@ def test_a_contour_figure_holds_every_point_of_a_path():
 def test_a_curve_looks_the_same_in_every_panel():
   curve = (np.arange(3), np.arange(3))
   panels = [Panel("y", {"a": curve, "b": curve}), Panel("y", {"b": curve}, log="xy")]
-  figure = function_curves(panels, title="t", x="x")
+  figure = function_curves(panels, title="t", x="x", caption="").figure
   left, right = (
     {line.get_label(): line.get_color() for line in axes.lines} for axes in figure.axes
   )

@@ -111,18 +111,20 @@ def test_softmax_sums_to_one_ignores_shifts_and_does_not_overflow(dtype):
 
 def test_a_drawing_of_a_net_shows_each_weight_and_neuron():
   layers = [(np.array([[0.25, -3.0]]), np.array([7.5, 0.125])), (np.ones((2, 1)), np.zeros(1))]
-  figure = signal_flow(layers, [[1.0], [0.5, 0.75], [2.5]], title="t", names=("a", "b", "c"))
+  figure = signal_flow(
+    layers, [[1.0], [0.5, 0.75], [2.5]], title="t", names=("a", "b", "c"), caption=""
+  ).figure
   texts = [text.get_text() for text in figure.axes[0].texts]
   assert {"0.25", "-3", "7.5", "0.125", "0.5", "0.75"} <= set(texts)
   assert "2.5" not in texts  # the second layer's answer is not known yet
   with pytest.raises(ValueError, match="neurons"):
-    signal_flow(layers, [[1.0], [0.5], [2.5]], title="t", names=("a", "b", "c"))
+    signal_flow(layers, [[1.0], [0.5], [2.5]], title="t", names=("a", "b", "c"), caption="")
 
 
 def test_shapes_that_have_no_product_are_not_drawn():
-  array_shapes({"one": {"x": (4,), "W": (4, 2), "y": (2,)}}, title="t")
+  array_shapes({"one": {"x": (4,), "W": (4, 2), "y": (2,)}}, title="t", caption="")
   with pytest.raises(ValueError, match="one"):
-    array_shapes({"one": {"x": (3,), "W": (4, 2), "y": (2,)}}, title="t")
+    array_shapes({"one": {"x": (3,), "W": (4, 2), "y": (2,)}}, title="t", caption="")
 
 
 SHAPES = {"W1": (784, 50), "b1": (50,), "W2": (50, 100), "b2": (100,), "W3": (100, 10), "b3": (10,)}

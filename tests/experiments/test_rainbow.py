@@ -76,7 +76,7 @@ class Made:
     ahead = {"Rainbow": 3.0, "DQN": 0.0}
     return {
       member: [
-        Fit(name, config, None, self._history(ahead.get(member, 1.0), seed), lambda: None)
+        Fit(name, config, None, self._history(ahead.get(member, 1.0), seed), lambda: None, None)
         for seed in range(repeats)
       ]
       for member, config in configs.items()

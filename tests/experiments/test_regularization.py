@@ -15,7 +15,7 @@ from experiments.regularization import (
   weight_decay,
 )
 from research.config import replace
-from research.optimizers import make
+from research.optimizers import make_optimizer
 
 
 def outputs(config, train, seeds=400):
@@ -85,7 +85,7 @@ def test_rates_and_decays_are_one_program():
 def test_decay_is_the_gradient_of_the_penalty_on_weights_only():
   config = weight_decay.Config()
   params = {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}
-  rule = make(config.optimizer, 1)
+  rule = make_optimizer(config.optimizer, 1)
   updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
   np.testing.assert_allclose(updates["kernel"], -0.01 * 0.1 * 3, rtol=1e-5)
   assert not updates["bias"].any()

@@ -55,7 +55,7 @@ def test_q_learning_nears_the_exact_values():
   # No target exceeds 1, so no value does, however many agents learn it at once.
   assert np.abs(state.q).max() <= 1.001
   history = [{"fit": "train", "step": step, "test/distance": 1 / (1 + step)} for step in (0, 10)]
-  report = q_learning.report(config, Fit("train", config, state, history, lambda: state))
+  report = q_learning.report(config, Fit("train", config, state, history, lambda: state, None))
   assert [picture.name for picture in report.pictures] == ["values", "distance"]
 
 
@@ -100,7 +100,7 @@ def test_only_a_game_that_is_in_the_table_has_a_bar(monkeypatch, game, bars):
   monkeypatch.setattr(dqn_atari, "play", lambda *arguments, **options: played)
   config = replace(dqn_atari.Config(), {"game": game})
   rows = [{"fit": "train", "step": step, "test/return": 20.0} for step in (0, 10)]
-  report = dqn_atari.report(config, Fit("train", config, None, rows, lambda: None))
+  report = dqn_atari.report(config, Fit("train", config, None, rows, lambda: None, None))
   assert [claim.bar.target for claim in report.claims] == bars
   assert [picture.name for picture in report.pictures] == ["returns", "values", "policy"]
 
@@ -131,7 +131,7 @@ def test_the_claim_is_gymnasiums_threshold_where_it_has_one(monkeypatch):
   config = replace(dqn_gymnasium.Config(), small)
   state = jax.jit(dqn(dqn_gymnasium.AGENT).init)(config, jax.random.key(0))
   history = [{"fit": "train", "step": step, "test/return": 470.0 + step} for step in (0, 10)]
-  fit = Fit("train", config, state, history, lambda: state)
+  fit = Fit("train", config, state, history, lambda: state, None)
   report = dqn_gymnasium.report(config, fit)
   (claim,) = report.claims
   assert (claim.ours, claim.bar.target, claim.verdict) == (480, 475, "pass")
@@ -157,7 +157,7 @@ class EveryGamePlayed:
     self.configs[name] = config
     last = 10.0 * len(self.configs)
     rows = [{"fit": name, "step": step, "test/return": last} for step in (0, training.steps)]
-    return Fit(name, config, None, rows, lambda: None)
+    return Fit(name, config, None, rows, lambda: None, None)
 
 
 def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
@@ -207,7 +207,9 @@ def frames_of(path):
 def test_a_film_is_an_animated_gif(tmp_path):
   shades = (0, 102, 255)
   pictures = np.stack([np.full((4, 6, 3), shade / 255) for shade in shades])
-  film(pictures, height=8, seconds_per_picture=0.04).savefig(tmp_path / "film.gif", format="gif")
+  film(pictures, height=8, seconds_per_picture=0.04, caption="").figure.savefig(
+    tmp_path / "film.gif", format="gif"
+  )
   for (picture, duration), shade in zip(frames_of(tmp_path / "film.gif"), shades, strict=True):
     assert picture.shape == (8, 12) and set(picture.flat) == {shade} and duration == 40
 
@@ -215,7 +217,9 @@ def test_a_film_is_an_animated_gif(tmp_path):
 def test_a_long_film_shows_every_third_picture_in_the_same_time(tmp_path):
   pictures = np.zeros((400, 20, 20, 3))
   pictures.reshape(400, 400, 3)[np.arange(400), np.arange(400)] = 1  # a dot that moves
-  film(pictures, height=20, seconds_per_picture=0.02).savefig(tmp_path / "film.gif")
+  film(pictures, height=20, seconds_per_picture=0.02, caption="").figure.savefig(
+    tmp_path / "film.gif"
+  )
   dots = []
   for picture, duration in frames_of(tmp_path / "film.gif"):
     dots.append(int(picture.argmax()))

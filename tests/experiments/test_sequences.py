@@ -213,7 +213,7 @@ def test_the_language_model_writes_lines_of_its_own_characters():
   config = character_model.Config(vocabulary=12, embedding=3, hidden=5, batch_size=2)
   characters = character_model.vocabulary("abc\n", most=8)
   state = jax.jit(character_model.learner.init)(config, jax.random.key(0))
-  fit = Fit("text", config, state, [], lambda: state)
+  fit = Fit("text", config, state, [], lambda: state, None)
   lines = character_model.written(config, fit, characters, FakeLab(), 1.0)
   assert len(lines) == 10 and set("".join(lines)) <= set("abc")
   assert len(set(lines)) > 1 and lines == character_model.written(
@@ -244,7 +244,7 @@ def test_a_net_translates_greedily_and_with_a_beam():
   state = jax.jit(learner.init)(config, jax.random.key(0))
   _, metrics = jax.eval_shape(learner.step, config, state, batch)
   assert set(metrics) == {"loss", "nats", "accuracy"}
-  fit = Fit("fit", config, state, [], lambda: state)
+  fit = Fit("fit", config, state, [], lambda: state, None)
   model = translation.MODELS["GRU with attention"](config)
   for width in (1, 2):
     rows = translation.written(model, fit, data["source"][:4], 6, width, batch=2)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import research as ln
 from experiments.unsupervised import (
   boltzmann_machine,
   deep_belief_net,
@@ -94,8 +95,8 @@ def test_samples_are_drawn_and_judged(monkeypatch):
 
 def test_bits_are_drawn_once_with_the_grey_values_chances(monkeypatch):
   grey = np.repeat(np.array([0, 51, 255], np.uint8), 2000)
-  splits = rbm_samples.sets.Splits({"image": grey}, {}, {})
-  monkeypatch.setattr(rbm_samples.sets, "load", lambda name: splits)
+  splits = ln.sets.Splits({"image": grey}, {}, {})
+  monkeypatch.setattr(ln.sets, "load", lambda name: splits)
   images = rbm_samples.bits("train")["image"]
   assert set(np.unique(images)) == {0, 255}
   np.testing.assert_allclose(images.reshape(3, -1).mean(axis=1), [0, 51, 255], atol=7)
@@ -179,7 +180,7 @@ def test_wake_sleep_reports_both_phases_and_what_it_dreams(monkeypatch):
 def test_only_the_up_down_algorithm_moves_the_layers_below(monkeypatch, top_only, start):
   replace_sets(monkeypatch)
   config = replace(little_belief_net(), {"start": start})
-  data = wake_sleep.sets.load("mnist").train
+  data = ln.sets.load("mnist").train
   keys = jax.random.split(jax.random.key(1))
   machines = [rbm.draw(keys[0], jnp.zeros(25), 9), rbm.draw(keys[1], jnp.zeros(9), 7)]
   net = wake_sleep.first_net(config, machines, jax.random.key(0))

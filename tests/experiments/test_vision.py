@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import research as ln
 from experiments.vision import adversarial_examples as experiment
 from research.analysis.adversarial import distortion
 from research.config import replace
@@ -53,7 +54,7 @@ def test_the_classifier_of_the_code_leaves_the_code_alone():
 def test_the_search_finds_what_a_linear_network_has_in_closed_form(monkeypatch):
   config = a_config(experiment.LINEAR)
   state = jax.jit(experiment.learner.init)(config, jax.random.key(0))
-  fit = experiment.Fit("x", config, state, [], lambda: None)
+  fit = ln.Fit("x", config, state, [], lambda: None, None)
   labels = experiment.logits_of(fit)(IMAGES[:2]).argmax(-1)
   compared = lambda: experiment.closed_form(fit, IMAGES[:2], labels, (labels + 3) % 10)
   assert compared().verdict == "pass"

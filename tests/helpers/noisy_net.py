@@ -4,21 +4,21 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from research.config import config, part, static, traced
+from research.config import nested, pytree_config, static, traced
 from research.layers.batch_norm import BatchNorm
 from research.layers.dropout import Dropout
 from research.learner import supervised
 from research.losses import softmax_cross_entropy
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 
 STEPS = 7
 
 
-@config
+@pytree_config
 class Config:
   width: int = static(8, "features")
   dropout: float = traced(0.3, "dropout rate")
-  optimizer: Optimizer = part(Optimizer(learning_rate=0.02))
+  optimizer: Optimizer = nested(Optimizer(learning_rate=0.02))
 
 
 class Network(nn.Module):
@@ -39,7 +39,7 @@ LEARNER = supervised(
   lambda config: Network(config.width, config.dropout),
   softmax_cross_entropy,
   lambda config: (4, 4, 1),
-  lambda config: make(config.optimizer, STEPS),
+  lambda config: make_optimizer(config.optimizer, STEPS),
 )
 
 

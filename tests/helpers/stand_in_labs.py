@@ -30,7 +30,7 @@ class UntrainedLab(FakeLab):
       found[split] = jax.eval_shape(learner.evaluate, config, state, batches[split])
     row = {f"{split}/{metric}": 0.5 for split, metrics in found.items() for metric in metrics}
     history = [{"fit": name, "step": step, **row} for step in (0, training.steps)]
-    return Fit(name, config, state, history, lambda: state)
+    return Fit(name, config, state, history, lambda: state, training)
 
   def compare(self, name, configs, training, *, repeats=1):
     return {

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 import launch
 from research.batch import Batch
-from research.config import config, static, traced
+from research.config import pytree_config, static, traced
 from research.data import sampling
 from research.lab import registry
+from research.lab.experiment import Experiment, single_fit
 from research.learner import Learner
 from research.metrics import Mean
 from research.report import Claim, Picture, Report, at_least
@@ -25,7 +26,7 @@ from research.training import Training
 FEATURES, CLASSES, EXAMPLES = 4, 3, 30
 
 
-@config
+@pytree_config
 class Config:
   """The settings of a linear net with noise."""
 
@@ -116,19 +117,18 @@ def two_fits(config, lab):
   return report(config, third if second.history else first)
 
 
-ONE = SimpleNamespace(
-  __name__="experiments.tiny.tiny_net", Config=Config, training=training, report=report
-)
-SEVERAL = SimpleNamespace(__name__="experiments.tiny.tiny_race", Config=Config, run=two_fits)
+ONE = single_fit(Config, training, report)
+SEVERAL = Experiment(Config, two_fits)
 DOCUMENTATION = "A tiny net.\n\nIt takes no time.\n"
 
 
-def install(monkeypatch, tmp_path, **modules):
-  """Makes experiments of the modules, in a family "tiny", and works in `tmp_path`."""
+def install(monkeypatch, tmp_path, **experiments):
+  """Adds the experiments to the catalogue, in a family "tiny", and works in `tmp_path`."""
   real = registry.catalogue()
-  entries = {name: registry.Entry(name, "tiny", DOCUMENTATION) for name in modules}
+  entries = {name: registry.Entry(name, "tiny", DOCUMENTATION) for name in experiments}
   monkeypatch.setattr(registry, "catalogue", lambda root=None: real | entries)
-  for name, module in modules.items():
+  for name, experiment in experiments.items():
+    module = SimpleNamespace(__file__=f"{name}.py", experiment=experiment)
     monkeypatch.setitem(sys.modules, f"experiments.tiny.{name}", module)
   monkeypatch.chdir(tmp_path)
   monkeypatch.delenv("LINEAGE_DATA_DIR", raising=False)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 
 pytestmark = pytest.mark.fast
 
@@ -40,7 +40,7 @@ def test_twenty_steps_along_gradients_of_all_sizes(name):
   start = rng.normal(size=(4, 5)).astype(np.float32)
   gradients = rng.normal(size=(20, 4, 5)) * 10 ** rng.uniform(-9, 1, (4, 5))
   gradients = gradients.astype(np.float32)
-  update = make(settings, 20)
+  update = make_optimizer(settings, 20)
 
   def step(carry, gradient):
     weights, state = carry

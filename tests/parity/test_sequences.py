@@ -118,10 +118,13 @@ def test_multi_head_attention_and_its_masks(torch):
   variables = {"params": attention_params(theirs, FEATURES)}
   query, source = inputs(0), inputs(1)
   expected, weights = theirs(
-    torch.tensor(np.asarray(query)), torch.tensor(np.asarray(source)), torch.tensor(np.asarray(source)),
-    key_padding_mask=torch.tensor(~MASK), attn_mask=torch.tensor(~np.tril(np.ones((TIME, TIME), bool))),
+    torch.tensor(np.asarray(query)),
+    torch.tensor(np.asarray(source)),
+    torch.tensor(np.asarray(source)),
+    key_padding_mask=torch.tensor(~MASK),
+    attn_mask=torch.tensor(~np.tril(np.ones((TIME, TIME), bool))),
     average_attn_weights=False,
-  )  # fmt: skip
+  )
   read = ours.apply(variables, source, method="keys_values")
   mask = key_mask(jnp.asarray(MASK)) & causal_mask(TIME)
   outputs, seen = ours.apply(variables, query, read, mask)

@@ -13,7 +13,7 @@ from research.learner import supervised
 from research.losses import token_cross_entropy
 from research.metrics import token_accuracy
 from research.models.seq2seq import Seq2Seq
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 
 BUCKETS = ({"source": 2, "target": 3}, {"source": 4, "target": 5})
 TOKENS = jax.ShapeDtypeStruct((2,), jnp.int32)
@@ -21,7 +21,7 @@ PLAIN = supervised(
   lambda config: Seq2Seq(9, 9, 3, 4, attention=True, bidirectional=True),
   token_cross_entropy,
   lambda config: (TOKENS, TOKENS),
-  lambda config: make(config, 1),
+  lambda config: make_optimizer(config, 1),
   metrics={"accuracy": token_accuracy},
   inputs=pair_inputs,
 )

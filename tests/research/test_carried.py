@@ -5,26 +5,26 @@ import pytest
 
 from research import compile as compiling
 from research.carried import carried
-from research.config import config, part, static
+from research.config import nested, pytree_config, static
 from research.data import sampling
 from research.data.text import language
 from research.models.language_model import LanguageModel
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 from research.training import Training
 from tests.helpers.equivalence import assert_devices_agree
 
 BATCH, LENGTH = 6, 4
 
 
-@config
+@pytree_config
 class Config:
   hidden: int = static(5, "units")
-  optimizer: Optimizer = part(Optimizer("sgd", 0.0))
+  optimizer: Optimizer = nested(Optimizer("sgd", 0.0))
 
 
 LEARNER = carried(
   lambda config: LanguageModel(9, 0, config.hidden, 1, "lstm"),
-  lambda config: make(config.optimizer, 1),
+  lambda config: make_optimizer(config.optimizer, 1),
   lambda config: BATCH,
 )
 TEXT = np.random.default_rng(0).integers(1, 9, 3 * BATCH * LENGTH + 1).astype(np.int32)

@@ -4,12 +4,12 @@ import jax
 import pytest
 
 from research.config import (
-  config,
   digest,
   fields,
   flatten,
   from_json,
-  part,
+  nested,
+  pytree_config,
   replace,
   static,
   traced,
@@ -19,18 +19,18 @@ from research.errors import UserError
 pytestmark = pytest.mark.fast
 
 
-@config
+@pytree_config
 class Inner:
   rate: float = traced(0.1, "a rate", at_least=0, below=1)
   name: str = static("a", "a name", choices=("a", "b"))
 
 
-@config
+@pytree_config
 class Outer:
   widths: tuple[int, ...] = static((3, 4), "widths", at_least=1)
   size: int = static(5, "a size", at_least=1)
   flag: bool = static(False, "a switch")
-  inner: Inner = part(Inner(rate=0.2))
+  inner: Inner = nested(Inner(rate=0.2))
 
 
 FIELDS = {field.name: field for field in fields(Outer())}
@@ -125,7 +125,7 @@ def test_replace_reaches_into_parts_and_leaves_the_rest():
 def test_every_field_must_say_what_it_is():
   with pytest.raises(TypeError, match=r"Bad\.width"):
 
-    @config
+    @pytree_config
     class Bad:
       width: int = 3
 

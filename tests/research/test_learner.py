@@ -10,7 +10,7 @@ from research.batch import inputs_of
 from research.learner import augmented, predict_classes, supervised
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import Mean, accuracy
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 from tests.helpers.equivalence import raw
 from tests.helpers.noisy_net import LEARNER, Config, Network, data_set
 
@@ -124,7 +124,7 @@ def test_an_example_may_count_by_its_tokens_and_inputs_may_be_a_tree():
       "token": jax.ShapeDtypeStruct((4,), jnp.int32),
       "shift": jax.ShapeDtypeStruct((), jnp.float32),
     },
-    lambda config: make(Optimizer("sgd", 0.1), 1),
+    lambda config: make_optimizer(Optimizer("sgd", 0.1), 1),
     metrics={"goal": lambda outputs, batch: batch["goal"][:, 0]},
     inputs=lambda batch: {name: batch[name] for name in ("token", "shift")},
   )

@@ -5,7 +5,7 @@ import pytest
 from research.errors import UserError
 from research.lab import registry
 from research.sweep.slots import metrics_of
-from research.training import larger_is_better, training_of
+from research.training import larger_is_better
 from tests.helpers import tiny_experiment
 
 pytestmark = pytest.mark.fast
@@ -28,13 +28,12 @@ def test_a_direction_is_declared_and_never_guessed():
 @pytest.mark.slow  # it reads the data of all experiments
 @pytest.mark.parametrize("name", list(registry.catalogue()))
 def test_every_metric_of_the_catalogue_has_a_direction(name):
-  module = registry.load(registry.select(name)[0])
-  make = training_of(module)
-  if make is None:
+  experiment = registry.load(registry.select(name)[0])
+  if experiment.training is None:
     pytest.skip("several fits")
   try:
-    config = module.Config()
-    training = make(config, 0)
+    config = experiment.Config()
+    training = experiment.training(config, 0)
     metrics = metrics_of(training, config)
   except (UserError, ImportError) as error:
     pytest.skip(str(error))

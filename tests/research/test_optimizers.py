@@ -5,7 +5,7 @@ import optax
 import pytest
 
 from research.errors import UserError
-from research.optimizers import BUILDERS, Optimizer, freeze, is_weight, make
+from research.optimizers import BUILDERS, Optimizer, freeze, is_weight, make_optimizer
 from research.schedules import UNIT_SCHEDULES
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.array([1.0, -1.0])}
@@ -27,9 +27,9 @@ def assert_close(a, b, tolerance=2e-6):
 @pytest.mark.parametrize("name", BUILDERS)
 def test_every_knob_may_be_traced(name):
   optimizer = Optimizer(name=name, learning_rate=0.05, weight_decay=0.1)
-  traced = jax.jit(lambda settings: after(make(settings, 10)))(optimizer)
+  traced = jax.jit(lambda settings: after(make_optimizer(settings, 10)))(optimizer)
   # A traced beta2 is a float32, and its distance from 1 has a relative error of about 5e-5.
-  assert_close(traced, after(make(optimizer, 10)), tolerance=1e-4)
+  assert_close(traced, after(make_optimizer(optimizer, 10)), tolerance=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,13 @@ def test_every_knob_may_be_traced(name):
   ],
 )
 def test_each_name_is_what_optax_has_under_it(optimizer, plain):
-  assert_close(after(make(optimizer, 10)), after(plain))
+  assert_close(after(make_optimizer(optimizer, 10)), after(plain))
 
 
 def test_adagrad_divides_by_the_root_of_the_plain_sum_of_squares():
-  moved = after(make(Optimizer(name="adagrad", learning_rate=0.1, epsilon=1e-12), 10), steps=1)
+  moved = after(
+    make_optimizer(Optimizer(name="adagrad", learning_rate=0.1, epsilon=1e-12), 10), steps=1
+  )
   np.testing.assert_allclose(moved["bias"], PARAMS["bias"] - 0.1 * np.sign([0.5, -0.1]), rtol=1e-5)
 
 
@@ -66,13 +68,13 @@ def test_adagrad_divides_by_the_root_of_the_plain_sum_of_squares():
 def test_epsilon_halves_the_first_step_of_a_gradient_whose_root_it_is(name):
   """Outside of the root; the 1e-8 that is the default would act on gradients of 1e-4 inside."""
   root = {"rmsprop": 1e-3**0.5, "centred_rmsprop": (1e-3 - 1e-6) ** 0.5}.get(name, 1)
-  update = make(Optimizer(name=name, learning_rate=1), 10)
+  update = make_optimizer(Optimizer(name=name, learning_rate=1), 10)
   step = lambda size: float(update.update(jnp.float32(size), update.init(jnp.float32(0)), 0.0)[0])
   assert step(1e-8 / root) == pytest.approx(step(1e-2) / 2, rel=1e-3)
 
 
 def test_a_gradient_that_never_changes_has_a_spread_of_0_and_not_of_less():
-  update = make(Optimizer(name="centred_rmsprop", learning_rate=1, beta2=0.9), 10)
+  update = make_optimizer(Optimizer(name="centred_rmsprop", learning_rate=1, beta2=0.9), 10)
   gradient = jnp.linspace(0.1, 3, 50)
 
   def step(state, _):
@@ -84,7 +86,9 @@ def test_a_gradient_that_never_changes_has_a_spread_of_0_and_not_of_less():
 
 
 def test_weight_decay_is_the_gradient_of_the_l2_penalty_and_spares_biases():
-  decayed = after(make(Optimizer(name="sgd", learning_rate=0.1, weight_decay=0.5), 10), steps=1)
+  decayed = after(
+    make_optimizer(Optimizer(name="sgd", learning_rate=0.1, weight_decay=0.5), 10), steps=1
+  )
   expected = PARAMS["kernel"] - 0.1 * (GRADIENTS["kernel"] + 0.5 * PARAMS["kernel"])
   np.testing.assert_allclose(decayed["kernel"], expected, rtol=1e-6)
   np.testing.assert_allclose(decayed["bias"], PARAMS["bias"] - 0.1 * GRADIENTS["bias"], rtol=1e-6)
@@ -114,7 +118,7 @@ def test_one_cycle_is_highest_after_a_quarter():
 def test_every_update_moves_something(schedule):
   """The last as well: a run ends one update before its schedule does."""
   optimizer = Optimizer(name="sgd", learning_rate=0.1, schedule=schedule)
-  update = make(optimizer, 4)
+  update = make_optimizer(optimizer, 4)
   state = update.init(PARAMS)
   for _ in range(4):
     moved, state = update.update(GRADIENTS, state, PARAMS)
@@ -123,7 +127,7 @@ def test_every_update_moves_something(schedule):
 
 def test_a_schedule_scales_each_step_and_its_peak_may_be_traced():
   optimizer = Optimizer(name="sgd", learning_rate=0.1, schedule="linear")
-  moved = jax.jit(lambda settings: after(make(settings, 4), steps=2))(optimizer)
+  moved = jax.jit(lambda settings: after(make_optimizer(settings, 4), steps=2))(optimizer)
   expected = PARAMS["bias"] - 0.1 * (1 + 0.75) * GRADIENTS["bias"]
   np.testing.assert_allclose(moved["bias"], expected, rtol=1e-6)
 
@@ -131,7 +135,9 @@ def test_a_schedule_scales_each_step_and_its_peak_may_be_traced():
 def test_frozen_parameters_stay_and_carry_nothing():
   params = {"Conv_0": PARAMS, "Dense_0": PARAMS}
   gradients = {"Conv_0": GRADIENTS, "Dense_0": GRADIENTS}
-  update = freeze(make(Optimizer("adam", 0.1, weight_decay=0.1), 10), params, "Conv_.*/kernel")
+  update = freeze(
+    make_optimizer(Optimizer("adam", 0.1, weight_decay=0.1), 10), params, "Conv_.*/kernel"
+  )
   state = update.init(params)
   moments = [leaf for leaf in jax.tree.leaves(state) if getattr(leaf, "ndim", 0)]
   assert len(moments) == 2 * 3  # mean and mean square of all but one array
@@ -145,4 +151,4 @@ def test_frozen_parameters_stay_and_carry_nothing():
 
 def test_a_pattern_that_freezes_nothing_is_refused_with_the_names_there_are():
   with pytest.raises(UserError, match=r"'Convolution'; there are bias, kernel"):
-    freeze(make(Optimizer(), 10), PARAMS, "Convolution")
+    freeze(make_optimizer(Optimizer(), 10), PARAMS, "Convolution")

@@ -13,12 +13,12 @@ from research.analysis.gradient_check import (
   GREAT,
   WRONG,
   Difference,
-  check,
+  check_gradient,
   compare,
   verdict,
   worst,
 )
-from research.config import config, static
+from research.config import pytree_config, static
 from research.errors import UserError
 from research.initializers import Init
 from research.learner import Learner
@@ -41,7 +41,7 @@ def two_layers(activation):
     "label": jnp.array([1, 2, 3]),
   }
   state = two_layer_net.init(settings, jax.random.key(0))
-  return check(learner, settings, state, batch, coordinates=40)
+  return check_gradient(learner, settings, state, batch, coordinates=40)
 
 
 @functools.cache
@@ -50,7 +50,7 @@ def of_convolution_normalisation_and_dropout():
   state = LEARNER.init(settings, jax.random.key(0))._replace(step=jnp.int32(5))
   before = raw(state)
   batch = {name: array[:5] for name, array in data_set().items()}
-  found = check(LEARNER, settings, state, batch, coordinates=30)
+  found = check_gradient(LEARNER, settings, state, batch, coordinates=30)
   jax.tree.map(np.testing.assert_array_equal, raw(state), before)
   return found
 
@@ -128,12 +128,12 @@ def test_not_a_number_is_the_worst():
 
 
 def test_a_config_without_a_rate_is_refused_in_one_line():
-  @config
+  @pytree_config
   class Bare:
     width: int = static(3, "units")
 
   with pytest.raises(UserError, match="learning_rate"):
-    check(LEARNER, Bare(), None, {})
+    check_gradient(LEARNER, Bare(), None, {})
 
 
 def test_a_model_that_reuses_parameters_is_checked_as_a_whole():

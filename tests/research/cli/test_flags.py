@@ -2,23 +2,23 @@ import pytest
 from absl import flags
 
 from research.cli.flags import define, read
-from research.config import config, flatten, part, static, traced
+from research.config import flatten, nested, pytree_config, static, traced
 
 pytestmark = pytest.mark.fast
 
 
-@config
+@pytree_config
 class Part:
   name: str = static("adam", "its name", choices=("adam", "sgd"))
   rate: float = traced(1e-3, "step size", at_least=0)
 
 
-@config
+@pytree_config
 class Config:
   sizes: tuple[int, ...] = static((100, 50), "hidden layers", at_least=1)
   deep: bool = static(False, "whether")
   note: str = static("", "any text")
-  optimizer: Part = part(Part())
+  optimizer: Part = nested(Part())
 
 
 def parsed(*arguments):

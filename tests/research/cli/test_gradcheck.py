@@ -1,11 +1,10 @@
-import types
-
 import pytest
 
 import launch
 from experiments.backprop import two_layer_net as net
 from research.cli import gradcheck
 from research.lab import registry
+from research.lab.experiment import Experiment
 from tests.helpers.little_data import replace_sets
 from tests.helpers.processes import TINY_CONVNET, TINY_TWO_LAYER
 
@@ -44,8 +43,8 @@ def test_an_experiment_may_keep_a_file_before_its_first_fit():
     lab.keep("characters.json", "[]")
     return lab.fit("first", config, "its training")
 
-  module = types.SimpleNamespace(run=run)
-  assert gradcheck.first_training(module, "a config", 0) == ("a config", "its training")
+  experiment = Experiment(dict, run)
+  assert gradcheck.first_training(experiment, "a config", 0) == ("a config", "its training")
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,29 @@ import pytest
 from research.cli.verify import verify
 from research.errors import InterruptedRun, UserError
 from research.lab import registry
+from research.lab.experiment import Experiment
 from research.report import Claim, Report, at_least
 from research.reporting import results_table
 from research.training import Options
 from tests.helpers import tiny_experiment
+from tests.helpers.tiny_experiment import Config
 
 
 @pytest.fixture
 def measure(monkeypatch, tmp_path):
-  one, two = (tiny_experiment.SimpleNamespace(Config=tiny_experiment.Config) for _ in range(2))
-  one.run = lambda config, lab: Report([Claim("C06", "seed", "1", lab.seed, at_least(2))])
-  two.run = lambda config, lab: Report([Claim("B01", "seed", "1", lab.seed, at_least(9))])
-  tiny_experiment.install(monkeypatch, tmp_path, one=one, two=two)
+  runs = {  # which a test may replace
+    "one": lambda config, lab: Report([Claim("C06", "seed", "1", lab.seed, at_least(2))]),
+    "two": lambda config, lab: Report([Claim("B01", "seed", "1", lab.seed, at_least(9))]),
+  }
+
+  def experiment(name):
+    def run(config, lab):
+      return runs[name](config, lab)
+
+    return Experiment(Config, run)
+
+  experiments = {name: experiment(name) for name in runs}
+  tiny_experiment.install(monkeypatch, tmp_path, **experiments)
 
   def measure(name="tiny", **changes):
     arguments = {
@@ -29,7 +40,7 @@ def measure(monkeypatch, tmp_path):
     }
     return verify(registry.select(name), **{**arguments, **changes})
 
-  measure.one, measure.two = one, two
+  measure.runs = runs
   return measure
 
 
@@ -45,7 +56,7 @@ def test_the_mean_over_the_seeds_is_judged(measure):
 
 
 def test_it_goes_on_where_it_was_interrupted_and_keeps_what_was_measured(measure):
-  made, run = [], measure.two.run
+  made, run = [], measure.runs["two"]
 
   def interrupted(config, lab):
     made.append(lab.seed)
@@ -53,7 +64,7 @@ def test_it_goes_on_where_it_was_interrupted_and_keeps_what_was_measured(measure
       raise InterruptedRun(15, "interrupted")
     return run(config, lab)
 
-  measure.two.run = interrupted
+  measure.runs["two"] = interrupted
   with pytest.raises(InterruptedRun):
     measure()
   assert [row["id"] for row in results_table.read("RESULTS.md")] == ["C06"]
@@ -64,7 +75,7 @@ def test_it_goes_on_where_it_was_interrupted_and_keeps_what_was_measured(measure
 def test_fresh_measures_again(measure):
   numbers = itertools.count(10)
   measure("one")
-  measure.one.run = lambda config, lab: Report(
+  measure.runs["one"] = lambda config, lab: Report(
     [Claim("C06", "seed", "1", next(numbers), at_least(2))]
   )
   assert measure("one")[0].values == (1.0, 2.0, 3.0)
@@ -80,6 +91,6 @@ def test_a_results_file_that_cannot_be_renewed_stops_it_before_anything_is_run(m
 
 def test_old_runs_that_make_other_claims_are_one_line(measure):
   measure("one", seeds=1)
-  measure.one.run = lambda config, lab: Report([Claim("C06", "new", "1", 3.0, at_least(2))])
+  measure.runs["one"] = lambda config, lab: Report([Claim("C06", "new", "1", 3.0, at_least(2))])
   with pytest.raises(UserError, match=r"another version.*--verify --fresh"):
     measure("one", seeds=2)

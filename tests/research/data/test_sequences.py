@@ -81,8 +81,16 @@ def test_dates_are_written_in_all_ways_and_answered_in_one():
   again, _ = tasks.dates(2000, 0)
   np.testing.assert_array_equal(again["source"], data["source"])
   assert [ordinal for ordinal in map(tasks.ordinal, (1, 2, 3, 4, 11, 12, 13, 21, 30))] == [
-    "1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "30th",
-  ]  # fmt: skip
+    "1st",
+    "2nd",
+    "3rd",
+    "4th",
+    "11th",
+    "12th",
+    "13th",
+    "21st",
+    "30th",
+  ]
 
 
 def test_letters_are_turned_or_copied_and_sums_are_right():

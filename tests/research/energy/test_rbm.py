@@ -7,8 +7,11 @@ from research.energy import contrastive, rbm
 from research.energy.boltzmann import all_states
 from research.energy.rbm import Rbm
 
-SMALL = Rbm(jnp.array([[1.0, -2.0], [0.5, 0.0], [0.0, 3.0]]), jnp.array([0.1, -0.2, 0.3]),
-            jnp.array([-1.0, 0.5]))  # fmt: skip
+SMALL = Rbm(
+  jnp.array([[1.0, -2.0], [0.5, 0.0], [0.0, 3.0]]),
+  jnp.array([0.1, -0.2, 0.3]),
+  jnp.array([-1.0, 0.5]),
+)
 
 
 def energies(machine):

@@ -24,15 +24,15 @@ def test_confusion_counts_pairs():
 
 
 def test_the_confusion_matrix_prints_what_is_not_zero():
-  figure = confusion_matrix([[8, 2], [0, 10]], title="two classes")
+  figure = confusion_matrix([[8, 2], [0, 10]], title="two classes", caption="").figure
   assert captions(figure) == ["8", "2", "10"]
   assert figure.axes[0].get_title() == "90.00 % of 20 right"
   assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("prediction", "label")
-  assert captions(confusion_matrix(np.eye(30, dtype=int), title="many")) == []
+  assert captions(confusion_matrix(np.eye(30, dtype=int), title="many", caption="").figure) == []
   with pytest.raises(ValueError, match="square"):
-    confusion_matrix(np.zeros((2, 3)), title="no")
+    confusion_matrix(np.zeros((2, 3)), title="no", caption="")
 
 
 def test_a_class_without_examples_does_not_divide_by_zero():
   with np.errstate(all="raise"):
-    assert png(confusion_matrix([[0, 0], [1, 1]], title="absent"))
+    assert png(confusion_matrix([[0, 0], [1, 1]], title="absent", caption="").figure)

@@ -16,7 +16,7 @@ def test_the_interval_is_students():
 
 def test_every_row_shows_its_pairs_and_says_its_mean():
   differences = {"rises": np.array([1.0, 2.0, 3.0]), "falls": np.array([-4.0, -2.0, -3.0])}
-  (axes,) = compare_pairs(differences, title="t", x="x (unit)").axes
+  (axes,) = compare_pairs(differences, title="t", x="x (unit)", caption="").figure.axes
   assert [text.get_text() for text in axes.texts] == ["+2.00 ± 2.48", "-3.00 ± 2.48"]
   assert [label.get_text() for label in axes.get_yticklabels()] == list(differences)
   dots = [line.get_xdata() for line in axes.lines if line.get_color() == "#999999"]

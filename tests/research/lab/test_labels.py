@@ -11,11 +11,11 @@ from research.errors import UserError
 from research.lab import lab as lab_module
 from research.lab.lab import Lab
 from research.lab.labels import check_labels
-from research.learner import augmented, looking_back, supervised
+from research.learner import augmented, supervised, with_loss_after_update
 from research.losses import softmax_cross_entropy, squared_error, token_cross_entropy
 from research.models.language_model import LanguageModel
 from research.models.mlp import MLP
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 from research.training import Options, Training
 from tests.helpers.tiny_experiment import Config
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.fast
 
 
 def learner_of(loss=softmax_cross_entropy, **more):
-  model, rule = lambda config: MLP((4, 3)), lambda config: make(Optimizer("sgd"), 4)
+  model, rule = lambda config: MLP((4, 3)), lambda config: make_optimizer(Optimizer("sgd"), 4)
   return supervised(model, loss, lambda config: (2, 2, 1), rule, **more)
 
 
@@ -57,7 +57,7 @@ def test_one_line_names_the_label_the_set_and_the_outputs(tmp_path, train, test,
   [
     learner_of(),
     learner_of(lambda outputs, batch: outputs[:, 0]),  # judged by its accuracy
-    looking_back(learner_of()),
+    with_loss_after_update(learner_of()),
     augmented(learner_of(), lambda config, key, images: images),
     bucketed(learner_of(), []),
   ],
@@ -84,7 +84,7 @@ def test_tokens_are_looked_at_too():
     lambda config: Model(5, 0, 4, 1, "gru"),
     token_cross_entropy,
     lambda config: tokens,
-    lambda config: make(Optimizer("sgd"), 4),
+    lambda config: make_optimizer(Optimizer("sgd"), 4),
     metrics={},
   )
   data = {"target": np.array([[1, 2, 3, 4], [0, 1, 5, 2]])}

@@ -1,11 +1,11 @@
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from research.errors import UserError
+from research.lab.experiment import Experiment
 from research.lab.open_run import open_run
 from research.report import Report
 from research.store.checkpoint import Checkpoints
@@ -41,8 +41,8 @@ def test_a_fit_of_another_name_on_data_drawn_by_the_seed(monkeypatch, tmp_path, 
   def run(config, lab):
     return tiny_experiment.report(config, lab.fit("text", config, training(config, lab.seed)))
 
-  module = SimpleNamespace(Config=tiny_experiment.Config, training=training, run=run)
-  tiny_experiment.install(monkeypatch, tmp_path, tiny_text=module)
+  text = Experiment(tiny_experiment.Config, run, training)
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_text=text)
   command = ("--workdir=run", "--steps=20", "--seed=3")
   assert tiny_experiment.launched(capfd, *command, experiment="tiny_text")[0] == 0
   run = open_run("run")
@@ -103,8 +103,8 @@ def test_a_population_and_a_run_without_a_fit_are_refused_in_one_line(monkeypatc
     return Report([], [])
 
   kinds = {
-    "tiny_many": SimpleNamespace(**vars(tiny_experiment.ONE) | {"run": comparison}),
-    "tiny_none": SimpleNamespace(Config=tiny_experiment.Config, run=nothing),
+    "tiny_many": Experiment(tiny_experiment.Config, comparison, tiny_experiment.training),
+    "tiny_none": Experiment(tiny_experiment.Config, nothing),
   }
   tiny_experiment.install(monkeypatch, tmp_path, **kinds)
   whys = {"tiny_many": "no single network of tiny_many's config", "tiny_none": "holds no fit"}

@@ -30,8 +30,11 @@ def test_dropout_is_on_the_sublayer_alone_and_in_training_alone():
   layer, x = Residual(True, 0.5), jnp.zeros((1, 100, 16))
   run = lambda train: layer.apply(
     {"params": {"LayerNorm_0": {"scale": jnp.ones(16), "bias": jnp.zeros(16)}}},
-    x + 5, jnp.ones_like, train, rngs={"dropout": jax.random.key(0)},
-  )  # fmt: skip
+    x + 5,
+    jnp.ones_like,
+    train,
+    rngs={"dropout": jax.random.key(0)},
+  )
   np.testing.assert_array_equal(run(False), 6)
   seen, counts = np.unique(run(True), return_counts=True)
   np.testing.assert_array_equal(seen, [5, 7])

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from PIL import Image
 
 from research.figures.policies import film
 from research.lab import registry
+from research.lab.experiment import single_fit
 from research.report import Picture, Report
 from research.reporting import docs_gallery
 from tests.helpers import tiny_experiment
@@ -27,14 +27,14 @@ def report(config, fit):
     tiny_experiment.report(config, fit).claims,
     [
       Picture("curve", Figure(figsize=(1, 1)), "It stands."),
-      Picture("policy", film(PICTURES), "It moves."),
+      Picture("policy", film(PICTURES, caption="").figure, "It moves."),
     ],
   )
 
 
 @pytest.fixture
 def door(monkeypatch, tmp_path, capfd):
-  moving = SimpleNamespace(**(vars(tiny_experiment.ONE) | {"report": report}))
+  moving = single_fit(tiny_experiment.Config, tiny_experiment.training, report)
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=moving)
   monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
   return lambda *arguments: launched(capfd, *arguments)
@@ -56,7 +56,9 @@ def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(door, tmp_p
     "policy.gif",
   }
   (listed,) = re.findall(r"^figures: (.*)$", out, re.MULTILINE)
-  assert listed.split() == [f"{run.relative_to(tmp_path)}/figures/{f}" for f in ("curve.png", "policy.gif")]  # fmt: skip
+  assert listed.split() == [
+    f"{run.relative_to(tmp_path)}/figures/{f}" for f in ("curve.png", "policy.gif")
+  ]
   page = (run / "report.html").read_text()
   kinds = dict(re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page))
   assert base64.b64decode(kinds["gif"]) == (run / "figures" / "policy.gif").read_bytes()

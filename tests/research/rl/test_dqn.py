@@ -6,20 +6,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.config import config, part, replace, static
+from research.config import nested, pytree_config, replace, static
 from research.errors import DivergedError, UserError
 from research.lab.lab import Lab
 from research.models.q_network import ConvTorso, DenseTorso
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 from research.rl import cart_pole, catch, dqn, rollout
 from research.rl.agent import Agent, DQNConfig
 from research.rl.dqn_training import dqn_training
 from research.training import Options
 
 
-@config
+@pytree_config
 class Config:
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=3,
       learn_period=2,
@@ -30,7 +30,7 @@ class Config:
       epsilon_frames=100.0,
     )
   )
-  optimizer: Optimizer = part(Optimizer())
+  optimizer: Optimizer = nested(Optimizer())
   evaluation_episodes: int = static(2, "")
 
 
@@ -39,7 +39,7 @@ ON_CATCH = Agent(
   torso=lambda config: ConvTorso(((2, 3, 2),)),
   hidden=lambda config: 8,
   steps=lambda config: 50,
-  optimizer=lambda config: make(config.optimizer, 50),
+  optimizer=lambda config: make_optimizer(config.optimizer, 50),
 )
 ON_CART_POLE = ON_CATCH._replace(
   environment=lambda config: cart_pole.environment, torso=lambda config: DenseTorso((8,))

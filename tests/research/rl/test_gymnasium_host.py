@@ -12,10 +12,10 @@ import pytest
 pytest.importorskip("gymnasium")
 import gymnasium
 
-from research.config import config, part
+from research.config import nested, pytree_config
 from research.errors import UserError
 from research.models.q_network import ConvTorso, DenseTorso
-from research.optimizers import Optimizer, make
+from research.optimizers import Optimizer, make_optimizer
 from research.rl import dqn, gymnasium_host
 from research.rl.agent import Agent, DQNConfig
 from research.rl.environment import advance, begin
@@ -278,9 +278,9 @@ def test_seeds_differ_and_decide():
   np.testing.assert_array_equal(chance(0), chance(1))
 
 
-@config
+@pytree_config
 class Config:
-  agent: DQNConfig = part(
+  agent: DQNConfig = nested(
     DQNConfig(
       num_envs=3,
       learn_period=2,
@@ -291,7 +291,7 @@ class Config:
       epsilon_frames=100.0,
     )
   )
-  optimizer: Optimizer = part(Optimizer())
+  optimizer: Optimizer = nested(Optimizer())
 
 
 def parts(name, torso):
@@ -300,7 +300,7 @@ def parts(name, torso):
     torso=lambda config: torso,
     hidden=lambda config: 8,
     steps=lambda config: 50,
-    optimizer=lambda config: make(config.optimizer, 50),
+    optimizer=lambda config: make_optimizer(config.optimizer, 50),
   )
 
 

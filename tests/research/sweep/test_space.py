@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from research.config import config, fields, part, static, traced
+from research.config import fields, nested, pytree_config, static, traced
 from research.errors import UserError
 from research.optimizers import Optimizer
 from research.sweep import space
@@ -13,7 +13,7 @@ from research.sweep.space import Choice, Range
 pytestmark = pytest.mark.fast
 
 
-@config
+@pytree_config
 class Config:
   """Fields of every kind."""
 
@@ -22,7 +22,7 @@ class Config:
   batch_norm: bool = static(False, "whether to normalise")
   activation: str = static("relu", "after a layer", choices=("relu", "tanh"))
   scale: float = traced(1.0, "any number")
-  optimizer: Optimizer = part(Optimizer())
+  optimizer: Optimizer = nested(Optimizer())
 
 
 UNITS = np.random.default_rng(0).random(20_000)

@@ -1,0 +1,48 @@
+"""What an experiment is, as a value: its settings, and what is run with them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from research.lab.lab import Lab
+from research.report import Report
+from research.training import Fit, Training
+
+
+class Experiment(NamedTuple):
+  """An experiment, under the name `experiment` in its file.
+
+  Attributes:
+    Config: the class of its settings, whose defaults are the experiment's own.
+    run: conducts it: trains what it needs by the lab's `fit` and `compare`, and reports.
+    training: its single fit as a function of config and seed, where it has one; a sweep repeats it.
+    report: what is found in that single fit; a sweep draws the figures of its winner with it.
+    is_single_fit: tells that `run` only trains once and reports.
+    name: of its file.
+  """
+
+  Config: type[Any]
+  run: Callable[[Any, Lab], Report]
+  training: Callable[[Any, int], Training] | None = None
+  report: Callable[[Any, Fit], Report] | None = None
+  is_single_fit: bool = False
+  name: str = ""
+
+
+def single_fit(
+  Config: type[Any],
+  training: Callable[[Any, int], Training],
+  report: Callable[[Any, Fit], Report],
+) -> Experiment:
+  """The experiment that trains once and reports on what came of it."""
+  run = functools.partial(_run, training, report)
+  return Experiment(Config, run, training, report, is_single_fit=True)
+
+
+def _run(
+  training: Callable[[Any, int], Training],
+  report: Callable[[Any, Fit], Report],
+  config: Any,
+  lab: Lab,
+) -> Report:
+  return report(config, lab.fit("train", config, training(config, lab.seed)))

@@ -1,0 +1,130 @@
+"""A supervised task, and the training of a model on it."""
+
+import functools
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import numpy as np
+import optax
+
+from research import optimizers
+from research.batch import Batch, inputs_of
+from research.data import sampling, sets
+from research.data.sampling import Sampler
+from research.learner import Config, Learner, PerExample, supervised
+from research.losses import softmax_cross_entropy
+from research.training import HostData, Training
+
+
+class Task(NamedTuple):
+  """Data to learn from and to be evaluated on.
+
+  Attributes:
+    train: arrays by name, the examples along the first axis.
+    evaluate: held-out sets by name.
+    best: metric by which the best checkpoint is kept, such as "validation/accuracy".
+  """
+
+  train: HostData
+  evaluate: Mapping[str, HostData]
+  best: str | None = None
+
+
+def images(config: Config, seed: int) -> Task:
+  """The published training and test images of `config.dataset`.
+
+  A config without that field gets MNIST. The first `config.examples` training images are learned
+  from, or all of them where the config has no such field.
+  """
+  splits = sets.load(getattr(config, "dataset", "mnist"))
+  few = getattr(config, "examples", None)
+  train = {name: array[:few] for name, array in splits.train.items()} if few else splits.train
+  return Task(train, {"test": splits.test})
+
+
+def supervised_training(
+  model: Callable[[Config], nn.Module],
+  task: Callable[[Config, int], Task] = images,
+  *,
+  loss: PerExample = softmax_cross_entropy,
+  metrics: Mapping[str, PerExample] | None = None,
+  inputs: Callable[[Batch], Any] = inputs_of,
+  optimizer: Callable[[Config, int], optax.GradientTransformation] | None = None,
+  transform: Callable[[Learner], Learner] = lambda learner: learner,
+  sampler: Callable[[int], Sampler] = sampling.by_epoch,
+  epochs_per_evaluation: int = 1,
+) -> Callable[[Config, int], Training]:
+  """Makes the `training(config, seed)` of a supervised experiment.
+
+  These fields of the config are read by their names:
+
+    batch_size: examples per step.
+    epochs, or steps: how long to train. With epochs the evaluation sets are looked at after every
+      epoch, and a row of the log is an epoch; with steps, after the last one.
+    log_every: steps per row of the log, where the config has this field.
+    optimizer: the optimizer and its schedule, as `research.optimizers.Optimizer`.
+
+  Args:
+    model: gives the Linen module, called as `module(inputs, train=...)`.
+    task: gives the data of a config and a seed; by default `images`.
+    loss: of (outputs, batch), one value per example.
+    metrics: further values per example; by default the accuracy.
+    inputs: the model's inputs from the batch; by default its images.
+    optimizer: gives the optax optimizer for a config and a number of steps, where it is not
+      `config.optimizer` alone.
+    transform: changes the learner, as `research.learner.augmented` does.
+    sampler: the rule by which batches are drawn, given their size.
+    epochs_per_evaluation: epochs between evaluations, where the config has epochs.
+  """
+  made = optimizer or (lambda config, steps: optimizers.make_optimizer(config.optimizer, steps))
+
+  @functools.cache  # equal trainings share one learner, and so one compiled program
+  def learner(example: tuple[Any, ...], structure: Any, examples: int) -> Learner:
+    return transform(
+      supervised(
+        model,
+        loss,
+        lambda config: jax.tree.unflatten(structure, example),
+        lambda config: made(config, _steps(config, examples)),
+        metrics=metrics,
+        inputs=inputs,
+      )
+    )
+
+  def training(config: Config, seed: int) -> Training:
+    train, evaluate, best = task(config, seed)
+    examples = len(next(iter(train.values())))
+    leaves, structure = jax.tree.flatten(_example(inputs, train))
+    epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
+    by_epochs = hasattr(config, "epochs")
+    return Training(
+      learner(tuple(leaves), structure, examples),
+      train,
+      sampler(config.batch_size),
+      steps=steps,
+      evaluate=evaluate,
+      evaluate_every=epochs_per_evaluation * epoch if by_epochs else steps,
+      log_every=getattr(config, "log_every", epoch if by_epochs else steps),
+      best=best,
+    )
+
+  return training
+
+
+def _steps(config: Config, examples: int) -> int:
+  if hasattr(config, "epochs"):
+    return config.epochs * math.ceil(examples / config.batch_size)
+  return config.steps
+
+
+def _example(inputs: Callable[[Batch], Any], train: HostData) -> Any:
+  """Shapes and types of the model's inputs for one example."""
+  batch = {
+    name: jax.ShapeDtypeStruct((1, *array.shape[1:]), np.dtype(array.dtype))
+    for name, array in train.items()
+  }
+  drop = lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+  return jax.tree.map(drop, jax.eval_shape(inputs, batch))

@@ -1,0 +1,95 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import research as ln
+from research.optimizers import make_optimizer
+from tests.helpers.little_data import replace_sets
+
+pytestmark = pytest.mark.fast
+
+
+@ln.pytree_config
+class Epochs:
+  """Lengths in epochs."""
+
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 0.1))
+  batch_size: int = ln.static(20, "examples per step")
+  epochs: int = ln.static(3, "passes over the training set")
+  examples: int = ln.static(30, "training images")
+
+
+@ln.pytree_config
+class Steps:
+  """A length in steps."""
+
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("sgd", 0.1, "linear"))
+  batch_size: int = ln.static(20, "examples per step")
+  steps: int = ln.static(7, "updates")
+  log_every: int = ln.static(1, "updates in a row of the log")
+
+
+def model(config):
+  del config
+  return ln.MLP((4, 10))
+
+
+def test_lengths_in_epochs_are_of_the_examples_that_are_learned_from(monkeypatch):
+  replace_sets(monkeypatch)
+  training = ln.supervised_training(model, epochs_per_evaluation=2)(Epochs(), 0)
+  assert (training.steps, training.log_every, training.evaluate_every) == (6, 2, 4)
+  assert training.steps_per_epoch == 2 and len(training.data["label"]) == 30
+  assert list(training.evaluate) == ["test"]
+
+
+def test_lengths_in_steps_are_evaluated_at_the_end(monkeypatch):
+  replace_sets(monkeypatch)
+  training = ln.supervised_training(model)(Steps(), 0)
+  assert (training.steps, training.log_every, training.evaluate_every) == (7, 1, 7)
+
+
+def test_equal_trainings_share_a_learner_and_unlike_examples_do_not(monkeypatch):
+  replace_sets(monkeypatch)
+  make = ln.supervised_training(model)
+  first, second = make(Epochs(), 0), make(Epochs(epochs=5), 1)
+  assert first.learner is second.learner
+  assert make(Epochs(examples=20), 0).learner is not first.learner
+
+
+def test_the_learner_is_the_one_that_supervised_makes(monkeypatch):
+  replace_sets(monkeypatch)
+  config, key = Steps(), jax.random.key(0)
+  training = ln.supervised_training(model)(config, 0)
+  plain = ln.supervised(
+    model,
+    ln.softmax_cross_entropy,
+    lambda config: training.data["image"].shape[1:],
+    lambda config: make_optimizer(config.optimizer, config.steps),
+  )
+  batch = {name: jnp.asarray(array[:20]) for name, array in training.data.items()}
+  ours, theirs = training.learner.init(config, key), plain.init(config, key)
+  for _ in range(3):
+    (ours, loss), (theirs, other) = (
+      training.learner.step(config, ours, batch),
+      plain.step(config, theirs, batch),
+    )
+    assert loss == other
+  jax.tree.map(np.testing.assert_array_equal, ours.params, theirs.params)
+
+
+def test_a_task_of_pairs_gives_the_model_its_inputs():
+  pairs = {
+    "left": np.ones((6, 3), np.float32),
+    "right": np.ones((6, 2), np.float32),
+    "label": np.arange(6) % 2,
+  }
+  task = lambda config, seed: ln.Task(pairs, {"test": pairs}, "test/accuracy")
+  both = lambda batch: jnp.concatenate([batch["left"], batch["right"]], axis=-1)
+  training = ln.supervised_training(model, task, inputs=both, transform=ln.with_loss_after_update)(
+    Steps(), 0
+  )
+  state = training.learner.init(Steps(), jax.random.key(0))
+  assert state.params["Dense_0"]["kernel"].shape == (5, 4)
+  assert training.best == "test/accuracy"
+  assert "loss_after" in training.learner.step(Steps(), state, jax.tree.map(jnp.asarray, pairs))[1]

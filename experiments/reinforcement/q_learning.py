@@ -11,7 +11,8 @@ fast as it averages the noise; episodes begin anywhere, so that all is visited.
     python launch.py --experiment=q_learning
 
 Expected: greedy values within 0.01 of value iteration's everywhere (0.0051 to 0.0075 over three
-seeds), and the same policy; 10 seconds of one CPU core.
+seeds), and the same policy; on the frozen lake 76 to 78 % of the learners reach the goal after 256
+episodes. 10 seconds of one CPU core.
 """
 
 from typing import NamedTuple

@@ -91,6 +91,7 @@ from research.rl.dqn import dqn as dqn
 from research.rl.dqn_training import dqn_training as dqn_training
 from research.task import Task as Task
 from research.task import images as images
+from research.task import images_and_train_set as images_and_train_set
 from research.task import supervised_training as supervised_training
 from research.training import Fit as Fit
 from research.training import HostData as HostData

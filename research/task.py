@@ -45,6 +45,12 @@ def images(config: Config, seed: int) -> Task:
   return Task(train, {"test": splits.test})
 
 
+def images_and_train_set(config: Config, seed: int) -> Task:
+  """As `images`; the images that are learned from are evaluated too, as "train set"."""
+  train, evaluate, best = images(config, seed)
+  return Task(train, {"train set": train, **evaluate}, best)
+
+
 def supervised_training(
   model: Callable[[Config], nn.Module],
   task: Callable[[Config, int], Task] = images,
@@ -56,6 +62,8 @@ def supervised_training(
   transform: Callable[[Learner], Learner] = lambda learner: learner,
   sampler: Callable[[int], Sampler] = sampling.by_epoch,
   epochs_per_evaluation: int = 1,
+  evaluations: int = 1,
+  evaluation_batch_size: int = 1000,
 ) -> Callable[[Config, int], Training]:
   """Makes the `training(config, seed)` of a supervised experiment.
 
@@ -63,7 +71,8 @@ def supervised_training(
 
     batch_size: examples per step.
     epochs, or steps: how long to train. With epochs the evaluation sets are looked at after every
-      epoch, and a row of the log is an epoch; with steps, after the last one.
+      epoch, and a row of the log is an epoch; with steps, after the last one or `evaluations`
+      times on the way, with a row each.
     log_every: steps per row of the log, where the config has this field.
     optimizer: the optimizer and its schedule, as `research.optimizers.Optimizer`.
 
@@ -78,6 +87,8 @@ def supervised_training(
     transform: changes the learner, as `research.learner.augmented` does.
     sampler: the rule by which batches are drawn, given their size.
     epochs_per_evaluation: epochs between evaluations, where the config has epochs.
+    evaluations: how often the evaluation sets are looked at, where the config has steps.
+    evaluation_batch_size: examples per evaluation batch; it bounds the memory.
   """
   made = optimizer or (lambda config, steps: optimizers.make_optimizer(config.optimizer, steps))
 
@@ -100,15 +111,17 @@ def supervised_training(
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
     by_epochs = hasattr(config, "epochs")
+    row = epoch if by_epochs else max(steps // evaluations, 1)
     return Training(
       learner(tuple(leaves), structure, examples),
       train,
       sampler(config.batch_size),
       steps=steps,
       evaluate=evaluate,
-      evaluate_every=epochs_per_evaluation * epoch if by_epochs else steps,
-      log_every=getattr(config, "log_every", epoch if by_epochs else steps),
+      evaluate_every=epochs_per_evaluation * epoch if by_epochs else row,
+      log_every=getattr(config, "log_every", row),
       best=best,
+      evaluation_batch_size=evaluation_batch_size,
     )
 
   return training

@@ -47,6 +47,14 @@ def test_lengths_in_steps_are_evaluated_at_the_end(monkeypatch):
   replace_sets(monkeypatch)
   training = ln.supervised_training(model)(Steps(), 0)
   assert (training.steps, training.log_every, training.evaluate_every) == (7, 1, 7)
+  often = ln.supervised_training(model, evaluations=3, evaluation_batch_size=5)(Steps(), 0)
+  assert (often.evaluate_every, often.evaluation_batch_size) == (2, 5)
+
+
+def test_the_training_images_can_be_evaluated_too(monkeypatch):
+  replace_sets(monkeypatch)
+  train, evaluate, _ = ln.images_and_train_set(Epochs(), 0)
+  assert list(evaluate) == ["train set", "test"] and evaluate["train set"] is train
 
 
 def test_equal_trainings_share_a_learner_and_unlike_examples_do_not(monkeypatch):

@@ -16,6 +16,7 @@ from research.data import sets as sets
 from research.data.augmentation import augment as augment
 from research.errors import UserError as UserError
 from research.figures.attention_maps import attention_maps as attention_maps
+from research.figures.bars import bar_charts as bar_charts
 from research.figures.confusion import confusion as confusion
 from research.figures.confusion import confusion_counts as confusion_counts
 from research.figures.confusion import confusion_matrix as confusion_matrix
@@ -23,12 +24,14 @@ from research.figures.curves import compare_curves as compare_curves
 from research.figures.curves import compare_panels as compare_panels
 from research.figures.curves import draw_curve as draw_curve
 from research.figures.curves import learning_curves as learning_curves
+from research.figures.curves import metric_panels as metric_panels
 from research.figures.curves import series as series
 from research.figures.curves import split_panels as split_panels
 from research.figures.filters import filter_montage as filter_montage
 from research.figures.functions import Panel as Panel
 from research.figures.functions import function_curves as function_curves
 from research.figures.functions import spread_curves as spread_curves
+from research.figures.heat_maps import heat_maps as heat_maps
 from research.figures.histograms import histogram_grid as histogram_grid
 from research.figures.image_grids import image_grid as image_grid
 from research.figures.image_grids import misclassified as misclassified

@@ -73,6 +73,8 @@ def supervised_training(
     epochs, or steps: how long to train. With epochs the evaluation sets are looked at after every
       epoch, and a row of the log is an epoch; with steps, after the last one or `evaluations`
       times on the way, with a row each.
+    evaluate_every: steps between evaluations, with a row each, where the config has steps and this
+      field.
     log_every: steps per row of the log, where the config has this field.
     optimizer: the optimizer and its schedule, as `research.optimizers.Optimizer`.
 
@@ -111,7 +113,7 @@ def supervised_training(
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
     by_epochs = hasattr(config, "epochs")
-    row = epoch if by_epochs else max(steps // evaluations, 1)
+    row = epoch if by_epochs else getattr(config, "evaluate_every", max(steps // evaluations, 1))
     return Training(
       learner(tuple(leaves), structure, examples),
       train,

@@ -129,9 +129,20 @@ class Fit(NamedTuple):
     return values[-1] if values else math.nan
 
 
-def mean_of_last(fits: Sequence[Fit], metric: str) -> float:
-  """The mean over several fits, such as the seeds of one variant, of a metric's last value."""
-  return float(np.mean([fit.last(metric) for fit in fits]))
+def mean_of_last(fits: Sequence[Fit], metric: str, steps: int = 0) -> float:
+  """The mean over several fits, such as the seeds of one variant, of a metric's last value.
+
+  With `steps`, the mean over the fits and over all rows of their last so many steps.
+  """
+  if not steps:
+    return float(np.mean([fit.last(metric) for fit in fits]))
+  late = [
+    row[metric]
+    for fit in fits
+    for row in fit.history
+    if metric in row and row["step"] > fit.history[-1]["step"] - steps
+  ]
+  return float(np.mean(np.array(late, float)))
 
 
 ALONE = ""

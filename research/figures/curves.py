@@ -141,6 +141,38 @@ def compare_panels(
   return Picture(file, figure, caption)
 
 
+def metric_panels(
+  fits: Runs,
+  metrics: Mapping[str, str],
+  *,
+  title: str,
+  columns: int,
+  log: bool = False,
+  caption: str,
+  file: str = "metric_panels",
+) -> Picture:
+  """Several metrics of the same fits over steps, a panel for each by its title.
+
+  The panels of a row share their vertical axis, which the first one's metric names.
+  """
+  rows = -(-len(metrics) // columns)
+  figure, grid = new_figure(title, rows, columns, (2.7, 2.3) if columns > 2 else (4.6, 3.4))
+  for number, (name, metric) in enumerate(metrics.items()):
+    axes, first = grid.flat[number], grid[number // columns, 0]
+    if axes is not first:
+      axes.sharey(first)
+    draw_spreads(axes, fits, metric)
+    is_lowest = number + columns >= len(metrics)
+    label_axes(
+      axes, "step" if is_lowest else "", _metric_name(metric) if axes is first else "", name
+    )
+    _scale(axes, metric.rpartition("/")[2], log=log)
+  for axes in grid.flat[len(metrics) :]:
+    axes.set_visible(False)
+  legend_below(figure)
+  return Picture(file, figure, caption)
+
+
 def split_panels(
   fits: Runs,
   splits: Sequence[str],

@@ -1,6 +1,7 @@
 """Functions of one variable, side by side."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from research.figures.curves import draw_curve
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 
+POINT = "#9a9a9a"
+
 
 class Panel(NamedTuple):
   """Curves that share their axes.
@@ -19,8 +22,11 @@ class Panel(NamedTuple):
     y: name of the vertical axis, with its unit.
     curves: by name, each a pair of x [n] and y [n].
     title: above the panel.
-    log: the axes that are logarithmic, "y" or "xy"; what is not positive is left out.
+    log: the axes that are logarithmic, "x", "y" or "xy"; what is not positive is left out.
     dot: a point (x, y) to mark.
+    points: by name, a pair of x [n] and y [n] that are drawn as small grey dots.
+    y_range: the ends of the vertical axis; None leaves one to the values.
+    x: name of the horizontal axis, where it is not that of all panels.
   """
 
   y: str
@@ -28,26 +34,33 @@ class Panel(NamedTuple):
   title: str = ""
   log: str = ""
   dot: tuple[float, float] | None = None
+  points: Mapping[str, tuple[ArrayLike, ArrayLike]] = MappingProxyType({})
+  y_range: tuple[float | None, float | None] = (None, None)
+  x: str = ""
 
 
 def function_curves(
   panels: Sequence[Panel],
   *,
   title: str,
-  x: str,
+  x: str = "",
   stacked: bool = False,
+  rows: int = 1,
+  panel_inches: tuple[float, float] | None = None,
   caption: str,
   file: str = "function_curves",
 ) -> Picture:
   """Panels beside each other, or above each other with one x axis where `stacked`.
 
-  A curve has the same look in every panel.
+  Several `rows` are filled one after the other. A curve has the same look in every panel.
   """
-  rows, columns = (len(panels), 1) if stacked else (1, len(panels))
-  inches = (6.4, 2.5) if stacked else (4.6, 3.6)
-  figure, grid = new_figure(title, rows, columns, panel_inches=inches)
+  rows = len(panels) if stacked else rows
+  inches = panel_inches or ((6.4, 2.5) if stacked else (4.6, 3.6))
+  figure, grid = new_figure(title, rows, -(-len(panels) // rows), panel_inches=inches)
   names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
-  for axes, panel in zip(grid.flat, panels, strict=True):
+  for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=True)):
+    for name, (inputs, values) in panel.points.items():
+      axes.plot(inputs, values, ".", color=POINT, markersize=3.5, label=name)
     for name, (inputs, values) in panel.curves.items():
       index = names.index(name)
       draw_curve(
@@ -63,12 +76,13 @@ def function_curves(
           axis.set_major_locator(MaxNLocator(integer=True))
     if panel.dot:
       axes.plot(*panel.dot, "o", markersize=9, markerfacecolor="white", markeredgecolor=INK)
-    is_lowest = not stacked or panel is panels[-1]
-    label_axes(axes, x if is_lowest else "", panel.y, panel.title)
+    is_lowest = number + grid.shape[1] >= len(panels)
+    label_axes(axes, (panel.x or x) if is_lowest else "", panel.y, panel.title)
     if "x" in panel.log:
       axes.set_xscale("log", nonpositive="mask")
     if "y" in panel.log:
       axes.set_yscale("log", nonpositive="mask")
+    axes.set_ylim(*panel.y_range)
     if stacked:
       axes.sharex(grid[0, 0])
   legend_below(figure)

@@ -57,6 +57,18 @@ def test_the_training_images_can_be_evaluated_too(monkeypatch):
   assert list(evaluate) == ["train set", "test"] and evaluate["train set"] is train
 
 
+def test_lengths_in_steps_are_evaluated_as_often_as_the_config_says(monkeypatch):
+  @ln.pytree_config
+  class Often(Steps):
+    """A length in steps, evaluated on the way."""
+
+    evaluate_every: int = ln.static(3, "updates between evaluations")
+
+  replace_sets(monkeypatch)
+  training = ln.supervised_training(model)(Often(), 0)
+  assert (training.steps, training.log_every, training.evaluate_every) == (7, 1, 3)
+
+
 def test_equal_trainings_share_a_learner_and_unlike_examples_do_not(monkeypatch):
   replace_sets(monkeypatch)
   make = ln.supervised_training(model)
@@ -101,3 +113,11 @@ def test_a_task_of_pairs_gives_the_model_its_inputs():
   assert state.params["Dense_0"]["kernel"].shape == (5, 4)
   assert training.best == "test/accuracy"
   assert "loss_after" in training.learner.step(Steps(), state, jax.tree.map(jnp.asarray, pairs))[1]
+
+
+def test_the_mean_of_the_last_steps_is_over_rows_and_fits():
+  rows = [{"step": 0, "x": 9.0}, {"step": 2, "loss": 5.0}, {"step": 4, "loss": 3.0}]
+  later = [*rows[:2], {"step": 4, "loss": 1.0}]
+  fits = [ln.Fit("f", None, None, history, lambda: None, None) for history in (rows, later)]
+  assert ln.mean_of_last(fits, "loss") == ln.mean_of_last(fits, "loss", steps=2) == 2
+  assert ln.mean_of_last(fits, "loss", steps=4) == 3.5

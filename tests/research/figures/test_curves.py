@@ -8,6 +8,7 @@ from research.figures.curves import (
   compare_curves,
   compare_panels,
   learning_curves,
+  metric_panels,
   running_mean,
   series,
   split_panels,
@@ -41,6 +42,16 @@ def test_learning_curves_draw_the_rows_in_epochs():
   )
   assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "loss (nats)")
   assert accuracy.get_ylabel() == "accuracy (%)"
+
+
+def test_panels_of_metrics_share_an_axis_by_rows():
+  rows = [{"step": step, "a/x": 1.0 + step, "b/y": 100.0 + step} for step in range(3)]
+  metrics = {"one": "a/x", "two": "a/x", "three": "b/y"}
+  figure = metric_panels({"net": [rows]}, metrics, title="t", columns=2, caption="").figure
+  one, two, three, none = figure.axes
+  assert one.get_ylim() == two.get_ylim() != three.get_ylim()
+  assert [axes.get_title() for axes in (one, two, three)] == list(metrics)
+  assert not none.get_visible()
 
 
 def test_only_the_splits_that_are_asked_for_are_drawn():

@@ -272,6 +272,6 @@ def test_the_fuzz_sees_a_traceback(place, door, monkeypatch):
   def broken(*arguments):
     raise IndexError("a fault")
 
-  monkeypatch.setattr(tiny_experiment.ONE, "training", broken)
+  tiny_experiment.change_net(monkeypatch, training=broken)
   with pytest.raises(IndexError):
     checked(door, ("--workdir=new",))

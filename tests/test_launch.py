@@ -84,7 +84,7 @@ BAD_INPUT = {
 
 @pytest.mark.parametrize("flag", BAD_INPUT)
 def test_bad_input_is_one_line_with_name_value_and_what_is_allowed(door, monkeypatch, flag):
-  monkeypatch.setattr(tiny_experiment.ONE, "training", None)  # nothing may come so far
+  tiny_experiment.change_net(monkeypatch, training=None)  # nothing may come so far
   Path("latin.txt").write_bytes(b"--width=\xe9")
   line = refused(door, *flag.split())
   assert [words for words in BAD_INPUT[flag] if words not in line] == [], line
@@ -169,7 +169,7 @@ def test_ctrl_c_while_data_are_loaded_leaves_before_the_first_chunk(door, monkey
     os.kill(os.getpid(), signal.SIGINT)
     return tiny_experiment.training(config)
 
-  monkeypatch.setattr(tiny_experiment.ONE, "training", slow_training)
+  tiny_experiment.change_net(monkeypatch, training=slow_training)
   code, _, err = door("--workdir=run")
   assert code == 130 and "same command" in err
   monkeypatch.undo()
@@ -261,7 +261,7 @@ def test_verify_measures_every_seed_and_writes_the_results(door, monkeypatch, tm
   failing = lambda config, fit: tiny_experiment.Report(
     [tiny_experiment.Claim("C06", "test accuracy", "1", 0.0, tiny_experiment.at_least(1))]
   )
-  monkeypatch.setattr(tiny_experiment.ONE, "report", failing)
+  tiny_experiment.change_net(monkeypatch, report=failing)
   code, out, _ = door("--verify", "--seeds=2", "--seed=4", "--fresh")
   assert code == 1 and "failed: C06" in out
   assert "| fail |" in (tmp_path / "RESULTS.md").read_text()

@@ -262,7 +262,7 @@ def test_a_run_that_its_experiment_refuses_leaves_nothing_behind(door, monkeypat
     raise UserError("no such game; did you mean chess?")
 
   with monkeypatch.context() as patched:
-    patched.setattr(tiny_experiment.ONE, "training", refuse)
+    tiny_experiment.change_net(patched, training=refuse)
     for _ in range(2):
       code, _, err = door("--width=3", "--workdir=run")
       assert code == 2 and err.endswith("launch.py: no such game; did you mean chess?\n")
@@ -271,7 +271,7 @@ def test_a_run_that_its_experiment_refuses_leaves_nothing_behind(door, monkeypat
     assert door("--width=3", "--workdir=run")[0] == 2 and Path("run").exists()
   shutil.rmtree("run")
   assert door("--steps=5", "--workdir=run")[0] == 0
-  monkeypatch.setattr(tiny_experiment.ONE, "report", refuse_report)
+  tiny_experiment.change_net(monkeypatch, report=refuse_report)
   shutil.rmtree("run/figures")
   assert door("--steps=5", "--workdir=run")[0] == 2 and Path("run/metrics.jsonl").exists()
 

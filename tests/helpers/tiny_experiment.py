@@ -128,10 +128,19 @@ def install(monkeypatch, tmp_path, **experiments):
   entries = {name: registry.Entry(name, "tiny", DOCUMENTATION) for name in experiments}
   monkeypatch.setattr(registry, "catalogue", lambda root=None: real | entries)
   for name, experiment in experiments.items():
-    module = SimpleNamespace(__file__=f"{name}.py", experiment=experiment)
-    monkeypatch.setitem(sys.modules, f"experiments.tiny.{name}", module)
+    _set(monkeypatch, name, experiment)
   monkeypatch.chdir(tmp_path)
   monkeypatch.delenv("LINEAGE_DATA_DIR", raising=False)
+
+
+def change_net(monkeypatch, *, training=training, report=report):
+  """Replaces parts of the installed "tiny_net"."""
+  _set(monkeypatch, "tiny_net", single_fit(Config, training, report))
+
+
+def _set(monkeypatch, name, experiment):
+  module = SimpleNamespace(__file__=f"{name}.py", experiment=experiment)
+  monkeypatch.setitem(sys.modules, f"experiments.tiny.{name}", module)
 
 
 def launched(capfd, *arguments, experiment="tiny_net"):

@@ -4,11 +4,11 @@ import contextvars
 import os
 import pickle
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from research.data import sources
+from research.lab.experiment import single_fit
 from research.sweep import remote
 from research.sweep.blocks import train
 from tests.helpers import tiny_experiment
@@ -24,8 +24,8 @@ def training(config, seed):
 
 @pytest.fixture
 def door(monkeypatch, tmp_path, capfd):
-  module = SimpleNamespace(**vars(tiny_experiment.ONE) | {"training": training})
-  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=module)
+  net = single_fit(tiny_experiment.Config, training, tiny_experiment.report)
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=net)
   asked.clear()
   Path("own").mkdir()
   return lambda *arguments: launched(capfd, *arguments)

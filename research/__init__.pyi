@@ -77,6 +77,7 @@ from research.models.mlp import MLP as MLP
 from research.optimizers import Optimizer as Optimizer
 from research.optimizers import freeze as freeze
 from research.optimizers import make_optimizer as make_optimizer
+from research.optimizers import optimizer_of as optimizer_of
 from research.report import Claim as Claim
 from research.report import Picture as Picture
 from research.report import Report as Report
@@ -100,4 +101,5 @@ from research.training import Fit as Fit
 from research.training import HostData as HostData
 from research.training import Options as Options
 from research.training import Training as Training
+from research.training import fit_each as fit_each
 from research.training import mean_of_last as mean_of_last

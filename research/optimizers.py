@@ -7,7 +7,7 @@ adamw, where it is decoupled (Loshchilov and Hutter 2019).
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -124,6 +124,16 @@ def make_optimizer(optimizer: Optimizer, steps: int) -> optax.GradientTransforma
   if optimizer.name == "adamw":
     return update
   return optax.chain(optax.add_decayed_weights(optimizer.weight_decay, mask=is_weight), update)
+
+
+def optimizer_of(config: Any, steps: int) -> optax.GradientTransformation:
+  """That of `config.optimizer`; its gradients are no longer than `config.clip`, where there is one.
+
+  A gradient is scaled as a whole, its direction kept (Pascanu et al. 2013, section 3.2).
+  """
+  made = make_optimizer(config.optimizer, steps)
+  clip = getattr(config, "clip", None)
+  return made if clip is None else optax.chain(optax.clip_by_global_norm(clip), made)
 
 
 def freeze(

@@ -63,6 +63,7 @@ def supervised_training(
   sampler: Callable[[int], Sampler] = sampling.by_epoch,
   epochs_per_evaluation: int = 1,
   evaluations: int = 1,
+  rows: int = 0,
   evaluation_batch_size: int = 1000,
 ) -> Callable[[Config, int], Training]:
   """Makes the `training(config, seed)` of a supervised experiment.
@@ -75,6 +76,7 @@ def supervised_training(
       times on the way, with a row each.
     evaluate_every: steps between evaluations, with a row each, where the config has steps and this
       field.
+    clip: the longest gradient, where the config has this field.
     log_every: steps per row of the log, where the config has this field.
     optimizer: the optimizer and its schedule, as `research.optimizers.Optimizer`.
 
@@ -85,14 +87,15 @@ def supervised_training(
     metrics: further values per example; by default the accuracy.
     inputs: the model's inputs from the batch; by default its images.
     optimizer: gives the optax optimizer for a config and a number of steps, where it is not
-      `config.optimizer` alone.
+      `research.optimizers.optimizer_of`.
     transform: changes the learner, as `research.learner.augmented` does.
     sampler: the rule by which batches are drawn, given their size.
     epochs_per_evaluation: epochs between evaluations, where the config has epochs.
     evaluations: how often the evaluation sets are looked at, where the config has steps.
+    rows: of the log in all, where it is to have more of them.
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
   """
-  made = optimizer or (lambda config, steps: optimizers.make_optimizer(config.optimizer, steps))
+  made = optimizer or optimizers.optimizer_of
 
   @functools.cache  # equal trainings share one learner, and so one compiled program
   def learner(example: tuple[Any, ...], structure: Any, examples: int) -> Learner:
@@ -113,14 +116,16 @@ def supervised_training(
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
     by_epochs = hasattr(config, "epochs")
-    row = epoch if by_epochs else getattr(config, "evaluate_every", max(steps // evaluations, 1))
+    part = lambda count: max(steps // count, 1)
+    often = epoch if by_epochs else getattr(config, "evaluate_every", part(evaluations))
+    row = part(rows) if rows else often
     return Training(
       learner(tuple(leaves), structure, examples),
       train,
       sampler(config.batch_size),
       steps=steps,
       evaluate=evaluate,
-      evaluate_every=epochs_per_evaluation * epoch if by_epochs else row,
+      evaluate_every=epochs_per_evaluation * epoch if by_epochs else often,
       log_every=getattr(config, "log_every", row),
       best=best,
       evaluation_batch_size=evaluation_batch_size,

@@ -201,3 +201,17 @@ class Fits(Protocol):
   def fit(self, name: str, config: Config, training: Training) -> Fit:
     """Returns the finished fit of that name, training it first where that was not done yet."""
     ...
+
+  @property
+  def seed(self) -> int:
+    """The seed of the run."""
+    ...
+
+
+def fit_each(
+  lab: Fits, configs: Mapping[str, Config], training: Callable[[Config, int], Training]
+) -> dict[str, Fit]:
+  """Trains each of the named configs at the run's seed, one after the other."""
+  return {
+    name: lab.fit(name, config, training(config, lab.seed)) for name, config in configs.items()
+  }

@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import research as ln
 from research.optimizers import make_optimizer
@@ -49,6 +50,43 @@ def test_lengths_in_steps_are_evaluated_at_the_end(monkeypatch):
   assert (training.steps, training.log_every, training.evaluate_every) == (7, 1, 7)
   often = ln.supervised_training(model, evaluations=3, evaluation_batch_size=5)(Steps(), 0)
   assert (often.evaluate_every, often.evaluation_batch_size) == (2, 5)
+
+
+@ln.pytree_config
+class Clipped:
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("sgd", 0.5))
+  clip: float = ln.traced(0.1, "longest gradient")
+  batch_size: int = ln.static(20, "examples per step")
+  steps: int = ln.static(30, "updates")
+
+
+def test_a_config_with_clip_has_short_gradients_and_a_log_can_have_more_rows(monkeypatch):
+  replace_sets(monkeypatch)
+  training = ln.supervised_training(model, evaluations=2, rows=6)(Clipped(), 0)
+  assert (training.evaluate_every, training.log_every) == (15, 5)
+  for config in (Clipped(), Clipped(clip=0.01)):
+    state = training.learner.init(config, jax.random.key(0))
+    batch = {name: jnp.asarray(array[:20]) for name, array in training.data.items()}
+    after, _ = training.learner.step(config, state, batch)
+    moved = jax.tree.map(lambda a, b: a - b, after.params, state.params)
+    assert float(jnp.linalg.norm(ravel_pytree(moved)[0])) == pytest.approx(
+      0.5 * config.clip, rel=1e-4
+    )
+
+
+def test_each_config_is_fitted_at_the_runs_seed():
+  asked = []
+
+  class Recording:
+    seed = 3
+
+    def fit(self, name, config, training):
+      asked.append((name, config, training))
+      return name
+
+  training = lambda config, seed: ("training", config, seed)
+  assert ln.fit_each(Recording(), {"a": 1, "b": 2}, training) == {"a": "a", "b": "b"}
+  assert asked == [("a", 1, ("training", 1, 3)), ("b", 2, ("training", 2, 3))]
 
 
 def test_the_training_images_can_be_evaluated_too(monkeypatch):

@@ -27,6 +27,7 @@ from research.figures.curves import learning_curves as learning_curves
 from research.figures.curves import metric_panels as metric_panels
 from research.figures.curves import series as series
 from research.figures.curves import split_panels as split_panels
+from research.figures.differences import compare_pairs as compare_pairs
 from research.figures.filters import filter_montage as filter_montage
 from research.figures.functions import Panel as Panel
 from research.figures.functions import function_curves as function_curves
@@ -36,7 +37,11 @@ from research.figures.histograms import histogram_grid as histogram_grid
 from research.figures.image_grids import image_grid as image_grid
 from research.figures.image_grids import misclassified as misclassified
 from research.figures.image_grids import misclassified_gallery as misclassified_gallery
+from research.figures.policies import compare_returns as compare_returns
 from research.figures.policies import film as film
+from research.figures.policies import returns_by_game as returns_by_game
+from research.figures.policies import value_map as value_map
+from research.figures.policies import values_over_frames as values_over_frames
 from research.figures.style import INK as INK
 from research.figures.style import label_axes as label_axes
 from research.figures.style import legend_below as legend_below
@@ -91,8 +96,11 @@ from research.report import within as within
 from research.report import within_ratio as within_ratio
 from research.rl.agent import Agent as Agent
 from research.rl.agent import DQNConfig as DQNConfig
+from research.rl.agent import rainbow as rainbow
 from research.rl.dqn import dqn as dqn
 from research.rl.dqn_training import dqn_training as dqn_training
+from research.rl.evaluation import mean_returns as mean_returns
+from research.rl.rollout import play as play
 from research.task import Task as Task
 from research.task import images as images
 from research.task import images_and_train_set as images_and_train_set

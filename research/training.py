@@ -125,8 +125,12 @@ class Fit(NamedTuple):
 
   def last(self, metric: str) -> float:
     """The metric in the last row that has it, such as "test/accuracy"."""
-    values = [row[metric] for row in self.history if row.get(metric) is not None]
+    values = self.values(metric)
     return values[-1] if values else math.nan
+
+  def values(self, metric: str) -> list[float]:
+    """The metric in every row that has it."""
+    return [row[metric] for row in self.history if row.get(metric) is not None]
 
 
 def mean_of_last(fits: Sequence[Fit], metric: str, steps: int = 0) -> float:

@@ -31,92 +31,76 @@ would be two and a half hours. All of Rainbow's parts with 20 steps and this net
 for 75,000 steps.
 """
 
-import numpy as np
 import optax
 
-from research.config import nested, pytree_config, static, traced
-from research.figures.curves import compare_curves
-from research.figures.policies import film, values_over_frames
-from research.lab.experiment import single_fit
+import research as ln
 from research.models.q_network import DATA_EFFICIENT, NATURE, ConvTorso
-from research.report import Claim, Report, at_least
 from research.rl import atari
-from research.rl.agent import Agent, DQNConfig
-from research.rl.dqn_training import dqn_training
-from research.rl.rollout import play
-from research.training import Fit
 
 TORSOS = {"nature": NATURE, "data_efficient": DATA_EFFICIENT}
 PAPER = {"pong": 18.9, "breakout": 401.2, "space_invaders": 1976.0, "seaquest": 5286.0}
 
 
-@pytree_config
+@ln.pytree_config
 class Config:
   """Nature's settings (extended data table 1)."""
 
-  game: str = static("pong", "the ROM's name in ale-py")
-  agent: DQNConfig = nested(DQNConfig(frame_stack=4, clip_rewards=True))
-  torso: str = static("nature", "whose convolutions", choices=tuple(TORSOS))
-  hidden: int = static(512, "units of the dense layer", at_least=1)
-  learning_rate: float = traced(2.5e-4, "step size", at_least=0)
-  decay: float = traced(0.95, "of the gradient's mean and mean square", at_least=0, below=1)
-  epsilon: float = traced(0.01 / 32**2, "inside the root", above=0)
-  frames: int = static(2_000_000, "agent's steps, four frames of the game each", at_least=1)
-  evaluation_episodes: int = static(30, "episodes of each evaluation", at_least=1)
-  evaluations: int = static(10, "evaluations over the run", at_least=1)
+  game: str = ln.static("pong", "the ROM's name in ale-py")
+  agent: ln.DQNConfig = ln.nested(ln.DQNConfig(frame_stack=4, clip_rewards=True))
+  torso: str = ln.static("nature", "whose convolutions", choices=tuple(TORSOS))
+  hidden: int = ln.static(512, "units of the dense layer", at_least=1)
+  learning_rate: float = ln.traced(2.5e-4, "step size", at_least=0)
+  decay: float = ln.traced(0.95, "of the gradient's mean and mean square", at_least=0, below=1)
+  epsilon: float = ln.traced(0.01 / 32**2, "inside the root", above=0)
+  frames: int = ln.static(2_000_000, "agent's steps, four frames of the game each", at_least=1)
+  evaluation_episodes: int = ln.static(30, "episodes of each evaluation", at_least=1)
+  evaluations: int = ln.static(10, "evaluations over the run", at_least=1)
 
 
-AGENT = Agent(
+AGENT = ln.Agent(
   environment=lambda config: atari.environment(config.game),
   torso=lambda config: ConvTorso(TORSOS[config.torso]),
   optimizer=lambda config: optax.rmsprop(
     config.learning_rate, decay=config.decay, eps=config.epsilon, centered=True
   ),
 )
-training = dqn_training(AGENT, evaluations=lambda config: config.evaluations, rows=20)
+training = ln.dqn_training(AGENT, evaluations=lambda config: config.evaluations, rows=20)
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """The last evaluation beside the paper's, where it is in our table."""
-  played = play(AGENT, config, fit.state, max_steps=600)
-  chosen = np.linspace(0, len(played.values) - 1, 4).astype(int)
-  return Report(
+  game, paper, claim = config.game, PAPER.get(config.game), ln.claims("Q02")
+  played = ln.play(AGENT, config, fit.state, max_steps=600)
+  return ln.Report(
     [
-      Claim(
-        "Q02",
-        f"{config.game} from pixels, return at epsilon 0.05 after {config.frames:,} steps",
+      claim(
+        f"{game} from pixels, return at epsilon 0.05 after {config.frames:,} steps",
         f"{paper:g} (Nature, 50,000,000 steps)",
         fit.last("test/return"),
-        at_least(18 if config.game == "pong" else paper),
+        ln.at_least(18 if game == "pong" else paper),
       )
-      for game, paper in PAPER.items()
-      if game == config.game
-    ],
+    ]
+    if paper
+    else [],
     [
-      compare_curves(
+      ln.compare_returns(
         {"evaluation": fit},
-        "test/return",
-        title=f"DQN on {config.game}",
-        y=f"return (mean of {config.evaluation_episodes} episodes)",
+        title=f"DQN on {game}",
         caption="Separate evaluation episodes at epsilon 0.05.",
-        file="returns",
       ),
-      values_over_frames(
-        played.pictures[chosen],
-        played.values[chosen],
-        atari.environment(config.game).actions,
+      ln.values_over_frames(
+        *played.frames(4),
+        atari.environment(game).actions,
         title="Expected (clipped) returns of the actions in four frames",
         caption="The best action is filled; the frames are what the network sees.",
-        file="values",
       ),
-      film(
+      ln.film(
         played.pictures[:300],
         seconds_per_picture=1 / 15,
         caption="The first twenty seconds of an evaluation episode (a film).",
-        file="policy",
       ),
     ],
   )
 
 
-experiment = single_fit(Config, training, report)
+experiment = ln.single_fit(Config, training, report)

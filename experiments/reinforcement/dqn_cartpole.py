@@ -14,28 +14,17 @@ first command takes 10 seconds from start to end, 6 with a warm compile cache; t
 seeds as lanes of one program and one of them again alone, 21.
 """
 
-from matplotlib.figure import Figure
-
-from research.config import nested, pytree_config, static
-from research.figures.curves import compare_curves
-from research.figures.policies import film, values_over_frames
-from research.lab.experiment import single_fit
+import research as ln
 from research.models.q_network import DenseTorso
-from research.optimizers import Optimizer
-from research.report import Claim, Picture, Report, at_least
 from research.rl import cart_pole
-from research.rl.agent import Agent, DQNConfig
-from research.rl.dqn_training import dqn_training
-from research.rl.rollout import play
-from research.training import Fit
 
 
-@pytree_config
+@ln.pytree_config
 class Config:
   """Settings found for ten seconds of two CPU cores, not the source's."""
 
-  agent: DQNConfig = nested(
-    DQNConfig(
+  agent: ln.DQNConfig = ln.nested(
+    ln.DQNConfig(
       num_envs=10,
       learn_period=1,
       batch_size=64,
@@ -49,67 +38,52 @@ class Config:
       n_step=10,
     )
   )
-  features: int = static(120, "units of the first layer", at_least=1)
-  hidden: int = static(84, "units of the second layer", at_least=1)
-  optimizer: Optimizer = nested(Optimizer(learning_rate=4e-3, schedule="linear"))
-  frames: int = static(60_000, "steps of all environments together", at_least=1)
-  evaluation_episodes: int = static(20, "episodes of each evaluation", at_least=1)
+  features: int = ln.static(120, "units of the first layer", at_least=1)
+  hidden: int = ln.static(84, "units of the second layer", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(learning_rate=4e-3, schedule="linear"))
+  frames: int = ln.static(60_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = ln.static(20, "episodes of each evaluation", at_least=1)
 
 
-AGENT = Agent(
+AGENT = ln.Agent(
   environment=lambda config: cart_pole.environment,
   torso=lambda config: DenseTorso((config.features,)),
 )
-training = dqn_training(AGENT, evaluations=20)
+training = ln.dqn_training(AGENT, evaluations=20)
 
 
-def report(config: Config, fit: Fit) -> Report:
-  """The last three evaluations, and the policy at work."""
-  returns = [row["test/return"] for row in fit.history if "test/return" in row]
-  played = play(AGENT, config, fit.state, max_steps=cart_pole.MAX_EPISODE_STEPS)
-  return Report(
+def report(config: Config, fit: ln.Fit) -> ln.Report:
+  """The last three evaluations, and an episode of the final policy."""
+  claim = ln.claims("Q02")
+  played = ln.play(AGENT, config, fit.state, max_steps=cart_pole.MAX_EPISODE_STEPS)
+  return ln.Report(
     [
-      Claim(
-        "Q02",
+      claim(
         f"CartPole-v1, the worst of the last three evaluations, {config.frames:,} steps",
         "475 (gymnasium calls it solved)",
-        min(returns[-3:]),
-        at_least(475),
+        min(fit.values("test/return")[-3:]),
+        ln.at_least(475),
       ),
     ],
     [
-      Picture(
-        "returns",
-        returns_figure(config, fit),
-        "Separate evaluation episodes without random actions; 500 is the most there is.",
+      ln.compare_returns(
+        {"evaluation": fit},
+        title="CartPole-v1",
+        caption="Separate evaluation episodes without random actions; 500 is the most there is.",
       ),
-      values_over_frames(
-        played.pictures[:-1][:: max(1, len(played.values) // 5)][:5],
-        played.values[:: max(1, len(played.values) // 5)][:5],
+      ln.values_over_frames(
+        *played.frames(5),
         cart_pole.environment.actions,
         title="Expected returns over an episode",
         caption="Both actions are nearly worth the same: a push can be undone by the next.",
-        file="values",
       ),
-      film(
+      ln.film(
         played.pictures,
         seconds_per_picture=0.02,
         caption="An evaluation episode of the final policy (a film).",
-        file="policy",
       ),
     ],
   )
 
 
-def returns_figure(config: Config, fit: Fit) -> Figure:
-  """Evaluation returns over the updates."""
-  return compare_curves(
-    {"evaluation": fit},
-    "test/return",
-    title="CartPole-v1",
-    y=f"return (mean of {config.evaluation_episodes} episodes)",
-    caption="",
-  ).figure
-
-
-experiment = single_fit(Config, training, report)
+experiment = ln.single_fit(Config, training, report)

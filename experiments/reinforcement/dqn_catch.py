@@ -3,7 +3,7 @@
 Catch (Mnih et al. 2014, in the form of bsuite) on 10 by 10 pixels; the agent of Mnih et al. 2015
 with a small network and Adam, its memory and intervals scaled down to 50,000 frames. The ablations
 are those of the paper's extended data table 3: "no replay" learns from the newest transitions only
-(32, the last eight moments of four environments, so that each is learnt from eight times), "no
+(32, the last eight time steps of four environments, so that each is learnt from eight times), "no
 target network" copies after every update; each is the change of one field.
 
     python launch.py --experiment=dqn_catch
@@ -15,31 +15,23 @@ with a ball that is caught within nine steps, errors have nowhere to run away to
 two CPU cores.
 """
 
+import functools
+
 import numpy as np
 
-from research.config import nested, pytree_config, replace, static
-from research.figures.curves import compare_curves
-from research.figures.policies import film, values_over_frames
-from research.lab.experiment import Experiment
-from research.lab.lab import Lab
+import research as ln
 from research.models.q_network import MINATAR, ConvTorso
-from research.optimizers import Optimizer
-from research.report import Claim, Report, above, at_least
 from research.rl import catch
-from research.rl.agent import Agent, DQNConfig
-from research.rl.dqn_training import dqn_training
-from research.rl.rollout import play
 
 
-@pytree_config
+@ln.pytree_config
 class Config:
   """Settings for two minutes of two CPU cores, all agents together."""
 
-  agent: DQNConfig = nested(
-    DQNConfig(
+  agent: ln.DQNConfig = ln.nested(
+    ln.DQNConfig(
       num_envs=4,
       learn_period=1,
-      batch_size=32,
       replay_capacity=20_000,
       min_replay_size=500,
       target_update_period=100,
@@ -48,90 +40,72 @@ class Config:
       evaluation_epsilon=0.0,
     )
   )
-  hidden: int = static(64, "units of the dense layer", at_least=1)
-  optimizer: Optimizer = nested(Optimizer(learning_rate=1e-3))
-  frames: int = static(50_000, "steps of all environments together", at_least=1)
-  evaluation_episodes: int = static(200, "episodes of each evaluation", at_least=1)
-  repeats: int = static(5, "agents of each kind", at_least=1)
+  hidden: int = ln.static(64, "units of the dense layer", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(learning_rate=1e-3))
+  frames: int = ln.static(50_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = ln.static(200, "episodes of each evaluation", at_least=1)
+  repeats: int = ln.static(5, "agents of each kind", at_least=1)
 
 
-AGENT = Agent(
+AGENT = ln.Agent(
   environment=lambda config: catch.environment,
   torso=lambda config: ConvTorso(MINATAR),
 )
-training = dqn_training(AGENT, evaluations=20)
+training = ln.dqn_training(AGENT, evaluations=20)
 
 
-def run(config: Config, lab: Lab) -> Report:
-  """Compares the agent as it is and the ablations, each several times, over paired seeds."""
-  fits = lab.compare(
-    "race",
-    {
-      "DQN": config,
-      "no replay": replace(config, {"agent.replay": "latest"}),
-      "no target network": replace(config, {"agent.target_update_period": 1}),
-      "neither": replace(config, {"agent.replay": "latest", "agent.target_update_period": 1}),
-    },
-    training,
-    repeats=config.repeats,
-  )
-  agents = fits["DQN"]
-  played = [
-    play(AGENT, config, agents[0].state, max_steps=catch.STEPS, episode=n) for n in range(8)
-  ]
-  first = played[0]
-  rewards = lambda fit: [row["test/return"] for row in fit.history if "test/return" in row]
-  area = {name: np.array([np.mean(rewards(fit)) for fit in each]) for name, each in fits.items()}
-  return Report(
+def run(config: Config, lab: ln.Lab) -> ln.Report:
+  """Compares the agent with its ablations, each several times from paired seeds."""
+  no_replay, no_target = {"agent.replay": "latest"}, {"agent.target_update_period": 1}
+  variants = {
+    "DQN": config,
+    "no replay": ln.replace(config, no_replay),
+    "no target network": ln.replace(config, no_target),
+    "neither": ln.replace(config, no_replay | no_target),
+  }
+  fits = lab.compare("race", variants, training, repeats=config.repeats)
+  claim, agents, count, means = ln.claims("Q02"), fits["DQN"], config.repeats, ln.mean_returns(fits)
+  play = functools.partial(ln.play, AGENT, config, agents[0].state, max_steps=catch.STEPS)
+  played = [play(episode=episode) for episode in range(8)]
+  return ln.Report(
     [
-      Claim(
-        "Q02",
-        f"Catch from pixels, mean reward after {config.frames:,} frames, least of "
-        f"{config.repeats} agents",
+      claim(
+        f"Catch from pixels, mean reward after {config.frames:,} frames, least of {count} agents",
         "1 (every ball)",
         min(agent.last("test/return") for agent in agents),
-        at_least(0.95),
+        ln.at_least(0.95),
       ),
       *(
-        Claim(
-          "Q02",
-          f"mean reward over the whole run, DQN less {name}, {config.repeats} agents each",
+        claim(
+          f"mean reward over the whole run, DQN less {name}, {count} agents each",
           "both help (Nature, extended data table 3)",
-          (area["DQN"] - area[name]).mean(),
-          above(0),
-          repeats=area["DQN"] - area[name],
+          (means["DQN"] - means[name]).mean(),
+          ln.above(0),
+          repeats=means["DQN"] - means[name],
         )
-        for name in list(fits)[1:]
+        for name in list(variants)[1:]
       ),
     ],
     [
-      compare_curves(
+      ln.compare_returns(
         fits,
-        "test/return",
         title="Catch from pixels",
-        y=f"reward (mean of {config.evaluation_episodes} episodes)",
-        caption=(
-          "Separate evaluation episodes without random actions; 1 is every ball caught. Lines are "
-          f"means of {config.repeats} agents, bands one standard deviation."
-        ),
-        file="returns",
+        caption="Separate evaluation episodes without random actions; 1 is every ball caught. "
+        f"Lines are means of {count} agents, bands one standard deviation.",
       ),
-      values_over_frames(
-        first.pictures[:-1:2],
-        first.values[::2],
+      ln.values_over_frames(
+        *played[0].frames(5),
         catch.environment.actions,
         title="Expected rewards of the actions as the ball falls",
         caption="While there is time, every action is worth the whole reward; at the end one is.",
-        file="values",
       ),
-      film(
+      ln.film(
         np.concatenate([one.pictures for one in played]),
         seconds_per_picture=0.12,
         caption="Eight evaluation episodes of the final policy (a film).",
-        file="policy",
       ),
     ],
   )
 
 
-experiment = Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training)

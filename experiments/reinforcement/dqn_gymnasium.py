@@ -2,7 +2,7 @@
 
 The agent of Mnih et al. 2015 with double Q-learning (van Hasselt, Guez and Silver 2016), ten-step
 returns (Sutton 1988) and the square loss, as in `dqn_cartpole`. Vectors and discrete observations
-are seen by dense layers, images by Nature's convolutions. The bar is the return at which
+are encoded by dense layers, images by Nature's convolutions. The bar is the return at which
 gymnasium's registration calls the environment solved; where it names none, nothing is claimed. The
 environments stay on the host (`research/rl/gymnasium_host.py`); a run resumes to the byte all the
 same.
@@ -19,33 +19,21 @@ steps (solved at -110) and Taxi-v4 at -200 after 300,000 (one seed): random acti
 their goals.
 """
 
-from typing import Any
-
 import jax
-import numpy as np
 from flax import linen
 
-from research.config import nested, pytree_config, static
-from research.figures.curves import compare_curves
-from research.figures.policies import film, values_over_frames
-from research.lab.experiment import single_fit
+import research as ln
 from research.models.q_network import MINATAR, NATURE, ConvTorso, DenseTorso
-from research.optimizers import Optimizer
-from research.report import Claim, Picture, Report, at_least
 from research.rl import gymnasium_host
-from research.rl.agent import Agent, DQNConfig
-from research.rl.dqn_training import dqn_training
-from research.rl.rollout import play
-from research.training import Fit
 
 
-@pytree_config
+@ln.pytree_config
 class Config:
   """Settings found on Acrobot-v1 for a minute of one CPU core, not the source's."""
 
-  game: str = static("Acrobot-v1", "the environment's registered name, or module:name")
-  agent: DQNConfig = nested(
-    DQNConfig(
+  game: str = ln.static("Acrobot-v1", "the environment's registered name, or module:name")
+  agent: ln.DQNConfig = ln.nested(
+    ln.DQNConfig(
       num_envs=10,
       learn_period=1,
       batch_size=64,
@@ -61,11 +49,11 @@ class Config:
       n_step=10,
     )
   )
-  features: int = static(128, "units of the first layer, where vectors are seen", at_least=1)
-  hidden: int = static(128, "units of the last hidden layer", at_least=1)
-  optimizer: Optimizer = nested(Optimizer(learning_rate=1e-3, schedule="linear"))
-  frames: int = static(100_000, "steps of all environments together", at_least=1)
-  evaluation_episodes: int = static(100, "episodes of each evaluation", at_least=1)
+  features: int = ln.static(128, "units of the first layer, for vectors", at_least=1)
+  hidden: int = ln.static(128, "units of the last hidden layer", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer(learning_rate=1e-3, schedule="linear"))
+  frames: int = ln.static(100_000, "steps of all environments together", at_least=1)
+  evaluation_episodes: int = ln.static(100, "episodes of each evaluation", at_least=1)
 
 
 def torso(config: Config) -> linen.Module:
@@ -77,70 +65,49 @@ def torso(config: Config) -> linen.Module:
   return ConvTorso(NATURE if min(height, image[0]) >= 36 else MINATAR)
 
 
-AGENT = Agent(
-  environment=lambda config: gymnasium_host.environment(config.game),
-  torso=torso,
-)
-training = dqn_training(AGENT, evaluations=10, rows=5)
+AGENT = ln.Agent(lambda config: gymnasium_host.environment(config.game), torso)
+training = ln.dqn_training(AGENT, evaluations=10, rows=5)
 
 
-def report(config: Config, fit: Fit) -> Report:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
   """The last evaluation beside the return at which gymnasium calls the environment solved."""
-  solved = gymnasium_host.threshold(config.game)
-  curves: Any = {"evaluation": fit}
-  claims = []
+  solved, curves, claims = gymnasium_host.threshold(config.game), {"evaluation": fit}, []
   if solved is not None:
-    evaluations = [row for row in fit.history if "test/return" in row]
-    curves["solved"] = [[row | {"test/return": solved} for row in evaluations]]
+    rows = [row | {"test/return": solved} for row in fit.history if "test/return" in row]
+    curves["solved"] = fit._replace(history=rows)
     claims.append(
-      Claim(
-        "Q02",
+      ln.claims("Q02")(
         f"{config.game}, mean return of {config.evaluation_episodes} episodes after "
         f"{config.frames:,} steps",
         f"{solved:g} (gymnasium calls it solved)",
         fit.last("test/return"),
-        at_least(solved),
+        ln.at_least(solved),
       )
     )
-  returns = compare_curves(
-    curves,
-    "test/return",
-    title=config.game,
-    y=f"return (mean of {config.evaluation_episodes} episodes)",
-    caption="",
-  ).figure
   caption = "Separate evaluation episodes without random actions."
-  return Report(claims, [Picture("returns", returns, caption), *episode(config, fit)])
+  returns = ln.compare_returns(curves, title=config.game, caption=caption)
+  can_draw = gymnasium_host.can_draw(config.game)
+  return ln.Report(claims, [returns, *(episode(config, fit) if can_draw else ())])
 
 
-def episode(config: Config, fit: Fit) -> list[Picture]:
-  """The final policy at work, where there are pictures of it."""
-  if not gymnasium_host.can_draw(config.game):
-    return []
+def episode(config: Config, fit: ln.Fit) -> list[ln.Picture]:
+  """An evaluation episode of the final policy."""
   environment = gymnasium_host.environment(config.game)
-  played = play(AGENT, config, fit.state, max_steps=environment.max_evaluation_steps)
-  chosen = np.linspace(0, len(played.values) - 1, 5).astype(int)
-  values = values_over_frames(
-    played.pictures[chosen],
-    played.values[chosen],
-    environment.actions,
-    title="Expected returns of the actions over an episode",
-    caption="",
-  ).figure
+  played = ln.play(AGENT, config, fit.state, max_steps=environment.max_evaluation_steps)
   return [
-    Picture(
-      "values",
-      values,
-      "The best action, by gymnasium's number, is filled. Where the next step can undo this one, "
-      "all are worth nearly the same.",
+    ln.values_over_frames(
+      *played.frames(5),
+      environment.actions,
+      title="Expected returns of the actions over an episode",
+      caption="The best action, by gymnasium's number, is filled. Where the next step can undo "
+      "this one, all are worth nearly the same.",
     ),
-    film(
+    ln.film(
       played.pictures,
       seconds_per_picture=0.04,
       caption="An evaluation episode of the final policy (a film).",
-      file="policy",
     ),
   ]
 
 
-experiment = single_fit(Config, training, report)
+experiment = ln.single_fit(Config, training, report)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from research.cli import runner
+from research.config import replace
 from research.errors import UserError
 from research.lab import run_folder
 from research.lab.registry import Entry, load
@@ -26,7 +27,8 @@ def verify(
 ) -> list[results_table.Verified]:
   """Runs each experiment at its defaults with `seeds` seeds from `seed` on, and renews its rows.
 
-  The figures of the first seed go to `docs/gallery` beside the results.
+  So does it at the other settings that the experiment names (`Experiment.verified`). The figures of
+  the first seed go to `docs/gallery` beside the results.
 
   The runs live in their own folders, so an interrupted verification resumes like any run. A run
   that another version of the code finished is made again.
@@ -38,26 +40,34 @@ def verify(
   results_table.read(results)
   verified = []
   for entry in entries:
-    config = load(entry).Config()
-    folders = [
-      _measure(entry, config, number, options, fresh, say) for number in range(seed, seed + seeds)
-    ]
-    try:
-      rows = results_table.over_seeds(
-        [run_folder.read_claims(folder) for folder in folders],
-        experiment=entry.name,
-        command=f"python launch.py --verify --experiment={entry.name} --seeds={seeds}",
-        date=datetime.date.today().isoformat(),
-      )
-    except ValueError as error:
-      raise UserError(
-        f"{error}; a claim's words must not depend on the seed, and runs that another version "
-        "of the code made are measured anew with --verify --fresh"
-      ) from error
+    experiment, rows, first = load(entry), [], []
+    for settings in experiment.verified:
+      config = replace(experiment.Config(), settings)
+      folders = [
+        _measure(entry, config, number, options, fresh, say) for number in range(seed, seed + seeds)
+      ]
+      rows += _rows(entry, folders)
+      first.append(folders[0])
     results_table.merge(results, rows)
-    docs_gallery.renew(results.parent / "docs" / "gallery", entry, folders[0])
+    docs_gallery.renew(results.parent / "docs" / "gallery", entry, first)
     verified += rows
   return verified
+
+
+def _rows(entry: Entry, folders: list[Path]) -> list[results_table.Verified]:
+  """The rows of one run per seed."""
+  try:
+    return results_table.over_seeds(
+      [run_folder.read_claims(folder) for folder in folders],
+      experiment=entry.name,
+      command=f"python launch.py --verify --experiment={entry.name} --seeds={len(folders)}",
+      date=datetime.date.today().isoformat(),
+    )
+  except ValueError as error:
+    raise UserError(
+      f"{error}; a claim's words must not depend on the seed, and runs that another version "
+      "of the code made are measured anew with --verify --fresh"
+    ) from error
 
 
 def _measure(

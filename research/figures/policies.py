@@ -1,18 +1,21 @@
-"""Figures of policies: a film of an episode, values over a frame, values and arrows over a map."""
+"""Figures of agents: returns, films of episodes, action values over frames and over maps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.figure import Figure
 from PIL import Image
 
-from research.figures.style import INK, label_axes, new_figure, stroke
+from research.figures.curves import compare_curves, draw_curve, series
+from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
+from research.training import Fit
 
-COLOURS = 64  # of a film; policies live in worlds that are drawn in few
-LONGEST = 150  # pictures of a film: with so many it is some hundred kilobytes
+COLOURS = 64  # of a film; the environments are drawn in few
+MAX_PICTURES = 150  # of a film: with so many it is some hundred kilobytes
 
 
 class Film(Figure):
@@ -34,7 +37,7 @@ class Film(Figure):
     """Writes the film; `options` are those of a still picture and do not matter."""
     del options
     moving = np.round(255 * self.pictures).astype(np.uint8)
-    # One palette for all, so that what stands still does not flicker.
+    # One palette for all pictures, so that nothing flickers.
     palette = Image.fromarray(np.concatenate(moving)).quantize(COLOURS)
     size = (self.zoom * moving.shape[2], self.zoom * moving.shape[1])
     images = [
@@ -59,13 +62,13 @@ def film(
   seconds_per_picture: float = 0.1,
   height: int = 240,
   caption: str,
-  file: str = "film",
+  file: str = "policy",
 ) -> Picture:
   """A film of pictures [time, height, width, 3] in [0, 1], enlarged to about `height` pixels.
 
-  Of more than `LONGEST` pictures every second, third... is taken, and stays as much longer.
+  Of more than `MAX_PICTURES` pictures every second, third... is taken, and stays as much longer.
   """
-  every = math.ceil(len(pictures) / LONGEST)
+  every = math.ceil(len(pictures) / MAX_PICTURES)
   moving = Film()
   moving.pictures = np.asarray(pictures[::every])
   moving.seconds_per_picture = every * seconds_per_picture
@@ -80,9 +83,9 @@ def values_over_frames(
   *,
   title: str,
   caption: str,
-  file: str = "values_over_frames",
+  file: str = "values",
 ) -> Picture:
-  """Pictures [n, height, width, 3] above the values [n, action] of what can be done in them."""
+  """Pictures [n, height, width, 3] above the action values [n, action]; the best is filled."""
   count = len(pictures)
   figure, grid = new_figure(title, rows=2, columns=count, panel_inches=(2.1, 2.0))
   floor = min(0.0, float(values.min()))
@@ -102,38 +105,70 @@ def values_over_frames(
 
 
 def value_map(
-  values: np.ndarray,
-  policy: np.ndarray,
+  tables: Mapping[str, Float[np.ndarray, "cell action"]],
   lines: Sequence[str],
   *,
   title: str,
-  names: Sequence[str],
   caption: str,
-  file: str = "value_map",
+  file: str = "values",
 ) -> Picture:
-  """Maps [n, rows, columns] of values side by side, with arrows for the best actions.
+  """Maps of the largest action values of several named tables, with arrows for the best actions.
 
-  `policy` holds 0 to 3 for up, right, down, left, and -1 where nothing is done. `lines` is the map
-  in letters: walls, pits and the goal are marked by them.
+  Cells are numbered row by row; the actions are up, right, down and left. `lines` is the map in
+  letters: on "S" (start) and "." (floor) stand arrows, elsewhere the letters; "#" is a wall.
   """
-  figure, grid = new_figure(title, columns=len(values), panel_inches=(3.9, 3.3))
-  low, high = float(np.min(values)), float(np.max(values))
-  marks = "↑→↓←"
-  for axes, value, best, name in zip(grid[0], values, policy, names, strict=True):
-    letters = np.array([list(line) for line in lines])
-    shown = np.ma.masked_where(letters == "#", value)
+  figure, grid = new_figure(title, columns=len(tables), panel_inches=(3.9, 3.3))
+  letters = np.array([list(line) for line in lines])
+  values = {name: table.max(axis=1).reshape(letters.shape) for name, table in tables.items()}
+  low, high = (float(of(list(values.values()))) for of in (np.min, np.max))
+  for axes, (name, table) in zip(grid[0], tables.items(), strict=True):
+    value, best = values[name], table.argmax(axis=1).reshape(letters.shape)
     axes.set_facecolor("#444444")
+    shown = np.ma.masked_where(letters == "#", value)
     axes.imshow(shown, cmap="cividis", vmin=low, vmax=high)
-    for row, column in np.ndindex(value.shape):
-      text = letters[row, column] if best[row, column] < 0 else marks[best[row, column]]
-      bright = value[row, column] > low + 0.6 * (high - low) and letters[row, column] != "#"
+    for row, column in np.ndindex(letters.shape):
+      letter = lines[row][column]
+      text = "↑→↓←"[best[row, column]] if letter in "S." else letter
+      bright = value[row, column] > low + 0.6 * (high - low) and letter != "#"
       colour = "black" if bright else "white"
       axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=12)
     label_axes(axes, "column", "row", name)
     axes.grid(False)
-    axes.set_xticks(range(value.shape[1]))
-    axes.set_yticks(range(value.shape[0]))
+    axes.set_xticks(range(letters.shape[1]))
+    axes.set_yticks(range(letters.shape[0]))
   figure.colorbar(
     grid[0, 0].images[0], ax=list(grid[0]), label="value (expected discounted return)", shrink=0.9
   )
+  return Picture(file, figure, caption)
+
+
+def compare_returns(
+  fits: Mapping[str, Fit | Sequence[Fit]], *, title: str, caption: str, file: str = "returns"
+) -> Picture:
+  """Evaluation returns of several named agents over the updates, or of several seeds of each."""
+  first = next(iter(fits.values()))
+  config = first.config if isinstance(first, Fit) else first[0].config
+  y = f"return (mean of {config.evaluation_episodes} episodes)"
+  return compare_curves(fits, "test/return", title=title, y=y, caption=caption, file=file)
+
+
+def returns_by_game(
+  fits: Mapping[str, Fit],
+  baselines: Mapping[str, float],
+  *,
+  title: str,
+  baseline: str,
+  frames_per_step: int,
+  caption: str,
+  file: str = "games",
+) -> Picture:
+  """Evaluation returns over the frames, each game in a panel with its own scale and baseline."""
+  figure, grid = new_figure(title, columns=len(fits), panel_inches=(2.7, 2.9))
+  for number, (axes, (game, fit)) in enumerate(zip(grid[0], fits.items(), strict=True)):
+    updates, returns = series(fit.history, "test/return")
+    axes.axhline(baselines[game], color="#777777", linewidth=1.2, label=baseline)
+    draw_curve(axes, updates * frames_per_step / 1e6, returns, name="this agent", look=stroke(0))
+    label_axes(axes, "frames (millions)", "" if number else "return", game)
+    axes.set_ylim(bottom=0)
+  legend_below(figure)
   return Picture(file, figure, caption)

@@ -1,7 +1,7 @@
 """What an experiment is, as a value: its settings, and what is run with them."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from research.lab.lab import Lab
@@ -17,6 +17,7 @@ class Experiment(NamedTuple):
     run: conducts it: trains what it needs by the lab's `fit` and `compare`, and reports.
     training: its single fit as a function of config and seed, where it has one; a sweep repeats it.
     report: what is found in that single fit; a sweep draws the figures of its winner with it.
+    verified: the settings, each as changes of the defaults, at which --verify measures it.
     is_single_fit: tells that `run` only trains once and reports.
     name: of its file.
   """
@@ -25,6 +26,7 @@ class Experiment(NamedTuple):
   run: Callable[[Any, Lab], Report]
   training: Callable[[Any, int], Training] | None = None
   report: Callable[[Any, Fit], Report] | None = None
+  verified: Sequence[Mapping[str, Any]] = ({},)
   is_single_fit: bool = False
   name: str = ""
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -13,23 +14,26 @@ from research.store.files import write_atomically, write_json
 COLOURS = 128  # of a still's copy; figures are drawn in few, and a film is small already
 
 
-def renew(gallery: Path, entry: registry.Entry, run: Path) -> None:
-  """Puts the figures of a finished run into the gallery, in place of the experiment's older ones.
+def renew(gallery: Path, entry: registry.Entry, runs: Sequence[Path]) -> None:
+  """Puts the figures of finished runs into the gallery, in place of the experiment's older ones.
 
   Args:
     gallery: the folder of the pages.
     entry: the experiment.
-    run: the folder of the run.
+    runs: the folders of the runs, whose figures have different names.
   """
-  captions = json.loads((run / "figures" / "captions.json").read_text())
   own = gallery / entry.name
   for old in own.glob("*") if own.is_dir() else ():
     if old.suffix in PICTURES:
       old.unlink()
   own.mkdir(parents=True, exist_ok=True)
-  for name in captions:
-    picture = _picture(run / "figures", name)
-    write_atomically(own / picture.name, _copy(picture))
+  captions: dict[str, str] = {}
+  for run in runs:
+    drawn = json.loads((run / "figures" / "captions.json").read_text())
+    for name in drawn:
+      picture = _picture(run / "figures", name)
+      write_atomically(own / picture.name, _copy(picture))
+    captions |= drawn
   write_json(own / "captions.json", captions)
   write_atomically(gallery / f"{entry.family}.md", _page(gallery, entry.family))
 

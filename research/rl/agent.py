@@ -72,6 +72,12 @@ class DQNConfig:
   noisy: bool = static(False, "noise in the weights instead of random actions")
 
 
+def rainbow(**settings: Any) -> DQNConfig:
+  """The settings of Rainbow (Hessel et al. 2018): all six extensions, and others as given."""
+  parts = {"n_step": 3, "replay": "prioritised", "distributional": "c51"}
+  return DQNConfig(**{**parts, "double": True, "dueling": True, "noisy": True, **settings})
+
+
 class BoundAgent(NamedTuple):
   """An agent at one config.
 

@@ -1,5 +1,6 @@
 """Evaluation of agents on separate episodes, the same ones for all agents and at all times."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ from research.metrics import Mean, batch_means
 from research.rl import replay
 from research.rl.agent import BoundAgent, epsilon_greedy
 from research.rl.environment import State, Transition
+from research.training import Fit
 
 EVALUATION_SEED = 2015  # of the evaluation episodes, whatever the run's own seed
 SELECTION_SHARE = 4  # a fourth as many episodes choose checkpoints and settings
@@ -21,6 +23,12 @@ def evaluation_episodes(count: int) -> dict[str, dict[str, np.ndarray]]:
   """Data for `Training.evaluate`: `count` test episodes by number, and others for validation."""
   validation = count + np.arange(-(-count // SELECTION_SHARE))
   return {"test": {"episode": np.arange(count)}, "validation": {"episode": validation}}
+
+
+def mean_returns(fits: Mapping[str, Sequence[Fit]]) -> dict[str, Float[np.ndarray, " seed"]]:
+  """The mean return over all evaluations of a run, by name and seed."""
+  mean = lambda fit: np.mean(fit.values("test/return"))
+  return {name: np.array([mean(fit) for fit in seeds]) for name, seeds in fits.items()}
 
 
 def evaluate(agent: BoundAgent, params: Any, batch: Batch) -> dict[str, Mean]:

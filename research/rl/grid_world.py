@@ -15,7 +15,7 @@ from research.rl.environment import Environment, Transition
 
 ACTIONS = ("up", "right", "down", "left")
 MOVES = np.array([(-1, 0), (0, 1), (1, 0), (0, -1)])
-START, WALL, PIT, GOAL = "S", "#", "X", "G"
+START, FLOOR, WALL, PIT, GOAL = "S", ".", "#", "X", "G"
 
 
 class World(NamedTuple):
@@ -39,6 +39,11 @@ class World(NamedTuple):
   def shape(self) -> tuple[int, int]:
     """Rows and columns."""
     return len(self.lines), len(self.lines[0])
+
+  @property
+  def free_cells(self) -> np.ndarray:
+    """The numbers of the cells in which an action can be taken: start and floor."""
+    return np.flatnonzero(np.isin(list("".join(self.lines)), [START, FLOOR]))
 
 
 def world(lines: tuple[str, ...], slip: float) -> World:
@@ -87,8 +92,7 @@ def environment(
   cumulative = np.cumsum(world.chance, axis=-1)
   bounds = jnp.asarray(np.where(cumulative > 1 - 1e-9, 1.0, cumulative))
   reward, is_end = jnp.asarray(world.reward), jnp.asarray(world.is_end)
-  floor = [cell for cell, letter in enumerate("".join(world.lines)) if letter in (START, ".")]
-  starts = jnp.asarray(floor if starts_anywhere else [world.start])
+  starts = jnp.asarray(world.free_cells if starts_anywhere else [world.start])
 
   def reset(key: Key[Array, ""]) -> tuple[State, Int[Array, ""]]:
     cell = starts[jax.random.randint(key, (), 0, len(starts))]
@@ -107,7 +111,7 @@ def environment(
       is_terminal | (time >= max_episode_steps),
     )
 
-  shades = {START: 0.85, ".": 1.0, WALL: 0.2, PIT: 0.0, GOAL: 0.6}
+  shades = {START: 0.85, FLOOR: 1.0, WALL: 0.2, PIT: 0.0, GOAL: 0.6}
   grey = jnp.asarray([[shades[letter] for letter in line] for line in world.lines])
 
   def draw(state: State) -> Float[Array, "height width 3"]:

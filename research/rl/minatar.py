@@ -24,7 +24,8 @@ GAMES = {
   "seaquest": "MinAtarSeaquest",
   "space_invaders": "MinAtarSpaceInvaders",
 }
-# Returns of the paper's DQN in training after 5 million frames, read off its figure 2.
+# Returns of the paper's DQN in training, read off its figure 2.
+PAPER_FRAMES = 5_000_000
 PAPER = {
   "asterix": 17.0,
   "breakout": 10.0,

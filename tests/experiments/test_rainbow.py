@@ -31,7 +31,7 @@ def changes(members, name, to):
 
 
 def test_every_agent_differs_from_rainbow_or_from_dqn_by_one_field():
-  removed, added = rainbow.members(REMOVE), rainbow.members(ADD)
+  removed, added = rainbow.variants(REMOVE), rainbow.variants(ADD)
   assert changes(removed, "DQN", "Rainbow") == changes(added, "DQN", "Rainbow") == DQN
   assert len(removed) == len(added) == 8
   without = [changes(removed, name, "Rainbow") for name in removed if name.startswith("no ")]
@@ -39,12 +39,12 @@ def test_every_agent_differs_from_rainbow_or_from_dqn_by_one_field():
   alone = [changes(added, name, "DQN") for name in added if name.startswith("only ")]
   assert [list(change) for change in alone] == [[field] for field in DQN]
   for ablation, members in (("remove", removed), ("add", added)):
-    named = {name for pair in rainbow.pairs(ablation).values() for name in pair}
+    named = {name for *pair, _ in rainbow.comparisons(ablation).values() for name in pair}
     assert named == set(members)
 
 
 def test_what_is_asked_for_is_what_rainbow_has():
-  members = rainbow.members(replace(ADD, {"agent.n_step": 5}))
+  members = rainbow.variants(replace(ADD, {"agent.n_step": 5}))
   assert changes(members, "only multi-step", "DQN") == {"agent.n_step": 5}
 
 
@@ -52,7 +52,7 @@ def test_the_agents_can_be_laid_out_without_being_run(monkeypatch):
   # Catch has one channel and three actions, and needs no package of games.
   games = types.SimpleNamespace(environment=lambda game: catch.environment)
   monkeypatch.setattr(rainbow, "minatar", games)
-  members = rainbow.members(REMOVE)
+  members = rainbow.variants(REMOVE)
 
   def parameters(name):
     state = jax.eval_shape(dqn(rainbow.AGENT).init, members[name], jax.random.key(0))

@@ -12,13 +12,13 @@ from experiments.reinforcement import (
   dqn_cartpole,
   dqn_catch,
   dqn_gymnasium,
-  minatar_games,
+  dqn_minatar,
   q_learning,
 )
 from research.config import replace
 from research.errors import UserError
 from research.figures.policies import film
-from research.rl import catch, grid_world, minatar
+from research.rl import catch, grid_world, minatar, rollout
 from research.rl.dqn import dqn
 from research.rl.rollout import Played
 from research.training import Fit
@@ -45,11 +45,12 @@ def test_the_lesson_on_the_frozen_lake_learns_no_more_than_the_exact_values():
 
 def test_q_learning_nears_the_exact_values():
   config = replace(q_learning.Config(), {"steps": 5_000})
-  state = jax.jit(q_learning.init)(config, jax.random.key(0))
-  step = lambda state, _: q_learning.step(config, state, {})
+  init, learn, *_ = q_learning.learner
+  state = jax.jit(init)(config, jax.random.key(0))
+  step = lambda state, _: learn(config, state, {})
   run = jax.jit(lambda state: jax.lax.scan(step, state, None, length=config.steps))
   state, _ = run(state)
-  cells = q_learning.free_cells(config)
+  cells = q_learning.world(config).free_cells
   off = np.abs(np.asarray(state.q).max(axis=1) - q_learning.exact(config).max(axis=1))[cells]
   assert off.max() < 0.1  # untrained: 0.98
   # No target exceeds 1, so no value does, however many agents learn it at once.
@@ -97,7 +98,7 @@ def test_only_a_game_that_is_in_the_table_has_a_bar(monkeypatch, game, bars):
   acted = types.SimpleNamespace(actions=("noop", "fire", "right"))
   monkeypatch.setattr(dqn_atari, "atari", types.SimpleNamespace(environment=lambda game: acted))
   played = Played(np.zeros((9, 4, 4, 3)), np.zeros((8, 3)), np.zeros(8))
-  monkeypatch.setattr(dqn_atari, "play", lambda *arguments, **options: played)
+  monkeypatch.setattr(rollout, "play", lambda *arguments, **options: played)
   config = replace(dqn_atari.Config(), {"game": game})
   rows = [{"fit": "train", "step": step, "test/return": 20.0} for step in (0, 10)]
   report = dqn_atari.report(config, Fit("train", config, None, rows, lambda: None, None))
@@ -163,13 +164,17 @@ class EveryGamePlayed:
 def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
   # Catch in place of the games, so that no package of games is needed.
   games = types.SimpleNamespace(
-    environment=lambda game: catch.environment, GAMES=minatar.GAMES, PAPER=minatar.PAPER
+    environment=lambda game: catch.environment,
+    GAMES=minatar.GAMES,
+    PAPER=minatar.PAPER,
+    PAPER_FRAMES=minatar.PAPER_FRAMES,
   )
-  monkeypatch.setattr(minatar_games, "minatar", games)
+  monkeypatch.setattr(dqn_minatar, "minatar", games)
   nothing = Played(np.zeros((2, 4, 4, 3)), np.zeros((1, 3)), np.zeros(1))
-  monkeypatch.setattr(minatar_games, "play", lambda *arguments, **options: nothing)
+  monkeypatch.setattr(rollout, "play", lambda *arguments, **options: nothing)
   lab = EveryGamePlayed()
-  report = minatar_games.run(minatar_games.Config(), lab)
+  all_games = replace(dqn_minatar.Config(), dqn_minatar.ALL_GAMES)
+  report = dqn_minatar.run(all_games, lab)
   names = ["asterix", "breakout", "freeway", "seaquest", "space_invaders"]
   assert list(lab.configs) == names
   assert [claim.ours for claim in report.claims] == [10, 20, 30, 40, 50]
@@ -177,7 +182,7 @@ def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
   assert [claim.verdict == "pass" for claim in report.claims] == [False, True, False, True, True]
   for claim, name in zip(report.claims, names, strict=True):
     assert f"MinAtar {name}, return after 5,000,000 frames" in claim.what
-  assert [picture.name for picture in report.pictures] == ["returns", *names]
+  assert [picture.name for picture in report.pictures] == ["games", *names]
   panels = report.pictures[0].figure.axes
   assert [axes.get_title(loc="left") or axes.get_title() for axes in panels] == names
   for axes, own in zip(panels, (10, 20, 30, 40, 50), strict=True):
@@ -185,14 +190,23 @@ def test_every_game_is_judged_by_the_papers_number_of_its_own(monkeypatch):
     assert ours.get_xdata()[-1] == 5 and ours.get_ydata()[-1] == own
   assert papers.get_ydata()[0] == 44
 
-  alone = EveryGamePlayed()
-  minatar_games.run(replace(minatar_games.Config(), {"game": "freeway"}), alone)
-  assert list(alone.configs) == ["freeway"]
+  with pytest.raises(UserError, match="name one game, as in --game=breakout"):  # as a sweep does
+    dqn_minatar.training(all_games, 0)
 
 
-def test_a_sweep_is_of_one_game():
-  with pytest.raises(UserError, match="name one game, as in --game=breakout"):
-    minatar_games.training(minatar_games.Config(), 0)
+def test_one_game_is_a_single_fit_that_says_how_long_the_paper_trained(monkeypatch):
+  monkeypatch.setattr(dqn_minatar, "report", lambda config, fit: fit)
+  monkeypatch.setattr(dqn_minatar, "training", lambda config, seed: (config, seed))
+  lab = types.SimpleNamespace(seed=3, fit=lambda *of: of)
+  config = dqn_minatar.Config()
+  assert dqn_minatar.run(config, lab) == ("train", config, (config, 3))
+  for frames, words in ((800_000, "10 after 5,000,000, in"), (5_000_000, "10 in")):
+    config = replace(config, {"frames": frames})
+    claim = dqn_minatar.score(
+      Fit("train", config, None, [{"test/return": 11.0}], lambda: None, None)
+    )
+    assert claim.source == f"{words} training at epsilon 0.1 (Young and Tian, read off)"
+    assert (claim.ours, claim.verdict) == (11, "pass")
 
 
 def frames_of(path):

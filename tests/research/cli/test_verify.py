@@ -2,12 +2,13 @@ import itertools
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from research.cli.verify import verify
 from research.errors import InterruptedRun, UserError
 from research.lab import registry
 from research.lab.experiment import Experiment
-from research.report import Claim, Report, at_least
+from research.report import Claim, Picture, Report, at_least
 from research.reporting import results_table
 from research.training import Options
 from tests.helpers import tiny_experiment
@@ -53,6 +54,22 @@ def test_the_mean_over_the_seeds_is_judged(measure):
   written = results_table.read("RESULTS.md")
   assert [(row["id"], row["verdict"]) for row in written] == [("B01", "fail"), ("C06", "pass")]
   assert "--verify --experiment=one --seeds=3" in Path("RESULTS.md").read_text()
+
+
+def test_other_settings_that_the_experiment_names_are_measured_too(measure, monkeypatch, tmp_path):
+  def run(config, lab):
+    name = f"width_{config.width}"
+    claim = Claim("C06", name, "1", config.width + lab.seed, at_least(2))
+    return Report([claim], [Picture(name, Figure(figsize=(1, 1)), "")])
+
+  both = Experiment(Config, run, verified=({}, {"width": 7}))
+  tiny_experiment.install(monkeypatch, tmp_path, one=both)
+  rows = measure("one", seeds=2)
+  assert [(row.what, row.values) for row in rows] == [("width_5", (6, 7)), ("width_7", (8, 9))]
+  assert [row["what"] for row in results_table.read("RESULTS.md")] == ["width_5", "width_7"]
+  assert Path("RESULTS.md").read_text().count("--verify --experiment=one --seeds=2") == 1
+  (page,) = Path("docs/gallery").glob("*.md")
+  assert page.read_text().count("one/width_5.png") == page.read_text().count("one/width_7.png") == 1
 
 
 def test_it_goes_on_where_it_was_interrupted_and_keeps_what_was_measured(measure):

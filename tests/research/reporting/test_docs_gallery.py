@@ -76,6 +76,6 @@ def test_a_picture_that_became_a_film_leaves_no_still_behind(door, tmp_path):
   (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
   own = tmp_path / "docs" / "gallery" / "tiny_net"
   (own / "policy.png").write_bytes(b"an older one")
-  docs_gallery.renew(own.parent, registry.catalogue()["tiny_net"], run)
+  docs_gallery.renew(own.parent, registry.catalogue()["tiny_net"], [run])
   assert not (own / "policy.png").exists() and (own / "policy.gif").exists()
   assert list(json.loads((own / "captions.json").read_text())) == ["curve", "policy"]

@@ -8,20 +8,20 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from research import free_memory
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
-from research.lab.compiled_training import CompiledTraining, compile_for_many, compile_for_one
+from research.lab import resume
+from research.lab.compiled_training import compile_for_many, compile_for_one
 from research.lab.groups import by_program
 from research.lab.labels import check_labels
 from research.lab.loop import run_fit
 from research.lab.recorder import About, Recorder, Start
-from research.lab.resume import compared, restored, warn, with_weights
-from research.lab.run_folder import FORK
+from research.lab.resume import Finished, Task, warn
 from research.lanes import lane, reserve, stack
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints
@@ -29,41 +29,15 @@ from research.store.files import write_atomically
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, read_rows
 from research.sweep import plan as planning
-from research.sweep.local import Sweep
-from research.sweep.local import run as run_sweep
+from research.sweep.local import LocalWorkers
+from research.sweep.loop import Sweep, run_sweep
 from research.sweep.plan import Swept
-from research.sweep.remote import RemoteSweep
-from research.sweep.search import check_packages
-from research.sweep.slots import intervals_of, metrics_of, seats_of_this_device
+from research.sweep.prepare import prepare
+from research.sweep.remote import RemoteWorkers
 from research.sweep.space import Space
 from research.sweep.study import Study
-from research.sweep.trainings import Trainings
+from research.sweep.workers import Workers
 from research.training import ALONE, Fit, Member, Options, Training, fingerprint, on_device
-
-
-class Task(NamedTuple):
-  """A fit that was asked for, of one config or of a population.
-
-  Attributes:
-    name: of the fit.
-    members: of the population, or the fit alone.
-    training: what they share.
-    initial: makes the first state.
-    compile: compiles the training.
-  """
-
-  name: str
-  members: Sequence[Member]
-  training: Training
-  initial: Callable[[], Any]
-  compile: Callable[[], CompiledTraining]
-
-
-class Finished(NamedTuple):
-  """A fit that was trained before: its last state, and where its rows end in metrics.jsonl."""
-
-  state: Any
-  end: tuple[int, int]
 
 
 class Lab:
@@ -90,9 +64,7 @@ class Lab:
       interruption: asked between two calls of the compiled steps; by default nothing interrupts.
       init_from: a run's folder, with whose weights the fits of the same names begin.
     """
-    self.folder = folder
-    self.seed = seed
-    self._options = options
+    self.folder, self.seed, self._options = folder, seed, options
     self._interruption = interruption or Interruption(())
     self._init_from = init_from
     self._log = MetricsLog(folder)
@@ -220,42 +192,29 @@ class Lab:
     of_repeat = functools.partial(_of_repeat, training, seed)
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
-    planning.check_objective(settings.objective, metrics_of(first, space.config))
-    check_packages(settings.sampler)
-    settings = settings._replace(seats=settings.seats or seats_of_this_device())
-    plan = planning.make(space, settings, seed, intervals_of(first))
-    trainings = Trainings(of_repeat, space)
-    trainings.check(settings.stopper)
-    notes = planning.notes(plan, settings)
-    folder, path = self._checkpoint_folder(name), self.folder / f"{name}.sqlite"
-    study = Study(
-      path,
-      plan.settings._asdict() | {"space": str(space), "seed": seed},
-      may_grow=planning.may_grow(settings.sampler, settings.stopper, settings.rounds),
-    )
-    plan = plan._replace(settings=plan.settings._replace(seats=study.seats))
-    keys = lambda repeat: tuple(jax.random.split(named_key(seed + repeat, "train")))
-    checkpoints = Checkpoints(folder, warn=warn)
+    path = self.folder / f"{name}.sqlite"
+    plan, trainings, study, notes = prepare(space, settings, seed, of_repeat, first, path)
+    folder = self._checkpoint_folder(name)
     for step in checkpoint.steps(folder):
       if step > study.count:  # the end of the study was lost, so it goes on from further back
         checkpoint.set_aside(folder, step, "ahead")
+    checkpoints = Checkpoints(folder, warn=warn)
+    keys = lambda repeat: tuple(jax.random.split(named_key(seed + repeat, "train")))
     with ExitStack() as leaving:
       leaving.callback(study.close)
       leaving.callback(self._note_reports, study)
       leaving.callback(self._close, checkpoints)
       if self._options.engine == "local":
-        sweep = Sweep(plan, study, trainings, keys, self._options)
+        workers: Workers = LocalWorkers(plan, trainings, keys, self._options, checkpoints)
       else:
         blocks = (self.folder / "blocks" / name).absolute()
-        sweep = RemoteSweep(plan, study, of_repeat, trainings, keys, self._options, blocks)
+        workers = RemoteWorkers(plan, trainings, keys, self._options, blocks)
       for note in notes:
         warn(note)
       with self._interruption.asked():
         trials = run_sweep(
-          sweep,
-          plan,
+          Sweep(plan, study, workers),
           name=name,
-          checkpoints=checkpoints,
           save_seconds=self._options.save_seconds,
           interruption=self._interruption,
         )
@@ -287,22 +246,12 @@ class Lab:
     fits: dict[str, list[Fit]] = {member: [] for member in configs}
     for number, (member, initial) in enumerate(zip(members, initials, strict=True)):
       history = [row for row in rows if row.items() >= member.labels.items()]
-      fits[member.name].append(
-        Fit(name, member.config, lane(states, number), history, initial, training)
-      )
+      state = lane(states, number)
+      fits[member.name].append(Fit(name, member.config, state, history, initial, training))
     return fits
 
   def _first_state(self, name: str, initial: Callable[[], Any]) -> Any:
-    return with_weights(initial(), self._init_from, name) if self._init_from else initial()
-
-  def _refuse_idle_fork(self, name: str) -> None:
-    """Refuses a fork whose first fit finds nothing to go on from."""
-    fits = {path.parent.name for path in self.folder.glob("checkpoints/*/*") if path.name.isdigit()}
-    if (self.folder / FORK).exists() and fits and not fits & set(self._asked):
-      raise UserError(
-        f"--fork has no fit {name!r} to go on from (it has {', '.join(sorted(fits))}); "
-        "fork a run of the same experiment, or leave --fork out"
-      )
+    return resume.with_weights(initial(), self._init_from, name) if self._init_from else initial()
 
   def _trained(self, task: Task) -> Any:
     """The last state, on the host: stored, or continued from a checkpoint, or made."""
@@ -318,14 +267,8 @@ class Lab:
         self._end = max(self._end, found.end)
         return jax.device_get(found.state)
       self._make_room(task.name, found)
-      recorder = Recorder(
-        task.name,
-        task.members,
-        task.training,
-        options=self._options,
-        checkpoints=checkpoints,
-        log=self._log,
-      )
+      what = task.name, task.members, task.training
+      recorder = Recorder(*what, options=self._options, checkpoints=checkpoints, log=self._log)
       compiled = task.compile()
       with self._interruption.asked():
         state = run_fit(compiled, found, recorder, self._interruption)
@@ -362,12 +305,12 @@ class Lab:
     if snapshot is None:
       if there_was:
         warn(f"{task.name}: no checkpoint is whole: starting from the beginning")
-      self._refuse_idle_fork(task.name)
+      resume.refuse_idle_fork(self.folder, task.name, self._asked)
       return Start(0, self._first_state(task.name, task.initial), {}, None, now, self._end)
     about = About(**snapshot.about)
-    state = restored(task.name, snapshot, jax.eval_shape(task.initial))
+    state = resume.restored(task.name, snapshot, jax.eval_shape(task.initial))
     end = about.offset, about.log_checksum
-    is_finished, is_same_task = compared(task.name, snapshot, now)
+    is_finished, is_same_task = resume.compared(task.name, snapshot, now)
     if not is_same_task:
       checkpoints.forget_scores()
     if is_finished:

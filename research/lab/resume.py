@@ -1,18 +1,46 @@
-"""States that a fit begins with: a checkpoint's, or another run's weights."""
+"""The state that a fit begins with: a checkpoint's, another run's weights, or its own first."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from research.errors import UserError
+from research.lab.compiled_training import CompiledTraining
 from research.lab.recorder import About
+from research.lab.run_folder import FORK
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
+from research.training import Member, Training
 
 WEIGHTS = ("params/", "variables/", "target_params/")  # of a state: all that is learnt
+
+
+class Task(NamedTuple):
+  """A fit that was asked for, of one config or of a population.
+
+  Attributes:
+    name: of the fit.
+    members: of the population, or the fit alone.
+    training: what they share.
+    initial: makes the first state.
+    compile: compiles the training.
+  """
+
+  name: str
+  members: Sequence[Member]
+  training: Training
+  initial: Callable[[], Any]
+  compile: Callable[[], CompiledTraining]
+
+
+class Finished(NamedTuple):
+  """A fit that was trained before: its last state, and where its rows end in metrics.jsonl."""
+
+  state: Any
+  end: tuple[int, int]
 
 
 def warn(line: str) -> None:
@@ -81,3 +109,22 @@ def with_weights(state: Any, source: Path, name: str) -> Any:
       )
     arrays[each] = found.astype(arrays[each].dtype)
   return checkpoint.from_host(arrays, jax.eval_shape(lambda: state))
+
+
+def refuse_idle_fork(folder: Path, name: str, asked: Collection[str]) -> None:
+  """Refuses a fork whose first fit finds nothing to go on from.
+
+  Args:
+    folder: of the run.
+    name: of the fit, which has no checkpoint.
+    asked: names of all fits that were asked for so far.
+
+  Raises:
+    UserError: where the fork has checkpoints, of other fits only.
+  """
+  fits = {path.parent.name for path in folder.glob("checkpoints/*/*") if path.name.isdigit()}
+  if (folder / FORK).exists() and fits and not fits & set(asked):
+    raise UserError(
+      f"--fork has no fit {name!r} to go on from (it has {', '.join(sorted(fits))}); "
+      "fork a run of the same experiment, or leave --fork out"
+    )

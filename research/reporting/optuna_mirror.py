@@ -15,7 +15,7 @@ from research.config import show
 from research.errors import UserError
 from research.lab.open_run import open_run
 from research.sweep import space as spaces
-from research.sweep.plan import Plan, Settings
+from research.sweep.plan import Plan, settings_of
 from research.sweep.search import package
 from research.sweep.space import Choice, Distribution
 from research.sweep.study import Trial, fold, read
@@ -37,9 +37,8 @@ def mirror(path: Path) -> Path:
   """
   optuna = package("optuna", "research.reporting.optuna_mirror")
   settings, events = read(path)
-  space = spaces.parse(settings.pop("space"), open_run(path.parent).config)
-  seed = settings.pop("seed")
-  plan = Plan(space, Settings(**settings), seed, intervals=0)
+  space = spaces.parse(settings["space"], open_run(path.parent).config)
+  plan = Plan(space, settings_of(settings), settings["seed"], intervals=0)
   trials = fold({}, events)
   copy = path.with_suffix(".optuna.sqlite")
   copy.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 A task is a pure function of its block, and its results are written under names that depend on the
 block alone. So it may run on any machine that shares the folder, twice, or again after it was
-killed: nobody can tell.
+killed, with the same results.
 """
 
 import io
@@ -18,22 +18,22 @@ import numpy as np
 from research.data.sources import own_files_in
 from research.store.checkpoint import from_host, to_host
 from research.store.files import write_atomically
-from research.sweep.slots import Crew, Reports, Seat, by_trial
-from research.sweep.trainings import OfRepeat
+from research.sweep.slots import Occupant, Reports, Slots, by_trial
+from research.sweep.workers import OfRepeat, Report
 from research.training import on_device
 
 Keys = Sequence[tuple[np.ndarray, np.ndarray]]  # data of each repetition's keys: to begin, to order
 
 
-class Stretch(NamedTuple):
+class Segment(NamedTuple):
   """Some intervals of one trial.
 
   Attributes:
     trial: its number.
-    config: its settings during the stretch.
+    config: its settings during the segment.
     keys: of its repetitions.
     step: updates made before.
-    source: the file of the stretch that it goes on from; None where it starts.
+    source: the file of the segment that it goes on from; None where it starts.
     path: the file that it will write.
   """
 
@@ -50,7 +50,7 @@ class Block(NamedTuple):
 
   Attributes:
     training: of a trial.
-    stretches: of trials with one program and equal data, all of the same length.
+    segments: of trials with one program and equal data, all of the same length.
     intervals: that length.
     lanes: how they share a program, as in `research.lanes.block_of`.
     by_repeat: whether the repetitions have data of their own.
@@ -58,7 +58,7 @@ class Block(NamedTuple):
   """
 
   training: OfRepeat
-  stretches: tuple[Stretch, ...]
+  segments: tuple[Segment, ...]
   intervals: int
   lanes: str
   by_repeat: bool
@@ -66,22 +66,22 @@ class Block(NamedTuple):
 
   def is_done(self) -> bool:
     """Tells whether every result is there."""
-    return all(stretch.path.exists() for stretch in self.stretches)
+    return all(segment.path.exists() for segment in self.segments)
 
 
 def train(block: Block) -> None:
   """Trains the trials of a block, and writes for each its reports and its states."""
   if block.is_done():
     return
-  first = block.stretches[0]
+  first = block.segments[0]
   repeats = range(len(first.keys))
   groups = [[repeat] for repeat in repeats] if block.by_repeat else [repeats]
   with own_files_in(block.data_dir):
-    crews = [_seated(block, some) for some in groups]
-  reports = [_interval(crews) for _ in range(block.intervals)]
-  for stretch in block.stretches:
-    own = [report[stretch.trial] for report in reports]
-    states = [state for crew in crews for state in crew.leave(stretch.trial)]
+    programs = [_in_slots(block, some) for some in groups]
+  reports = [_interval(programs) for _ in range(block.intervals)]
+  for segment in block.segments:
+    own = [report[segment.trial] for report in reports]
+    states = [state for slots in programs for state in slots.leave(segment.trial)]
     arrays = {
       f"{repeat}/{name}": array
       for repeat, state in enumerate(states)
@@ -89,51 +89,51 @@ def train(block: Block) -> None:
     }
     file = io.BytesIO()
     np.savez(file, reports=np.array(json.dumps(own)), **arrays)  # type: ignore[arg-type]
-    stretch.path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(stretch.path, file.getvalue())
+    segment.path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(segment.path, file.getvalue())
 
 
-def _seated(block: Block, repeats: Sequence[int]) -> Crew:
+def _in_slots(block: Block, repeats: Sequence[int]) -> Slots:
   """Some repetitions of all trials, which share their data."""
-  first = block.stretches[0]
-  crew = Crew(
+  first = block.segments[0]
+  slots = Slots(
     block.training(first.config, repeats[0]),
     first.config,
-    len(repeats) * len(block.stretches),
+    len(repeats) * len(block.segments),
     block.lanes,
     _key(first.keys[0][0]),
   )
   newcomers = []
-  for stretch in block.stretches:
+  for segment in block.segments:
     for repeat in repeats:
-      init_key, order_key = map(_key, stretch.keys[repeat])
-      seat = Seat(stretch.trial, repeat, stretch.config, order_key, stretch.step)
-      if stretch.source is None:
-        newcomers.append((seat, init_key))
+      init_key, order_key = map(_key, segment.keys[repeat])
+      occupant = Occupant(segment.trial, repeat, segment.config, order_key, segment.step)
+      if segment.source is None:
+        newcomers.append((occupant, init_key))
       else:
-        crew.enter_again(seat, _read_state(stretch.source, repeat, crew))
+        slots.resume(occupant, _read_state(segment.source, repeat, slots))
   if newcomers:
-    crew.enter(newcomers)
-  return crew
+    slots.enter(newcomers)
+  return slots
 
 
-def _interval(crews: Sequence[Crew]) -> dict[int, dict[str, list[float]]]:
+def _interval(programs: Sequence[Slots]) -> dict[int, Report]:
   reports: Reports = {}
-  for crew in crews:
-    reports |= crew.advance()
+  for slots in programs:
+    reports |= slots.advance()
   return by_trial(reports)
 
 
-def read_reports(path: Path) -> list[dict[str, list[float]]]:
-  """Reads a stretch's reports: for each interval, metrics with a value for every repetition."""
+def read_reports(path: Path) -> list[Report]:
+  """Reads a segment's reports: for each interval, metrics with a value for every repetition."""
   with np.load(path) as file:
-    reports: list[dict[str, list[float]]] = json.loads(str(file["reports"]))
+    reports: list[Report] = json.loads(str(file["reports"]))
   return reports
 
 
-def _read_state(path: Path, repeat: int, crew: Crew) -> Any:
-  settings = on_device(crew.config)
-  template = jax.eval_shape(crew.training.learner.init, settings, jax.random.key(0))
+def _read_state(path: Path, repeat: int, slots: Slots) -> Any:
+  settings = on_device(slots.config)
+  template = jax.eval_shape(slots.training.learner.init, settings, jax.random.key(0))
   with np.load(path) as file:
     prefix = f"{repeat}/"
     arrays = {n.removeprefix(prefix): file[n] for n in file.files if n.startswith(prefix)}

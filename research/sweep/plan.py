@@ -10,8 +10,9 @@ from research.errors import UserError, unknown_name
 from research.sweep import pbt, refine, stopping
 from research.sweep.search import Finished, grid_size, start_up, suggest
 from research.sweep.space import Choice, Space
-from research.sweep.study import Event, Trial, fold, read
+from research.sweep.study import SLOTS, Event, Trial, fold, read
 
+STORED = {"slots": SLOTS}  # settings whose name in a study's file is another one
 MOST = 100_000  # trials times seeds: what happens next is found by looking at all of them
 
 
@@ -24,7 +25,7 @@ class Settings(NamedTuple):
     sampler: one of `research.sweep.search.SAMPLERS`.
     stopper: one of `research.sweep.stopping.STOPPERS`.
     rounds: from coarse to fine; each has its share of the trials.
-    seats: lanes that train at the same time; 0 for as many as suit the device.
+    slots: lanes that train at the same time; 0 for as many as suit the device.
     larger_is_better: whether a larger value of the objective is a better one.
   """
 
@@ -33,7 +34,7 @@ class Settings(NamedTuple):
   sampler: str = "random"
   stopper: str = "none"
   rounds: int = 1
-  seats: int = 0
+  slots: int = 0
   larger_is_better: bool = True
 
   @property
@@ -98,7 +99,7 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
   Raises:
     UserError: for what cannot be searched so.
   """
-  trials, seats = settings.trials, settings.seats
+  trials, slots = settings.trials, settings.slots
   if trials * space.repeats > MOST:
     raise UserError(
       f"--trials={trials} of {space.repeats} seeds each is more than the {MOST:,} trainings that a "
@@ -118,13 +119,26 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
         f"--stopper=pbt changes values while a trial runs, which {fixed[0]} does not allow; sweep "
         "ranges of traced fields, or choose another stopper"
       )
-    seats = trials * space.repeats  # members are compared with each other, so all run at once
+    slots = trials * space.repeats  # members are compared with each other, so all run at once
   if settings.rounds > trials:
     raise UserError(f"--rounds={settings.rounds} is more than there are trials ({trials})")
   if settings.rounds > 1 and settings.sampler == "grid":
     raise UserError("--sampler=grid has one round; choose another sampler, or leave --rounds out")
-  seats = max(space.repeats, min(seats, trials * space.repeats))
-  return Plan(space, settings._replace(trials=trials, seats=seats), seed, intervals)
+  slots = max(space.repeats, min(slots, trials * space.repeats))
+  return Plan(space, settings._replace(trials=trials, slots=slots), seed, intervals)
+
+
+def stored(plan: Plan) -> dict[str, Any]:
+  """Returns what makes a study this plan's, under the names that its file has."""
+  settings = plan.settings._asdict()
+  renamed = {STORED.get(name, name): value for name, value in settings.items()}
+  return renamed | {"space": str(plan.space), "seed": plan.seed}
+
+
+def settings_of(stored: Mapping[str, Any]) -> Settings:
+  """Returns the settings that a study's file holds, as `stored` wrote them."""
+  names = {name: STORED.get(name, name) for name in Settings._fields}
+  return Settings(**{name: stored[key] for name, key in names.items() if key in stored})
 
 
 def may_grow(sampler: str, stopper: str, rounds: int) -> bool:
@@ -138,7 +152,7 @@ def may_grow(sampler: str, stopper: str, rounds: int) -> bool:
 def notes(plan: Plan, asked: Settings) -> list[str]:
   """Lists notes for the user before the sweep begins."""
   settings, found = plan.settings, []
-  at_once = settings.seats // plan.space.repeats
+  at_once = settings.slots // plan.space.repeats
   if settings.trials < asked.trials:
     found.append(
       f"{plan.space} makes {settings.trials} different trials; --trials={asked.trials} has no more"
@@ -167,13 +181,12 @@ def winner(path: Path, space: Space) -> Any:
   Raises:
     UserError: where the study cannot be read.
   """
-  stored, events = read(path)
+  settings, events = read(path)
   trials = fold({}, events)
   if not trials:
     return None
-  settings = Settings(**{name: stored[name] for name in Settings._fields if name in stored})
   # A rank needs the objective and its direction; a study does not hold the number of intervals.
-  plan = Plan(space, settings, stored["seed"], intervals=1)
+  plan = Plan(space, settings_of(settings), settings["seed"], intervals=1)
   return space.at(ranked(plan, trials)[0].values)
 
 

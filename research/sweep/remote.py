@@ -1,10 +1,11 @@
-"""The sweep on many machines: this process decides and keeps the study, others train blocks.
+"""The workers of a sweep on many machines: this process decides and keeps the study.
 
-Nothing but files passes between them, in a folder that all share. The coordinator's checkpoint are
-these files: when it was killed it decides everything again, in no time, since the blocks are done.
-Trials, decisions and rows are those of `research.sweep.local`.
+Others train blocks, and exchange files in a folder that all machines share. These files are also
+the coordinator's checkpoint: after a kill it decides everything again, in no time, since the blocks
+are done. Trials, decisions and rows are those of `research.sweep.local`.
 """
 
+import dataclasses
 import logging
 import math
 import os
@@ -18,15 +19,12 @@ import jax
 import numpy as np
 
 from research.errors import UserError
-from research.store.checkpoint import Checkpoints
 from research.sweep import plan as planning
-from research.sweep.blocks import Block, Stretch, read_reports, train
-from research.sweep.local import Keys, Sweep
+from research.sweep.blocks import Block, Segment, read_reports, train
 from research.sweep.plan import Plan
 from research.sweep.search import package
-from research.sweep.slots import Seat
-from research.sweep.study import Study, fold
-from research.sweep.trainings import OfRepeat, Trainings
+from research.sweep.trainings import Trainings
+from research.sweep.workers import Keys, Report
 from research.training import Options
 
 EXTRA = "-e '.[cluster]'"
@@ -36,144 +34,111 @@ ROOT = Path(__file__).parents[2]
 Engine = Callable[[Sequence[Block]], None]  # returns when all are done
 
 
-class Fleet:
-  """Trials on many machines; to the sweep it is a `Crew` with room for any trial."""
+@dataclasses.dataclass
+class RemoteTrial:
+  """A trial in slots elsewhere.
 
-  def __init__(
-    self,
-    plan: Plan,
-    training: OfRepeat,
-    trainings: Trainings,
-    keys: Keys,
-    options: Options,
-    engine: Engine,
-    folder: Path,
-  ):
+  Attributes:
+    config: its settings.
+    intervals: that were handed out.
+    source: the file with its states; None where it starts.
+    waiting: reports of intervals that are trained and not yet handed out.
+  """
+
+  config: Any
+  intervals: int
+  source: Path | None
+  waiting: list[Report]
+
+
+class RemoteWorkers:
+  """Trains trials on many machines; their states are files, so that there is nothing to save."""
+
+  def __init__(self, plan: Plan, trainings: Trainings, keys: Keys, options: Options, folder: Path):
     """Starts nothing.
 
     Args:
       plan: of the sweep.
-      training: of a trial, for the workers.
-      trainings: the same, as this process has made them.
+      trainings: of its trials.
       keys: of a repetition.
-      options: how lanes share a program, and how many workers there are.
-      engine: trains blocks.
+      options: how lanes share a program, which engine trains, and how many workers there are.
       folder: of the results, on a disk that all machines share.
     """
-    self._plan, self._training, self._keys = plan, training, keys
-    self._trainings = trainings
-    self._options, self._engine, self._folder = options, engine, folder
-    self.seats: list[Seat | None] = [None] * plan.settings.seats
-    self._sources: dict[int, Path | None] = {}  # where each trial's states are
-    self._waiting: dict[int, list[dict[str, list[float]]]] = {}  # reports not yet handed out
+    self._plan, self._trainings, self._keys = plan, trainings, keys
+    self._options, self._folder = options, folder
+    self._engine = ENGINES[options.engine](options, folder)
+    self._trials: dict[int, RemoteTrial] = {}
+    self._paused: dict[int, Path | None] = {}  # the file with each trial's states
 
-  def enter(self, newcomers: Sequence[tuple[Seat, jax.Array]]) -> None:
-    """Gives seats to trials that start."""
-    for seat, _ in newcomers:
-      self._sit(seat, None)
+  def restart_from(self, settled: int) -> int:
+    """Keeps no event: all is decided anew, in no time, since the blocks are done."""
+    del settled
+    return 0
 
-  def enter_again(self, seat: Seat, state: Path | None) -> None:
-    """Gives a seat to a trial that goes on."""
-    self._sit(seat, state)
+  def restore(self, config_of: Callable[[int], Any]) -> None:
+    """Has nothing to take up: no event was kept."""
 
-  def _sit(self, seat: Seat, source: Path | None) -> None:
-    self.seats[self.seats.index(None)] = seat
-    self._sources[seat.trial], self._waiting[seat.trial] = source, []
+  def save(self, events: int) -> None:
+    """Has nothing to keep: the blocks are files already."""
 
-  def leave(self, trial: int) -> list[Path | None]:
-    """Frees a trial's seats; returns where its states are, for each repetition."""
-    self.dismiss(trial)
-    return [self._sources[trial]] * self._plan.space.repeats
+  def enter(self, newcomers: Mapping[int, Any]) -> None:
+    """Starts trials, given as {number: config}."""
+    for trial, config in newcomers.items():
+      self._trials[trial] = RemoteTrial(config, 0, None, [])
+
+  def resume(self, trial: int, config: Any, intervals: int) -> None:
+    """Goes on with a paused trial, of which so many intervals are done."""
+    self._trials[trial] = RemoteTrial(config, intervals, self._paused.pop(trial), [])
+
+  def pause(self, trial: int) -> None:
+    """Frees the trial's slots and remembers the file with its states."""
+    self._paused[trial] = self._trials.pop(trial).source
 
   def dismiss(self, trial: int) -> None:
-    """Frees a trial's seats."""
-    self.seats = [None if seat and seat.trial == trial else seat for seat in self.seats]
+    """Frees the trial's slots."""
+    del self._trials[trial]
 
   def copy(self, copies: Mapping[int, tuple[int, Any]]) -> None:
-    """Trials take over the states of others, and get new configs."""
-    before = dict(self._sources)
+    """Gives trials the states of others, all as they are before any of them changes."""
+    before = {number: trial.source for number, trial in self._trials.items()}
     for to, (source, config) in copies.items():
-      self._sources[to] = before[source]
-      self.seats = [
-        seat._replace(config=config) if seat and seat.trial == to else seat for seat in self.seats
-      ]
+      self._trials[to].source, self._trials[to].config = before[source], config
 
-  def advance(self) -> dict[int, dict[str, list[float]]]:
-    """One interval of all who sit; whoever has no report left is sent to train until judged."""
-    sitting = {seat.trial: seat for seat in self.seats if seat}
-    self._send([seat for trial, seat in sitting.items() if not self._waiting[trial]])
-    step = lambda seat: seat.step + self._every(seat)
-    self.seats = [seat and seat._replace(step=step(seat)) for seat in self.seats]
-    return {trial: self._waiting[trial].pop(0) for trial in sorted(sitting)}
+  def advance(self) -> dict[int, Report]:
+    """Hands out one interval of every trial; those without a report left train until judged."""
+    trials = dict(sorted(self._trials.items()))
+    self._train({number: trial for number, trial in trials.items() if not trial.waiting})
+    for trial in trials.values():
+      trial.intervals += 1
+    return {number: trial.waiting.pop(0) for number, trial in trials.items()}
 
-  def _send(self, seats: Sequence[Seat]) -> None:
-    groups: dict[Any, list[Seat]] = {}
-    for seat in sorted(seats, key=lambda seat: seat.trial):
-      key = self._trainings.key(seat.config, 0), self._length(seat)
-      groups.setdefault(key, []).append(seat)
+  def _train(self, trials: Mapping[int, RemoteTrial]) -> None:
+    groups: dict[Any, list[Segment]] = {}
+    for number, trial in trials.items():
+      until = planning.next_decision(self._plan, number, trial.intervals)
+      key = self._trainings.key(trial.config, 0), until - trial.intervals
+      groups.setdefault(key, []).append(self._segment(number, trial, until - trial.intervals))
     blocks = []
-    for (_, intervals), members in groups.items():
-      size = math.ceil(len(members) / max(1, self._options.workers // len(groups)))
-      for start in range(0, len(members), size):
-        stretches = tuple(self._stretch(seat, intervals) for seat in members[start : start + size])
-        by_repeat = self._trainings.by_repeat
-        how = self._options.lanes, by_repeat, self._options.data_dir
-        blocks.append(Block(self._training, stretches, intervals, *how))
+    how = self._options.lanes, self._trainings.by_repeat, self._options.data_dir
+    for (_, intervals), segments in groups.items():
+      size = math.ceil(len(segments) / max(1, self._options.workers // len(groups)))
+      for start in range(0, len(segments), size):
+        some = tuple(segments[start : start + size])
+        blocks.append(Block(self._trainings.training, some, intervals, *how))
     self._engine([block for block in blocks if not block.is_done()])
     for block in blocks:
-      for stretch in block.stretches:
-        self._sources[stretch.trial] = stretch.path
-        self._waiting[stretch.trial] = read_reports(stretch.path)
+      for segment in block.segments:
+        trial = trials[segment.trial]
+        trial.source, trial.waiting = segment.path, read_reports(segment.path)
 
-  def _length(self, seat: Seat) -> int:
-    done = seat.step // self._every(seat)
-    return planning.next_decision(self._plan, seat.trial, done) - done
-
-  def _every(self, seat: Seat) -> int:
-    return self._trainings.of(seat.config, 0).evaluate_every
-
-  def _stretch(self, seat: Seat, intervals: int) -> Stretch:
+  def _segment(self, number: int, trial: RemoteTrial, intervals: int) -> Segment:
     keys = [
       tuple(np.asarray(jax.random.key_data(key)) for key in self._keys(repeat))
       for repeat in range(self._plan.space.repeats)
     ]
-    path = self._folder / f"{seat.trial}.{seat.step}.{intervals}.npz"
-    return Stretch(seat.trial, seat.config, keys, seat.step, self._sources[seat.trial], path)  # type: ignore[arg-type]
-
-
-class RemoteSweep(Sweep):
-  """A sweep whose trials train elsewhere."""
-
-  def __init__(
-    self,
-    plan: Plan,
-    study: Study,
-    training: OfRepeat,
-    trainings: Trainings,
-    keys: Keys,
-    options: Options,
-    folder: Path,
-  ):
-    super().__init__(plan, study, trainings, keys, options)
-    engine = ENGINES[options.engine](options, folder)
-    self._fleet = Fleet(plan, training, trainings, keys, options, engine, folder)
-    self._crews = {None: self._fleet}  # type: ignore[dict-item]
-
-  def resume(self, checkpoints: Checkpoints) -> None:
-    """Decides everything again, unless the study is complete; blocks that are done stay done."""
-    fold(self.trials, self._study.events())
-    if not self.is_complete():
-      self._study.undo(0)
-      self.trials = {}
-
-  def save(self, checkpoints: Checkpoints) -> None:
-    """Nothing is left to save."""
-
-  def _crew_for(self, config: Any, repeat: int) -> Any:
-    return self._fleet
-
-  def _reports(self) -> dict[int, dict[str, list[float]]]:
-    return self._fleet.advance()
+    step = trial.intervals * self._trainings.of(trial.config, 0).evaluate_every
+    path = self._folder / f"{number}.{step}.{intervals}.npz"
+    return Segment(number, trial.config, keys, step, trial.source, path)  # type: ignore[arg-type]
 
 
 def _by_ray(options: Options, folder: Path) -> Engine:
@@ -224,7 +189,7 @@ def _by_slurm(options: Options, folder: Path) -> Engine:
       if not left:
         return
     raise UserError(
-      f"the block of trial {left[0].stretches[0].trial} failed {ATTEMPTS} times; its logs are in "
+      f"the block of trial {left[0].segments[0].trial} failed {ATTEMPTS} times; its logs are in "
       f"{folder / 'jobs'}; the same command goes on from here"
     )
 

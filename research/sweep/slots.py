@@ -1,4 +1,4 @@
-"""The lanes of one program, and which trials sit in them."""
+"""The slots of one compiled program: its lanes, and the trials that occupy them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ from research.learner import State
 from research.metrics import averages
 from research.training import Training, on_device
 
-SEATS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
-SEATS_ELSEWHERE = 128
+SLOTS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
+SLOTS_ELSEWHERE = 128
 Reports = dict[tuple[int, int], dict[str, float]]  # by (trial, repeat), by metric
 
 
-class Seat(NamedTuple):
-  """The occupant of a lane.
+class Occupant(NamedTuple):
+  """One repetition of a trial, in a slot.
 
   Attributes:
     trial: its number.
@@ -37,14 +37,14 @@ class Seat(NamedTuple):
   step: int
 
 
-class Crew:
-  """As many lanes as there are seats, for trials that differ in traced fields only.
+class Slots:
+  """Lanes of one program, for trials that differ in traced fields only.
 
   Attributes:
     training: of all its trials.
     config: of one of them.
     repeat: a repetition whose data they are.
-    seats: who sits in each lane; None where nobody does.
+    occupants: of each lane; None where it is free.
     states: of all lanes, stacked.
   """
 
@@ -52,7 +52,7 @@ class Crew:
     self,
     training: Training,
     config: Any,
-    seats: int,
+    slots: int,
     lanes: str,
     key: jax.Array,
     repeat: int = 0,
@@ -62,9 +62,9 @@ class Crew:
     Args:
       training: of all its trials.
       config: of one of them.
-      seats: lanes that are needed.
+      slots: lanes that are needed.
       lanes: "auto", "vmap", "map" or how many a block holds.
-      key: any key, for the states in lanes where nobody sits.
+      key: any key, for the states in free lanes.
       repeat: a repetition that the training is of.
 
     Raises:
@@ -72,44 +72,45 @@ class Crew:
     """
     self.training, self.config, self.repeat = training, config, repeat
     settings = on_device(config)
-    reserve(training.learner, settings, seats)
+    reserve(training.learner, settings, slots)
     work = step_work(training.learner, training.sampler, settings, training.data)
     self._program = compile_population(
       training.learner,
       training.sampler,
       training.evaluation_batch_size,
-      seats,
-      block_of(lanes, work, seats),
+      slots,
+      block_of(lanes, work, slots),
     )
     width = self._program.width
-    self.seats: list[Seat | None] = [None] * width
-    self._nobody = Seat(-1, 0, config, key, 0)
+    self.occupants: list[Occupant | None] = [None] * width
+    self._filler = Occupant(-1, 0, config, key, 0)
     self._data = self._program.share(dict(training.data))
     self._held_out = {
       split: self._program.share(dict(arrays)) for split, arrays in training.evaluate.items()
     }
-    self._dispatch = steps_per_call(work * seats, training.evaluate_every)
-    self._take_seats()
+    self._steps_per_call = steps_per_call(work * slots, training.evaluate_every)
+    self._place_settings()
     empty = self._place(np.zeros(width, bool))
     self.states = self._program.init(empty, self._configs, self._keys)
     self._merge = jax.jit(_merged)
 
-  def enter(self, newcomers: Sequence[tuple[Seat, jax.Array]]) -> None:
-    """Gives each newcomer a free lane, with the state that its config and key begin with."""
-    free = [number for number, seat in enumerate(self.seats) if seat is None]
-    init_keys, is_new = [self._nobody.order_key] * len(self.seats), np.zeros(len(self.seats), bool)
-    for number, (seat, init_key) in zip(free, newcomers, strict=False):
-      self.seats[number], init_keys[number], is_new[number] = seat, init_key, True
-    self._take_seats()
+  def enter(self, newcomers: Sequence[tuple[Occupant, jax.Array]]) -> None:
+    """Gives each newcomer a free lane, with the first state of its config and key."""
+    free = [number for number, occupant in enumerate(self.occupants) if occupant is None]
+    init_keys = [self._filler.order_key] * len(self.occupants)
+    is_new = np.zeros(len(self.occupants), bool)
+    for number, (occupant, init_key) in zip(free, newcomers, strict=False):
+      self.occupants[number], init_keys[number], is_new[number] = occupant, init_key, True
+    self._place_settings()
     mask = self._place(is_new)
     fresh = self._program.init(mask, self._configs, self._place(jnp.stack(init_keys)))
     self.states = self._place(self._merge(mask, fresh, self.states))
 
-  def enter_again(self, seat: Seat, state: State) -> None:
-    """Gives a lane to one who goes on from a state."""
-    number = self.seats.index(None)
-    self.seats[number] = seat
-    self._take_seats()
+  def resume(self, occupant: Occupant, state: State) -> None:
+    """Gives a free lane to one that goes on from a state."""
+    number = self.occupants.index(None)
+    self.occupants[number] = occupant
+    self._place_settings()
     put = lambda leaf, new: leaf.at[number].set(new)
     self.states = self._place(jax.tree.map(put, self.states, state))
 
@@ -118,49 +119,49 @@ class Crew:
     numbers = self._lanes_of(trial)
     states = [jax.device_get(lane(self.states, number)) for number in numbers]
     for number in numbers:
-      self.seats[number] = None
+      self.occupants[number] = None
     return states
 
   def dismiss(self, trial: int) -> None:
-    """Frees a trial's lanes; its states are forgotten."""
+    """Frees a trial's lanes and forgets its states."""
     for number in self._lanes_of(trial):
-      self.seats[number] = None
+      self.occupants[number] = None
 
   def copy(self, copies: Mapping[int, tuple[int, Any]]) -> None:
-    """Trials take over the states of others, as they are before any of them does.
+    """Gives trials the states of others, as they are before any of them changes.
 
     Args:
-      copies: for each such trial, whose states, and its new config.
+      copies: for each such trial, whose states it takes over, and its new config.
     """
-    origin = np.arange(len(self.seats))
+    origin = np.arange(len(self.occupants))
     for to, (source, config) in copies.items():
       for own, other in zip(self._lanes_of(to), self._lanes_of(source), strict=True):
-        seat = self.seats[own]
-        assert seat is not None
-        origin[own], self.seats[own] = other, seat._replace(config=config)
-    self._take_seats()
+        occupant = self.occupants[own]
+        assert occupant is not None
+        origin[own], self.occupants[own] = other, occupant._replace(config=config)
+    self._place_settings()
     self.states = self._place(jax.tree.map(lambda leaf: leaf[origin], self.states))
 
-  def restore(self, seats: Sequence[Seat | None], states: State) -> None:
+  def restore(self, occupants: Sequence[Occupant | None], states: State) -> None:
     """Goes on from a checkpoint."""
-    self.seats, self.states = list(seats), self._place(states)
-    self._take_seats()
+    self.occupants, self.states = list(occupants), self._place(states)
+    self._place_settings()
 
   def advance(self) -> Reports:
-    """One interval of all who sit: for each trial's repetition, its metrics."""
+    """Trains every occupied lane for one interval; returns metrics by (trial, repeat)."""
     training = self.training
     every, steps = training.evaluate_every, training.steps
-    left = np.array([min(every, steps - seat.step) if seat else 0 for seat in self.seats])
+    left = np.array([min(every, steps - each.step) if each else 0 for each in self.occupants])
     sums: dict[str, np.ndarray] = {}
     for count in sorted(set(left.tolist()) - {0}):
       active = left == count
       parts = self._steps(active, count)
       for metric, values in parts.items():
-        whole = sums.setdefault(metric, np.zeros(len(self.seats)))
+        whole = sums.setdefault(metric, np.zeros(len(self.occupants)))
         whole[active] = values[active]
-    sitting = self._place(left > 0)
+    occupied = self._place(left > 0)
     found = {
-      split: self._program.evaluate(sitting, self._configs, self.states, arrays)
+      split: self._program.evaluate(occupied, self._configs, self.states, arrays)
       for split, arrays in self._held_out.items()
     }
     with np.errstate(invalid="ignore"):  # an empty lane is zero over zero
@@ -169,19 +170,19 @@ class Crew:
       )
     reports: Reports = {}
     for number in np.flatnonzero(left):
-      seat = self.seats[number]
-      assert seat is not None
-      self.seats[number] = seat._replace(step=seat.step + int(left[number]))
+      occupant = self.occupants[number]
+      assert occupant is not None
+      self.occupants[number] = occupant._replace(step=occupant.step + int(left[number]))
       own = {name: float(each[number]) for name, each in means.items()}
-      reports[seat.trial, seat.repeat] = own
+      reports[occupant.trial, occupant.repeat] = own
     return reports
 
   def _steps(self, active: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """`count` updates of the active lanes; the mean of each metric, [width]."""
+    """Makes `count` updates of the active lanes; returns the mean of each metric, [width]."""
     mask, collected, done = self._place(active), list[Any](), 0
-    steps = np.array([seat.step if seat else 0 for seat in self.seats], np.int32)
+    steps = np.array([each.step if each else 0 for each in self.occupants], np.int32)
     while done < count:
-      chunk = min(self._dispatch, count - done)
+      chunk = min(self._steps_per_call, count - done)
       self.states, metrics = self._program.steps(
         chunk, mask, self._configs, self.states, self._data, self._keys, steps + done
       )
@@ -191,14 +192,18 @@ class Crew:
     return {metric: np.mean(values, axis=1, dtype=float) for metric, values in whole.items()}
 
   def _lanes_of(self, trial: int) -> list[int]:
-    own = [(seat, number) for number, seat in enumerate(self.seats) if seat and seat.trial == trial]
-    return [number for _, number in sorted(own, key=lambda pair: pair[0].repeat)]
+    own = [
+      (each.repeat, lane)
+      for lane, each in enumerate(self.occupants)
+      if each and each.trial == trial
+    ]
+    return [lane for _, lane in sorted(own)]
 
-  def _take_seats(self) -> None:
-    """Settings and keys of the lanes, after the seats changed."""
-    everyone = [seat or self._nobody for seat in self.seats]
-    self._configs = self._place(stack([on_device(seat.config) for seat in everyone]))
-    self._keys = self._place(stack([seat.order_key for seat in everyone]))
+  def _place_settings(self) -> None:
+    """Places settings and keys of the lanes, after the occupants changed."""
+    everyone = [occupant or self._filler for occupant in self.occupants]
+    self._configs = self._place(stack([on_device(each.config) for each in everyone]))
+    self._keys = self._place(stack([each.order_key for each in everyone]))
 
   def _place(self, tree: Any) -> Any:
     return self._program.place(tree)
@@ -210,7 +215,7 @@ def _merged(mask: Any, new: State, old: State) -> State:
 
 
 def by_trial(reports: Reports) -> dict[int, dict[str, list[float]]]:
-  """For each trial, metrics with a value for every repetition."""
+  """Groups reports by trial: metrics with a value for every repetition."""
   found: dict[int, dict[str, list[float]]] = {}
   for trial, repeat in sorted(reports):
     report = found.setdefault(trial, {})
@@ -219,13 +224,13 @@ def by_trial(reports: Reports) -> dict[int, dict[str, list[float]]]:
   return found
 
 
-def seats_of_this_device() -> int:
+def slots_of_this_device() -> int:
   """Returns the default number of trials that train at once."""
-  return SEATS.get(jax.default_backend(), SEATS_ELSEWHERE)
+  return SLOTS.get(jax.default_backend(), SLOTS_ELSEWHERE)
 
 
 def intervals_of(training: Training) -> int:
-  """Evaluations of a training that runs to its end, the one at the start not counted."""
+  """Counts the evaluations of a whole training, without the one at its start."""
   return math.ceil(training.steps / training.evaluate_every)
 
 

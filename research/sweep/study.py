@@ -31,6 +31,7 @@ KINDS = (
   "copied",  # a trial took over another's state, and has new values
   "narrowed",  # a round begins with another space
 )
+SLOTS = "seats"  # the setting's name in files
 ENDS = ("stopped", "diverged", "finished")
 
 
@@ -43,7 +44,7 @@ class Event(NamedTuple):
 
 
 class Study:
-  """The events in a file, in order; `count` of them so far, of trials in so many `seats`."""
+  """The events in a file, in order; `count` of them so far, of trials in so many `slots`."""
 
   def __init__(self, path: Path, settings: dict[str, Any], *, may_grow: bool = False):
     """Opens the study, or creates it.
@@ -51,7 +52,7 @@ class Study:
     Args:
       path: of the SQLite file.
       settings: what makes a study this study.
-      may_grow: whether more trials are no other study. Where some train still, their seats stay
+      may_grow: whether more trials are no other study. Where some train still, their slots stay
         as many as they were.
 
     Raises:
@@ -65,7 +66,7 @@ class Study:
       self._connection.execute("PRAGMA synchronous=NORMAL")
       self._connection.executescript(TABLES)
       (self.count,) = self._connection.execute("SELECT count(*) FROM events").fetchone()
-      self.seats: int = settings.get("seats", 0)
+      self.slots: int = settings.get(SLOTS, 0)
       self._check(settings, may_grow)
     except sqlite3.DatabaseError as error:
       raise UserError(
@@ -82,8 +83,8 @@ class Study:
       return
     if may_grow and found != wanted and int(wanted["trials"]) >= int(found["trials"]):
       if settled(self.events()) < self.count:
-        self.seats, wanted["seats"] = json.loads(found["seats"]), found["seats"]
-      grown = found | {name: wanted[name] for name in ("trials", "seats")}
+        self.slots, wanted[SLOTS] = json.loads(found[SLOTS]), found[SLOTS]
+      grown = found | {name: wanted[name] for name in ("trials", SLOTS)}
       if grown == wanted:
         with self._connection:
           self._connection.executemany("REPLACE INTO settings VALUES (?, ?)", grown.items())

@@ -1,6 +1,6 @@
 """The trainings of a sweep's trials: which of them share one program and its data."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -9,9 +9,8 @@ import numpy as np
 from research.config import fields, replace
 from research.errors import UserError
 from research.sweep.space import Choice, Space
+from research.sweep.workers import OfRepeat
 from research.training import Training
-
-OfRepeat = Callable[[Any, int], Training]  # of a config, for one of its repetitions
 
 
 class Trainings:
@@ -21,13 +20,14 @@ class Trainings:
   the two ends of every swept field that is traced.
 
   Attributes:
+    training: of a config and a repetition, made anew.
     by_repeat: whether the repetitions of a trial have data of their own.
     by_field: the swept traced fields on which the data depend.
   """
 
   def __init__(self, training: OfRepeat, space: Space):
     """Makes a few trainings; compiles nothing."""
-    self._training = training
+    self.training = training
     self._made: dict[Any, Training] = {}
     self.by_field: tuple[str, ...] = ()
     self.by_repeat = space.repeats > 1 and not has_equal_data(
@@ -40,16 +40,16 @@ class Trainings:
     )
 
   def key(self, config: Any, repeat: int) -> Any:
-    """What trials in one program have in common."""
+    """Returns what the trials of one program have in common."""
     values = {field.name: field.value for field in fields(config)}
     own = tuple(values[name] for name in self.by_field)
     return jax.tree.structure(config), own, repeat if self.by_repeat else 0
 
   def of(self, config: Any, repeat: int) -> Training:
-    """The training of one repetition."""
+    """Returns the training of one repetition."""
     key = self.key(config, repeat)
     if key not in self._made:
-      self._made[key] = self._training(config, repeat)
+      self._made[key] = self.training(config, repeat)
     return self._made[key]
 
   def check(self, stopper: str) -> None:
@@ -65,19 +65,12 @@ def _ends_of_traced(space: Space) -> Iterator[tuple[str, tuple[Any, Any]]]:
   traced = {field.name for field in fields(space.config) if field.rule.is_traced}
   for name, each in space.distributions.items():
     if name in traced:
-      yield (
-        name,
-        (each.values[0], each.values[-1])
-        if isinstance(each, Choice)
-        else (
-          each.low,
-          each.high,
-        ),
-      )
+      ends = each.values if isinstance(each, Choice) else (each.low, each.high)
+      yield name, (ends[0], ends[-1])
 
 
 def has_equal_data(a: Training, b: Training) -> bool:
-  """Whether two trainings learn from equal arrays and are evaluated on equal ones."""
+  """Tells whether two trainings learn from equal arrays and are evaluated on equal ones."""
   sets = lambda training: {"train": training.data} | dict(training.evaluate)
   first, second = sets(a), sets(b)
   has_same_form = jax.tree.structure(first) == jax.tree.structure(second)  # type: ignore[operator]

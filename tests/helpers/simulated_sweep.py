@@ -12,8 +12,8 @@ OBJECTIVE = "test/accuracy"
 SPACE = Space(Config(), {"learning_rate": Range("log", 1e-4, 1.0)})
 
 
-def plan_of(trials, intervals, *, seats, space=SPACE, seed=0, **how):
-  settings = Settings(trials, OBJECTIVE, seats=seats, **how)
+def plan_of(trials, intervals, *, slots, space=SPACE, seed=0, **how):
+  settings = Settings(trials, OBJECTIVE, slots=slots, **how)
   return planning.make(space, settings, seed, intervals)
 
 
@@ -28,7 +28,7 @@ def simulate(plan, curve):
   """All trials and events of a sweep; `curve(trial)` has a value for each interval."""
   trials, events = {}, []
   while True:
-    while sum(trial.status == "running" for trial in trials.values()) < plan.settings.seats:
+    while sum(trial.status == "running" for trial in trials.values()) < plan.settings.slots:
       found = planning.next_events(plan, trials)
       if not found:
         break

@@ -5,7 +5,7 @@ import sqlite3
 from research.sweep.plan import Settings
 
 SETTINGS = Settings(
-  trials=7, sampler="random", stopper="none", rounds=1, objective="test/accuracy", seats=3
+  trials=7, sampler="random", stopper="none", rounds=1, objective="test/accuracy", slots=3
 )
 SPACE = "learning_rate=log(1e-3,10); noise=uniform(0,0.5)"
 WITH_WIDTHS = "learning_rate=log(1e-3,10); width=choice(3,5)"

@@ -13,7 +13,7 @@ from research.rl.agent import steps_before_learning
 from research.rl.dqn import dqn
 from research.rl.dqn_training import dqn_training
 from research.rl.evaluation import evaluation_episodes
-from research.sweep.slots import Crew
+from research.sweep.slots import Slots
 from research.training import Options
 
 pytestmark = pytest.mark.fast
@@ -65,6 +65,6 @@ def test_lanes_that_do_not_fit_together_are_refused_before_there_is_one(monkeypa
   with pytest.raises(UserError, match=r"what 4 lanes hold would take 13\.1 MB .* let fewer train"):
     lab.compare("race", {"DQN": config}, dqn_catch.training, repeats=4)
   with pytest.raises(UserError, match="what 4 lanes hold"):
-    Crew(dqn_catch.training(config, 0), config, 4, "auto", jax.random.key(0))
+    Slots(dqn_catch.training(config, 0), config, 4, "auto", jax.random.key(0))
   assert not list(tmp_path.glob("checkpoints/*"))
   lanes.reserve(learner, config, 3)

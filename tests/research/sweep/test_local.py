@@ -128,22 +128,22 @@ def test_a_study_without_a_checkpoint_starts_over_and_comes_out_the_same(base, t
 
 def test_a_complete_study_is_read_and_not_made_again(base, tmp_path, monkeypatch):
   first = swept(tmp_path)
-  monkeypatch.setattr("research.sweep.local.Crew", None)
+  monkeypatch.setattr("research.sweep.local.Slots", None)
   again = swept(tmp_path)
   assert [t.reports for t in again.ranked()] == [t.reports for t in first.ranked()]
 
 
-@pytest.mark.parametrize("seats", [1, 2, 7])
-def test_how_many_train_at_once_changes_no_trial(base, tmp_path, seats):
-  trials = swept(tmp_path, seats=seats).trials
-  others = swept(base / "three", seats=3).trials
+@pytest.mark.parametrize("slots", [1, 2, 7])
+def test_how_many_train_at_once_changes_no_trial(base, tmp_path, slots):
+  trials = swept(tmp_path, slots=slots).trials
+  others = swept(base / "three", slots=3).trials
   for number, trial in others.items():
     assert trials[number].reports == trial.reports and trials[number].values == trial.values
 
 
 def test_a_trial_that_diverges_counts_as_worst_and_disturbs_nobody(base, tmp_path):
   text = "learning_rate=choice(0.1,0.5,0.7); fatal_step=choice(-1,15)"
-  result = swept(tmp_path, text, sampler="grid", trials=6, seats=6)
+  result = swept(tmp_path, text, sampler="grid", trials=6, slots=6)
   lost = [trial for trial in result.trials.values() if trial.values["fatal_step"] == 15]
   assert {trial.status for trial in lost} == {"diverged"}
   assert {len(trial.reports) for trial in lost} == {2}
@@ -157,7 +157,7 @@ def test_a_trial_that_diverges_counts_as_worst_and_disturbs_nobody(base, tmp_pat
 
 
 def test_repeats_share_their_seeds_and_the_score_is_their_mean(tmp_path):
-  result = swept(tmp_path, "learning_rate=log(1e-3,10); seeds(3)", trials=3, seats=6)
+  result = swept(tmp_path, "learning_rate=log(1e-3,10); seeds(3)", trials=3, slots=6)
   for trial in result.trials.values():
     values = trial.reports[-1]["test/accuracy"]
     assert len(values) == 3 and result.score(trial) == pytest.approx(np.mean(values))
@@ -248,7 +248,7 @@ def by_trial(result):
 
 def test_more_trials_are_those_of_a_study_that_had_them_from_the_start(base, tmp_path):
   """Of a finished study, of one that was stopped half-way, and stopped again on the way on."""
-  whole = by_trial(swept(base / "three", seats=3))
+  whole = by_trial(swept(base / "three", slots=3))
   finished = tmp_path / "finished"
   swept(finished, trials=2)
   assert chopped(finished, patience=(3,)) >= 1

@@ -8,7 +8,7 @@ import pytest
 from experiments.tuning import random_search
 from research.errors import UserError
 from research.lab.lab import Lab
-from research.sweep import local, search
+from research.sweep import loop, search
 from research.sweep import plan as planning
 from research.sweep.space import Choice, Range, Space
 from research.sweep.study import Trial
@@ -32,7 +32,7 @@ def by_number(*trials):
 @pytest.mark.parametrize("larger_is_better", [True, False])
 def test_trials_rank_by_length_then_score_and_the_diverged_last(larger_is_better):
   sign = 1 if larger_is_better else -1
-  plan = plan_of(6, 9, seats=2, stopper="asha", larger_is_better=larger_is_better)
+  plan = plan_of(6, 9, slots=2, stopper="asha", larger_is_better=larger_is_better)
   trials = by_number(
     trial(0, [sign * 0.9], "paused"),
     trial(1, [sign * 0.1] * 9, "finished"),
@@ -45,7 +45,7 @@ def test_trials_rank_by_length_then_score_and_the_diverged_last(larger_is_better
 
 
 def test_a_round_narrows_around_trials_that_were_judged_at_one_length():
-  plan = plan_of(20, 9, seats=4, stopper="asha", rounds=2)
+  plan = plan_of(20, 9, slots=4, stopper="asha", rounds=2)
   near, far = [0.01, 0.011, 0.012], np.geomspace(0.1, 0.9, 7)
   trials = by_number(
     *(trial(n, [0.5] * 9, "finished", rate) for n, rate in enumerate(near)),
@@ -62,7 +62,7 @@ def test_models_learn_from_paused_trials(monkeypatch, sampler):
   for package in {"tpe": ["optuna"], "gp": ["optuna", "torch"], "cmaes": ["cmaes"]}[sampler]:
     pytest.importorskip(package)
   most = 13 if sampler == "gp" else 27
-  plan = plan_of(most, 9, seats=3, stopper="asha", sampler=sampler)
+  plan = plan_of(most, 9, slots=3, stopper="asha", sampler=sampler)
   asked = []
   original = search._SUGGEST[sampler]
   monkeypatch.setitem(search._SUGGEST, sampler, lambda a: asked.append(a) or original(a))
@@ -92,7 +92,7 @@ def test_tpe_under_asha_is_at_least_as_good_as_random_on_the_curves_of_r07(tmp_p
   curves = [each.curve(random_search.OBJECTIVE) for each in trained.trials.values()]
 
   def best(sampler, seed):
-    plan = plan_of(40, 50, seats=8, space=space, seed=seed, sampler=sampler, stopper="asha")
+    plan = plan_of(40, 50, slots=8, space=space, seed=seed, sampler=sampler, stopper="asha")
     nearest = lambda trial: int(
       np.argmin(np.sum((places - space.units(trial.values)) ** 2, axis=1))
     )
@@ -121,7 +121,7 @@ SMALL = Space(Config(), {"learning_rate": Choice((0.1, 0.2)), "width": Range("li
 def test_no_settings_are_trained_twice(sampler):
   if package := {"tpe": "optuna", "cmaes": "cmaes"}.get(sampler):
     pytest.importorskip(package)
-  plan = plan_of(20, 4, seats=2, space=SMALL, sampler=sampler)
+  plan = plan_of(20, 4, slots=2, space=SMALL, sampler=sampler)
   assert plan.settings.trials == 6
   trials, _ = simulate(plan, lambda trial: [trial.values["learning_rate"]] * 4)
   assert len({tuple(each.values.values()) for each in trials.values()}) == 6
@@ -133,21 +133,21 @@ def test_no_settings_are_trained_twice(sampler):
 @pytest.mark.parametrize("trials", [10**9, 10**30])
 def test_more_trials_than_a_sweep_holds_are_refused_at_once(sampler, trials):
   with pytest.raises(UserError, match="more than the 100,000 trainings") as refused:
-    plan_of(trials, 4, seats=2, sampler=sampler)
+    plan_of(trials, 4, slots=2, sampler=sampler)
   assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
   "how, words",
   [
-    ({"sampler": "tpe", "trials": 10, "seats": 1}, "only 9 have"),
-    ({"sampler": "tpe", "trials": 11, "seats": 1}, None),
-    ({"sampler": "gp", "trials": 20, "seats": 128}, "the model is never asked"),
-    ({"sampler": "cmaes", "trials": 4, "seats": 1}, "once 4 trials have a score, and only 3"),
-    ({"sampler": "random", "trials": 3, "seats": 8}, None),
-    ({"stopper": "median", "trials": 8, "seats": 8}, "it can stop none"),
-    ({"stopper": "median", "trials": 20, "seats": 8}, None),
-    ({"stopper": "pbt", "trials": 4, "seats": 8, "intervals": 1}, "there is only one"),
+    ({"sampler": "tpe", "trials": 10, "slots": 1}, "only 9 have"),
+    ({"sampler": "tpe", "trials": 11, "slots": 1}, None),
+    ({"sampler": "gp", "trials": 20, "slots": 128}, "the model is never asked"),
+    ({"sampler": "cmaes", "trials": 4, "slots": 1}, "once 4 trials have a score, and only 3"),
+    ({"sampler": "random", "trials": 3, "slots": 8}, None),
+    ({"stopper": "median", "trials": 8, "slots": 8}, "it can stop none"),
+    ({"stopper": "median", "trials": 20, "slots": 8}, None),
+    ({"stopper": "pbt", "trials": 4, "slots": 8, "intervals": 1}, "there is only one"),
   ],
 )
 def test_what_a_sweep_cannot_do_is_said_before_it_begins(how, words):
@@ -159,12 +159,12 @@ def test_what_a_sweep_cannot_do_is_said_before_it_begins(how, words):
 
 def test_a_population_of_one_is_refused():
   with pytest.raises(UserError, match="at least --trials=2"):
-    plan_of(1, 9, seats=8, stopper="pbt")
+    plan_of(1, 9, slots=8, stopper="pbt")
 
 
 @pytest.mark.parametrize("larger_is_better", [True, False])
 def test_the_live_line_keeps_the_sign_and_never_loses_its_best(larger_is_better):
-  plan = plan_of(1000, 9, seats=8, stopper="asha", larger_is_better=larger_is_better)
+  plan = plan_of(1000, 9, slots=8, stopper="asha", larger_is_better=larger_is_better)
   curve = [-487.5, -390.25, -500.125] if larger_is_better else [487.5, 390.25, 500.125]
   shown = []
   for count in range(1, 4):
@@ -173,8 +173,8 @@ def test_the_live_line_keeps_the_sign_and_never_loses_its_best(larger_is_better)
       *(trial(n, [curve[0]], status) for n, status in enumerate(["paused", "finished"] * 150, 1)),
       *(trial(n, [math.nan], "diverged") for n in range(301, 420)),
     )
-    shown.append(local._summary(plan, trials, 0.0, 3600 * 20))
-    assert len(f"study: {shown[-1]}") <= local.COLUMNS
+    shown.append(loop._summary(plan, trials, 0.0, 3600 * 20))
+    assert len(f"study: {shown[-1]}") <= loop.COLUMNS
   values = [float(line.partition("best ")[2].partition(",")[0]) for line in shown]
   best = -390.2 if larger_is_better else 390.2
   assert values == [-487.5 if larger_is_better else 487.5, best, best]

@@ -18,7 +18,7 @@ STUDIES = {
   "seed": st.integers(0, 10**6),
   "trials": st.integers(1, 40),
   "intervals": st.integers(2, 30),
-  "seats": st.integers(1, 12),
+  "slots": st.integers(1, 12),
   "lost": st.sampled_from([0.0, 0.0, 0.1, 0.5]),
 }
 few = settings(max_examples=40, deadline=None, derandomize=True)
@@ -45,15 +45,15 @@ def is_lost(value):
 class Workers:
   """Free workers ask for a job, all train one interval, and what they found is told."""
 
-  def __init__(self, curves, seats):
-    self.curves, self.seats = curves, seats
+  def __init__(self, curves, slots):
+    self.curves, self.slots = curves, slots
     self.reached = [0] * len(curves)
     self.running, self.events, self.started = [], [], 0
     self.finished, self.lost = [], []
 
   def run(self):
     while True:
-      while len(self.running) < self.seats and (job := self.get_job()):
+      while len(self.running) < self.slots and (job := self.get_job()):
         self.events.append(job)
         self.running.append(job[1])
       if not self.running:
@@ -95,8 +95,8 @@ class Workers:
 class Asha(Workers):
   """Algorithm 2 of Li et al. 2020: rung k holds what was sent to it, with its score."""
 
-  def __init__(self, curves, seats, rungs):
-    super().__init__(curves, seats)
+  def __init__(self, curves, slots, rungs):
+    super().__init__(curves, slots)
     self.rungs = rungs
     self.level = [0] * len(curves)  # the rung that a trial is on its way to
     self.held = [{} for _ in rungs]
@@ -153,11 +153,11 @@ class Median(Workers):
 
 @few
 @given(**STUDIES)
-def test_asha_is_algorithm_2(seed, trials, intervals, seats, lost):
+def test_asha_is_algorithm_2(seed, trials, intervals, slots, lost):
   curves = curves_of(seed, trials, intervals, lost)
-  plan = plan_of(trials, intervals, seats=seats, stopper="asha")
+  plan = plan_of(trials, intervals, slots=slots, stopper="asha")
   found, events = simulate(plan, lambda trial: curves[trial.number])
-  reference = Asha(curves, plan.settings.seats, stopping.rungs(intervals, most=2))
+  reference = Asha(curves, plan.settings.slots, stopping.rungs(intervals, most=2))
   expected = reference.run()
   assert decisions(events)[: len(expected)] == expected
   if reference.finished:
@@ -191,10 +191,10 @@ def halved(curves, numbers, rungs):
 @few
 @given(**STUDIES, stopper=st.sampled_from(["halving", "hyperband"]))
 def test_halving_and_hyperband_promote_the_best_of_whole_rungs(
-  seed, trials, intervals, seats, lost, stopper
+  seed, trials, intervals, slots, lost, stopper
 ):
   curves = curves_of(seed, trials, intervals, lost)
-  plan = plan_of(trials, intervals, seats=seats, stopper=stopper)
+  plan = plan_of(trials, intervals, slots=slots, stopper=stopper)
   found, _ = simulate(plan, lambda trial: curves[trial.number])
   brackets = [(range(trials), stopping.rungs(intervals, most=2))]
   if stopper == "hyperband":
@@ -214,11 +214,11 @@ def test_halving_and_hyperband_promote_the_best_of_whole_rungs(
 
 @few
 @given(**STUDIES)
-def test_the_median_rule_is_viziers(seed, trials, intervals, seats, lost):
+def test_the_median_rule_is_viziers(seed, trials, intervals, slots, lost):
   curves = curves_of(seed, trials, intervals, lost)
-  plan = plan_of(trials, intervals, seats=seats, stopper="median")
+  plan = plan_of(trials, intervals, slots=slots, stopper="median")
   _, events = simulate(plan, lambda trial: curves[trial.number])
-  assert decisions(events) == Median(curves, plan.settings.seats).run()
+  assert decisions(events) == Median(curves, plan.settings.slots).run()
 
 
 @few
@@ -285,7 +285,7 @@ def test_asha_sends_as_many_on_however_many_diverged(trials, lost, beyond):
     draw = np.random.default_rng(seed)
     curves = np.sort(draw.random((trials, 9)), axis=1)
     curves[draw.permutation(trials)[:lost]] = np.nan
-    plan = plan_of(trials, 9, seats=8, stopper="asha")
+    plan = plan_of(trials, 9, slots=8, stopper="asha")
     found, _ = simulate(plan, lambda trial, curves=curves: curves[trial.number].tolist())
     counts.append([sum(len(t.reports) > rung for t in found.values()) for rung in (1, 3)])
   np.testing.assert_allclose(np.mean(counts, axis=0), beyond, rtol=0.25)
@@ -298,7 +298,7 @@ def test_small_studies_take_a_trial_to_its_end(stopper, trials, lost):
   curves = [
     [np.nan] * 20 if n in lost else [0.1 * n + 0.01 * i for i in range(20)] for n in range(9)
   ]
-  plan = plan_of(trials, 20, seats=4, stopper=stopper)
+  plan = plan_of(trials, 20, slots=4, stopper=stopper)
   found, _ = simulate(plan, lambda trial: curves[trial.number % 9])
   assert len(found) == trials
   ends = {trial.status for trial in found.values()}

@@ -60,7 +60,7 @@ def trained(monkeypatch):
     {"stopper": "median", "trials": 9},
     {"stopper": "pbt"},
     {"text": WITH_WIDTHS},
-    {"text": f"{SPACE}; seeds(2)", "seats": 4},
+    {"text": f"{SPACE}; seeds(2)", "slots": 4},
   ],
   ids=str,
 )
@@ -84,7 +84,7 @@ def test_a_coordinator_that_was_stopped_trains_no_block_twice(tmp_path, trained)
     swept(tmp_path / "remote", "ray", stopper="asha", trials=9, interruption=StopAfter(4))
   before = len(trained)
   swept(tmp_path / "remote", "ray", stopper="asha", trials=9)
-  assert before and len({block.stretches[0].path for block in trained}) == len(trained)
+  assert before and len({block.segments[0].path for block in trained}) == len(trained)
   swept(tmp_path / "local", "local", stopper="asha", trials=9)
   assert rows(tmp_path / "remote") == rows(tmp_path / "local")
 

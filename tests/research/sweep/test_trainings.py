@@ -16,7 +16,7 @@ from tests.helpers.tiny_experiment import Config
 from tests.helpers.tiny_sweep import rows
 
 SEED = 5
-SETTINGS = Settings(trials=2, sampler="grid", objective="test/accuracy", seats=4)
+SETTINGS = Settings(trials=2, sampler="grid", objective="test/accuracy", slots=4)
 SPACE = "learning_rate=choice(0.1,0.5); width=choice(3); seeds(2)"
 CONFIG = Config(steps=20)
 

@@ -151,7 +151,7 @@ RUNS = {
 @pytest.fixture
 def place(door, monkeypatch, tmp_path):
   """A folder with runs of every kind, and the quick start a tiny one."""
-  monkeypatch.setattr("research.cli.main.QUICK_START", "tiny_net")
+  monkeypatch.setattr("research.cli.common_flags.QUICK_START", "tiny_net")
   monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
   for missing in ("ray", "submitit"):
     monkeypatch.setitem(sys.modules, missing, None)

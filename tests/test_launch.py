@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from research.cli import runner
+from research.cli import common_flags, grammar, runner
 from research.config import pytree_config, static
 from research.lab import run_folder
 from tests.helpers import tiny_experiment
@@ -205,6 +205,20 @@ def test_help_shows_the_flags_of_the_experiment(door):
   code, out, _ = door("--help", experiment=None)
   assert code == 0 and "--experiment" in out and "--width" not in out
   assert list(Path.cwd().iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", grammar.VERBS)
+def test_the_help_of_a_verb_shows_its_own_flags_first(door, verb):
+  code, out, err = door(verb, "--help", experiment=None)
+  if verb == "list":
+    assert code == 0 and "tiny_net" in out
+    return
+  assert (code, err) == (0, "") and grammar.VERBS[verb].help in out
+  shown = re.findall(r"^  --(?:\[no\])?(\w+):", out, re.MULTILINE)
+  own = grammar.VERBS[verb].flags
+  assert tuple(shown[: len(own)]) == own
+  assert len(shown) == len(set(shown))
+  assert {*shown, *grammar.VERBS} == {*common_flags.define(), "run"}
 
 
 def test_list_takes_less_than_a_second_and_imports_no_jax():

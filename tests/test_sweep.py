@@ -10,10 +10,10 @@ from typing import NamedTuple
 import pytest
 from pyarrow import parquet
 
-from research.cli import main as door
+from research.cli import common_flags
 from research.errors import UserError
 from research.reporting import sweep_report
-from research.sweep import remote, search, stopping
+from research.sweep import names, remote, search, stopping
 from tests.helpers import tiny_experiment
 from tests.helpers.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
 from tests.helpers.tiny_experiment import everything_under, launched
@@ -24,10 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch, tmp_path):
-  modules = {"tiny_net": tiny_experiment.ONE, "several": tiny_experiment.SEVERAL}
-  for name, module in modules.items():
-    module.__name__ = f"experiments.tiny.{name}"
-  tiny_experiment.install(monkeypatch, tmp_path, **modules)
+  tiny_experiment.install(
+    monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, several=tiny_experiment.SEVERAL
+  )
 
 
 def study_rows(folder):
@@ -58,10 +57,11 @@ def test_a_sweep_ends_with_a_table_files_figures_and_a_command_for_the_winner(ca
   assert code == 0
 
 
-def test_the_door_knows_what_the_sweep_knows():
-  """It says so before JAX is imported, and therefore a second time."""
-  assert door.SAMPLERS == search.SAMPLERS and door.STOPPERS == stopping.STOPPERS
-  engine = door.define_flags()["engine"].parser.enum_values
+def test_every_name_that_the_command_line_takes_is_there():
+  """The names are listed apart, so that they are read before JAX is imported."""
+  assert set(search._SUGGEST) == set(names.SAMPLERS)
+  assert all(stopping.make(name, 9, 9) is not None for name in names.STOPPERS)
+  engine = common_flags.define()["engine"].parser.enum_values
   assert engine == ["local", *remote.ENGINES]
 
 

@@ -22,7 +22,7 @@ class Settings(NamedTuple):
   Attributes:
     trials: in all; a total, however often the sweep is resumed.
     objective: the metric by which trials are ranked, such as "validation/accuracy".
-    sampler: one of `research.sweep.search.SAMPLERS`.
+    sampler: one of `research.sweep.names.SAMPLERS`.
     stopper: one of `research.sweep.stopping.STOPPERS`.
     rounds: from coarse to fine; each has its share of the trials.
     slots: lanes that train at the same time; 0 for as many as suit the device.

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from research.errors import UserError, unknown_name
+from research.sweep.names import SAMPLERS
 from research.sweep.space import Choice, Distribution, Range, Space
 
 START_UP = 10  # finished trials before TPE and GP fit a model; until then they take Halton's points
@@ -327,4 +328,3 @@ _SUGGEST: dict[str, Callable[[Asked], dict[str, Any]]] = {
   "gp": _gp,
   "cmaes": _cmaes,
 }
-SAMPLERS = tuple(_SUGGEST)

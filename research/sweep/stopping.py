@@ -13,7 +13,6 @@ ETA = 3  # a third of the trials goes on from one rung to the next
 GRACE = 0.1  # share of a trial during which the median rule stops nothing
 RUNGS = 2  # of ASHA and halving: a trial is first judged after a ninth of its length
 FEWEST = 5  # finished trials that the median rule compares with
-STOPPERS = ("none", "asha", "halving", "hyperband", "median", "pbt")
 
 
 class Progress(NamedTuple):
@@ -58,7 +57,7 @@ class Stopper(NamedTuple):
 
 
 def make(name: str, intervals: int, trials: int) -> Stopper:
-  """The rule called `name`, one of STOPPERS, for trials of so many intervals."""
+  """The rule called `name`, one of `research.sweep.names.STOPPERS`, for trials of these lengths."""
   if name == "asha":
     return asha(rungs(intervals, most=RUNGS))
   if name == "halving":

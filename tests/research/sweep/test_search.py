@@ -14,7 +14,8 @@ from scipy import stats
 from scipy.stats import qmc
 
 from research.errors import UserError
-from research.sweep.search import SAMPLERS, START_UP, Finished, grid_size, suggest
+from research.sweep.names import SAMPLERS
+from research.sweep.search import START_UP, Finished, grid_size, suggest
 from research.sweep.space import Choice, Range, Space
 
 ROOT = Path(__file__).parents[3]

@@ -4,6 +4,7 @@ from typing import Any
 
 from absl import flags
 
+from research.cli.grammar import OF_EXPERIMENT
 from research.config import Field, fields, replace, show
 from research.errors import UserError
 
@@ -52,7 +53,7 @@ def define(config: Any, flag_values: flags.FlagValues) -> None:
     flags.DEFINE_flag(
       flag_class(_FieldParser(field), _FieldSerializer(), field.name, field.value, help_text),
       flag_values,
-      module_name="the experiment",
+      module_name=OF_EXPERIMENT,
     )
 
 

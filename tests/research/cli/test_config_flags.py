@@ -1,7 +1,7 @@
 import pytest
 from absl import flags
 
-from research.cli.flags import define, read
+from research.cli.config_flags import define, read
 from research.config import flatten, nested, pytree_config, static, traced
 
 pytestmark = pytest.mark.fast

@@ -1,0 +1,148 @@
+"""The command line's one grammar: an optional verb, then flags; and the help for each verb."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from absl import flags
+
+from research.errors import UserError, unknown_name
+
+RUN = ("experiment", "seed", "workdir", "fresh", "fork", "init_from", "data_dir")
+HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
+SEARCH = (
+  "sweep",
+  "trials",
+  "sampler",
+  "stopper",
+  "rounds",
+  "objective",
+  "seeds",
+  "lanes",
+  "direction",
+)
+GROUPS = {"The run": RUN, "Execution": HOW, "Sweeps": SEARCH}
+OF_EXPERIMENT = "the experiment"  # under which absl keeps the flags of a config
+
+
+class Verb(NamedTuple):
+  """What the program can be asked to do.
+
+  Attributes:
+    usage: an example.
+    help: what it does, in a line.
+    flags: those that it is mostly used with; its help shows them first.
+  """
+
+  usage: str
+  help: str
+  flags: tuple[str, ...]
+
+
+VERBS = {
+  "run": Verb("[run] --experiment=NAME", "runs one; the same command again resumes it", RUN),
+  "sweep": Verb(
+    "sweep --experiment=NAME --sweep='FIELD=log(1e-4,1e-1)' --trials=20",
+    "searches through settings, and trains the winner alone",
+    (*SEARCH, "engine", "workers", "slurm"),
+  ),
+  "list": Verb("list", "shows all experiments", ()),
+  "help": Verb("help --experiment=NAME", "shows what an experiment is, and its flags", ()),
+  "evaluate": Verb(
+    "evaluate --experiment=NAME",
+    "measures the best checkpoint of a run, finished or not",
+    ("experiment", "seed", "workdir", "data_dir"),
+  ),
+  "verify": Verb(
+    "verify --experiment=NAME|FAMILY|all",
+    "measures the claims over seeds, and updates RESULTS.md",
+    ("experiment", "seed", "seeds", "fresh"),
+  ),
+  "gradcheck": Verb(
+    "gradcheck --experiment=NAME",
+    "compares the gradient that is followed with differences of the loss",
+    ("experiment", "seed"),
+  ),
+}
+
+
+def verb_of(argv: list[str]) -> str:
+  """The verb of a command line; "run" where none stands first.
+
+  Raises:
+    UserError: for an unknown verb.
+  """
+  if len(argv) < 2 or argv[1].startswith("-"):
+    return "run"
+  if argv[1] not in VERBS:
+    raise UserError(
+      unknown_name(argv[1], VERBS, "verb") + " (flags are written --name=value, and after the verb)"
+    )
+  return argv[1]
+
+
+def in_flags(argv: list[str]) -> list[str]:
+  """The command line with its verb, if one stands first, as a flag.
+
+  Raises:
+    UserError: for an unknown verb, or `sweep` without a space to search.
+  """
+  argv = ["--help" if word == "-h" else word for word in argv]
+  verb, has_verb = verb_of(argv), len(argv) > 1 and not argv[1].startswith("-")
+  rest = argv[2:] if has_verb else argv[1:]
+  is_asked = any(word in ("--help", "-help", "--nohelp") for word in rest)
+  is_given = any(word.lstrip("-").startswith("sweep") for word in rest)
+  if verb == "sweep" and not (is_given or is_asked):
+    raise UserError("sweep needs a space to search, as in --sweep='FIELD=log(1e-4,1e-1)'")
+  is_flag = has_verb and verb not in ("run", "sweep")
+  return [argv[0], *([f"--{verb}"] if is_flag else []), *rest]
+
+
+def overview() -> str:
+  """All verbs with an example each."""
+  lines = [(f"  python launch.py {verb.usage}", verb.help) for verb in VERBS.values()]
+  return "\n".join(
+    [
+      "Runs the classic systems of deep learning. Without any word: the quick start.",
+      "",
+      *(f"{usage}\n      {help}" for usage, help in lines),
+      "",
+      "Every verb but run and sweep is a flag too (--list, --verify, ...). `VERB --help` shows the",
+      "flags of a verb. After `pip install .`, `lineage` stands for `python launch.py`.",
+    ]
+  )
+
+
+def help_text(values: flags.FlagValues, verb: str, about: str = "") -> str:
+  """The help for a verb: its own flags, those of the experiment if one is named, and the others.
+
+  Args:
+    values: all flags, with their defaults.
+    verb: one of `VERBS`.
+    about: what stands above, such as an experiment's docstring.
+  """
+  of_experiment = [flag.name for flag in values.flags_by_module_dict().get(OF_EXPERIMENT, ())]
+  own = VERBS[verb].flags if verb != "run" else ()
+  groups = {f"Flags of {verb}": own, "Flags of the experiment": of_experiment, **GROUPS}
+  head = about or (overview() if verb in ("run", "help", "list") else _usage(verb))
+  shown: set[str] = set()
+  parts = [head]
+  for title, names in groups.items():
+    left = [name for name in names if name not in shown]
+    shown.update(left)
+    if left:
+      parts.append(f"{title}:\n" + "\n".join(_flag_lines(values, left)))
+  return "\n\n".join(parts)
+
+
+def _usage(verb: str) -> str:
+  return f"python launch.py {VERBS[verb].usage}\n\n{verb}: {VERBS[verb].help}."
+
+
+def _flag_lines(values: flags.FlagValues, names: Iterable[str]) -> list[str]:
+  lines = []
+  for name in names:
+    flag = values[name]
+    text = f"--{'[no]' if flag.boolean else ''}{name}: {flag.help}"
+    default = "" if flag.default in (None, "") else f" (default: {flag.default_as_str})"
+    lines.append(flags.text_wrap(text + default, 96, indent="      ", firstline_indent="  "))
+  return lines

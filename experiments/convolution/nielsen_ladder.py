@@ -10,8 +10,9 @@ and down in one cycle; the moved images are drawn in the step.
     python launch.py --experiment=nielsen_ladder
 
 Expected by the source: the order above. Measured, seed 0, 23 minutes of one CPU core that others
-used too: 97.36, 98.85, 99.14, 99.33, 99.47, 99.43 and 99.40 %; the last rungs are within chance of
-each other here.
+used too, when the cycle began at a rate of 0, not at a 25th of its peak: 97.36, 98.85, 99.14,
+99.33, 99.47, 99.43 and 99.40 %; the last rungs are within chance of each other here. Nielsen's own
+recipe was not measured.
 """
 
 import math

@@ -85,13 +85,7 @@ def lesson(key: jax.Array) -> jax.Array:
   lake = grid_world.world(LAKE, slip=0.0)
   lake = lake._replace(reward=np.maximum(lake.reward, 0.0))
   return learn_by_episodes(
-    lake,
-    key,
-    episodes=256,
-    max_episode_steps=100,
-    epsilon=0.9,
-    learning_rate=0.9,
-    discount=0.95,
+    lake, key, episodes=256, max_episode_steps=100, epsilon=0.9, learning_rate=0.9, discount=0.95
   )
 
 

@@ -7,6 +7,7 @@ import pytest
 from experiments.reinforcement import q_learning
 from experiments.unsupervised import boltzmann_machine, rbm_exact, wake_sleep
 from research.config import replace
+from research.data import sampling
 from research.energy import rbm
 from tests.helpers.equivalence import assert_devices_agree
 from tests.helpers.little_data import replace_sets
@@ -21,7 +22,7 @@ def test_the_boltzmann_machine():
   config = replace(boltzmann_machine.Config(), {"hidden": 2, "chains": 9})
   training = boltzmann_machine.training(config, 0)
   few = {"pattern": training.data["pattern"][:12]}
-  training = training._replace(data=few, sampler=boltzmann_machine.sampling.in_order(12))
+  training = training._replace(data=few, sampler=sampling.in_order(12))
   assert_devices_agree(config, training)
 
 

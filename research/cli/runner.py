@@ -13,11 +13,11 @@ from research import free_memory
 from research import report as reporting
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
-from research.lab import process, run_folder, unread
+from research.lab import process, run_folder, run_fork, run_results, unread
 from research.lab.experiment import Experiment
 from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
-from research.lab.run_folder import read_claims
+from research.lab.run_results import read_claims
 from research.reporting import html_report, sweep_report
 from research.store.files import (
   disk_full_is_a_user_error,
@@ -82,16 +82,16 @@ def run(
   identity = identify(entry, config, seed, search, init_from)
   folder = folder or default_folder(identity)
   aside = _put_aside(folder, fork, say) if fresh else None
-  is_to_fork = fork is not None and run_folder.needs_fork(fork, folder)
+  is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
   run_folder.check(folder, identity)
-  lost = run_folder.lost(folder)
-  if run_folder.is_finished(folder) and not run_folder.grows(folder, identity):
+  lost = run_results.lost(folder)
+  if run_results.is_finished(folder) and not run_folder.grows(folder, identity):
     changed = ", by another version of the code" if is_stale(folder, entry) else ""
     without = f", but without {', '.join(lost)}, which are lost or changed" if lost else ""
     say(f"{folder} is finished already{changed}{without}; --fresh starts it over")
     _conclude(folder, say)
     return folder
-  if again := [name for name in lost if name.startswith(run_folder.DRAWN)]:
+  if again := [name for name in lost if name.startswith(run_results.DRAWN)]:
     say(f"{folder}: {', '.join(again)} lost or changed; made again")
   experiment = load(entry)
   process.start_jax()
@@ -104,7 +104,7 @@ def run(
     is_new = not run_folder.holds_run(folder)
     with disk_full_is_a_user_error(folder):
       if fork is not None and is_to_fork:
-        run_folder.fork(fork, folder, identity)
+        run_fork.fork(fork, folder, identity)
       run_folder.write_identity(folder, identity)
       if run_folder.grows(folder, identity):
         run_folder.grow(folder, identity)
@@ -129,7 +129,7 @@ def run(
 def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> Path | None:
   run_folder.check_fresh(folder)
   if fork is not None:
-    run_folder.check_source(fork)
+    run_fork.check_source(fork)
     if fork.resolve() == folder.resolve():
       raise UserError(f"--fresh would put --fork={fork} itself aside; give another --workdir")
   aside = run_folder.set_aside(folder)
@@ -203,7 +203,7 @@ def _write_report(
     rows=list(rows.values()),
   )
   text = json_text(claims)
-  run_folder.write_checksums(folder, text)
+  run_results.write_checksums(folder, text)
   write_atomically(folder / "claims.json", text)  # last: it says that the run is finished
 
 

@@ -8,9 +8,8 @@ from typing import Any
 from research.cli import runner
 from research.config import replace
 from research.errors import UserError
-from research.lab import run_folder
 from research.lab.registry import Entry, load
-from research.lab.run_folder import is_finished
+from research.lab.run_results import is_finished, read_claims
 from research.reporting import docs_gallery, results_table
 from research.training import Options
 
@@ -58,7 +57,7 @@ def _rows(entry: Entry, folders: list[Path]) -> list[results_table.Verified]:
   """The rows of one run per seed."""
   try:
     return results_table.over_seeds(
-      [run_folder.read_claims(folder) for folder in folders],
+      [read_claims(folder) for folder in folders],
       experiment=entry.name,
       command=f"python launch.py --verify --experiment={entry.name} --seeds={len(folders)}",
       date=datetime.date.today().isoformat(),

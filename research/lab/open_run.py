@@ -15,10 +15,11 @@ import jax
 from research.compile import compile_learner
 from research.config import from_json
 from research.errors import UserError
-from research.lab import registry, run_folder
+from research.lab import registry
 from research.lab.compiled_training import evaluation
 from research.lab.resume import warn
-from research.lab.run_folder import is_finished, read_identity
+from research.lab.run_folder import read_identity
+from research.lab.run_results import is_finished, read_claims
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
 from research.store.metrics_log import Row, read_rows
@@ -61,7 +62,7 @@ class Run:
   @property
   def claims(self) -> list[dict[str, Any]]:
     """The claims; none before the run is finished."""
-    return run_folder.read_claims(self.folder) if is_finished(self.folder) else []
+    return read_claims(self.folder) if is_finished(self.folder) else []
 
   @cached_property
   def training(self) -> Training:

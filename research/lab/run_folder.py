@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import shutil
@@ -13,20 +12,14 @@ from typing import Any, NamedTuple
 
 from research.config import show
 from research.errors import UserError
-from research.report import claims_from_json
+from research.lab.run_results import CHECKSUMS
 from research.store import checkpoint
-from research.store.files import (
-  read_json,
-  sha256,
-  write_json,
-)
+from research.store.files import write_json
 from research.sweep import plan as planning
 
 LOCK = ".lock"
 FORK = "fork.json"
 UNFINISHED_FORK = ".fork"
-CHECKSUMS = "checksums.json"
-DRAWN = ("figures/", "report.html", "claims.json")  # from what was learnt, without training again
 FORKED = ("checkpoints", "metrics.jsonl", FORK)
 
 
@@ -64,61 +57,6 @@ def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
     ) from error
 
 
-def is_finished(folder: Path) -> bool:
-  """A run is finished once its claims stand, which are written last, and nothing was taken away.
-
-  What was learnt may be lost all the same; `lost` names it.
-  """
-  if not _are_claims(read_json(folder / "claims.json")):
-    return False
-  complete = (folder / "report.html").exists() and (folder / "figures").is_dir()
-  return complete and not any(name.startswith(DRAWN) for name in lost(folder))
-
-
-def _are_claims(value: Any) -> bool:
-  try:
-    numbers = [claim["ours"] for claim in value]
-    texts = [claim[name] for claim in value for name in ("id", "what", "source", "verdict")]
-    claims_from_json(value)
-  except (KeyError, TypeError, ValueError, ArithmeticError):
-    return False
-  return (
-    isinstance(value, list)
-    and all(isinstance(number, int | float | None) for number in numbers)
-    and all(isinstance(text, str) for text in texts)
-  )
-
-
-def write_checksums(folder: Path, claims: str) -> None:
-  """Notes what a finished run consists of; `claims` is the text that claims.json will have."""
-  files = [folder / "report.html", folder / "metrics.jsonl"]
-  files += [*folder.glob("figures/*"), *folder.glob("*.parquet")]
-  content = {
-    path.relative_to(folder).as_posix(): sha256(path)
-    for path in sorted(files)
-    if path.is_file() and not path.name.startswith(".")  # as what a killed process leaves
-  }
-  content["claims.json"] = hashlib.sha256(claims.encode()).hexdigest()
-  checkpoints = [path for path in folder.glob("checkpoints/*/*") if path.name.isdigit()]
-  fits = {path.parent.relative_to(folder).as_posix(): "a checkpoint" for path in checkpoints}
-  write_json(folder / CHECKSUMS, content | dict(sorted(fits.items())))
-
-
-def lost(folder: Path) -> list[str]:
-  """Lists files of a finished run that are missing or changed; runs without checksums pass."""
-  found = read_json(folder / CHECKSUMS)
-  if not isinstance(found, dict):
-    return [CHECKSUMS] if (folder / CHECKSUMS).exists() else []
-  has_checkpoint = lambda fit: any(path.name.isdigit() for path in (folder / fit).glob("*"))
-  return [
-    name
-    for name, checksum in found.items()
-    if not (
-      has_checkpoint(name) if name.startswith("checkpoints/") else sha256(folder / name) == checksum
-    )
-  ]
-
-
 def check(folder: Path, identity: Identity) -> None:
   """Looks, without writing anything, whether the run may live in the folder.
 
@@ -138,7 +76,7 @@ def check(folder: Path, identity: Identity) -> None:
 
 
 def grows(folder: Path, identity: Identity) -> bool:
-  """Whether the folder holds this sweep with fewer trials, and it can have more."""
+  """Tells whether the folder holds this sweep with fewer trials, and it can have more."""
   if not holds_run(folder) or not may_grow(identity):
     return False
   found, wanted = read_identity(folder).as_json(), identity.as_json()
@@ -148,7 +86,7 @@ def grows(folder: Path, identity: Identity) -> bool:
 
 
 def may_grow(identity: Identity) -> bool:
-  """Whether this is a sweep that can get more trials."""
+  """Tells whether this is a sweep that can get more trials."""
   flags = [identity.config.get(name) for name in ("--sampler", "--stopper", "--rounds")]
   return None not in flags and planning.may_grow(*flags)  # type: ignore[arg-type]
 
@@ -339,78 +277,7 @@ def set_aside(folder: Path) -> Path | None:
   return aside
 
 
-def needs_fork(source: Path, folder: Path) -> bool:
-  """Tells whether the checkpoints are still to be copied; writes nothing.
-
-  Not when the folder holds a run that was forked from there: the same command again resumes it.
-
-  Raises:
-    UserError: when the source holds no checkpoints or the new folder is in use.
-  """
-  inside, outside = folder.resolve(), source.resolve()
-  if outside in inside.parents or inside in outside.parents:
-    raise UserError(
-      f"--workdir={folder} and --fork={source} lie in one another; give another --workdir"
-    )
-  if holds_run(folder):
-    if _forked_from(folder) == os.path.abspath(source):
-      return False
-    raise UserError(
-      f"--fork={source} needs a --workdir that is free, and {folder} holds a run already"
-    )
-  check_source(source)
-  return True
-
-
-def check_source(source: Path) -> None:
-  """Looks whether there is something to fork.
-
-  Raises:
-    UserError: when the source holds no run or no checkpoints.
-  """
-  read_identity(source, "--fork")
-  if not any(path.name.isdigit() for path in source.glob("checkpoints/*/*")):
-    raise UserError(f"--fork={source} has no checkpoint yet; let that run go on for a while first")
-
-
-def _forked_from(folder: Path) -> str | None:
-  origin = read_json(folder / FORK)
-  return origin.get("source") if isinstance(origin, dict) else None
-
-
-def fork(source: Path, folder: Path, identity: Identity) -> None:
-  """Makes the folder a run that goes on from another one's checkpoints.
-
-  Killed in between, it leaves a folder that is marked as unfinished and holds no run.
-
-  Raises:
-    UserError: when the source changes meanwhile.
-  """
-  mark = folder / UNFINISHED_FORK
-  mark.touch()
-  shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-  unfinished = shutil.ignore_patterns("*.orbax-checkpoint-tmp*", "damaged-*", "behind-*")
-  try:
-    shutil.copytree(source / "checkpoints", folder / "checkpoints", ignore=unfinished)
-  except shutil.Error as error:
-    raise UserError(
-      f"--fork={source} could not be copied, perhaps since it is running; interrupt that run, or "
-      "give the same command again"
-    ) from error
-  if (source / "metrics.jsonl").exists():
-    shutil.copy(source / "metrics.jsonl", folder / "metrics.jsonl")
-  origin = {"source": os.path.abspath(source), **read_identity(source, "--fork").as_json()}
-  write_json(folder / FORK, origin)
-  write_identity(folder, identity)
-  mark.unlink()
-
-
 def write_identity(folder: Path, identity: Identity) -> None:
   """Marks the folder as this run's."""
   if not (folder / "config.json").exists():
     write_json(folder / "config.json", identity.as_json())
-
-
-def read_claims(folder: Path) -> list[dict[str, Any]]:
-  """Returns the claims in claims.json."""
-  return json.loads((folder / "claims.json").read_text())

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from research.errors import UserError
-from research.lab import run_folder
+from research.lab import run_folder, run_fork, run_results
 from research.lab.run_folder import Identity, Lock, check, read_identity, write_identity
 
 pytestmark = pytest.mark.fast
@@ -99,12 +99,12 @@ def test_a_folder_that_cannot_be_renamed_is_one_line(tmp_path, monkeypatch):
 
 
 def test_a_run_is_finished_when_all_that_it_leaves_is_there(tmp_path):
-  assert not run_folder.is_finished(tmp_path)
+  assert not run_results.is_finished(tmp_path)
   (tmp_path / "figures").mkdir()
   (tmp_path / "report.html").touch()
   for content, finished in (("[]", True), ("", False), ("{", False), ("{}", False)):
     (tmp_path / "claims.json").write_text(content)
-    assert run_folder.is_finished(tmp_path) is finished, content
+    assert run_results.is_finished(tmp_path) is finished, content
 
 
 def test_the_copy_for_a_fork_leaves_unfinished_and_damaged_checkpoints_behind(tmp_path):
@@ -113,11 +113,11 @@ def test_the_copy_for_a_fork_leaves_unfinished_and_damaged_checkpoints_behind(tm
     (source / "checkpoints/train" / name).mkdir(parents=True)
   write_identity(source, IDENTITY)
   folder.mkdir()
-  run_folder.fork(source, folder, IDENTITY)
+  run_fork.fork(source, folder, IDENTITY)
   assert [path.name for path in (folder / "checkpoints/train").iterdir()] == ["5"]
   assert json.loads((folder / "fork.json").read_text())["source"] == str(source)
-  assert not (folder / ".fork").exists() and not run_folder.needs_fork(source, folder)
-  assert not run_folder.needs_fork(Path(os.path.relpath(source)), folder)
+  assert not (folder / ".fork").exists() and not run_fork.needs_fork(source, folder)
+  assert not run_fork.needs_fork(Path(os.path.relpath(source)), folder)
 
 
 CLAIM = {
@@ -146,7 +146,7 @@ def test_claims_that_are_none_are_no_end(tmp_path, changes):
   (tmp_path / "report.html").touch()
   for claims, finished in (([CLAIM], True), ([CLAIM | changes], False), ([3], False), ({}, False)):
     (tmp_path / "claims.json").write_text(json.dumps(claims))
-    assert run_folder.is_finished(tmp_path) is finished, claims
+    assert run_results.is_finished(tmp_path) is finished, claims
 
 
 @pytest.mark.parametrize(

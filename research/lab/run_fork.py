@@ -1,0 +1,76 @@
+"""A run that goes on from the checkpoints of another one."""
+
+import os
+import shutil
+from pathlib import Path
+
+from research.errors import UserError
+from research.lab import run_folder
+from research.lab.run_folder import FORK, UNFINISHED_FORK, Identity, holds_run, read_identity
+from research.store.files import read_json, write_json
+
+
+def needs_fork(source: Path, folder: Path) -> bool:
+  """Tells whether the checkpoints are still to be copied; writes nothing.
+
+  Not when the folder holds a run that was forked from there: the same command again resumes it.
+
+  Raises:
+    UserError: when the source holds no checkpoints or the new folder is in use.
+  """
+  inside, outside = folder.resolve(), source.resolve()
+  if outside in inside.parents or inside in outside.parents:
+    raise UserError(
+      f"--workdir={folder} and --fork={source} lie in one another; give another --workdir"
+    )
+  if holds_run(folder):
+    if _forked_from(folder) == os.path.abspath(source):
+      return False
+    raise UserError(
+      f"--fork={source} needs a --workdir that is free, and {folder} holds a run already"
+    )
+  check_source(source)
+  return True
+
+
+def check_source(source: Path) -> None:
+  """Looks whether there is something to fork.
+
+  Raises:
+    UserError: when the source holds no run or no checkpoints.
+  """
+  read_identity(source, "--fork")
+  if not any(path.name.isdigit() for path in source.glob("checkpoints/*/*")):
+    raise UserError(f"--fork={source} has no checkpoint yet; let that run go on for a while first")
+
+
+def _forked_from(folder: Path) -> str | None:
+  origin = read_json(folder / FORK)
+  return origin.get("source") if isinstance(origin, dict) else None
+
+
+def fork(source: Path, folder: Path, identity: Identity) -> None:
+  """Makes the folder a run that goes on from another one's checkpoints.
+
+  Killed in between, it leaves a folder that is marked as unfinished and holds no run.
+
+  Raises:
+    UserError: when the source changes meanwhile.
+  """
+  mark = folder / UNFINISHED_FORK
+  mark.touch()
+  shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+  unfinished = shutil.ignore_patterns("*.orbax-checkpoint-tmp*", "damaged-*", "behind-*")
+  try:
+    shutil.copytree(source / "checkpoints", folder / "checkpoints", ignore=unfinished)
+  except shutil.Error as error:
+    raise UserError(
+      f"--fork={source} could not be copied, perhaps since it is running; interrupt that run, or "
+      "give the same command again"
+    ) from error
+  if (source / "metrics.jsonl").exists():
+    shutil.copy(source / "metrics.jsonl", folder / "metrics.jsonl")
+  origin = {"source": os.path.abspath(source), **read_identity(source, "--fork").as_json()}
+  write_json(folder / FORK, origin)
+  run_folder.write_identity(folder, identity)
+  mark.unlink()

@@ -19,9 +19,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
+from research.analysis.gradient_check import largest_difference
 
 
 @ln.pytree_config
@@ -41,6 +41,8 @@ class Layer(NamedTuple):
 
 
 Net = list[Layer]
+Inputs = Float[Array, "n0 examples"]
+Outputs = Float[Array, "classes examples"]
 
 
 class Cache(NamedTuple):
@@ -62,17 +64,11 @@ def expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
 
 def init(sizes: tuple[int, ...], rng: np.random.Generator) -> Net:
   """He's weights, zero biases."""
-  return [
-    Layer(
-      jnp.asarray(rng.normal(0, np.sqrt(2 / before), (after, before)), float), jnp.zeros((after, 1))
-    )
-    for before, after in itertools.pairwise(sizes)
-  ]
+  he = lambda m, n: jnp.asarray(rng.normal(0, np.sqrt(2 / m), (n, m)), float)
+  return [Layer(he(m, n), jnp.zeros((n, 1))) for m, n in itertools.pairwise(sizes)]
 
 
-def forward(
-  net: Net, x: Float[Array, "n0 examples"]
-) -> tuple[Float[Array, "classes examples"], list[Cache]]:
+def forward(net: Net, x: Inputs) -> tuple[Outputs, list[Cache]]:
   """Softmax outputs, and the caches from the first layer to the last."""
   a, caches = x, []
   for number, (w, b) in enumerate(net, start=1):
@@ -84,12 +80,7 @@ def forward(
   return a, caches
 
 
-def backward(
-  net: Net,
-  y: Float[Array, "classes examples"],
-  caches: list[Cache],
-  t: Float[Array, "classes examples"],
-) -> Net:
+def backward(net: Net, y: Outputs, caches: list[Cache], t: Outputs) -> Net:
   """Gradients of the mean cross-entropy, layer by layer from the last to the first."""
   expect("t", t, y.shape)
   dz, gradients = (y - t) / y.shape[1], []
@@ -104,15 +95,13 @@ def backward(
   return gradients[::-1]
 
 
-def gradient(net: Net, x: Float[Array, "n0 examples"], t: Float[Array, "classes examples"]) -> Net:
+def gradient(net: Net, x: Inputs, t: Outputs) -> Net:
   """Forward and back, all examples at once."""
   return backward(net, *forward(net, x), t)
 
 
-def loss(
-  net: Net, x: Float[Array, "n0 examples"], t: Float[Array, "classes examples"]
-) -> Float[Array, ""]:
-  """Mean cross-entropy; only `jax.grad` looks at it."""
+def loss(net: Net, x: Inputs, t: Outputs) -> Float[Array, ""]:
+  """Mean cross-entropy, for `jax.grad` only."""
   return -jnp.sum(t * jnp.log(forward(net, x)[0])) / x.shape[1]
 
 
@@ -131,24 +120,21 @@ def loop(net: Net, x: Array, t: Array) -> Net:
   return jax.tree.map(lambda g: g / x.shape[1], total)
 
 
-@jax.jit
-def loop_in_the_program(net: Net, x: Array, t: Array) -> Net:
-  """The same loop as one program: no dispatch, but still one example at a time."""
-  one = lambda column: gradient(net, column[0][:, None], column[1][:, None])
-  return jax.tree.map(lambda g: g.mean(axis=0), jax.lax.map(one, (x.T, t.T)))
+def mean_of_each(map: Callable[..., Net]) -> Callable[..., Net]:
+  """The mean of the gradients of single examples, taken by `jax.vmap` or `jax.lax.map`."""
 
+  @jax.jit
+  def mean(net: Net, x: Array, t: Array) -> Net:
+    one = lambda pair: gradient(net, pair[0][:, None], pair[1][:, None])
+    return jax.tree.map(lambda g: g.mean(axis=0), map(one, (x.T, t.T)))
 
-@jax.jit
-def mapped(net: Net, x: Array, t: Array) -> Net:
-  """`vmap` of the gradient of a single example."""
-  one = lambda x, t: gradient(net, x[:, None], t[:, None])
-  return jax.tree.map(lambda g: g.mean(axis=0), jax.vmap(one, in_axes=1)(x, t))
+  return mean
 
 
 WAYS: dict[str, Callable[..., Net]] = {
   "vectorised": jax.jit(gradient),
-  "vmap of one example": mapped,
-  "loop inside the program": loop_in_the_program,
+  "vmap of one example": mean_of_each(lambda one, examples: jax.vmap(one)(examples)),
+  "loop inside the program": mean_of_each(jax.lax.map),  # no dispatch, one example at a time
   "loop of calls": loop,
 }
 
@@ -160,12 +146,6 @@ def draw(
   x = jnp.asarray(rng.normal(size=(sizes[0], examples)), float)
   t = jnp.asarray(np.eye(sizes[-1])[:, rng.integers(0, sizes[-1], examples)], float)
   return init(sizes, rng), x, t
-
-
-def worst(ours: Net, theirs: Net) -> float:
-  """Largest absolute difference between two gradients."""
-  differences = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), ours, theirs)
-  return max(jax.tree.leaves(differences))
 
 
 def milliseconds(way: Callable[..., Net], *arguments: object, repetitions: int = 5) -> float:
@@ -180,90 +160,41 @@ def milliseconds(way: Callable[..., Net], *arguments: object, repetitions: int =
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Equality at every depth, then equality and time over the number of examples."""
-  rng = np.random.default_rng(lab.seed)
+  claim, rng = ln.claims("B07"), np.random.default_rng(lab.seed)
   most = max(config.examples)
   net, x, t = draw(config.sizes, most, rng)
   vectorised = WAYS["vectorised"](net, x, t)
-  equal = [
-    ln.Claim(
-      "B07",
-      f"{name} against vectorised, float32, {most} examples, worst difference",
-      "equal",
-      worst(vectorised, way(net, x, t)),
-      ln.at_most(1e-6),
-    )
-    for name, way in WAYS.items()
-    if name != "vectorised"
-  ]
+  claims = []
+  for name, way in list(WAYS.items())[1:]:
+    what = f"{name} against vectorised, float32, {most} examples, worst difference"
+    difference = largest_difference(vectorised, way(net, x, t))
+    claims.append(claim(what, "equal", difference, ln.at_most(1e-6)))
   with jax.enable_x64(True):
-    by_depth = []
-    for depth in range(1, config.deepest + 1):
-      deep = draw((6, *[5] * (depth - 1), 4), 9, rng)
-      by_depth.append(worst(jax.jit(gradient)(*deep), jax.jit(jax.grad(loss))(*deep)))
+    deep = [draw((6, *[5] * (depth - 1), 4), 9, rng) for depth in range(1, config.deepest + 1)]
+    exact = jax.jit(jax.grad(loss))
+    worst = max(largest_difference(WAYS["vectorised"](*one), exact(*one)) for one in deep)
+  what = f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference"
+  claims.append(claim(what, "equal", worst, ln.at_most(1e-12)))
+  shapes = lambda net: [(layer.w.shape, layer.b.shape) for layer in net]
+  kept = sum(a == b for a, b in zip(shapes(vectorised), shapes(net), strict=True))
+  what = "layers whose dW and db have the shapes of W and b"
+  claims.append(claim(what, f"all {len(net)}", kept, ln.equals(len(net))))
   times = {
     name: [milliseconds(way, net, x[:, :count], t[:, :count]) for count in config.examples]
     for name, way in WAYS.items()
   }
-  shapes_kept = sum(
-    g.w.shape == layer.w.shape and g.b.shape == layer.b.shape
-    for g, layer in zip(vectorised, net, strict=True)
+  what = f"time of the loop of calls over the vectorised time, {most} examples"
+  ratio = times["loop of calls"][-1] / times["vectorised"][-1]
+  claims.append(claim(what, "faster (Ng)", ratio, ln.at_least(10)))
+  curves = {name: (config.examples, values) for name, values in times.items()}
+  picture = ln.function_curves(
+    [ln.Panel("time (ms)", curves, log="xy")],
+    title="One gradient, with and without a loop",
+    x="examples",
+    caption="Time of one gradient of so many examples, the fastest of five calls.",
+    file="time",
   )
-  return ln.Report(
-    [
-      *equal,
-      ln.Claim(
-        "B07",
-        f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference",
-        "equal",
-        max(by_depth),
-        ln.at_most(1e-12),
-      ),
-      ln.Claim(
-        "B07",
-        "layers whose dW and db have the shapes of W and b",
-        f"all {len(net)}",
-        shapes_kept,
-        ln.equals(len(net)),
-      ),
-      ln.Claim(
-        "B07",
-        f"time of the loop of calls over the vectorised time, {most} examples",
-        "faster (Ng)",
-        times["loop of calls"][-1] / times["vectorised"][-1],
-        ln.at_least(10),
-      ),
-    ],
-    [
-      ln.Picture(
-        "time",
-        over_examples(config.examples, times),
-        "Vectorised, a gradient of many examples costs little more than that of one.",
-      )
-    ],
-  )
-
-
-def over_examples(examples: tuple[int, ...], times: dict[str, list[float]]) -> Figure:
-  """Time of a gradient against the number of examples."""
-  figure, grid = ln.new_figure("One gradient, with and without a loop", panel_inches=(6.4, 3.9))
-  axes = grid[0, 0]
-  for index, (name, values) in enumerate(times.items()):
-    look = ln.stroke(index)
-    axes.plot(
-      examples,
-      values,
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      markersize=5,
-      label=name,
-    )
-  axes.set_xscale("log", base=2)
-  axes.set_yscale("log")
-  axes.set_xticks(examples, [str(count) for count in examples])
-  ln.label_axes(axes, "examples", "time (ms)")
-  ln.legend_below(figure)
-  return figure
+  return ln.Report(claims, [picture])
 
 
 experiment = ln.Experiment(Config, run)

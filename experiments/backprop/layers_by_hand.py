@@ -19,9 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
+from research.analysis.gradient_check import central_differences, largest_difference
+
+Rows = Float[Array, "batch classes"]
 
 
 @ln.pytree_config
@@ -60,9 +62,7 @@ def affine(
   return y + jnp.broadcast_to(b, y.shape)
 
 
-def affine_backward(
-  kept: tuple[Array, Array], d: Float[Array, "*batch m"]
-) -> tuple[Array, Array, Array]:
+def affine_backward(kept: tuple[Array, Array], d: Array) -> tuple[Array, Array, Array]:
   """d W' to x, x' d to W, and to b, which every example received, the sum over the batch."""
   x, w = kept
   rows, d_rows = jnp.atleast_2d(x), jnp.atleast_2d(d)
@@ -73,31 +73,29 @@ affine.defvjp(lambda x, w, b: (affine(x, w, b), (x, w)), affine_backward)
 
 
 @jax.custom_vjp
-def softmax_with_loss(
-  a: Float[Array, "batch classes"], t: Float[Array, "batch classes"]
-) -> Float[Array, ""]:
+def softmax_with_loss(a: Rows, t: Rows) -> Float[Array, ""]:
   """Mean cross-entropy of softmax(a) with one-hot targets."""
   return mean_cross_entropy(softmax(a), t)
 
 
-def softmax(a: Float[Array, "batch classes"]) -> Float[Array, "batch classes"]:
+def softmax(a: Rows) -> Rows:
   """exp(a) / sum(exp(a)); the largest a is taken off first, lest exp overflows."""
   e = jnp.exp(a - a.max(axis=-1, keepdims=True))
   return e / e.sum(axis=-1, keepdims=True)
 
 
-def mean_cross_entropy(y: Array, t: Array) -> Float[Array, ""]:
+def mean_cross_entropy(y: Rows, t: Rows) -> Float[Array, ""]:
   """-sum t log y, over the number of examples."""
   return -jnp.sum(t * jnp.log(y)) / len(t)
 
 
-def y_minus_t(kept: tuple[Array, Array], d: Float[Array, ""]) -> tuple[Array, Array]:
+def y_minus_t(kept: tuple[Rows, Rows], d: Float[Array, ""]) -> tuple[Rows, Rows]:
   """The derivative that both pairs of output and loss share; targets are not learned."""
   y, t = kept
   return d * (y - t) / len(t), jnp.zeros_like(t)
 
 
-def softmax_with_loss_forward(a: Array, t: Array) -> tuple[Array, tuple[Array, Array]]:
+def softmax_with_loss_forward(a: Rows, t: Rows) -> tuple[Array, tuple[Rows, Rows]]:
   """The loss, and what the backward pass needs."""
   y = softmax(a)
   return mean_cross_entropy(y, t), (y, t)
@@ -107,7 +105,7 @@ softmax_with_loss.defvjp(softmax_with_loss_forward, y_minus_t)
 
 
 @jax.custom_vjp
-def identity_with_loss(a: Float[Array, "batch n"], t: Float[Array, "batch n"]) -> Float[Array, ""]:
+def identity_with_loss(a: Rows, t: Rows) -> Float[Array, ""]:
   """Mean of half the squared distance."""
   return 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
 
@@ -132,42 +130,28 @@ class Case(NamedTuple):
   shapes: Mapping[str, tuple[int, ...]]
 
 
-def plain_affine(x: Array, w: Array, b: Array) -> Array:
-  """The affine layer without a backward pass of its own."""
-  y = x @ w
-  return y + jnp.broadcast_to(b, y.shape)
-
-
-def residual(relu: Callable, affine: Callable, branch: Callable) -> Callable[..., Array]:
+def residual(x: Array, w: Array, b: Array) -> Array:
   """x + relu(x W + b): x branches."""
-
-  def block(x: Array, w: Array, b: Array) -> Array:
-    around, through = branch(x)
-    return around + relu(affine(through, w, b))
-
-  return block
+  around, through = branch(x)
+  return around + relu(affine(through, w, b))
 
 
 def cases(config: Config, t: Array) -> dict[str, Case]:
   """Every layer on its own, and one block where a value branches."""
   n, m, batch = config.features, config.classes, config.batch
   weights = {"w": (n, m), "b": (m,)}
+  plain_affine, squares = affine.fun, identity_with_loss  # without the pass by hand
   plain_softmax = lambda a: -jnp.sum(t * jax.nn.log_softmax(a)) / len(t)
-  plain_squares = lambda a: 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
+  plain_residual = lambda x, w, b: x + jax.nn.relu(plain_affine(x, w, b))
+  of = lambda loss: lambda a: loss(a, t)
   return {
     "ReLU": Case(relu, jax.nn.relu, {"x": (batch, n)}),
     "sigmoid": Case(sigmoid, jax.nn.sigmoid, {"x": (batch, n)}),
     "affine, one example": Case(affine, plain_affine, {"x": (n,), **weights}),
     "affine, batch": Case(affine, plain_affine, {"x": (batch, n), **weights}),
-    "softmax with loss": Case(lambda a: softmax_with_loss(a, t), plain_softmax, {"a": (batch, m)}),
-    "identity with loss": Case(
-      lambda a: identity_with_loss(a, t), plain_squares, {"a": (batch, m)}
-    ),
-    "branch": Case(
-      residual(relu, affine, branch),
-      residual(jax.nn.relu, plain_affine, lambda x: (x, x)),
-      {"x": (batch, n), "w": (n, n), "b": (n,)},
-    ),
+    "softmax with loss": Case(of(softmax_with_loss), plain_softmax, {"a": (batch, m)}),
+    "identity with loss": Case(of(squares), of(squares.fun), {"a": (batch, m)}),
+    "branch": Case(residual, plain_residual, {"x": (batch, n), "w": (n, n), "b": (n,)}),
   }
 
 
@@ -191,98 +175,45 @@ def targets(config: Config, rng: np.random.Generator) -> Array:
   return jnp.asarray(np.eye(config.classes)[rng.integers(0, config.classes, config.batch)], float)
 
 
-def worst(a: dict[str, Array], b: dict[str, Array]) -> float:
-  """Largest absolute difference between two gradients."""
-  return max(float(jnp.max(jnp.abs(a[name] - b[name]))) for name in a)
-
-
-def central_differences(
-  function: Callable[[dict[str, Array]], Array], arguments: dict[str, Array], h: float
-) -> dict[str, Array]:
-  """(f(x + h) - f(x - h)) / 2h for every coordinate of every argument."""
-  result = {}
-  for name, x in arguments.items():
-
-    def at(move: Array, name: str = name, x: Array = x) -> Array:
-      return function({**arguments, name: x + move.reshape(x.shape)})
-
-    moves = h * jnp.eye(x.size, dtype=x.dtype)
-    result[name] = jax.vmap(lambda move, at=at: (at(move) - at(-move)) / (2 * h))(moves)
-    result[name] = result[name].reshape(x.shape)
-  return result
-
-
 DISTANCES = tuple(10.0**power for power in range(-11, -1))
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each layer against `jax.grad` in both precisions, and against central differences."""
-  claims = []
+  claims, layer, squares = [], ln.claims("B03"), ln.claims("B04")
   rng = np.random.default_rng(lab.seed)
   for name, case in cases(config, targets(config, rng)).items():
     arguments = draw(case, rng)
     ours, theirs = (jax.jit(jax.grad(scalar(f)))(arguments) for f in (case.by_hand, case.plain))
     what = f"{name}: by hand against jax.grad, float32, worst difference"
-    claims.append(ln.Claim("B03", what, "equal", worst(ours, theirs), ln.at_most(1e-6)))
+    claims.append(layer(what, "equal", largest_difference(ours, theirs), ln.at_most(1e-6)))
   with jax.enable_x64(True):
-    t = targets(config, rng)
-    over_distance = {}
+    t, errors = targets(config, rng), {}
     for name, case in cases(config, t).items():
       arguments = draw(case, rng)
       ours = jax.jit(jax.grad(scalar(case.by_hand)))(arguments)
       numerical = jax.jit(functools.partial(central_differences, scalar(case.plain)))
-      over_distance[name] = [worst(ours, numerical(arguments, h)) for h in DISTANCES]
+      errors[name] = [largest_difference(ours, numerical(arguments, h)) for h in DISTANCES]
       what = f"{name}: by hand against central differences, float64, worst difference"
-      error = over_distance[name][DISTANCES.index(1e-5)]
-      claims.append(ln.Claim("B03", what, "equal", error, ln.at_most(1e-8)))
+      error = errors[name][DISTANCES.index(1e-5)]
+      claims.append(layer(what, "equal", error, ln.at_most(1e-8)))
     a = jnp.asarray(rng.normal(size=t.shape))
-    softmax_loss = lambda a: mean_cross_entropy(softmax(a), t)
-    squared_loss = lambda a: 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
-    off = lambda loss, y: float(jnp.max(jnp.abs(len(t) * jax.grad(loss)(a) - (y - t))))
+    off = lambda loss, y: largest_difference(len(t) * jax.grad(loss.fun)(a, t), y - t)
+    what = "jax.grad against y - t, float64, worst difference"
+    of_softmax, of_squares = off(softmax_with_loss, softmax(a)), off(identity_with_loss, a)
     claims += [
-      ln.Claim(
-        "B03",
-        "softmax with cross-entropy: jax.grad against y - t, float64, worst difference",
-        "y - t",
-        off(softmax_loss, softmax(a)),
-        ln.at_most(1e-14),
-      ),
-      ln.Claim(
-        "B04",
-        "identity with squared error: jax.grad against y - t, float64, worst difference",
-        "y - t",
-        off(squared_loss, a),
-        ln.at_most(1e-15),
-      ),
+      layer(f"softmax with cross-entropy: {what}", "y - t", of_softmax, ln.at_most(1e-14)),
+      squares(f"identity with squared error: {what}", "y - t", of_squares, ln.at_most(1e-15)),
     ]
-  caption = (
-    "Left of the valley rounding rules, right of it curvature; a mistake would be a plateau."
+  curves = {name: (DISTANCES, np.maximum(values, 1e-16)) for name, values in errors.items()}
+  picture = ln.function_curves(
+    [ln.Panel("largest |by hand - numerical|", curves, "float64", log="xy")],
+    title="Backward passes against central differences",
+    x="h",
+    caption="Rounding rules at small h, curvature at large h; a mistake would be a plateau.",
+    file="central_differences",
   )
-  return ln.Report(claims, [ln.Picture("central_differences", errors(over_distance), caption)])
-
-
-def errors(over_distance: Mapping[str, list[float]]) -> Figure:
-  """Worst difference of every layer against the distance h of the central difference."""
-  figure, grid = ln.new_figure(
-    "Backward passes against central differences", panel_inches=(6.8, 4.2)
-  )
-  axes = grid[0, 0]
-  for index, (name, values) in enumerate(over_distance.items()):
-    look = ln.stroke(index)
-    axes.plot(
-      DISTANCES,
-      np.maximum(values, 1e-16),
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      markersize=4.5,
-      label=name,
-    )
-  axes.set_xscale("log")
-  axes.set_yscale("log")
-  ln.label_axes(axes, "h", "largest |by hand - numerical|", "float64")
-  ln.legend_below(figure)
-  return figure
+  return ln.Report(claims, [picture])
 
 
 experiment = ln.Experiment(Config, run)

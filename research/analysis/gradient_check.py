@@ -156,6 +156,26 @@ def compare(
     ]
 
 
+def central_differences(function: Callable[[Any], Float[Array, ""]], at: Any, h: float) -> Any:
+  """(f(x + h) - f(x - h)) / 2h for every coordinate of every array of the tree `at`; its like."""
+  leaves, tree = jax.tree.flatten(at)
+
+  def slopes(number: int) -> Array:
+    x = leaves[number]
+    with_moved = lambda move: [*leaves[:number], x + move.reshape(x.shape), *leaves[number + 1 :]]
+    moved = lambda move: function(jax.tree.unflatten(tree, with_moved(move)))
+    moves = h * jnp.eye(x.size, dtype=x.dtype)
+    return jax.vmap(lambda move: (moved(move) - moved(-move)) / (2 * h))(moves).reshape(x.shape)
+
+  return jax.tree.unflatten(tree, map(slopes, range(len(leaves))))
+
+
+def largest_difference(a: Any, b: Any) -> float:
+  """The largest absolute difference between two trees of arrays."""
+  differences = jax.tree.map(lambda a, b: float(jnp.max(jnp.abs(a - b))), a, b)
+  return max(jax.tree.leaves(differences))
+
+
 def worst(differences: list[Difference]) -> Difference:
   """The parameter with the largest relative norm; one that is not a number is the worst of all."""
   return max(differences, key=lambda found: np.nan_to_num(found.relative_norm, nan=np.inf))

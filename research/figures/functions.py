@@ -27,6 +27,7 @@ class Panel(NamedTuple):
     points: by name, a pair of x [n] and y [n] that are drawn as small grey dots.
     y_range: the ends of the vertical axis; None leaves one to the values.
     x: name of the horizontal axis, where it is not that of all panels.
+    bands: by the name of a curve, the lower and the upper edge [n] of a band around it.
   """
 
   y: str
@@ -37,6 +38,7 @@ class Panel(NamedTuple):
   points: Mapping[str, tuple[ArrayLike, ArrayLike]] = MappingProxyType({})
   y_range: tuple[float | None, float | None] = (None, None)
   x: str = ""
+  bands: Mapping[str, tuple[ArrayLike, ArrayLike]] = MappingProxyType({})
 
 
 def function_curves(
@@ -63,6 +65,9 @@ def function_curves(
       axes.plot(inputs, values, ".", color=POINT, markersize=3.5, label=name)
     for name, (inputs, values) in panel.curves.items():
       index = names.index(name)
+      if name in panel.bands:
+        low, high = panel.bands[name]
+        axes.fill_between(inputs, low, high, color=stroke(index).colour, alpha=0.2, linewidth=0)
       draw_curve(
         axes,
         np.asarray(inputs),

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat
 
 from matplotlib.axes import Axes
 
@@ -19,12 +19,12 @@ KEY = "above each edge: the value that flows forward;  below, slanted: the deriv
 
 
 class Edge(NamedTuple):
-  """The texts on an edge between two nodes; no target means the graph's result."""
+  """What flows between two nodes, forward and back; no target means the graph's result."""
 
   source: str
   target: str | None
-  forward: str
-  backward: str
+  forward: SupportsFloat
+  backward: SupportsFloat
 
 
 def computational_graph(
@@ -39,11 +39,14 @@ def computational_graph(
   """A graph read from left to right: operations as circles, inputs as plain names.
 
   Args:
-    symbols: the text in the circle of every operation by its name; every other source is an input.
-    edges: in the order in which a node's inputs are to lie from top to bottom.
+    symbols: the text in the circle of every operation by its name, in an order in which they can be
+      computed; every other source is an input.
+    edges: those to one node in the order in which they are to lie from top to bottom.
     title: of the figure.
     rows: heights of nodes, counted downwards, where the usual ones would cross too many edges.
   """
+  position = {name: number for number, name in enumerate([*symbols, None])}
+  edges = sorted(edges, key=lambda edge: position[edge.target])
   place = {name: (x, rows.get(name, y)) for name, (x, y) in layout(edges).items()}
   drawn = {name: (x * COLUMN, -y * ROW) for name, (x, y) in place.items()}
   longest_name = max(len(name) for name in drawn if name not in symbols)
@@ -129,8 +132,9 @@ def _draw_edge(
   axes.annotate("", head, tail, arrowprops={"arrowstyle": "-|>", "color": INK, "linewidth": 1.2})
   middle = ((tail[0] + head[0]) / 2, (tail[1] + head[1]) / 2)
   for text, side, colour, style in (
-    (edge.forward, 1, INK, "normal"),
-    (f"← {edge.backward}" if edge.backward else "", -1, BACKWARD_COLOUR, "italic"),
+    # + 0 turns -0 into 0
+    (f"{float(edge.forward) + 0:.4g}", 1, INK, "normal"),
+    (f"← {float(edge.backward) + 0:.4g}", -1, BACKWARD_COLOUR, "italic"),
   ):
     axes.annotate(
       text,

@@ -8,7 +8,7 @@ import pytest
 from experiments.backprop import computational_graph as graphs
 from experiments.backprop import deep_net, layers_by_hand
 from experiments.backprop import gradient_check as checking
-from research.analysis.gradient_check import GREAT, WRONG, worst
+from research.analysis.gradient_check import GREAT, WRONG, largest_difference, worst
 from tests.helpers.stand_in_labs import FakeLab, failed
 
 
@@ -27,16 +27,17 @@ def test_a_wrong_product_is_seen(monkeypatch):
 
 def test_a_value_that_is_used_twice_gets_both_derivatives():
   cube = {"xx": graphs.Node("multiply", ("x", "x")), "xxx": graphs.Node("multiply", ("xx", "x"))}
-  derivatives, messages = graphs.backward(cube, graphs.forward(cube, {"x": 3.0}))
+  derivatives, edges = graphs.backward(cube, graphs.forward(cube, {"x": 3.0}))
   assert derivatives["x"] == 27
-  assert sorted(m.derivative for m in messages if m.source == "x") == [9, 9, 9]
+  assert sorted(edge.backward for edge in edges if edge.source == "x") == [9, 9, 9]
 
 
 def test_the_graph_of_softmax_with_loss_gives_y_minus_t():
-  values = graphs.forward(graphs.SOFTMAX_WITH_LOSS, graphs.SOFTMAX_INPUTS)
-  derivatives, _ = graphs.backward(graphs.SOFTMAX_WITH_LOSS, values)
+  example = graphs.EXAMPLES["softmax_with_loss"]
+  values = graphs.forward(example.graph, example.inputs)
+  derivatives, _ = graphs.backward(example.graph, values)
   for k in "12":
-    expected = float(values[f"y{k}"]) - graphs.SOFTMAX_INPUTS[f"t{k}"]
+    expected = float(values[f"y{k}"]) - example.inputs[f"t{k}"]
     assert derivatives[f"a{k}"] == pytest.approx(expected, abs=1e-6)
 
 
@@ -70,7 +71,7 @@ def test_the_deep_net_and_its_loops_agree():
   net, x, t = deep_net.draw((5, 4, 4, 3), 6, rng)
   expected = jax.grad(deep_net.loss)(net, x, t)
   for way in deep_net.WAYS.values():
-    assert deep_net.worst(way(net, x, t), expected) < 1e-6
+    assert largest_difference(way(net, x, t), expected) < 1e-6
   assert [layer.w.shape for layer in expected] == [(4, 5), (4, 4), (3, 4)]
 
 

@@ -33,7 +33,7 @@ from research.optimizers import Optimizer, make_optimizer
 
 
 class Logits(linen.Module):
-  """The language model, begun anew with every stretch."""
+  """The language model, begun anew with every segment."""
 
   @linen.compact
   def __call__(self, tokens, train=False):

@@ -37,5 +37,5 @@ def pair_inputs(batch: Batch) -> tuple[Int[Array, "batch source"], Int[Array, "b
 
 
 def text_inputs(batch: Batch) -> Int[Array, "batch target"]:
-  """A stretch of text as a language model reads it: all tokens but the last."""
+  """A segment of text as a language model reads it: all tokens but the last."""
   return batch["target"][:, :-1]

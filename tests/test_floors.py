@@ -24,7 +24,7 @@ FLOORS = [
   ["research.figures"],
   ["research.task"],
   ["research.training"],
-  ["research.carried", "research.buckets"],
+  ["research.truncated_bptt", "research.buckets"],
   ["research.learner"],
   ["research.models"],
   ["research.data"],

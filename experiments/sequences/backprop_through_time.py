@@ -140,7 +140,7 @@ def train(
 ) -> tuple[Params, tuple[Float[Array, " updates"], Float[Array, " updates"]]]:
   """The last parameters, and perplexity and length of the gradient before every update.
 
-  The stretches of an update are drawn by its number.
+  The segments of an update are drawn by its number.
   """
 
   def update(p: Params, number: Array) -> tuple[Params, tuple[Array, Array]]:

@@ -37,13 +37,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import research as ln
-from research.carried import CarriedState, carried
 from research.data.text import catalogs, language
 from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.figures.texts import text_columns
 from research.models import ngrams
 from research.models.decoding import Marks, sample
 from research.models.language_model import LanguageModel
+from research.truncated_bptt import BPTTState, truncated_bptt
 
 
 @ln.pytree_config
@@ -70,7 +70,7 @@ def network(config: Config) -> LanguageModel:
   return LanguageModel(*sizes, dropout=config.dropout)
 
 
-reader = carried(
+reader = truncated_bptt(
   network,
   lambda config: optax.chain(
     optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
@@ -79,7 +79,7 @@ reader = carried(
 )
 
 
-def evaluate(config: Config, state: CarriedState, batch: ln.Batch) -> dict[str, ln.Mean]:
+def evaluate(config: Config, state: BPTTState, batch: ln.Batch) -> dict[str, ln.Mean]:
   """The loss in nats per character, what naming the unknown ones costs included."""
   tokens = reader.evaluate(config, state, batch)["loss"]
   naming = ln.batch_means({"naming": batch["naming"]}, batch)["naming"]
@@ -87,7 +87,7 @@ def evaluate(config: Config, state: CarriedState, batch: ln.Batch) -> dict[str, 
 
 
 learner = reader._replace(evaluate=evaluate)
-STRETCH = 2048  # characters; the held-out text is read from a carry of zero at every so many
+SEGMENT = 2048  # characters; the held-out text is read from a carry of zero at every so many
 ORDERS = range(1, 6)
 MOST_BITS_SHOWN = 4
 
@@ -105,17 +105,17 @@ def text_of(config: Config, seed: int) -> tuple[str, str]:
 
 
 def training(config: Config, seed: int) -> ln.Training:
-  """Strands of the text; the held-out text, whose last stretch is padded."""
+  """Strands of the text; the held-out text, whose last segment is padded."""
   train, test = text_of(config, seed)
   characters = characters_of(config, train)
   unseen = characters.encode(test)
   try:
     data = language.partition(characters.encode(train), config.batch_size, config.times)
-    held_out = stretches(unseen)
+    held_out = segments(unseen)
   except ValueError as error:
     raise ln.UserError(f"the text is too short: {error}") from error
   naming = naming_nats(characters, train, test).astype(np.float32)
-  held_out["naming"] = stretches(naming)["target"][:, 1:].sum(axis=1)
+  held_out["naming"] = segments(naming)["target"][:, 1:].sum(axis=1)
   epoch = len(data["target"]) // config.batch_size
   return ln.Training(
     learner,
@@ -129,9 +129,9 @@ def training(config: Config, seed: int) -> ln.Training:
   )
 
 
-def stretches(values: np.ndarray) -> language.Arrays:
+def segments(values: np.ndarray) -> language.Arrays:
   """Those of the held-out text, the last one padded with 0."""
-  return language.windows(np.pad(values, (0, (1 - len(values)) % STRETCH)), STRETCH, STRETCH)
+  return language.windows(np.pad(values, (0, (1 - len(values)) % SEGMENT)), SEGMENT, SEGMENT)
 
 
 def characters_of(config: Config, train: str) -> Vocabulary:

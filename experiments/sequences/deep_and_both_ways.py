@@ -1,7 +1,7 @@
 """A second layer, and reading from both ends: what is gained and what is only leaked (S05, S06).
 
 Character models of LSTMs on dates in eleven ways, one after the other, drawn anew for the test;
-stretches of 36 characters are drawn at random, each read from carries of zero (Dive into Deep
+segments of 36 characters are drawn at random, each read from carries of zero (Dive into Deep
 Learning, sections 10.3 and 10.4). A net that reads both ways sees, at every place but the last, the
 very character that it is asked for: its perplexity is of no use as a language model's. At the last
 place, where there is nothing to its right, it does worse than a net that only reads forwards.
@@ -45,16 +45,16 @@ class Config:
 
   net: str = ln.static("two layers", "set by the run, one after the other", choices=tuple(NETS))
   hidden: int = ln.static(64, "units of a layer and direction", at_least=1)
-  times: int = ln.static(35, "characters that are predicted in a stretch", at_least=1)
+  times: int = ln.static(35, "characters that are predicted in a segment", at_least=1)
   characters: int = ln.static(200_000, "of the training text", at_least=1000)
   clip: float = ln.traced(1.0, "longest gradient", above=0)
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 5e-3, schedule="cosine"))
-  batch_size: int = ln.static(64, "stretches per step", at_least=1)
+  batch_size: int = ln.static(64, "segments per step", at_least=1)
   steps: int = ln.static(800, "updates of each net", at_least=1)
 
 
 class Logits(nn.Module):
-  """A language model that begins anew with every stretch."""
+  """A language model that begins anew with every segment."""
 
   layers: int
   hidden: int
@@ -73,7 +73,7 @@ class Logits(nn.Module):
 def loss_at_the_end(
   logits: Float[Array, "batch places vocabulary"], batch: ln.Batch
 ) -> Float[Array, " batch"]:
-  """Negative log-likelihood in nats of the stretch's last character."""
+  """Negative log-likelihood in nats of the segment's last character."""
   return optax.softmax_cross_entropy_with_integer_labels(logits[:, -1], batch["target"][:, -1])
 
 
@@ -106,28 +106,28 @@ def texts(config: Config, seed: int) -> tuple[str, str]:
   return joined(train)[: config.characters], joined(test)[:HELD_OUT]
 
 
-def stretches(config: Config, text: str, stride: int) -> Arrays:
-  """Stretches of a text; the numbers of its characters follow `DATE_CHARACTERS`."""
+def segments(config: Config, text: str, stride: int) -> Arrays:
+  """Segments of a text; the numbers of its characters follow `DATE_CHARACTERS`."""
   return language.windows(tasks.DATE_CHARACTERS.encode(text), config.times, stride)
 
 
 def training(config: Config, seed: int) -> ln.Training:
-  """The config's net on the training stretches."""
+  """The config's net on the training segments."""
   train, test = texts(config, seed)
   every = max(1, config.steps // 8)
   return ln.Training(
     learner,
-    stretches(config, train, 5),
+    segments(config, train, 5),
     ln.sampling.by_epoch(config.batch_size),
     steps=config.steps,
-    evaluate={"test": stretches(config, test, config.times)},
+    evaluate={"test": segments(config, test, config.times)},
     evaluate_every=every,
     log_every=every,
   )
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
-  """The three nets on the same stretches."""
+  """The three nets on the same segments."""
   fits: dict[str, ln.Fit] = {}
   for name in NETS:
     one = ln.replace(config, {"net": name})

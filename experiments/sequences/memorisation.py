@@ -18,10 +18,10 @@ from hashlib import sha256
 import optax
 
 import research as ln
-from research.carried import carried
 from research.data.text import language, tasks
 from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.models.language_model import LanguageModel
+from research.truncated_bptt import truncated_bptt
 
 
 @ln.pytree_config
@@ -41,7 +41,7 @@ class Config:
   steps: int = ln.static(4000, "updates; as many as the 500 passes of d2l", at_least=1)
 
 
-learner = carried(
+learner = truncated_bptt(
   lambda config: LanguageModel(config.vocabulary, 0, config.hidden, config.layers, config.cell),
   lambda config: optax.chain(
     optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)

@@ -196,9 +196,9 @@ def _dilated(size: Sequence[int], strides: Pair) -> list[int]:
 
 
 def convolve_banded(x: Images, kernel: Kernel, strides: Pair, padding: Padding) -> Outputs:
-  """Convolution as one product: stretches of image rows times a band of shifted kernels.
+  """Convolution as one product: segments of image rows times a band of shifted kernels.
 
-  A stretch is what `block` neighbouring outputs look at. The band multiplies by some zeros, less
+  A segment is what `block` neighbouring outputs look at. The band multiplies by some zeros, less
   than it multiplies by weights, but far less has to be gathered than single windows, and neither
   side of the product is narrow.
   """
@@ -210,11 +210,11 @@ def convolve_banded(x: Images, kernel: Kernel, strides: Pair, padding: Padding) 
   block = max(size for size in range(1, kernel_width + 1) if out_width % size == 0)
   span = (block - 1) * strides[1] + kernel_width
   last_row = (out_height - 1) * strides[0]
-  stretches = jnp.stack(
+  segments = jnp.stack(
     [x[:, :, at : at + span] for at in range(0, out_width * strides[1], block * strides[1])], axis=2
   ).reshape(batch, x.shape[1], out_width // block, span * channels)
   windows = jnp.concatenate(
-    [stretches[:, row : row + last_row + 1 : strides[0]] for row in range(kernel_height)], axis=-1
+    [segments[:, row : row + last_row + 1 : strides[0]] for row in range(kernel_height)], axis=-1
   )
   tap = jnp.arange(span)[:, None] - strides[1] * jnp.arange(block)[None]
   is_tap = jax.nn.one_hot(tap, kernel_width, dtype=kernel.dtype)

@@ -12,10 +12,10 @@ import numpy as np
 
 
 class Order(NamedTuple):
-  """Counts of stretches of n tokens, and of the contexts that begin them.
+  """Counts of n-grams, and of the contexts that begin them.
 
   Attributes:
-    stretches: codes of the stretches that occur, ascending.
+    ngrams: codes of the n-grams that occur, ascending.
     counts: of each.
     contexts: codes of their first n - 1 tokens, ascending.
     totals: sum of counts behind each context.
@@ -23,7 +23,7 @@ class Order(NamedTuple):
     discount: what a count loses.
   """
 
-  stretches: np.ndarray
+  ngrams: np.ndarray
   counts: np.ndarray
   contexts: np.ndarray
   totals: np.ndarray
@@ -39,19 +39,19 @@ class NGrams(NamedTuple):
 
 
 def count(tokens: np.ndarray, vocabulary: int, most: int) -> NGrams:
-  """Counts stretches of up to `most` tokens; the text is thought to follow tokens 0.
+  """Counts n-grams of up to `most` tokens; the text is thought to follow tokens 0.
 
   Raises ValueError where codes of so many tokens do not fit into 63 bits, or there is no text.
   """
   if vocabulary**most >= 2**63:
-    raise ValueError(f"stretches of {most} among {vocabulary} tokens are too many to number")
+    raise ValueError(f"n-grams of {most} among {vocabulary} tokens are too many to number")
   if not len(tokens):
     raise ValueError("no n-gram can be counted in an empty text")
-  stretches, counts = np.unique(_codes(tokens, vocabulary, most), return_counts=True)
-  orders = [_order(stretches, counts, vocabulary)]
+  ngrams, counts = np.unique(_codes(tokens, vocabulary, most), return_counts=True)
+  orders = [_order(ngrams, counts, vocabulary)]
   for length in range(most - 1, 0, -1):
-    stretches, counts = np.unique(stretches % vocabulary**length, return_counts=True)
-    orders.append(_order(stretches, counts, vocabulary))
+    ngrams, counts = np.unique(ngrams % vocabulary**length, return_counts=True)
+    orders.append(_order(ngrams, counts, vocabulary))
   return NGrams(vocabulary, tuple(reversed(orders)))
 
 
@@ -60,9 +60,9 @@ def log_likelihoods(model: NGrams, tokens: np.ndarray) -> np.ndarray:
   codes = _codes(tokens, model.vocabulary, len(model.orders))
   probability = np.full(len(tokens), 1 / model.vocabulary)
   for length, order in enumerate(model.orders, 1):
-    stretch = codes % model.vocabulary**length
-    context = stretch // model.vocabulary
-    counts = _find(order.stretches, order.counts, stretch)
+    ngram = codes % model.vocabulary**length
+    context = ngram // model.vocabulary
+    counts = _find(order.ngrams, order.counts, ngram)
     totals = _find(order.contexts, order.totals, context)
     kinds = _find(order.contexts, order.kinds, context)
     interpolated = np.maximum(counts - order.discount, 0) + order.discount * kinds * probability
@@ -71,20 +71,18 @@ def log_likelihoods(model: NGrams, tokens: np.ndarray) -> np.ndarray:
 
 
 def _codes(tokens: np.ndarray, vocabulary: int, length: int) -> np.ndarray:
-  """The stretch that ends at each token, read as a number with the vocabulary as its base."""
+  """The n-gram that ends at each token, read as a number with the vocabulary as its base."""
   padded = np.concatenate([np.zeros(length - 1, np.int64), np.asarray(tokens, np.int64)])
   windows = np.lib.stride_tricks.sliding_window_view(padded, length)
   return windows @ (np.int64(vocabulary) ** np.arange(length - 1, -1, -1))
 
 
-def _order(stretches: np.ndarray, counts: np.ndarray, vocabulary: int) -> Order:
-  contexts, place, kinds = np.unique(
-    stretches // vocabulary, return_inverse=True, return_counts=True
-  )
+def _order(ngrams: np.ndarray, counts: np.ndarray, vocabulary: int) -> Order:
+  contexts, place, kinds = np.unique(ngrams // vocabulary, return_inverse=True, return_counts=True)
   totals = np.bincount(place, counts)
   once, twice = (int(np.sum(counts == times)) for times in (1, 2))
   discount = once / (once + 2 * twice) if once else 0.5  # Ney et al. 1994
-  return Order(stretches, counts, contexts, totals, kinds, discount)
+  return Order(ngrams, counts, contexts, totals, kinds, discount)
 
 
 def _find(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -292,7 +292,7 @@ def space_of_round(
   space, decisions = plan.space, dict[str, str]()
   for before in range(number):
     done = {number: trial for number, trial in trials.items() if trial.round <= before}
-    space, decisions = refine.narrowed(space, [trial.values for trial in ranked(plan, done)])
+    space, decisions = refine.refined(space, [trial.values for trial in ranked(plan, done)])
   return space, decisions
 
 

@@ -18,7 +18,7 @@ SMALLEST, LARGEST = 0.1, 0.5  # of the range before
 EDGE = 0.1  # of the range: a best trial this close to an end asks for more beyond it
 
 
-def narrowed(space: Space, ranked: Sequence[Mapping[str, Any]]) -> tuple[Space, dict[str, str]]:
+def refined(space: Space, ranked: Sequence[Mapping[str, Any]]) -> tuple[Space, dict[str, str]]:
   """The next round's space, and for each range what was decided, in words.
 
   Args:

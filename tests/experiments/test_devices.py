@@ -1,4 +1,4 @@
-"""Learners that take their step by themselves obey the law: many devices give one's numbers."""
+"""Learners with a step of their own give the same numbers on many devices as on one."""
 
 import jax
 import jax.numpy as jnp

@@ -139,7 +139,7 @@ def test_the_net_is_judged_on_the_whole_held_out_text(tmp_path):
   training = character_model.training(character_model.Config(text=str(path)), 0)
   target = training.evaluate["test"]["target"]
   asked = target[:, 1:][target[:, 1:] > 0]
-  assert target.shape == (2, character_model.STRETCH + 1) and len(asked) == 2999
+  assert target.shape == (2, character_model.SEGMENT + 1) and len(asked) == 2999
   np.testing.assert_array_equal(np.append(target[0, 0], asked)[:3000:10], target[0, 0])
 
 

@@ -1,4 +1,4 @@
-"""The law for populations: a lane's numbers are those of the plain step, whoever is beside it."""
+"""Equivalence of populations: a lane's numbers are those of the plain step, whoever is beside it."""
 
 import functools
 

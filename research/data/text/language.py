@@ -24,15 +24,15 @@ def text_of_file(path: str, flag: str = "--text") -> str:
 
 
 def windows(tokens: np.ndarray, length: int, stride: int) -> Arrays:
-  """Stretches of `length` + 1 tokens, one every `stride`: {"target": [n, length + 1]}.
+  """Segments of `length` + 1 tokens, one every `stride`: {"target": [n, length + 1]}.
 
   The model reads all but the last and predicts all but the first. Drawn at random, a stride of 1 is
   d2l's section 9.3 in English, a stride of `length` without an offset its Chinese one.
   """
   if len(tokens) < length + 1:
-    raise ValueError(f"{len(tokens)} tokens hold no stretch of {length} + 1")
-  stretches = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::stride]
-  return {"target": np.ascontiguousarray(stretches)}
+    raise ValueError(f"{len(tokens)} tokens hold no segment of {length} + 1")
+  segments = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::stride]
+  return {"target": np.ascontiguousarray(segments)}
 
 
 def partition(tokens: np.ndarray, batch_size: int, length: int) -> Arrays:

@@ -54,7 +54,7 @@ def test_it_finds_the_perplexity_of_a_text_that_offers_two_tokens_everywhere():
 
 
 def test_what_cannot_be_counted_is_refused():
-  with pytest.raises(ValueError, match="stretches of 10 among 128"):
+  with pytest.raises(ValueError, match="n-grams of 10 among 128"):
     ngrams.count(TEXT, 128, 10)
   with pytest.raises(ValueError, match="empty text"):
     ngrams.count(np.array([], int), 4, 2)

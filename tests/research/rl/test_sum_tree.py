@@ -35,7 +35,7 @@ def test_repeated_updates_gather_no_error(filled):
   assert sum_tree.total(tree) == pytest.approx(values.sum(), rel=1e-5)
 
 
-def test_points_find_the_leaf_in_whose_stretch_they_lie(filled):
+def test_points_find_the_leaf_in_whose_interval_they_lie(filled):
   tree, values = filled
   ends = np.cumsum(values)
   positive = np.flatnonzero(values)
@@ -44,7 +44,7 @@ def test_points_find_the_leaf_in_whose_stretch_they_lie(filled):
 
 
 def test_a_point_between_two_leaves_is_the_second_ones():
-  """Stretches hold their beginning and not their end, at the first of a node's children too."""
+  """Intervals hold their beginning and not their end, at the first of a node's children too."""
   tree = sum_tree.update(sum_tree.empty(70), jnp.arange(70), jnp.ones(70))
   points = jnp.array([0.0, 1.0, 31.0, 32.0, 64.0, 69.0])
   np.testing.assert_array_equal(sum_tree.find(tree, points), points)

@@ -202,7 +202,7 @@ def test_the_best_of_a_population_comes_out_again_by_its_schedule(tmp_path):
   assert constant.last("test/loss") != pytest.approx(fit.last("test/loss"), rel=1e-3)
 
 
-def test_rounds_narrow_and_say_so(tmp_path):
+def test_rounds_refine_the_space_and_record_their_decisions(tmp_path):
   result = swept(tmp_path, "learning_rate=log(1e-3,10)", trials=12, rounds=3)
   decisions = [row[3] for row in rows(tmp_path) if row[1] == "narrowed"]
   assert len(decisions) == 2 and all("learning_rate" in decision for decision in decisions)

@@ -44,7 +44,7 @@ def test_trials_rank_by_length_then_score_and_the_diverged_last(larger_is_better
   assert [each.number for each in planning.ranked(plan, trials)] == [2, 1, 4, 0, 5, 3]
 
 
-def test_a_round_narrows_around_trials_that_were_judged_at_one_length():
+def test_a_round_refines_around_trials_that_were_judged_at_one_length():
   plan = plan_of(20, 9, slots=4, stopper="asha", rounds=2)
   near, far = [0.01, 0.011, 0.012], np.geomspace(0.1, 0.9, 7)
   trials = by_number(

@@ -1,4 +1,4 @@
-"""The rules of stopping, narrowing and breeding, on scores written by hand."""
+"""Early stopping, coarse-to-fine refinement and population based training, on scores by hand."""
 
 import math
 
@@ -71,9 +71,9 @@ def test_the_median_rule_compares_with_averages_of_finished_trials():
   assert rule([0.1]) == "go"  # the grace at the start
 
 
-def narrow(*finished):
+def refined(*finished):
   ranked = sorted(finished, key=lambda pair: -pair[1])
-  space, decisions = refine.narrowed(
+  space, decisions = refine.refined(
     SPACE, [{"learning_rate": RATE.value(place)} for place, _ in ranked]
   )
   after = space.distributions["learning_rate"]
@@ -81,30 +81,30 @@ def narrow(*finished):
 
 
 def test_a_round_lies_between_the_worse_neighbours_of_the_best():
-  low, high, word = narrow((0.1, 0), (0.3, 1), (0.4, 3), (0.5, 4), (0.55, 5), (0.7, 2), (0.9, 0))
+  low, high, word = refined((0.1, 0), (0.3, 1), (0.4, 3), (0.5, 4), (0.55, 5), (0.7, 2), (0.9, 0))
   assert word == "narrowed" and (low, high) == pytest.approx((0.3, 0.7))
 
 
 def test_what_was_never_tried_beyond_the_best_stays_in():
-  low, high, word = narrow((0.05, 0), (0.6, 1), (0.7, 3), (0.72, 4), (0.8, 5))
+  low, high, word = refined((0.05, 0), (0.6, 1), (0.7, 3), (0.72, 4), (0.8, 5))
   assert word == "narrowed" and low == pytest.approx(0.6) and high == pytest.approx(1.0)
 
 
 def test_a_round_is_at_least_a_tenth_and_at_most_half_of_the_one_before():
-  low, high, _ = narrow((0.49, 1), (0.5, 5), (0.505, 4), (0.51, 3), (0.52, 2))
+  low, high, _ = refined((0.49, 1), (0.5, 5), (0.505, 4), (0.51, 3), (0.52, 2))
   assert (low, high) == pytest.approx((0.455, 0.555))
-  low, high, _ = narrow((0.2, 5), (0.5, 4), (0.8, 3))
+  low, high, _ = refined((0.2, 5), (0.5, 4), (0.8, 3))
   assert (low, high) == pytest.approx((0.2, 0.7)) and low <= 0.2
 
 
 def test_a_best_trial_at_the_edge_moves_the_range_beyond_it():
-  low, high, word = narrow((0.2, 0), (0.5, 1), (0.7, 2), (0.8, 4), (0.97, 5))
+  low, high, word = refined((0.2, 0), (0.5, 1), (0.7, 2), (0.8, 4), (0.97, 5))
   assert word == "extended" and high > 1.05 and low > 0.5
 
 
-def test_a_choice_is_never_narrowed():
+def test_a_choice_is_never_refined():
   space = SPACE._replace(distributions={"width": Choice((3, 5))})
-  assert refine.narrowed(space, [{"width": 3}]) == (space, {})
+  assert refine.refined(space, [{"width": 3}]) == (space, {})
 
 
 def test_the_worst_fifth_copies_the_best_fifth_and_varies_it():
@@ -119,7 +119,7 @@ def test_the_worst_fifth_copies_the_best_fifth_and_varies_it():
   assert copies != pbt.copies(SPACE, 0, 6, scores, values)
 
 
-def test_breeding_stays_within_the_range_and_counts_the_diverged_as_worst():
+def test_perturbed_values_stay_in_the_range_and_diverged_members_count_as_worst():
   values = [{"learning_rate": 1.0}] * 5
   scores = {0: -math.inf, 1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
   for interval in range(20):

@@ -212,7 +212,7 @@ def test_gp_keeps_away_from_trials_that_run():
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_trials_outside_of_a_narrowed_space_are_not_looked_at(sampler):
+def test_trials_outside_of_a_refined_space_are_not_looked_at(sampler):
   need(sampler)
   finished = halton_points(SPACE, 30, lambda values: values["rate"])
   narrow = SPACE._replace(

@@ -22,7 +22,7 @@ from research.losses import token_cross_entropy
 from research.metrics import Mean, batch_means
 
 
-class CarriedState(NamedTuple):
+class BPTTState(NamedTuple):
   """State of a language model that reads on.
 
   Attributes:
@@ -40,7 +40,7 @@ class CarriedState(NamedTuple):
   carries: Any
 
 
-class Carried(NamedTuple):
+class Parts(NamedTuple):
   """The parts of a learner by truncated back-propagation through time."""
 
   model: Callable[[Config], nn.Module]
@@ -48,16 +48,16 @@ class Carried(NamedTuple):
   batch_size: Callable[[Config], int]
 
 
-def carried(
+def truncated_bptt(
   model: Callable[[Config], nn.Module],
   optimizer: Callable[[Config], optax.GradientTransformation],
   batch_size: Callable[[Config], int],
 ) -> Learner:
   """A learner from a language model, called as `model(tokens, carries, train=...)`.
 
-  It is evaluated from carries of zero, one stretch of text at a time.
+  It is evaluated from carries of zero, one segment of text at a time.
   """
-  parts = Carried(model, optimizer, batch_size)
+  parts = Parts(model, optimizer, batch_size)
   return Learner(
     functools.partial(_init, parts),
     functools.partial(_step, parts),
@@ -65,18 +65,18 @@ def carried(
   )
 
 
-def _init(parts: Carried, config: Config, key: Key[Array, ""]) -> CarriedState:
+def _init(parts: Parts, config: Config, key: Key[Array, ""]) -> BPTTState:
   params_key, run_key = jax.random.split(key)
   model, tokens = parts.model(config), jnp.zeros((parts.batch_size(config), 1), jnp.int32)
   params = model.init(params_key, tokens)["params"]
   _, carries = jax.eval_shape(model.apply, {"params": params}, tokens)
   carries = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carries)
-  return CarriedState(jnp.int32(0), run_key, params, parts.optimizer(config).init(params), carries)
+  return BPTTState(jnp.int32(0), run_key, params, parts.optimizer(config).init(params), carries)
 
 
 def _step(
-  parts: Carried, config: Config, state: CarriedState, batch: Batch
-) -> tuple[CarriedState, Metrics]:
+  parts: Parts, config: Config, state: BPTTState, batch: Batch
+) -> tuple[BPTTState, Metrics]:
   tokens = text_inputs(batch)
   weight = weights_of(batch)
   # Under pmap a device holds some of the batch, and with padding more than all of it.
@@ -107,10 +107,10 @@ def _step(
     state.carries,
     last,
   )
-  return CarriedState(state.step + 1, state.key, params, opt_state, whole), {"loss": loss}
+  return BPTTState(state.step + 1, state.key, params, opt_state, whole), {"loss": loss}
 
 
-def _evaluate(parts: Carried, config: Config, state: CarriedState, batch: Batch) -> dict[str, Mean]:
+def _evaluate(parts: Parts, config: Config, state: BPTTState, batch: Batch) -> dict[str, Mean]:
   tokens = text_inputs(batch)
   logits, _ = parts.model(config).apply({"params": state.params}, tokens)
   return batch_means({"loss": token_cross_entropy(logits, batch)}, batch)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from research import compile as compiling
-from research.carried import carried
 from research.config import nested, pytree_config, static
 from research.data import sampling
 from research.data.text import language
 from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make_optimizer
 from research.training import Training
+from research.truncated_bptt import truncated_bptt
 from tests.helpers.equivalence import assert_devices_agree
 
 BATCH, LENGTH = 6, 4
@@ -22,7 +22,7 @@ class Config:
   optimizer: Optimizer = nested(Optimizer("sgd", 0.0))
 
 
-LEARNER = carried(
+LEARNER = truncated_bptt(
   lambda config: LanguageModel(9, 0, config.hidden, 1, "lstm"),
   lambda config: make_optimizer(config.optimizer, 1),
   lambda config: BATCH,
@@ -39,7 +39,7 @@ def trained(settings, steps):
   return state, np.asarray(metrics["loss"])
 
 
-def test_stretches_are_read_as_one_text():
+def test_segments_are_read_as_one_text():
   state, losses = trained(Config(), 3)
   whole = language.partition(TEXT, BATCH, 3 * LENGTH)
   means = LEARNER.evaluate(Config(), state, jax.tree.map(jnp.asarray, whole))

@@ -87,8 +87,8 @@ TINY = {
   "features": 8,
   "vocabulary": 60,
   "repeats": 1,
-  "agent.capacity": 500,
-  "agent.learning_starts": 50,
+  "agent.replay_capacity": 500,
+  "agent.min_replay_size": 50,
   "frames": 400,
 }
 SWEPT = [name for name, entry in registry.catalogue().items() if registry.load(entry).training]

@@ -36,7 +36,7 @@ def dqn_training(
   def training(config: Config, seed: int) -> Training:
     del seed  # the run's key decides
     settings, steps = agent.settings(config), agent.steps(config)
-    agent.environment(config)
+    agent.environment(config)  # refuses a missing package before anything is traced
     check(settings)
     if steps <= (idle := steps_before_learning(settings)):
       raise UserError(

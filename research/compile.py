@@ -51,7 +51,7 @@ def run_steps(
   key: Key[Array, ""],
   first: Int[Array, ""],
 ) -> tuple[State, dict[str, Float[Array, " steps"]]]:
-  """`steps` updates from step `first` on, and the metrics of each."""
+  """Makes `steps` updates from step `first` on; returns the state and the metrics of each."""
   positions = layout.positions(sampler.batch_size)
   padded = sampler.batch_size % layout.devices != 0
 
@@ -68,7 +68,7 @@ def run_steps(
 def run_evaluation(
   learner: Learner, batch_size: int, layout: Layout, config: Config, state: State, data: Batch
 ) -> dict[str, Mean]:
-  """`learner.evaluate` over a whole data set; every example counts once, whatever the batch."""
+  """Evaluates a whole data set in batches; every example counts once, whatever the batch."""
   batch_size = min(batch_size, count(data))
   positions = layout.positions(batch_size)
 
@@ -174,7 +174,7 @@ def _padded(size: int, devices: int) -> int:
 
 
 def step_work(learner: Learner, sampler: Sampler, config: Config, data: Mapping[str, Any]) -> int:
-  """The operations of one step, counted and never timed, so that equal runs make equal choices."""
+  """Counts the operations of one step; no timing, so that equal runs make equal choices."""
   batch = {
     name: jax.ShapeDtypeStruct((sampler.batch_size, *array.shape[1:]), array.dtype)
     for name, array in data.items()

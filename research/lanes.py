@@ -3,8 +3,8 @@
 A population is a stacked config and a stacked state. Its lanes are taken in blocks, a block is one
 `vmap`, the blocks follow one another in a `lax.map`, and devices share the blocks out among
 themselves. Blocks of one lane are a plain loop, bit for bit the same for any number of lanes; one
-block of all lanes is a plain `vmap`. A lane never sees another: what it computes depends on its
-own config, state, key and step.
+block of all lanes is a plain `vmap`. Lanes are independent: each computes from its own
+config, state, key and step.
 """
 
 import functools
@@ -81,7 +81,7 @@ def compile_population(
     return in_blocks(one, zeros_as, block, active, (configs, states))
 
   def over_devices(function: Callable[..., Any], data_at: int | None = None) -> Any:
-    """Each device computes its share of the lanes; the data is the same for all."""
+    """Has each device compute its share of the lanes; the data is the same for all."""
     if mesh.size == 1:
       return function
 
@@ -108,7 +108,7 @@ def compile_population(
 
 
 def reserve(learner: Learner, config: Config, lanes: int) -> None:
-  """Refuses more lanes than there is room for, before any is made.
+  """Raises UserError where more lanes are asked for than memory holds, before any is made.
 
   Args:
     learner: of all lanes.
@@ -148,7 +148,7 @@ def in_blocks(
   active: Bool[Array, " lanes"],
   lanes: Any,
 ) -> Any:
-  """`one` of every lane; `idle(one, lane)` where a lane is not active.
+  """Applies `one` to every lane, and `idle(one, lane)` where a lane is not active.
 
   A block in which no lane is active costs nothing.
   """
@@ -174,7 +174,7 @@ def in_blocks(
 
 
 def zeros_as(function: Callable[[Any], Any], argument: Any) -> Any:
-  """Zeros of the form that the function returns."""
+  """Returns zeros of the form that the function returns."""
   return jax.tree.map(_zeros, jax.eval_shape(function, argument))
 
 
@@ -186,22 +186,22 @@ def _zeros(like: jax.ShapeDtypeStruct) -> Array:
 
 @jax.jit  # as a whole, since array by array it takes seconds
 def stack(trees: Sequence[Any]) -> Any:
-  """The trees side by side along a new first axis."""
+  """Stacks trees along a new first axis."""
   return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def pad(tree: Any, width: int) -> Any:
-  """Stacked arrays, fetched to the host, with the last lane repeated up to `width`."""
+  """Fetches stacked arrays to the host and repeats the last lane up to `width`."""
   repeated = lambda leaf: leaf[np.minimum(np.arange(width), leaf.shape[0] - 1)]
   return jax.tree.map(repeated, jax.device_get(tree))
 
 
 @functools.partial(jax.jit, static_argnames="count")
 def first(tree: Any, count: int) -> Any:
-  """The first lanes of stacked arrays."""
+  """Returns the first lanes of stacked arrays."""
   return jax.tree.map(lambda leaf: leaf[:count], tree)
 
 
 def lane(tree: Any, number: int) -> Any:
-  """One lane of stacked arrays."""
+  """Returns one lane of stacked arrays."""
   return jax.tree.map(lambda leaf: leaf[number], tree)

@@ -127,7 +127,7 @@ def make_optimizer(optimizer: Optimizer, steps: int) -> optax.GradientTransforma
 
 
 def optimizer_of(config: Any, steps: int) -> optax.GradientTransformation:
-  """That of `config.optimizer`; its gradients are no longer than `config.clip`, where there is one.
+  """Makes `config.optimizer`, with gradients clipped to `config.clip` where there is one.
 
   A gradient is scaled as a whole, its direction kept (Pascanu et al. 2013, section 3.2).
   """

@@ -43,7 +43,7 @@ _ORDERS = {
 
 @dataclass(frozen=True)
 class Bar:
-  """What a number must satisfy; made by `at_least` and its neighbours, never by hand.
+  """A condition on a number; made by `at_least` and its neighbours, never by hand.
 
   `slack` is absolute for "within" and a fraction of `target` for "within ratio". Both ends belong
   to the bar. The comparison is done in decimal, on the digits that are printed, so that 0.4 is
@@ -61,7 +61,7 @@ class Bar:
       raise ValueError(f"a bar's tolerance must not be negative: {self.slack}")
 
   def holds(self, value: float) -> bool:
-    """Whether `value` satisfies the bar. NaN and infinities measure nothing and never do."""
+    """Tells whether `value` satisfies the bar; NaN and infinities never do."""
     if not math.isfinite(value):
       return False
     number, target, slack = _decimal(value), _decimal(self.target), _decimal(self.slack)
@@ -205,7 +205,7 @@ class MakeClaim(Protocol):
     unit: str | None = None,
     repeats: Sequence[float] = (),
   ) -> Claim:
-    """As `Claim`, without the id; `unit` is by default the one given to `claims`."""
+    """Makes a `Claim` without naming the id; `unit` is by default the one given to `claims`."""
     ...
 
 
@@ -266,7 +266,7 @@ class Report:
 
 
 def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
-  """What `claims.json` holds: the fields of each claim and of its bar, and the verdict.
+  """Returns the content of `claims.json`: each claim's fields, its bar's, and the verdict.
 
   Numbers are JSON numbers, or null where they are not finite.
   """

@@ -46,7 +46,7 @@ def images(config: Config, seed: int) -> Task:
 
 
 def images_and_train_set(config: Config, seed: int) -> Task:
-  """As `images`; the images that are learned from are evaluated too, as "train set"."""
+  """Returns `images`, with the images that are learned from evaluated too, as "train set"."""
   train, evaluate, best = images(config, seed)
   return Task(train, {"train set": train, **evaluate}, best)
 

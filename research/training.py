@@ -178,7 +178,7 @@ def on_device(config: Config) -> Config:
 
 
 def fingerprint(members: Sequence[Member], training: Training) -> dict[str, Any]:
-  """What tells a fit from one with other settings, or with another task, in its checkpoints.
+  """Returns digests that tell a fit from one with other settings or another task.
 
   Returns:
     steps: updates in all.

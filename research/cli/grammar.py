@@ -25,7 +25,7 @@ OF_EXPERIMENT = "the experiment"  # under which absl keeps the flags of a config
 
 
 class Verb(NamedTuple):
-  """What the program can be asked to do.
+  """Something that the program can be asked to do.
 
   Attributes:
     usage: an example.

@@ -32,7 +32,7 @@ class Safe(io.TextIOWrapper):
   failure: str | None = None
 
   def write(self, text: str) -> int:
-    """As of any stream."""
+    """Does as any stream."""
     try:
       return super().write(text)
     except OSError as error:
@@ -40,7 +40,7 @@ class Safe(io.TextIOWrapper):
       return len(text)
 
   def flush(self) -> None:
-    """As of any stream."""
+    """Does as any stream."""
     try:
       super().flush()
     except OSError as error:
@@ -68,7 +68,7 @@ def _safe(stream: IO[str] | None, number: int) -> Safe:
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-  """What stands for characters that an encoding lacks: plainer ones, or their numbers."""
+  """Replaces characters that an encoding lacks by plainer ones, or by their numbers."""
   assert isinstance(error, UnicodeEncodeError)
   lacking = error.object[error.start : error.end]
   plain = (PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in lacking)

@@ -73,7 +73,7 @@ def folder(path: Path, subfolder: str) -> Source:
 
 
 def own_places(path: Path, subfolder: str) -> list[Path]:
-  """Where in a folder of the user's the files of a data set may lie."""
+  """Lists the places in a user's folder where the files of a data set may lie."""
   return [path / subfolder, path]
 
 

@@ -38,7 +38,7 @@ def open_builder(name: str, data_dir: str | None) -> Any:
 
 
 class Parts(NamedTuple):
-  """Which splits of a set serve as what; None where none does.
+  """The splits of a set by their use; None where there is none.
 
   Without a split "test" the set's own "validation" is the test set; without either it is a
   `TEST_SHARE` of the training split, drawn class by class with seed 0, and `is_test_drawn`.
@@ -54,7 +54,7 @@ TEST_SHARE = 0.1
 
 
 def parts_of(builder: Any) -> Parts:
-  """What there is, by the rule of `Parts`."""
+  """Finds the splits that there are, by the rule of `Parts`."""
   train, validation, test = (
     split if _size(builder, split) else None for split in ("train", "validation", "test")
   )
@@ -91,7 +91,7 @@ def spec(name: str, data_dir: str | None) -> Spec:
 
 
 def _classes(builder: Any, parts: Parts) -> int:
-  """Of a ClassLabel as many as it says, of plain integers one more than the largest."""
+  """Counts classes: those of a ClassLabel, of plain integers one more than the largest."""
   if "label" not in builder.info.features:
     return 0
   label = builder.info.features["label"]

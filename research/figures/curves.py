@@ -119,7 +119,7 @@ def compare_panels(
   caption: str,
   file: str = "compare_panels",
 ) -> Picture:
-  """As `compare_curves`, a panel for each of several titles, on common axes.
+  """Draws `compare_curves` in a panel for each of several titles, on common axes.
 
   A name has one look in all panels where all have the same names.
   """

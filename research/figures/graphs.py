@@ -19,7 +19,7 @@ KEY = "above each edge: the value that flows forward;  below, slanted: the deriv
 
 
 class Edge(NamedTuple):
-  """What flows between two nodes, forward and back; no target means the graph's result."""
+  """Values between two nodes, forward and back; no target means the graph's result."""
 
   source: str
   target: str | None

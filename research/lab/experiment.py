@@ -1,4 +1,4 @@
-"""What an experiment is, as a value: its settings, and what is run with them."""
+"""An experiment as a value: its settings, and the functions that run with them."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence

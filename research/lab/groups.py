@@ -12,7 +12,7 @@ from research.training import Training
 def by_program(
   configs: Mapping[str, Any], training: Callable[[Any], Training]
 ) -> list[tuple[dict[str, Any], Training]]:
-  """The configs in groups that can be lanes of one program, each with its training."""
+  """Groups configs that can be lanes of one program, each group with its training."""
   groups: list[tuple[dict[str, Any], Training]] = []
   for name, config in configs.items():
     own = training(config)

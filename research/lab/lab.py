@@ -1,4 +1,4 @@
-"""The lab: where an experiment's fits are made once and remembered on disk."""
+"""The lab makes an experiment's fits once and remembers them on disk."""
 
 import functools
 import math
@@ -41,7 +41,7 @@ from research.training import ALONE, Fit, Member, Options, Training, fingerprint
 
 
 class Lab:
-  """Hands out durable fits inside one run folder, whose lock the caller holds.
+  """Makes durable fits inside one run folder, whose lock the caller holds.
 
   `has_trained` tells whether anything was added to the folder.
   """
@@ -73,13 +73,13 @@ class Lab:
     self.has_trained = False
 
   def key(self, name: str) -> jax.Array:
-    """A key of its own for every name, from the run's seed."""
+    """Returns a key of its own for every name, from the run's seed."""
     return named_key(self.seed, name)
 
   def keep(self, name: str, content: str) -> None:
-    """Writes a file that tells what the fits learn from, such as a vocabulary; once.
+    """Writes a file on which the fits depend, such as a vocabulary; once.
 
-    Raises UserError where the file is there and tells something else.
+    Raises UserError where the file is there with another content.
     """
     path = self.folder / name
     if not path.exists():
@@ -139,7 +139,7 @@ class Lab:
     *,
     repeats: int = 1,
   ) -> dict[str, list[Fit]]:
-    """Trains every config `repeats` times, side by side; what comes out is as of `fit`.
+    """Trains every config `repeats` times, side by side; results are those of `fit`.
 
     Configs that differ in traced fields only, and whose trainings use the same data, are lanes of
     one program. All members' n-th repetitions start from the same key and see the same batches, so
@@ -171,7 +171,7 @@ class Lab:
     *,
     seed: int | None = None,
   ) -> Swept:
-    """Searches a space; finished, it returns what the study holds, interrupted, it goes on.
+    """Searches a space; a finished search is read from its study, an interrupted one continued.
 
     A trial's repetition n is the fit "train" of a run with the seed n higher than this run's, so
     that its config, given as flags, makes the same fit again.
@@ -254,7 +254,7 @@ class Lab:
     return resume.with_weights(initial(), self._init_from, name) if self._init_from else initial()
 
   def _trained(self, task: Task) -> Any:
-    """The last state, on the host: stored, or continued from a checkpoint, or made."""
+    """Returns the last state, on the host: stored, continued from a checkpoint, or trained."""
     self._claim_name(task)
     checkpoints = Checkpoints(self._checkpoint_folder(task.name), warn=warn)
     with ExitStack() as leaving:
@@ -319,7 +319,7 @@ class Lab:
     return Start(snapshot.step, state, about.pending, best_score, now, end)
 
   def _make_room(self, name: str, start: Start) -> None:
-    """Takes out of the run what lies behind the start, whose rows are written next."""
+    """Removes from the run what came after the start, whose rows are written next."""
     if self._interruption.signal_number:  # it came before there was anything of this fit
       raise InterruptedRun(
         self._interruption.signal_number,
@@ -336,7 +336,7 @@ class Lab:
 
 
 def named_key(seed: int, name: str) -> jax.Array:
-  """A key of its own for every name."""
+  """Returns a key of its own for every name."""
   return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
 
 

@@ -9,7 +9,7 @@ from research.training import Training
 
 
 def check_labels(training: Training, config: Any) -> None:
-  """Raises UserError where a label is none of the network's outputs; looks on the host alone."""
+  """Raises UserError where a label is none of the network's outputs; uses no device."""
   classes = training.learner.classes(config) if training.learner.classes else {}
   for field, count in classes.items():
     for name, data in {"train": training.data, **training.evaluate}.items():

@@ -31,7 +31,7 @@ STUDY = "study.sqlite"
 
 
 class Run:
-  """A finished or running run, read only."""
+  """A finished or unfinished run, read only."""
 
   def __init__(self, folder: Path):
     """Reads the run's identity.
@@ -47,7 +47,7 @@ class Run:
 
   @property
   def config(self) -> Any:
-    """The settings; of a sweep, those of its best trial so far, which the fit "train" has."""
+    """The settings; of a sweep, those of its best trial so far, which the fit "train" repeats."""
     space = self.identity.config.get("--sweep")
     if not isinstance(space, str) or not (self.folder / STUDY).is_file():
       return self._base
@@ -61,7 +61,7 @@ class Run:
 
   @property
   def claims(self) -> list[dict[str, Any]]:
-    """The claims; none before the run is finished."""
+    """The claims; empty before the run is finished."""
     return read_claims(self.folder) if is_finished(self.folder) else []
 
   @cached_property

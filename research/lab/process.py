@@ -94,7 +94,7 @@ def start_jax() -> None:
 
 
 def _writable_cache() -> Path | None:
-  """Where compiled programs are kept, if anything can be."""
+  """Returns the folder of compiled programs; None where nothing can be written."""
   try:
     programs = cache_folder() / "xla"
     programs.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def describe(experiment: str) -> dict[str, Any]:
 
 
 def code_digest(experiment: str, root: Path = ROOT) -> str:
-  """A short name for the source text of the library, one experiment and what that imports.
+  """Returns a short digest of the library's source, one experiment's, and of what that imports.
 
   Equal for equal text.
   """

@@ -138,7 +138,7 @@ class Recorder:
     return is_old or self._has_new_best
 
   def save(self, step: int, state: State, *, finished: bool) -> None:
-    """Starts to save; nothing that is not finite is ever saved, unless it is wanted."""
+    """Starts to save; refuses a state that is not finite, unless the fit goes on regardless."""
     arrays = to_host(state)
     if self._stops_on_nan and not all(_is_finite(array) for array in arrays.values()):
       raise self._diverged("a parameter is not finite", step, state)
@@ -163,7 +163,7 @@ class Recorder:
     )
 
   def _advice(self, state: State) -> str:
-    """What to mend: the inputs where they are not finite, else the step size."""
+    """Names what to mend: the inputs where they are not finite, else the step size."""
     for name, array in self._training.data.items():
       if not _is_finite(array):
         place = np.argwhere(~np.isfinite(array))[0]

@@ -89,7 +89,7 @@ def compared(name: str, snapshot: Snapshot, now: Mapping[str, Any]) -> tuple[boo
 
 
 def with_weights(state: Any, source: Path, name: str) -> Any:
-  """The state with the weights of another run's best checkpoint of that fit.
+  """Returns the state with the weights of another run's best checkpoint of that fit.
 
   Raises:
     UserError: where there is no such checkpoint, or its weights have other names or shapes.

@@ -1,4 +1,4 @@
-"""The folder of one run: who it belongs to, and who may write in it."""
+"""The folder of one run: the run that it belongs to, and the process that may write in it."""
 
 import contextlib
 import fcntl
@@ -24,19 +24,19 @@ FORKED = ("checkpoints", "metrics.jsonl", FORK)
 
 
 class Identity(NamedTuple):
-  """Everything that tells one run from another; the same identity in the same folder resumes."""
+  """The settings that tell runs apart; the same identity in the same folder resumes."""
 
   experiment: str
   seed: int
   config: dict[str, Any]
 
   def as_json(self) -> dict[str, Any]:
-    """The form it has in config.json."""
+    """Returns the form that it has in config.json."""
     return json.loads(json.dumps(self._asdict()))
 
 
 def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
-  """The identity of the run in a folder, which the user named by `flag`.
+  """Reads the identity of the run in a folder, which the user named by `flag`.
 
   Raises:
     UserError: when there is no run in the folder or its config.json cannot be read.
@@ -58,7 +58,7 @@ def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
 
 
 def check(folder: Path, identity: Identity) -> None:
-  """Looks, without writing anything, whether the run may live in the folder.
+  """Checks, without writing anything, that the run may use the folder.
 
   Raises:
     UserError: for a file in the way, a folder of something else, or a run with another config.
@@ -92,7 +92,7 @@ def may_grow(identity: Identity) -> bool:
 
 
 def grow(folder: Path, identity: Identity) -> None:
-  """Makes the folder that of a sweep with more trials, which has no winner yet."""
+  """Turns the folder into that of a sweep with more trials, which has no winner yet."""
   for name in ("claims.json", CHECKSUMS):
     (folder / name).unlink(missing_ok=True)
   checkpoint.set_all_aside(folder / "checkpoints" / "train", "behind")
@@ -100,7 +100,7 @@ def grow(folder: Path, identity: Identity) -> None:
 
 
 def check_given(folder: Path, identity: Identity, given: Iterable[str]) -> None:
-  """Looks whether the settings that were named on the command line are those of the run.
+  """Checks that the settings that were named on the command line are those of the run.
 
   Raises:
     UserError: naming those that are not.
@@ -114,7 +114,7 @@ def check_given(folder: Path, identity: Identity, given: Iterable[str]) -> None:
 
 
 def _contents(folder: Path) -> set[str]:
-  """The names in a folder that may be there or not.
+  """Lists the names in a folder; none where there is no folder.
 
   Raises:
     UserError: when there is something else under that name, or it cannot be read.
@@ -175,7 +175,7 @@ def _show(value: Any) -> str:
 
 
 class Lock:
-  """Held by the process that owns the folder; the system drops it when the process dies."""
+  """The lock of the process that owns the folder; the system drops it when the process dies."""
 
   def __init__(self, folder: Path):
     """Creates the folder if need be and takes its lock.
@@ -210,12 +210,12 @@ class Lock:
       ) from error
 
   def release(self) -> None:
-    """Lets others have the folder."""
+    """Releases the folder to other processes."""
     self._file.close()
 
 
 def first_missing(folder: Path) -> Path | None:
-  """The topmost of the folders that making this one would make."""
+  """Returns the topmost folder that has to be made for this one; None where it exists."""
   missing = [path for path in (folder, *folder.parents) if not path.exists()]
   return missing[-1] if missing else None
 
@@ -241,7 +241,7 @@ def take_back(folder: Path, made: Path | None) -> None:
 
 
 def check_fresh(folder: Path) -> None:
-  """Looks, without writing anything, whether what is in the folder may be put aside.
+  """Checks, without writing anything, that the folder may be put aside.
 
   Raises:
     UserError: when it is not a run, which is none of ours to move, or this shell is inside.
@@ -278,6 +278,6 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def write_identity(folder: Path, identity: Identity) -> None:
-  """Marks the folder as this run's."""
+  """Writes config.json, which marks the folder as this run's."""
   if not (folder / "config.json").exists():
     write_json(folder / "config.json", identity.as_json())

@@ -1,4 +1,4 @@
-"""A run that goes on from the checkpoints of another one."""
+"""Forks: runs that go on from the checkpoints of another run."""
 
 import os
 import shutil
@@ -34,7 +34,7 @@ def needs_fork(source: Path, folder: Path) -> bool:
 
 
 def check_source(source: Path) -> None:
-  """Looks whether there is something to fork.
+  """Checks that there is something to fork.
 
   Raises:
     UserError: when the source holds no run or no checkpoints.

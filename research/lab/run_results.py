@@ -13,9 +13,9 @@ DRAWN = ("figures/", "report.html", "claims.json")  # from what was learnt, with
 
 
 def is_finished(folder: Path) -> bool:
-  """A run is finished once its claims stand, which are written last, and nothing was taken away.
+  """Tells whether the claims, which are written last, and all that is drawn are there, unchanged.
 
-  What was learnt may be lost all the same; `lost` names it.
+  Checkpoints may be lost all the same; `lost` names them.
   """
   if not _are_claims(read_json(folder / "claims.json")):
     return False
@@ -38,7 +38,7 @@ def _are_claims(value: Any) -> bool:
 
 
 def write_checksums(folder: Path, claims: str) -> None:
-  """Notes what a finished run consists of; `claims` is the text that claims.json will have."""
+  """Writes the checksums of a finished run; `claims` is the text that claims.json will have."""
   files = [folder / "report.html", folder / "metrics.jsonl"]
   files += [*folder.glob("figures/*"), *folder.glob("*.parquet")]
   content = {

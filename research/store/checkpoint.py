@@ -1,4 +1,4 @@
-"""Checkpoints: the one module that knows Orbax.
+"""Checkpoints; no other module imports Orbax.
 
 A checkpoint is a flat dictionary of host arrays by name plus a small JSON value. Host arrays make
 it independent of the number of devices, and a checksum per array makes damage visible: Orbax
@@ -44,7 +44,7 @@ class Snapshot(NamedTuple):
 
 
 def to_host(state: State) -> dict[str, np.ndarray]:
-  """A copy of every leaf of a state on the host, by name; typed keys become their data."""
+  """Copies every leaf of a state to the host, by name; typed keys become their data."""
   leaves = jax.tree_util.tree_leaves_with_path(state)
   device_arrays = [jax.random.key_data(leaf) if _is_key(leaf) else leaf for _, leaf in leaves]
   # np.array copies: on a CPU the fetched array may share the buffer that the next step overwrites.
@@ -54,7 +54,7 @@ def to_host(state: State) -> dict[str, np.ndarray]:
 
 
 def from_host(arrays: dict[str, np.ndarray], template: State) -> State:
-  """The state in the template's form (of `jax.eval_shape`), leaves on the host.
+  """Returns the state in the template's form (of `jax.eval_shape`), leaves on the host.
 
   Raises:
     ValueError: when names, shapes or types differ from the template's, naming the first difference.
@@ -88,7 +88,7 @@ def _as_key(data: np.ndarray, wanted: Any) -> jax.Array:
 
 
 def steps(folder: Path) -> list[int]:
-  """The steps that were saved; asked before Orbax is imported, which takes its time."""
+  """Returns the steps that were saved, without importing Orbax, which takes long."""
   names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
   return sorted(int(name) for name in names if name.isdigit())
 
@@ -118,7 +118,7 @@ class Checkpoints:
 
   @functools.cached_property
   def _manager(self) -> Any:
-    """Orbax's manager of the folder."""
+    """Orbax's manager of the folder, opened at first use."""
     import orbax.checkpoint as ocp
     from orbax.checkpoint import checkpoint_managers as policies
 
@@ -188,7 +188,7 @@ class Checkpoints:
       )
 
   def latest(self) -> Snapshot | None:
-    """The last whole checkpoint; damaged ones are named, set aside, and the one before is tried."""
+    """Returns the last whole checkpoint; sets damaged ones aside with a warning."""
     for step in sorted(self._whole_steps(), reverse=True):
       snapshot = self._restore(step)
       if snapshot is not None:
@@ -196,7 +196,7 @@ class Checkpoints:
     return None
 
   def best(self) -> Snapshot | None:
-    """The first checkpoint with the highest score; the latest where none was scored."""
+    """Returns the first checkpoint with the highest score; the latest where none was scored."""
     scores = {step: _score(self._folder, step) for step in self._whole_steps()}
     scored = {step: score for step, score in scores.items() if score is not None}
     for step in sorted(scored, key=lambda step: (-scored[step], step)):
@@ -206,7 +206,7 @@ class Checkpoints:
     return self.latest()
 
   def forget_scores(self) -> None:
-    """Takes all scores away, so that the best checkpoint is looked for anew."""
+    """Removes all scores, so that the best checkpoint is looked for anew."""
     for step in self._manager.all_steps():
       shutil.rmtree(self._folder / str(step) / "metrics", ignore_errors=True)
     self._manager.reload()
@@ -247,7 +247,7 @@ class Checkpoints:
     return [step for step in self._manager.all_steps() if step not in self._left_out]
 
   def _leave_out(self, step: int, error: Exception) -> None:
-    """Says that a checkpoint is damaged, and sets it aside where it may."""
+    """Warns of a damaged checkpoint, and sets it aside unless the folder is read only."""
     reason = " ".join(str(error.__cause__ or error).split())[:200]
     complaint = f"checkpoint at step {step} in {self._folder} is damaged ({reason})"
     self._left_out.add(step)
@@ -281,7 +281,7 @@ class Checkpoints:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-  """Keeps to itself what Orbax logs, and what its abandoned tasks print of a failure."""
+  """Suppresses Orbax's logs, and what its abandoned tasks print of a failure."""
   hook, levels = sys.unraisablehook, {name: logging.getLogger(name).level for name in CHATTY}
   sys.unraisablehook = lambda unraisable: None
   for name in CHATTY:
@@ -318,7 +318,7 @@ def silence_background_saves() -> None:
 
 
 def _score(folder: Path, step: int) -> float | None:
-  """The score that a checkpoint was saved with, if any.
+  """Returns the score that a checkpoint was saved with, if any.
 
   Raises:
     ValueError: where the file is damaged.
@@ -336,7 +336,7 @@ def _score(folder: Path, step: int) -> float | None:
 
 
 def set_aside(folder: Path, step: int, why: str) -> Path:
-  """Renames a checkpoint so that it is never looked at again; returns its new name."""
+  """Renames a checkpoint, so that it is never read again; returns its new path."""
   number = 1
   while (aside := folder / f"{why}-{step}.{number}").exists():
     number += 1
@@ -345,7 +345,7 @@ def set_aside(folder: Path, step: int, why: str) -> Path:
 
 
 def set_all_aside(folder: Path, why: str) -> None:
-  """`set_aside` for every checkpoint in the folder."""
+  """Sets aside every checkpoint in the folder, as `set_aside` does."""
   for step in steps(folder):
     set_aside(folder, step, why)
 

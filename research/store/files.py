@@ -13,7 +13,7 @@ from research.errors import DiskFullError, UserError
 
 
 def cache_folder() -> Path:
-  """Where prepared data sets and compiled programs are kept between runs.
+  """Returns the folder in which prepared data sets and compiled programs outlive a run.
 
   LINEAGE_CACHE, else `lineage` in the user's cache folder.
 
@@ -63,7 +63,7 @@ def read_json(path: Path) -> Any:
 
 
 def sha256(path: Path) -> str | None:
-  """The checksum of a file's content; None where it cannot be read."""
+  """Returns the checksum of a file's content; None where it cannot be read."""
   try:
     with open(path, "rb") as file:
       return hashlib.file_digest(file, "sha256").hexdigest()

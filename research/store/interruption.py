@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: noticed whenever they come, answered as soon as nothing can be lost.
+"""SIGTERM and Ctrl-C, answered as soon as nothing can be lost.
 
 `leave_at_once` serves a process that has nothing to save yet, an `Interruption` one that runs.
 A thread beside the main one sees signals that come while compiled code runs.
@@ -71,7 +71,7 @@ class Interruption:
 
   @contextlib.contextmanager
   def asked(self) -> Iterator[None]:
-    """While it lasts a signal is only noted; at its end `InterruptedRun` is raised after one."""
+    """Only notes a signal while the context lasts; raises `InterruptedRun` at its end."""
     self._asked += 1
     try:
       yield
@@ -85,7 +85,7 @@ class Interruption:
 
   @contextlib.contextmanager
   def saving(self) -> Iterator[None]:
-    """While it lasts only a second signal ends anything."""
+    """Lets only a second signal end the process while the context lasts."""
     self._saving += 1
     try:
       yield
@@ -93,7 +93,7 @@ class Interruption:
       self._saving -= 1
 
   def release(self) -> None:
-    """Puts back what was there before."""
+    """Restores the signal handlers and the hook that were there before."""
     if self._signals:
       for number, handler in self._before.items():
         signal.signal(number, handler)
@@ -117,7 +117,7 @@ class Interruption:
     raise InterruptedRun(self.signal_number, RESUME)
 
   def _was_swallowed(self, unraisable: Any) -> None:
-    """Raises once more what was raised amid a callback or a destructor, which drop exceptions."""
+    """Raises again what a callback or a destructor dropped, as these do with exceptions."""
     if issubclass(unraisable.exc_type, InterruptedRun):
       self._is_owed = True
     else:
@@ -151,7 +151,7 @@ class Interruption:
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-  """Whether a module is being imported: compiled ones make an ImportError of whatever is raised."""
+  """Tells whether a module is being imported; compiled ones turn any exception into ImportError."""
   while frame is not None:
     if frame.f_code.co_filename.startswith("<frozen importlib"):
       return True

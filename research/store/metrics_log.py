@@ -1,4 +1,4 @@
-"""The metrics of a run: JSON lines, in equal runs equal to the byte, and TensorBoard."""
+"""The metrics of a run: JSON lines, equal to the byte in equal runs, and TensorBoard events."""
 
 import json
 import math
@@ -17,7 +17,7 @@ LABELS = ("fit", "member", "repeat")
 
 
 def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
-  """The rows of metrics.jsonl, of one fit or of all; a torn last line is left out."""
+  """Returns the rows of metrics.jsonl, of one fit or of all; a torn last line is left out."""
   path = folder / "metrics.jsonl"
   if not path.exists():
     return []
@@ -32,7 +32,7 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
 
 
 def identity_of(row: Mapping[str, Any]) -> str:
-  """Whose row it is: the fit's name, and in a population the member's and its repetition's."""
+  """Returns a row's owner: the fit's name, in a population also the member's and the repetition."""
   return "/".join(str(row[label]) for label in LABELS if label in row)
 
 
@@ -52,13 +52,13 @@ class MetricsLog:
     self.offset = self.checksum = 0
 
   def fits_behind(self, offset: int) -> set[str]:
-    """The fits whose rows `seek(offset)` would cut off, wholly or in part."""
+    """Returns the fits whose rows `seek(offset)` would cut off, wholly or in part."""
     path = self._folder / "metrics.jsonl"
     lines = path.read_bytes()[offset:].splitlines() if path.exists() else []
     return {row["fit"] for row in map(_row_or_none, lines) if row}
 
   def check(self, offset: int, checksum: int) -> None:
-    """Looks whether the first `offset` bytes of metrics.jsonl are those of a checkpoint.
+    """Checks that the first `offset` bytes of metrics.jsonl are those of a checkpoint.
 
     Raises:
       UserError: when they are not.
@@ -86,7 +86,7 @@ class MetricsLog:
     self._replay_in_tensorboard()
 
   def append(self, row: Row, timing: dict[str, Any]) -> None:
-    """Adds a row; what equal runs differ in, its `timing`, goes to timing.jsonl."""
+    """Adds a row; its `timing`, in which equal runs differ, goes to timing.jsonl."""
     assert self._file and self._timing, "seek first"
     clean = {name: _finite_or_none(value) for name, value in row.items()}
     line = json.dumps(clean) + "\n"

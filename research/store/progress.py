@@ -8,7 +8,7 @@ SECONDS_BETWEEN_PLAIN_LINES = 10.0
 
 
 class Line:
-  """A line of text that is renewed ten times a second at most, or elsewhere now and then."""
+  """A line of text, renewed at most ten times a second; without a terminal, now and then."""
 
   def __init__(self, stream: TextIO | None = None):
     """Starts the clock; the stream is by default stderr."""
@@ -50,7 +50,7 @@ class Progress:
     self._warmed: tuple[int, float] | None = None
 
   def update(self, step: int, loss: float) -> None:
-    """Tells that `step` updates are done and what the loss was."""
+    """Shows that `step` updates are done, and their loss."""
     now = time.monotonic()
     if self._warmed is None:  # the first call held the compilation: time from here on
       self._warmed = (step, now)
@@ -69,7 +69,7 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-  """Seconds as people read them, such as 1:02:03."""
+  """Returns seconds as hours, minutes and seconds, such as 1:02:03."""
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

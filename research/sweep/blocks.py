@@ -1,4 +1,4 @@
-"""A block task: some trials trained for some intervals, from files to files.
+"""Block tasks: some trials trained for some intervals, from files to files.
 
 A task is a pure function of its block, and its results are written under names that depend on the
 block alone. So it may run on any machine that shares the folder, twice, or again after it was
@@ -94,7 +94,7 @@ def train(block: Block) -> None:
 
 
 def _in_slots(block: Block, repeats: Sequence[int]) -> Slots:
-  """Some repetitions of all trials, which share their data."""
+  """Puts some repetitions of all trials, which share their data, into slots."""
   first = block.segments[0]
   slots = Slots(
     block.training(first.config, repeats[0]),

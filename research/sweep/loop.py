@@ -16,7 +16,7 @@ COLUMNS = 80  # of a terminal; a longer live line would leave its first half beh
 
 
 class Sweep:
-  """A plan on its way: its study, its trials, and the workers that train them."""
+  """A sweep under way: its plan, its study, its trials, and the workers that train them."""
 
   def __init__(self, plan: Plan, study: Study, workers: Workers):
     """Starts nothing."""
@@ -93,7 +93,7 @@ class Sweep:
 def run_sweep(
   sweep: Sweep, *, name: str, save_seconds: float, interruption: Interruption
 ) -> dict[int, Trial]:
-  """Goes on until every trial has its end; returns all trials.
+  """Runs a sweep until every trial has ended; returns all trials.
 
   Raises:
     InterruptedRun: after a signal, once everything is saved.
@@ -121,7 +121,7 @@ def run_sweep(
 
 
 def _done(plan: Plan, trials: dict[int, Trial]) -> float:
-  """About which share of the sweep is done: a trial that has ended counts whole."""
+  """Estimates the share of the sweep that is done; a trial that has ended counts whole."""
   share = lambda trial: 1 if trial.has_ended else len(trial.reports) / plan.intervals
   return sum(map(share, trials.values())) / plan.settings.trials
 

@@ -1,4 +1,4 @@
-"""Population based training (Jaderberg et al. 2017): the worst copy the best, and vary the copy.
+"""Population based training (Jaderberg et al. 2017): exploit by copying, explore by perturbing.
 
 Exploit by truncation, as in section 4.1.1 of the paper: a member of the worst fifth takes over
 state and values of one of the best fifth. Explore by perturbation: each number by 1.2 or 0.8.
@@ -19,7 +19,7 @@ GENERATIONS = 10  # in a whole training
 
 
 class Copy(NamedTuple):
-  """A member takes over another's state."""
+  """A member's new state and values, taken from another."""
 
   to: int
   source: int
@@ -62,7 +62,7 @@ def copies(
 
 
 def perturbed(distribution: Range, value: float, factor: float) -> float:
-  """The value times the factor, within the range; oneminus scales the distance from 1."""
+  """Multiplies a value by the factor, within the range; oneminus scales the distance from 1."""
   new = 1 - (1 - value) / factor if distribution.scale == "oneminus" else value * factor
   new = min(max(new, distribution.low), distribution.high)
   return round(new) if distribution.whole else new

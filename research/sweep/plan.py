@@ -39,12 +39,12 @@ class Settings(NamedTuple):
 
   @property
   def sign(self) -> int:
-    """Times the objective, a number of which larger is better."""
+    """The factor that makes larger values of the objective better: 1 or -1."""
     return 1 if self.larger_is_better else -1
 
 
 class Plan(NamedTuple):
-  """A sweep as a value.
+  """A sweep as a value: the space, the settings, and what they make definite.
 
   Attributes:
     space: what it ranges over.
@@ -76,16 +76,16 @@ class Swept(NamedTuple):
   trials: Mapping[int, Trial]
 
   def ranked(self) -> list[Trial]:
-    """The best trial first."""
+    """Sorts the trials, the best first."""
     return ranked(self.plan, self.trials)
 
   def score(self, trial: Trial) -> float:
-    """The objective's last value; not a number for a trial that diverged."""
+    """Returns the objective's last value; NaN for a trial that diverged."""
     values = trial.curve(self.plan.settings.objective)
     return values[-1] if values and trial.status != "diverged" else math.nan
 
   def config(self, trial: Trial) -> Any:
-    """The trial's settings, at its end where they changed."""
+    """Returns the trial's settings; where they changed on the way, the last ones."""
     return self.plan.space.at(trial.values)
 
   def schedule(self, trial: Trial) -> list[tuple[int, Any]]:
@@ -94,7 +94,7 @@ class Swept(NamedTuple):
 
 
 def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
-  """The plan, checked and with its counts made definite.
+  """Checks settings, makes their counts definite, and returns the plan.
 
   Raises:
     UserError: for what cannot be searched so.
@@ -129,7 +129,7 @@ def make(space: Space, settings: Settings, seed: int, intervals: int) -> Plan:
 
 
 def stored(plan: Plan) -> dict[str, Any]:
-  """Returns what makes a study this plan's, under the names that its file has."""
+  """Returns the settings that identify the plan's study, under the names that its file has."""
   settings = plan.settings._asdict()
   renamed = {STORED.get(name, name): value for name, value in settings.items()}
   return renamed | {"space": str(plan.space), "seed": plan.seed}
@@ -142,7 +142,7 @@ def settings_of(stored: Mapping[str, Any]) -> Settings:
 
 
 def may_grow(sampler: str, stopper: str, rounds: int) -> bool:
-  """Whether a study can get more trials later, and be the one that had them from the start.
+  """Tells whether a study can get more trials later and equal one that began with them.
 
   So it is where a trial depends neither on how many there are nor on the scores of others.
   """
@@ -176,7 +176,7 @@ def notes(plan: Plan, asked: Settings) -> list[str]:
 
 
 def winner(path: Path, space: Space) -> Any:
-  """The config of the best trial that a study holds; None where it has none yet.
+  """Returns the config of a study's best trial; None where it has no trial yet.
 
   Raises:
     UserError: where the study cannot be read.
@@ -201,13 +201,13 @@ def _is_traced(space: Space, name: str) -> bool:
 
 
 def score(plan: Plan, trial: Trial) -> float:
-  """The last value of the objective, larger being better; -inf for a trial that diverged."""
+  """Returns the objective's last value, signed so that larger is better; -inf after divergence."""
   scores = progress(plan, trial).scores
   return scores[-1] if scores and trial.status != "diverged" else -math.inf
 
 
 def progress(plan: Plan, trial: Trial) -> stopping.Progress:
-  """The trial as the rules of early stopping see it; an interval with a lost loss scores -inf."""
+  """Returns the trial as early stopping sees it; an interval without a finite loss scores -inf."""
   curve = trial.curve(plan.settings.objective)
   scores = [
     -math.inf if None in report["train/loss"] or math.isnan(value) else plan.settings.sign * value
@@ -217,7 +217,7 @@ def progress(plan: Plan, trial: Trial) -> stopping.Progress:
 
 
 def ranked(plan: Plan, trials: Mapping[int, Trial]) -> list[Trial]:
-  """The best first: the longer trained before the shorter, which are never compared by score.
+  """Sorts trials, the best first; one trained for longer comes before all that trained for less.
 
   Of equal ones the earlier; those that diverged last.
   """
@@ -258,7 +258,7 @@ def next_events(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
 
 
 def _judged(plan: Plan, trial: Trial) -> Finished | None:
-  """Returns the score that a sampler is told: that of the last rung, as BOHB does it.
+  """Returns the score that a sampler is given: that of the last rung, as in BOHB.
 
   Falkner et al. 2018. Of a trial that runs, that is the last rung it passed; None before.
   """
@@ -274,7 +274,7 @@ def _judged(plan: Plan, trial: Trial) -> Finished | None:
 
 
 def _last_resort(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
-  """So that one trial runs to its end: the best paused one, where no rule sends any on.
+  """Resumes the best paused trial where no rule sends any on, so that one reaches its end.
 
   A third of fewer than three is none, and all that were sent on may have diverged.
   """
@@ -288,7 +288,7 @@ def _last_resort(plan: Plan, trials: Mapping[int, Trial]) -> list[Event]:
 def space_of_round(
   plan: Plan, trials: Mapping[int, Trial], number: int
 ) -> tuple[Space, dict[str, str]]:
-  """The space of a round, found again from the trials of the rounds before it."""
+  """Recomputes the space of a round from the trials of the rounds before it."""
   space, decisions = plan.space, dict[str, str]()
   for before in range(number):
     done = {number: trial for number, trial in trials.items() if trial.round <= before}
@@ -297,7 +297,7 @@ def space_of_round(
 
 
 def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -> list[Event]:
-  """Decides about the trials that have just reported, each with its interval's number."""
+  """Decides which of the trials that have just reported pause, stop, end or copy others."""
   events = []
   for number in reported:
     trial = trials[number]
@@ -324,7 +324,7 @@ def verdicts(plan: Plan, trials: Mapping[int, Trial], reported: Sequence[int]) -
 
 
 def next_decision(plan: Plan, number: int, done: int) -> int:
-  """After how many intervals a trial's state is asked for next; until then it may train unseen.
+  """Returns the interval after which a trial is judged next; until then it can train elsewhere.
 
   The median rule may stop it at any time; then what it trained beyond is thrown away.
   """

@@ -1,4 +1,4 @@
-"""From coarse to fine: a round searches where the rounds before found the best trials.
+"""Coarse-to-fine refinement: each round searches around the best trials of those before.
 
 Along each range the next round goes from the worse trial below the best ones to the worse trial
 above them, or to the range's end where there is none: what lies beyond was not tried yet. It is at
@@ -19,7 +19,7 @@ EDGE = 0.1  # of the range: a best trial this close to an end asks for more beyo
 
 
 def refined(space: Space, ranked: Sequence[Mapping[str, Any]]) -> tuple[Space, dict[str, str]]:
-  """The next round's space, and for each range what was decided, in words.
+  """Returns the next round's space, and for each range the decision in words.
 
   Args:
     space: of the round before.

@@ -142,7 +142,7 @@ class RemoteWorkers:
 
 
 def _by_ray(options: Options, folder: Path) -> Engine:
-  """Core tasks of Ray, on the cluster of RAY_ADDRESS or on this machine."""
+  """Makes an engine of Ray's core tasks, on the cluster of RAY_ADDRESS or on this machine."""
   ray = package("ray", "--engine=ray", EXTRA)
   variables = {n: v for n, v in os.environ.items() if n.startswith(("JAX_", "LINEAGE_"))}
   on_cluster = "RAY_ADDRESS" in os.environ
@@ -163,7 +163,7 @@ def _by_ray(options: Options, folder: Path) -> Engine:
 
 
 def _by_slurm(options: Options, folder: Path) -> Engine:
-  """SLURM job arrays through submitit; where there is no SLURM, processes of this machine."""
+  """Makes an engine of SLURM job arrays by submitit; without SLURM, of local processes."""
   submitit = package("submitit", "--engine=slurm", EXTRA)
   wanted = dict(part.partition("=")[::2] for part in options.slurm.split(",") if part)
   is_slurm = shutil.which("srun") is not None

@@ -1,4 +1,4 @@
-"""Samplers, which place the next trial of a sweep: random, grid, Halton, Sobol, TPE, GP and CMA-ES.
+"""Samplers of a sweep's next trial: random, grid, Halton, Sobol, TPE, GP and CMA-ES.
 
 A suggestion is a function of its arguments, with no memory between calls: a process that was killed
 and asks again gets the same answer to the bit, and so does any other process. Randomness comes from
@@ -41,7 +41,7 @@ class Finished(NamedTuple):
 
 
 class Asked(NamedTuple):
-  """All that a suggestion depends on; finished trials lie in the space, in order of number."""
+  """The arguments of a suggestion; finished trials lie in the space, in order of number."""
 
   space: Space
   seed: int
@@ -60,7 +60,7 @@ def suggest(
   trials: int,
   pending: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-  """The values of trial `number`.
+  """Suggests the values of trial `number`.
 
   Args:
     sampler: one of SAMPLERS.
@@ -105,7 +105,7 @@ def _contains(space: Space, values: dict[str, Any]) -> bool:
 
 
 def _rank(finished: list[Finished]) -> list[Finished]:
-  """Scores that a model can be fitted to: finite, and of trials of one length.
+  """Makes scores that a model can be fitted to: finite, and comparable between trials.
 
   Diverged trials get the worst finite score. Where lengths differ, a trial's score is its place in
   the ranking: who was sent further is better, and of equal lengths the score decides.
@@ -135,7 +135,7 @@ def _sobol(asked: Asked) -> dict[str, Any]:
 
 
 def _element(sequence: str, asked: Asked) -> dict[str, Any]:
-  """Element `number` of the sequence that the seed scrambles."""
+  """Returns element `number` of the sequence, scrambled by the seed."""
   from scipy.stats import qmc  # takes a second, and random search needs none of it
 
   points = getattr(qmc, sequence)(
@@ -170,7 +170,7 @@ def grid_size(space: Space, trials: int) -> int:
 
 
 def _axes(space: Space, trials: int) -> list[Sequence[Any]]:
-  """The values along each axis: choices in full, and what they leave of the budget for ranges.
+  """Lists the values along each axis: choices in full; ranges share what is left of the trials.
 
   Ranges share it evenly; what a short range of whole numbers cannot use goes to the others.
   """
@@ -203,7 +203,7 @@ def _gp(asked: Asked) -> dict[str, Any]:
 
 
 def _by_optuna(optuna: Any, asked: Asked, sampler: Callable[..., Any]) -> dict[str, Any]:
-  """One question to a fresh study that is told all trials."""
+  """Asks a fresh study, to which all trials were told."""
   if len(asked.finished) < START_UP:
     return _halton(asked)
   optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -227,7 +227,7 @@ def _by_optuna(optuna: Any, asked: Asked, sampler: Callable[..., Any]) -> dict[s
 
 
 def _kind(optuna: Any, each: Distribution) -> Any:
-  """Optuna's distribution: indices of choices, whole numbers as such, else the unit interval.
+  """Returns Optuna's distribution: of indices, of whole numbers, or of the unit interval.
 
   In the unit interval every scale is flat, also that of 1 - value, which Optuna does not have.
   """
@@ -253,7 +253,7 @@ def _decode(each: Distribution, param: Any) -> Any:
 
 
 def _cmaes(asked: Asked) -> dict[str, Any]:
-  """The finished trials, in order of number, are the generations so far; choices are random."""
+  """Replays the finished trials, in order of number, as generations; choices are random."""
   cmaes = importlib.import_module("cmaes")
   values = _random(asked)
   ranges = {
@@ -284,7 +284,7 @@ def _cmaes(asked: Asked) -> dict[str, Any]:
 
 
 def start_up(sampler: str, space: Space) -> int:
-  """Trials with a score before the sampler's model is asked; 0 for one that has no model."""
+  """Returns how many scored trials the sampler's model needs; 0 for one without a model."""
   if sampler == "cmaes":
     ranges = sum(isinstance(each, Range) for each in space.distributions.values())
     return 4 + math.floor(3 * math.log(ranges)) if ranges else 0
@@ -300,7 +300,7 @@ PACKAGES = {
 
 
 def package(name: str, flag: str, wanted: str = SWEEP) -> Any:
-  """A package that only some sweeps need.
+  """Imports a package that only some sweeps need.
 
   Raises:
     UserError: where it is not installed, with what pip has to be told.
@@ -314,7 +314,7 @@ def package(name: str, flag: str, wanted: str = SWEEP) -> Any:
 
 
 def check_packages(sampler: str) -> None:
-  """Raises a UserError where a package that the sampler asks is missing."""
+  """Raises a UserError where a package that the sampler needs is missing."""
   for name, wanted in PACKAGES.get(sampler, {}).items():
     package(name, f"--sampler={sampler}", wanted)
 

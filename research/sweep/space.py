@@ -17,7 +17,7 @@ from research.errors import UserError, unknown_name
 
 
 class Scale(NamedTuple):
-  """A monotone function of a parameter on which its distribution is flat, and its inverse."""
+  """A monotone map of a parameter, after which its distribution is uniform, and the inverse."""
 
   forward: Any
   inverse: Any
@@ -33,7 +33,7 @@ SCALES = {
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-  """A range of numbers, flat on a scale; of whole numbers both ends are as likely as the others.
+  """A range of numbers, uniform on a scale; of whole numbers both ends are as likely as others.
 
   Attributes:
     scale: one of SCALES.
@@ -48,7 +48,7 @@ class Range:
   whole: bool = False
 
   def value(self, unit: float) -> float | int:
-    """The value at a place in [0, 1]."""
+    """Returns the value at a place in [0, 1]."""
     forward, inverse = SCALES[self.scale]
     start, end = forward(self.low), forward(self.high + self.whole)
     value = inverse(start + unit * (end - start))
@@ -57,14 +57,14 @@ class Range:
     return min(max(value, self.low), self.high)
 
   def unit(self, value: float) -> float:
-    """The place in [0, 1] that gives the value; of a whole number, the middle of its share."""
+    """Returns the place in [0, 1] of a value; of a whole number, the middle of its share."""
     forward = SCALES[self.scale].forward
     start, end = forward(self.low), forward(self.high + self.whole)
     at = (forward(value) + forward(value + self.whole)) / 2
     return (at - start) / (end - start)
 
   def grid(self, points: int) -> Sequence[float | int]:
-    """About so many values, evenly placed from end to end; found when they are asked for."""
+    """Returns about `points` values, evenly spaced from end to end, computed on demand."""
     even = _Even(self, points)
     is_dense = self.whole and self.scale == "log"  # small numbers would come several times
     return list(dict.fromkeys(even)) if is_dense else even
@@ -74,7 +74,7 @@ class Range:
     return self.high - self.low + 1 if self.whole else math.inf
 
   def between(self, start: float, end: float, field: Field) -> "Range":
-    """The range from one place to another, also beyond [0, 1] where the field allows it."""
+    """Returns the range from one place to another, also beyond [0, 1] where the field allows it."""
     forward, inverse = SCALES[self.scale]
     origin, length = forward(self.low), forward(self.high + self.whole) - forward(self.low)
     low, high = (inverse(origin + place * length) for place in (start, end))
@@ -95,7 +95,7 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class _Even(Sequence):
-  """Values of a range at even places; the first one is its low end, a single one its middle."""
+  """Evenly spaced values of a range from its low end on; a single one is its middle."""
 
   range: Range
   points: int
@@ -117,15 +117,15 @@ class Choice:
   values: tuple[Any, ...]
 
   def value(self, unit: float) -> Any:
-    """The value at a place in [0, 1]."""
+    """Returns the value at a place in [0, 1]."""
     return self.values[min(int(unit * len(self.values)), len(self.values) - 1)]
 
   def unit(self, value: Any) -> float:
-    """The middle of the value's share of [0, 1]."""
+    """Returns the middle of the value's share of [0, 1]."""
     return (self.values.index(value) + 0.5) / len(self.values)
 
   def grid(self, points: int) -> list[Any]:
-    """All values, however many points are asked for."""
+    """Returns all values, however many points are asked for."""
     del points
     return list(self.values)
 
@@ -155,12 +155,12 @@ class Space(NamedTuple):
   repeats: int = 1
 
   def trial(self, units: Sequence[float]) -> dict[str, Any]:
-    """The values of the swept fields at a point of the unit cube."""
+    """Returns the values of the swept fields at a point of the unit cube."""
     pairs = zip(self.distributions.items(), units, strict=True)
     return {name: distribution.value(unit) for (name, distribution), unit in pairs}
 
   def units(self, values: dict[str, Any]) -> list[float]:
-    """The point of the unit cube at which a trial lies."""
+    """Returns the point of the unit cube at which a trial lies."""
     return [each.unit(values[name]) for name, each in self.distributions.items()]
 
   def distinct(self) -> Any:
@@ -169,7 +169,7 @@ class Space(NamedTuple):
     return math.inf if math.inf in counts else math.prod(map(int, counts))
 
   def at(self, values: dict[str, Any]) -> Any:
-    """The config of a trial."""
+    """Returns the config of a trial."""
     return replace(self.config, values)
 
   def __str__(self) -> str:
@@ -178,7 +178,7 @@ class Space(NamedTuple):
 
 
 def parse(text: str, config: Any) -> Space:
-  """The space that a command line describes, such as "optimizer.learning_rate=log(1e-4,1e-1)".
+  """Parses a space, such as "optimizer.learning_rate=log(1e-4,1e-1)".
 
   Raises:
     UserError: in one line, for a field that the config does not have, a distribution that is not
@@ -209,7 +209,7 @@ def parse(text: str, config: Any) -> Space:
 
 
 def _split(inside: str, part: str) -> list[str]:
-  """The arguments between commas that no bracket encloses."""
+  """Splits arguments at the commas that no bracket encloses."""
   arguments = [each.strip() for each in re.split(r",(?![^()]*\))", inside)]
   if arguments == [""]:
     return []

@@ -1,7 +1,7 @@
 """Early stopping: pure rules on the scores of trials after each interval.
 
-A rule says of a trial that has just reported whether it goes on, pauses or stops, and, where there
-is room, which paused trial goes on. Larger scores are better; a diverged trial scores -inf.
+A rule decides whether a trial that has just reported goes on, pauses or stops, and which paused
+trial takes a free slot. Larger scores are better; a diverged trial scores -inf.
 """
 
 import math
@@ -16,7 +16,7 @@ FEWEST = 5  # finished trials that the median rule compares with
 
 
 class Progress(NamedTuple):
-  """A trial as a rule sees it.
+  """The scores of a trial so far, and its status.
 
   Attributes:
     number: of the trial.
@@ -29,7 +29,7 @@ class Progress(NamedTuple):
   status: str
 
   def at(self, rung: int) -> float:
-    """The score at a rung that it has reached; -inf where it diverged before."""
+    """Returns the score at a rung that it has reached; -inf where it diverged before."""
     return self.scores[rung - 1] if len(self.scores) >= rung else -math.inf
 
   def has_reached(self, rung: int, before: int = 0) -> bool:
@@ -43,7 +43,7 @@ class Progress(NamedTuple):
 
 
 class Stopper(NamedTuple):
-  """A rule.
+  """A rule of early stopping.
 
   Attributes:
     verdict: (all trials, read once, the trial that has just reported) -> "go", "pause" or "stop".
@@ -74,7 +74,7 @@ def _nobody(trials: Iterable[Progress]) -> None:
 
 
 def rungs(intervals: int, *, most: int) -> list[int]:
-  """Intervals at which trials are compared: the last one over ETA, over ETA^2, ..., rising."""
+  """Lists the intervals at which trials are compared, rising: the last over ETA, over ETA^2, ..."""
   found: list[int] = []
   while (rung := math.ceil(intervals / ETA ** (len(found) + 1))) < intervals and len(found) < most:
     if found and rung == found[-1]:
@@ -84,12 +84,12 @@ def rungs(intervals: int, *, most: int) -> list[int]:
 
 
 def best(trials: Sequence[Progress], rung: int, count: int) -> list[Progress]:
-  """The `count` best at a rung; of equal ones the earlier."""
+  """Returns the `count` best trials at a rung; of equal ones the earlier."""
   return sorted(trials, key=lambda trial: (-trial.at(rung), trial.number))[:count]
 
 
 def asha(rungs: Sequence[int]) -> Stopper:
-  """Asynchronous successive halving (Li et al. 2020, algorithm 2).
+  """Makes the rule of asynchronous successive halving (Li et al. 2020, algorithm 2).
 
   A trial goes on from a rung as soon as it is among the best 1/ETA of those that reached it so far,
   or diverged after they had been sent there from the rung before.
@@ -117,7 +117,7 @@ def asha(rungs: Sequence[int]) -> Stopper:
 
 
 def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stopper:
-  """Successive halving (Jamieson and Talwalkar 2016) within each bracket.
+  """Makes the rule of successive halving (Jamieson and Talwalkar 2016) within each bracket.
 
   A rung waits for all that were sent there, at the first rung the whole bracket; then the best
   1/ETA of them go on, at least one, and none that diverged.
@@ -150,7 +150,7 @@ def in_brackets(brackets: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Stop
 
 
 def hyperband_brackets(intervals: int, trials: int) -> list[tuple[list[int], list[int]]]:
-  """Hyperband (Li et al. 2018, algorithm 1): from many short trials to a few that run to the end.
+  """Makes Hyperband's brackets (Li et al. 2018, algorithm 1), from many short trials to few long.
 
   The algorithm's own brackets, as many times over as comes closest to the number of trials, share
   the trials in proportion to their sizes (largest remainders; of equal ones the more aggressive
@@ -178,7 +178,7 @@ def hyperband_brackets(intervals: int, trials: int) -> list[tuple[list[int], lis
 
 
 def hyperband_sizes(intervals: int) -> list[int]:
-  """Trials of each bracket in algorithm 1, most aggressive first.
+  """Returns the trials of each bracket in algorithm 1, the most aggressive first.
 
   Bracket s, from floor(log_ETA R) down to 0, has ceil((s_max + 1) ETA^s / (s + 1)) trials.
   """

@@ -1,6 +1,6 @@
-"""The study: everything that a sweep has decided and seen, as events in one SQLite file.
+"""The study: every decision and every report of a sweep, as events in one SQLite file.
 
-The events are the truth: trials, scores and figures are folded from them. Events that belong
+Trials, scores and figures are rebuilt by replaying the events. Events that belong
 together are one transaction, so that a killed process leaves all of them or none; events behind the
 last checkpoint are undone and happen again.
 """
@@ -36,7 +36,7 @@ ENDS = ("stopped", "diverged", "finished")
 
 
 class Event(NamedTuple):
-  """Something that happened to a trial; of a round, the trial is its first."""
+  """Something that happened to a trial; for the beginning of a round, to its first trial."""
 
   kind: str
   trial: int
@@ -44,7 +44,7 @@ class Event(NamedTuple):
 
 
 class Study:
-  """The events in a file, in order; `count` of them so far, of trials in so many `slots`."""
+  """The events in a file, in order; `count` of them so far, of trials in `slots` slots."""
 
   def __init__(self, path: Path, settings: dict[str, Any], *, may_grow: bool = False):
     """Opens the study, or creates it.
@@ -125,7 +125,7 @@ class Study:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Event]]:
-  """Settings and events of a study, which may be in use.
+  """Reads settings and events of a study, which may be in use.
 
   Raises:
     UserError: where there is none.
@@ -152,7 +152,7 @@ def _settings(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def settled(events: Sequence[Event]) -> int:
-  """How many events there were when last no trial trained or waited.
+  """Counts the events up to the last moment at which no trial trained or waited.
 
   From there a sweep goes on without any state.
   """
@@ -167,7 +167,7 @@ def settled(events: Sequence[Event]) -> int:
 
 
 class Trial:
-  """A trial as its events tell it.
+  """A trial, as it follows from its events.
 
   Attributes:
     number: counted from 0.
@@ -187,7 +187,7 @@ class Trial:
     self._means: dict[str, list[float]] = {}
 
   def curve(self, metric: str) -> list[float]:
-    """The mean over repetitions after each interval; nan where a value was not finite."""
+    """Returns means over repetitions, one per interval; NaN where a value was not finite."""
     means = self._means.setdefault(metric, [])
     means += [_mean(report[metric]) for report in self.reports[len(means) :]]
     return list(means)
@@ -204,7 +204,7 @@ def _mean(values: Sequence[float | None]) -> float:
 
 
 def fold(trials: dict[int, Trial], events: Iterable[Event]) -> dict[int, Trial]:
-  """The trials after some more events; changes and returns `trials`."""
+  """Applies events to trials; changes and returns `trials`."""
   for event in events:
     if event.kind == "started":
       values = {n: tuple(v) if isinstance(v, list) else v for n, v in event.data["values"].items()}
@@ -223,7 +223,7 @@ def fold(trials: dict[int, Trial], events: Iterable[Event]) -> dict[int, Trial]:
 
 
 def _finite(value: Any) -> Any:
-  """JSON has no word for what is not finite."""
+  """Replaces numbers that are not finite by None, since JSON has none for them."""
   if isinstance(value, Mapping):
     return {name: _finite(each) for name, each in value.items()}
   if isinstance(value, list | tuple):

@@ -44,7 +44,7 @@ class Vocabulary:
     return tokens
 
   def to_json(self) -> str:
-    """As a file of the run folder holds it: the list of the tokens behind the marks."""
+    """Returns the text of its file in a run folder: the list of the tokens behind the marks."""
     return json.dumps(self.tokens[len(MARKS) :], ensure_ascii=False, indent=0) + "\n"
 
 

@@ -33,6 +33,7 @@ from research.figures.functions import Panel as Panel
 from research.figures.functions import function_curves as function_curves
 from research.figures.functions import spread_curves as spread_curves
 from research.figures.heat_maps import heat_maps as heat_maps
+from research.figures.histograms import compare_histograms as compare_histograms
 from research.figures.histograms import histogram_grid as histogram_grid
 from research.figures.image_grids import image_grid as image_grid
 from research.figures.image_grids import misclassified as misclassified

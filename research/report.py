@@ -17,7 +17,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat, get_args
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -200,7 +200,7 @@ class MakeClaim(Protocol):
     self,
     what: str,
     source: str,
-    ours: float,
+    ours: SupportsFloat,
     bar: Bar,
     unit: str | None = None,
     repeats: Sequence[float] = (),
@@ -220,12 +220,12 @@ def claims(id: str, unit: str = "") -> MakeClaim:
   def claim(
     what: str,
     source: str,
-    ours: float,
+    ours: SupportsFloat,
     bar: Bar,
     unit: str | None = None,
     repeats: Sequence[float] = (),
   ) -> Claim:
-    return Claim(id, what, source, ours, bar, default if unit is None else unit, repeats)
+    return Claim(id, what, source, float(ours), bar, default if unit is None else unit, repeats)
 
   return claim
 

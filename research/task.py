@@ -37,11 +37,17 @@ def images(config: Config, seed: int) -> Task:
   """The published training and test images of `config.dataset`.
 
   A config without that field gets MNIST. The first `config.examples` training images are learned
-  from, or all of them where the config has no such field.
+  from, or all of them where the config has no such field. Where it has a field `validation` above
+  0, so many training images are set aside, and rank the checkpoints.
   """
-  splits = sets.load(getattr(config, "dataset", "mnist"))
+  held_out = getattr(config, "validation", 0)
+  splits = sets.load(getattr(config, "dataset", "mnist"), validation=held_out)
   few = getattr(config, "examples", None)
   train = {name: array[:few] for name, array in splits.train.items()} if few else splits.train
+  if held_out:
+    return Task(
+      train, {"validation": splits.validation, "test": splits.test}, "validation/accuracy"
+    )
   return Task(train, {"test": splits.test})
 
 
@@ -90,7 +96,8 @@ def supervised_training(
       `research.optimizers.optimizer_of`.
     transform: changes the learner, as `research.learner.augmented` does.
     sampler: the rule by which batches are drawn, given their size.
-    epochs_per_evaluation: epochs between evaluations, where the config has epochs.
+    epochs_per_evaluation: epochs between evaluations, where the config has epochs; 0 leaves them
+      to the end.
     evaluations: how often the evaluation sets are looked at, where the config has steps.
     rows: of the log in all, where it is to have more of them.
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
@@ -125,7 +132,7 @@ def supervised_training(
       sampler(config.batch_size),
       steps=steps,
       evaluate=evaluate,
-      evaluate_every=epochs_per_evaluation * epoch if by_epochs else often,
+      evaluate_every=epochs_per_evaluation * epoch or steps if by_epochs else often,
       log_every=getattr(config, "log_every", row),
       best=best,
       evaluation_batch_size=evaluation_batch_size,

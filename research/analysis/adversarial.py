@@ -34,6 +34,17 @@ def distortion(
   return jnp.sqrt(jnp.mean(jnp.square(changed - images), axis=axes))
 
 
+def with_distortion(changes: Images, size: float | Float[Array, " batch"]) -> Images:
+  """The changes, scaled to have distortions of `size`."""
+  factor = size / distortion(jnp.zeros_like(changes), changes)
+  return changes * jnp.broadcast_to(factor, len(changes))[:, None, None, None]
+
+
+def error(logits: Logits, images: Images, labels: Labels) -> float:
+  """Share of the images whose label is not the network's answer."""
+  return float(jnp.mean(logits(images).argmax(-1) != labels))
+
+
 def fast_gradient_sign(
   logits: Logits, images: Images, labels: Labels, size: float | Float[Array, ""]
 ) -> Images:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 Images = Float[Array, "batch height width channel"]
@@ -39,6 +40,31 @@ def lead_back(maps: Callable[[Images], Maps], images: Images, feature: int) -> I
   is_strongest = chosen == chosen.max(axis=(1, 2), keepdims=True)
   signal = jnp.zeros_like(activations).at[..., feature].set(jnp.where(is_strongest, chosen, 0))
   return back(signal)[0]
+
+
+def strongest_features(
+  maps: Callable[[Images], Maps], images: Images, *, features: int, best: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """For the liveliest feature maps the images that excite each most, and these led back.
+
+  Args:
+    maps: as of `lead_back`.
+    images: among which are looked for.
+    features: how many maps, those with the largest activations.
+    best: how many images for each.
+
+  Returns:
+    Two arrays [features * best, height, width, channel]: the images, and what excited the map.
+  """
+  peaks = jax.jit(lambda x: maps(x).max(axis=(1, 2)))(images)
+  chosen = np.asarray(jnp.argsort(-peaks.max(axis=0))[:features])
+  back = jax.jit(lambda x, feature: lead_back(maps, x, feature))
+  shown, painted = [], []
+  for feature in chosen:
+    exciting = images[np.asarray(jnp.argsort(-peaks[:, feature])[:best])]
+    shown.append(np.asarray(exciting))
+    painted.append(np.asarray(back(exciting, feature)))
+  return np.concatenate(shown), np.concatenate(painted)
 
 
 def occlusion_map(

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
@@ -28,6 +29,7 @@ class Panel(NamedTuple):
     y_range: the ends of the vertical axis; None leaves one to the values.
     x: name of the horizontal axis, where it is not that of all panels.
     bands: by the name of a curve, the lower and the upper edge [n] of a band around it.
+    ticks: names of the places 0, 1, 2, ... on the horizontal axis, in place of numbers.
   """
 
   y: str
@@ -39,6 +41,7 @@ class Panel(NamedTuple):
   y_range: tuple[float | None, float | None] = (None, None)
   x: str = ""
   bands: Mapping[str, tuple[ArrayLike, ArrayLike]] = MappingProxyType({})
+  ticks: Sequence[str] = ()
 
 
 def function_curves(
@@ -49,49 +52,65 @@ def function_curves(
   stacked: bool = False,
   rows: int = 1,
   panel_inches: tuple[float, float] | None = None,
+  share_y: bool = False,
   caption: str,
   file: str = "function_curves",
 ) -> Picture:
   """Panels beside each other, or above each other with one x axis where `stacked`.
 
-  Several `rows` are filled one after the other. A curve has the same look in every panel.
+  Several `rows` are filled one after the other. A curve has the same look in every panel. With
+  `share_y` the panels have one vertical scale.
   """
   rows = len(panels) if stacked else rows
   inches = panel_inches or ((6.4, 2.5) if stacked else (4.6, 3.6))
   figure, grid = new_figure(title, rows, -(-len(panels) // rows), panel_inches=inches)
   names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
   for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=True)):
-    for name, (inputs, values) in panel.points.items():
-      axes.plot(inputs, values, ".", color=POINT, markersize=3.5, label=name)
-    for name, (inputs, values) in panel.curves.items():
-      index = names.index(name)
-      if name in panel.bands:
-        low, high = panel.bands[name]
-        axes.fill_between(inputs, low, high, color=stroke(index).colour, alpha=0.2, linewidth=0)
-      draw_curve(
-        axes,
-        np.asarray(inputs),
-        np.asarray(values),
-        name=name,
-        look=stroke(index),
-        offset=index / len(names),
-      )
-      for axis, numbers in ((axes.xaxis, inputs), (axes.yaxis, values)):
-        if np.issubdtype(np.asarray(numbers).dtype, np.integer):
-          axis.set_major_locator(MaxNLocator(integer=True))
-    if panel.dot:
-      axes.plot(*panel.dot, "o", markersize=9, markerfacecolor="white", markeredgecolor=INK)
+    _draw(axes, panel, names)
     is_lowest = number + grid.shape[1] >= len(panels)
     label_axes(axes, (panel.x or x) if is_lowest else "", panel.y, panel.title)
-    if "x" in panel.log:
-      axes.set_xscale("log", nonpositive="mask")
-    if "y" in panel.log:
-      axes.set_yscale("log", nonpositive="mask")
-    axes.set_ylim(*panel.y_range)
+    _scale(axes, panel)
     if stacked:
       axes.sharex(grid[0, 0])
+    if share_y and number:
+      axes.sharey(grid[0, 0])
   legend_below(figure)
   return Picture(file, figure, caption)
+
+
+def _draw(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
+  """Points, curves with their bands, and the dot; a curve's look goes by its place in `names`."""
+  for name, (inputs, values) in panel.points.items():
+    axes.plot(inputs, values, ".", color=POINT, markersize=3.5, label=name)
+  for name, (inputs, values) in panel.curves.items():
+    index = names.index(name)
+    if name in panel.bands:
+      low, high = panel.bands[name]
+      axes.fill_between(inputs, low, high, color=stroke(index).colour, alpha=0.2, linewidth=0)
+    draw_curve(
+      axes,
+      np.asarray(inputs),
+      np.asarray(values),
+      name=name,
+      look=stroke(index),
+      offset=index / len(names),
+    )
+    for axis, numbers in ((axes.xaxis, inputs), (axes.yaxis, values)):
+      if np.issubdtype(np.asarray(numbers).dtype, np.integer):
+        axis.set_major_locator(MaxNLocator(integer=True))
+  if panel.dot:
+    axes.plot(*panel.dot, "o", markersize=9, markerfacecolor="white", markeredgecolor=INK)
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+  if panel.ticks:
+    axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=20, ha="right")
+  if "x" in panel.log:
+    axes.set_xscale("log", nonpositive="mask")
+  if "y" in panel.log:
+    axes.set_yscale("log", nonpositive="mask")
+  if panel.y_range != (None, None):  # else the limits go on following what shares them
+    axes.set_ylim(*panel.y_range)
 
 
 def spread_curves(

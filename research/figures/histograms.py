@@ -1,11 +1,11 @@
-"""Grids of histograms: one row per case, one column per layer."""
+"""Histograms: of samples over each other, and grids of them."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from research.figures.style import INK, label_axes, new_figure, stroke
+from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 
 PANEL_INCHES = (1.75, 1.45)
@@ -64,4 +64,36 @@ def histogram_grid(
         fontsize=7.5,
         color=INK,
       )
+  return Picture(file, figure, caption)
+
+
+def compare_histograms(
+  panels: Mapping[str, Mapping[str, ArrayLike]],
+  *,
+  title: str,
+  y: str,
+  caption: str,
+  file: str = "compare_histograms",
+) -> Picture:
+  """Shares of several samples in 30 common bins, as outlines over each other.
+
+  Args:
+    panels: for each name of a horizontal axis, samples [n] by their own names, which no other panel
+      has.
+    title: above the figure.
+    y: name of the vertical axis.
+  """
+  figure, grid = new_figure(title, columns=len(panels))
+  index = 0
+  for axes, (x, samples) in zip(grid[0], panels.items(), strict=True):
+    edges = np.histogram_bin_edges(np.concatenate(list(map(np.asarray, samples.values()))), BINS)
+    for name, values in samples.items():
+      look, numbers = stroke(index), np.asarray(values)
+      shares = np.histogram(numbers, edges)[0] / len(numbers)
+      axes.stairs(
+        shares, edges, color=look.colour, linestyle=look.dashes, linewidth=1.6, label=name
+      )
+      index += 1
+    label_axes(axes, x, y)
+  legend_below(figure)
   return Picture(file, figure, caption)

@@ -7,12 +7,15 @@ import jax.numpy as jnp
 from flax import linen
 from jaxtyping import Array, Float
 
+from research.batch import Batch
 from research.initializers import Initializer, initializer
 from research.layers.batch_norm import BatchNorm
 from research.layers.convolution import Conv
 from research.layers.dropout import Dropout
 from research.layers.local_response_norm import local_response_norm
 from research.layers.pooling import Pool, adaptive_avg_pool, avg_pool, max_pool
+from research.losses import softmax_cross_entropy
+from research.metrics import accuracy
 
 Images = Float[Array, "batch height width channel"]
 Logits = Float[Array, "batch class"]
@@ -37,6 +40,19 @@ class Heads(NamedTuple):
 
   logits: Logits
   auxiliary: tuple[Logits, Logits]
+
+
+def heads_loss(outputs: Logits | Heads, batch: Batch) -> Float[Array, " batch"]:
+  """Cross-entropy; auxiliary heads count 0.3 each (section 5)."""
+  if not isinstance(outputs, Heads):
+    return softmax_cross_entropy(outputs, batch)
+  auxiliary = sum(softmax_cross_entropy(logits, batch) for logits in outputs.auxiliary)
+  return softmax_cross_entropy(outputs.logits, batch) + 0.3 * auxiliary
+
+
+def heads_accuracy(outputs: Logits | Heads, batch: Batch) -> Float[Array, " batch"]:
+  """The main head's."""
+  return accuracy(outputs.logits if isinstance(outputs, Heads) else outputs, batch)
 
 
 class ConvRelu(linen.Module):

@@ -41,6 +41,7 @@ def test_lengths_in_epochs_are_of_the_examples_that_are_learned_from(monkeypatch
   training = ln.supervised_training(model, epochs_per_evaluation=2)(Epochs(), 0)
   assert (training.steps, training.log_every, training.evaluate_every) == (6, 2, 4)
   assert training.steps_per_epoch == 2 and len(training.data["label"]) == 30
+  assert ln.supervised_training(model, epochs_per_evaluation=0)(Epochs(), 0).evaluate_every == 6
   assert list(training.evaluate) == ["test"]
 
 
@@ -50,6 +51,19 @@ def test_lengths_in_steps_are_evaluated_at_the_end(monkeypatch):
   assert (training.steps, training.log_every, training.evaluate_every) == (7, 1, 7)
   often = ln.supervised_training(model, evaluations=3, evaluation_batch_size=5)(Steps(), 0)
   assert (often.evaluate_every, often.evaluation_batch_size) == (2, 5)
+
+
+@ln.pytree_config
+class Validated:
+  dataset: str = ln.static("digits", "images")
+  validation: int = ln.static(97, "images set aside", at_least=0)
+
+
+def test_images_set_aside_rank_the_checkpoints():
+  train, evaluate, best = ln.images(Validated(), 0)
+  assert len(train["label"]) == 1340 and len(evaluate["validation"]["label"]) == 97
+  assert list(evaluate) == ["validation", "test"] and best == "validation/accuracy"
+  assert ln.images(Validated(validation=0), 0).best is None
 
 
 @ln.pytree_config

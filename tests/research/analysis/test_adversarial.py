@@ -77,3 +77,13 @@ def test_what_cannot_be_deceived_is_nan():
   stubborn = lambda x: jnp.zeros((len(x), 2)).at[:, 0].set(1.0) + 0 * x.sum()
   found = adversarial.nearest_taken_for(stubborn, IMAGES[:1], jnp.array([1]), halvings=1)
   assert np.isnan(found).all()
+
+
+def test_changes_are_scaled_to_a_distortion():
+  changes = adversarial.with_distortion(IMAGES - 0.5, 0.1)
+  np.testing.assert_allclose(adversarial.distortion(0 * changes, changes), 0.1, rtol=1e-5)
+
+
+def test_the_error_is_the_share_of_other_answers():
+  assert adversarial.error(linear, IMAGES, LABELS) == 0
+  assert adversarial.error(linear, IMAGES, LABELS.at[0].add(1)) == pytest.approx(1 / 6)

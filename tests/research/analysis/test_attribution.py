@@ -5,7 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from research.analysis.attribution import deconvnet_relu, lead_back, occlusion_map
+from research.analysis.attribution import (
+  deconvnet_relu,
+  lead_back,
+  occlusion_map,
+  strongest_features,
+)
 from research.layers.pooling import max_pool
 from research.models.deep_convnet import DeepConvNet
 
@@ -60,3 +65,11 @@ def test_hiding_what_matters_lowers_the_score():
   expected[3:5, 0:2] = 0.25
   np.testing.assert_allclose(found, expected)
   assert float(found.min()) == pytest.approx(0.25)
+
+
+def test_the_liveliest_feature_comes_first_with_the_images_that_excite_it_most():
+  images = jnp.arange(1.0, 5)[:, None, None, None] * jnp.ones((4, 2, 2, 1))
+  maps = lambda x: jnp.concatenate([x, 3 * x, 2 * x], axis=-1)
+  shown, painted = strongest_features(maps, images, features=2, best=2)
+  np.testing.assert_array_equal(shown[:, 0, 0, 0], [4, 3, 4, 3])
+  np.testing.assert_array_equal(painted[:, 0, 0, 0], [36, 27, 16, 12])

@@ -47,3 +47,12 @@ def test_panels_have_points_ranges_and_axes_of_their_own():
   assert [line.get_label() for line in figure.axes[0].lines] == ["days", "a"]
   one_row = function_curves(panels[:2], title="t", x="x", caption="").figure
   assert [axes.get_xlabel() for axes in one_row.axes] == ["x", "own"]
+
+
+def test_panels_of_one_scale_show_all_curves_and_places_have_names():
+  line = lambda top: {"a": ([0, 1], [0, top])}
+  panels = [Panel("y", line(1), ticks=("left", "right")), Panel("y", line(50))]
+  figure = function_curves(panels, title="t", x="x", share_y=True, caption="").figure
+  low, high = figure.axes
+  assert low.get_ylim() == high.get_ylim() and high.get_ylim()[1] > 50
+  assert [tick.get_text() for tick in low.get_xticklabels()] == ["left", "right"]

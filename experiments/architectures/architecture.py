@@ -13,29 +13,41 @@ blown up to 96 or 224 pixels, ten epochs by plain SGD.
 Expected: on the digits, 15 epochs, seed 0: densenet 99.2 %, lenet and vgg 98.1, lenet_1998 and
 plain 97.5, alexnet 96.9, resnet 95.3, in 12 to 66 seconds of processor time. Too few updates for
 three of them: googlenet 91.4, nin 77.5 and lenet_sigmoid 75.8. `--experiment=fashion_race` compares
-four on Fashion-MNIST; the other bars of `ARCHITECTURES` there are not yet measured.
+four on Fashion-MNIST; the other bars of `SOURCES` there are not yet measured.
 Dive into Deep Learning's own LeNet is --architecture=lenet_sigmoid --batch_size=256
 --epochs=10 --init.name=xavier_uniform --optimizer.name=sgd --optimizer.learning_rate=0.9
 --optimizer.schedule=constant.
 """
 
-import math
 from collections.abc import Callable
-from typing import NamedTuple
 
 from flax import linen
-from jaxtyping import Array, Float
 
 import research as ln
-from research.data.spec import Arrays
 from research.models.alexnet import AlexNet
 from research.models.densenet import DenseNet
-from research.models.googlenet import GoogLeNet, Heads
+from research.models.googlenet import GoogLeNet, heads_accuracy, heads_loss
 from research.models.lenet import LeNet
 from research.models.lenet5 import LeNet5
 from research.models.nin import NiN
 from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 from research.models.vgg import STAGES, VGG
+
+# Ids, what Dive into Deep Learning prints for its form on Fashion-MNIST, and our bars there.
+SOURCES = {
+  "lenet": ("A01", "77.9 % (d2l, sigmoids)", 0.88),
+  "lenet_sigmoid": ("A01", "77.9 % (d2l)", 0.78),
+  "lenet_1998": ("A01", "77.9 % (d2l, modern form)", 0.78),
+  "alexnet": ("A02", "88.3 % (d2l)", 0.883),
+  "vgg": ("A03", "92.0 % (d2l)", 0.92),
+  "nin": ("A04", "79.0 % (d2l)", 0.79),
+  "googlenet": ("A05", "88.6 % (d2l)", 0.886),
+  "resnet": ("A06", "89.3 % (d2l)", 0.925),
+  "plain": ("A06", "89.3 % (d2l, residual)", 0.893),
+  "densenet": ("A07", "88.5 % (d2l)", 0.925),
+}
+BARS_ELSEWHERE = {"mnist": 0.985, "digits": 0.95}  # the inventory's for LeNet on MNIST
+DEPTHS = {"vgg": tuple(STAGES), "resnet": CIFAR_DEPTHS, "plain": CIFAR_DEPTHS}
 
 
 @ln.pytree_config
@@ -45,10 +57,7 @@ class Config:
   architecture: str = ln.static(
     "lenet",
     "which network; lenet is the modern one with ReLU, lenet_sigmoid d2l's, lenet_1998 the first",
-    choices=(
-      *("lenet", "lenet_sigmoid", "lenet_1998", "alexnet", "vgg", "nin", "googlenet"),
-      *("resnet", "plain", "densenet"),
-    ),
+    choices=tuple(SOURCES),
   )
   dataset: str = ln.static(
     "fashion_mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
@@ -66,86 +75,29 @@ class Config:
   epochs: int = ln.static(5, "passes over the training set", at_least=1)
 
 
-class Architecture(NamedTuple):
-  """A network by name: its inventory id, how it is built, and what it is to reach.
-
-  `source` is what Dive into Deep Learning prints for its form on Fashion-MNIST, and `bar` ours.
-  """
-
-  id: str
-  build: Callable[[Config, linen.initializers.Initializer], linen.Module]
-  source: str
-  bar: float
-
-
-ARCHITECTURES = {
-  "lenet": Architecture(
-    "A01",
-    lambda c, init: LeNet(activation=linen.relu, pool=ln.max_pool, kernel_init=init),
-    "77.9 % (d2l, sigmoids)",
-    0.88,
+BUILD: dict[str, Callable[[Config, linen.initializers.Initializer], linen.Module]] = {
+  "lenet": lambda c, init: LeNet(activation=linen.relu, pool=ln.max_pool, kernel_init=init),
+  "lenet_sigmoid": lambda c, init: LeNet(kernel_init=init),
+  "lenet_1998": lambda c, init: LeNet5(kernel_init=init),
+  "alexnet": lambda c, init: AlexNet(
+    tuple(width * c.width for width in (12, 32, 48, 48, 32)),
+    hidden=128 * c.width,
+    classes=10,
+    dropout_rate=c.dropout,
+    stem=(5, 1),
+    kernel_init=init,
   ),
-  "lenet_sigmoid": Architecture(
-    "A01", lambda c, init: LeNet(kernel_init=init), "77.9 % (d2l)", 0.78
+  "vgg": lambda c, init: VGG(c.depth or 11, 8 * c.width, 128 * c.width, 10, c.dropout, init),
+  "nin": lambda c, init: NiN(24 * c.width, 10, c.dropout, (5, 1), 2, init),
+  "googlenet": lambda c, init: GoogLeNet(
+    8 // c.width, 10, "batch", dropout_rate=c.dropout, small_images=True, kernel_init=init
   ),
-  "lenet_1998": Architecture(
-    "A01", lambda c, init: LeNet5(kernel_init=init), "77.9 % (d2l, modern form)", 0.78
-  ),
-  "alexnet": Architecture(
-    "A02",
-    lambda c, init: AlexNet(
-      tuple(width * c.width for width in (12, 32, 48, 48, 32)),
-      hidden=128 * c.width,
-      classes=10,
-      dropout_rate=c.dropout,
-      stem=(5, 1),
-      kernel_init=init,
-    ),
-    "88.3 % (d2l)",
-    0.883,
-  ),
-  "vgg": Architecture(
-    "A03",
-    lambda c, init: VGG(c.depth or 11, 8 * c.width, 128 * c.width, 10, c.dropout, init),
-    "92.0 % (d2l)",
-    0.92,
-  ),
-  "nin": Architecture(
-    "A04",
-    lambda c, init: NiN(24 * c.width, 10, c.dropout, (5, 1), 2, init),
-    "79.0 % (d2l)",
-    0.79,
-  ),
-  "googlenet": Architecture(
-    "A05",
-    lambda c, init: GoogLeNet(
-      8 // c.width, 10, "batch", dropout_rate=c.dropout, small_images=True, kernel_init=init
-    ),
-    "88.6 % (d2l)",
-    0.886,
-  ),
-  "resnet": Architecture(
-    "A06", lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init), "89.3 % (d2l)", 0.925
-  ),
-  "plain": Architecture(
-    "A06",
-    lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init, residual=False),
-    "89.3 % (d2l, residual)",
-    0.893,
-  ),
-  "densenet": Architecture(
-    "A07",
-    lambda c, init: DenseNet(
-      (4, 4, 4), 8 * c.width, 16 * c.width, classes=10, small_stem=2, kernel_init=init
-    ),
-    "88.5 % (d2l)",
-    0.925,
+  "resnet": lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init),
+  "plain": lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init, residual=False),
+  "densenet": lambda c, init: DenseNet(
+    (4, 4, 4), 8 * c.width, 16 * c.width, classes=10, small_stem=2, kernel_init=init
   ),
 }
-BARS_ELSEWHERE = {"mnist": 0.985, "digits": 0.95}  # the inventory's for LeNet on MNIST
-
-
-DEPTHS = {"vgg": tuple(STAGES), "resnet": CIFAR_DEPTHS, "plain": CIFAR_DEPTHS}
 
 
 def model(config: Config) -> linen.Module:
@@ -160,85 +112,40 @@ def model(config: Config) -> linen.Module:
     raise ln.UserError(f"--depth={depth} is no depth of {name} (it has {known}); 0 is always right")
   if name == "googlenet" and 8 % config.width:
     raise ln.UserError(f"--width={config.width} does not divide googlenet; give 1, 2, 4 or 8")
-  return ARCHITECTURES[config.architecture].build(config, ln.kernel_init(config.init))
+  return BUILD[name](config, ln.kernel_init(config.init))
 
 
-def heads_loss(
-  outputs: Float[Array, "batch classes"] | Heads, batch: ln.Batch
-) -> Float[Array, " batch"]:
-  """Cross-entropy; auxiliary heads count 0.3 each (Szegedy et al. 2015, section 5)."""
-  if not isinstance(outputs, Heads):
-    return ln.softmax_cross_entropy(outputs, batch)
-  auxiliary = sum(ln.softmax_cross_entropy(logits, batch) for logits in outputs.auxiliary)
-  return ln.softmax_cross_entropy(outputs.logits, batch) + 0.3 * auxiliary
-
-
-def heads_accuracy(
-  outputs: Float[Array, "batch classes"] | Heads, batch: ln.Batch
-) -> Float[Array, " batch"]:
-  """The main head's."""
-  return ln.accuracy(outputs.logits if isinstance(outputs, Heads) else outputs, batch)
-
-
-def load(config: Config) -> tuple[Arrays, Arrays]:
+def images(config: Config, seed: int) -> ln.Task:
   """Training and test set; every pixel of the 8x8 digits becomes 4x4, as LeNet needs 28 of them."""
-  splits = ln.sets.load(config.dataset)
+  train, evaluate, _ = ln.images(config, seed)
   factor = 4 if config.dataset == "digits" else 1
-  enlarge = lambda data: data | {"image": data["image"].repeat(factor, 1).repeat(factor, 2)}
-  return enlarge(splits.train), enlarge(splits.test)
+  enlarge = lambda data: {**data, "image": data["image"].repeat(factor, 1).repeat(factor, 2)}
+  return ln.Task(enlarge(train), {"test": enlarge(evaluate["test"])})
 
 
-def image_shape(config: Config) -> tuple[int, ...]:
-  """Returns the shape of an image as `load` gives it."""
-  return (32, 32, 1) if config.dataset == "digits" else ln.sets.spec(config.dataset).image_shape
-
-
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every training image once."""
-  return math.ceil(ln.sets.spec(config.dataset).train_size / config.batch_size)
-
-
-learner = ln.supervised(
+training = ln.supervised_training(
   model,
-  heads_loss,
-  image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
+  images,
+  loss=heads_loss,
   metrics={"accuracy": heads_accuracy},
+  evaluation_batch_size=500,
 )
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """All training images; the test set is looked at after every epoch."""
-  train, test = load(config)
-  return ln.Training(
-    learner,
-    train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"test": test},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-    evaluation_batch_size=500,
-  )
 
 
 def report(config: Config, fit: ln.Fit) -> ln.Report:
   """The test accuracy after the last step, the curves, and which classes are confused."""
-  _, test = load(config)
-  guesses = ln.predict_classes(model(config), fit.state, test, batch_size=500)
-  architecture = ARCHITECTURES[config.architecture]
-  is_fashion = config.dataset == "fashion_mnist"
-  bar = architecture.bar if is_fashion else BARS_ELSEWHERE[config.dataset]
+  id, source, bar = SOURCES[config.architecture]
+  if config.dataset != "fashion_mnist":
+    source, bar = "none for this set", BARS_ELSEWHERE[config.dataset]
   what = f"{config.architecture} x {config.width} on {config.dataset}"
+  claim = ln.claims(id, unit="%")
   return ln.Report(
     [
-      ln.Claim(
-        architecture.id,
+      claim(
         f"{what}, test accuracy after {config.epochs} epochs",
-        architecture.source if is_fashion else "none for this set",
+        source,
         fit.last("test/accuracy"),
         ln.at_least(bar),
-        "%",
       )
     ],
     [
@@ -249,12 +156,7 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         log_loss=True,
         caption="Training curves are means over the epoch, test curves are taken at its end.",
       ),
-      ln.confusion_matrix(
-        ln.confusion_counts(test["label"], guesses, 10),
-        title="Test images by class and answer",
-        caption="Counts off the diagonal are pairs of classes that look alike.",
-        file="confusion",
-      ),
+      ln.confusion(fit, model(config)),
     ],
   )
 

@@ -20,10 +20,7 @@ Expected by the source: plain nets rise, residual ones do not. Measured over thr
 Six minutes of one core.
 """
 
-import math
-
 import numpy as np
-from matplotlib.figure import Figure
 
 import research as ln
 from research.data.spec import Arrays
@@ -34,6 +31,8 @@ from research.models.resnet import CIFAR_DEPTHS, CifarResNet
 class Config:
   """The nets, and how they are trained."""
 
+  depth: int = ln.static(8, "layers of one net, set by the comparison", at_least=8)
+  is_residual: bool = ln.static(True, "whether it has shortcuts, set by the comparison")
   dataset: str = ln.static("fashion_mnist", "images", choices=("mnist", "fashion_mnist"))
   depths: tuple[int, ...] = ln.static((8, 20, 44), "layers, 6n + 2 each", at_least=8)
   width: int = ln.static(4, "channels of the first stage", at_least=1)
@@ -44,30 +43,6 @@ class Config:
   epochs: int = ln.static(8, "passes over the training images", at_least=1)
 
 
-@ln.pytree_config
-class One:
-  """One of the nets."""
-
-  depth: int = ln.static(8, "layers, 6n + 2", at_least=8)
-  residual: bool = ln.static(True, "whether there are shortcuts")
-  settings: Config = ln.nested(Config())
-
-
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every training image once."""
-  return math.ceil(config.examples / config.batch_size)
-
-
-learner = ln.supervised(
-  lambda one: CifarResNet(one.depth, one.settings.width, residual=one.residual),
-  ln.softmax_cross_entropy,
-  lambda one: (14, 14, 1),
-  lambda one: ln.make_optimizer(
-    one.settings.optimizer, one.settings.epochs * steps_per_epoch(one.settings)
-  ),
-)
-
-
 def halved(data: Arrays, examples: int) -> Arrays:
   """The first so many images, each 2x2 pixels averaged."""
   images = data["image"][:examples].astype(np.float32)
@@ -76,18 +51,21 @@ def halved(data: Arrays, examples: int) -> Arrays:
   return {"image": means.round().astype(np.uint8), "label": data["label"][:examples]}
 
 
-def training_of(one: One, train: Arrays, test: Arrays) -> ln.Training:
-  """The training loss of an interval is its mean over the last epoch."""
-  config = one.settings
-  return ln.Training(
-    learner,
-    train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"test": test},
-    evaluate_every=config.epochs * steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-  )
+def images(config: Config, seed: int) -> ln.Task:
+  """The first halved images to learn from, and 2,000 to be judged by."""
+  splits = ln.sets.load(config.dataset)
+  test = halved(splits.test, 2000)
+  return ln.Task(halved(splits.train, config.examples), {"test": test})
+
+
+training = ln.supervised_training(
+  lambda config: CifarResNet(config.depth, config.width, residual=config.is_residual),
+  images,
+  epochs_per_evaluation=0,
+)
+
+KINDS = {"plain": False, "residual": True}
+Fits = dict[tuple[str, int], list[ln.Fit]]
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -96,99 +74,85 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     raise ln.UserError(
       f"--depths holds {unknown[0]}; these nets have 6n + 2 layers: 8, 14, 20, 26..."
     )
-  splits = ln.sets.load(config.dataset)
-  train, test = halved(splits.train, config.examples), halved(splits.test, 2000)
-  fits: dict[tuple[bool, int], list[ln.Fit]] = {}
+  fits: Fits = {}
   for depth in config.depths:
-    twins = {"plain": One(depth, False, config), "residual": One(depth, True, config)}
-    found = lab.compare(
-      f"{depth} layers",
-      twins,
-      lambda one, seed: training_of(one, train, test),
-      repeats=config.repeats,
-    )
-    fits |= {(False, depth): found["plain"], (True, depth): found["residual"]}
+    twins = {
+      kind: ln.replace(config, {"depth": depth, "is_residual": is_residual})
+      for kind, is_residual in KINDS.items()
+    }
+    found = lab.compare(f"{depth} layers", twins, training, repeats=config.repeats)
+    fits |= {(kind, depth): found[kind] for kind in KINDS}
   return report(config, fits)
 
 
-def report(config: Config, fits: dict[tuple[bool, int], list[ln.Fit]]) -> ln.Report:
+def report(config: Config, fits: Fits) -> ln.Report:
   """Compares the losses on the training set over depths."""
-  loss = lambda residual, depth: np.array([fit.last("train/loss") for fit in fits[residual, depth]])
+  loss = lambda kind, depth: np.array([fit.last("train/loss") for fit in fits[kind, depth]])
   shallow, deep = min(config.depths), max(config.depths)
+  plain, residual = (loss(kind, deep) for kind in KINDS)
+  less = f"training loss of {deep} layers less that of {shallow}, nats"
+  claim = ln.claims("A06")
   return ln.Report(
     [
-      ln.Claim(
-        "A06",
-        f"plain nets: training loss of {deep} layers less that of {shallow}, nats",
-        "28.54 > 27.94 % error (34, 18 layers)",
-        (loss(False, deep) - loss(False, shallow)).mean(),
-        ln.above(0),
-        repeats=loss(False, deep) - loss(False, shallow),
-      ),
-      ln.Claim(
-        "A06",
-        f"residual nets: training loss of {deep} layers less that of {shallow}, nats",
-        "25.03 < 27.88 % error (34, 18 layers)",
-        (loss(True, deep) - loss(True, shallow)).mean(),
-        ln.below(0),
-        repeats=loss(True, deep) - loss(True, shallow),
-      ),
-      ln.Claim(
-        "A06",
-        f"{deep} layers: training loss of plain nets less that of residual ones, nats",
-        "28.54 > 25.03 % error",
-        (loss(False, deep) - loss(True, deep)).mean(),
-        ln.above(0),
-        repeats=loss(False, deep) - loss(True, deep),
-      ),
+      claim(what, source, differences.mean(), bar, repeats=differences)
+      for what, source, differences, bar in (
+        (
+          f"plain nets: {less}",
+          "28.54 > 27.94 % error (34, 18 layers)",
+          plain - loss("plain", shallow),
+          ln.above(0),
+        ),
+        (
+          f"residual nets: {less}",
+          "25.03 < 27.88 % error (34, 18 layers)",
+          residual - loss("residual", shallow),
+          ln.below(0),
+        ),
+        (
+          f"{deep} layers: training loss of plain nets less that of residual ones, nats",
+          "28.54 > 25.03 % error",
+          plain - residual,
+          ln.above(0),
+        ),
+      )
     ],
     [
-      ln.Picture(
-        "depth",
-        depth_figure(config, fits),
-        "Without shortcuts the training loss rises with depth although the deeper net could copy "
-        "the shallower one; with them it falls or stays.",
-      ),
+      depth_figure(config, fits),
       ln.compare_curves(
-        {
-          f"{'residual' if residual else 'plain'}-{depth}": found
-          for (residual, depth), found in fits.items()
-          if depth in (shallow, deep)
-        },
+        {f"{kind}-{depth}": fits[kind, depth] for kind, depth in fits if depth in (shallow, deep)},
         "train/loss",
         title="Shallowest and deepest nets while they train",
         y="training loss (nats)",
         epochs=True,
-        caption="The paper's figure 6: dashed and solid curves change places.",
+        caption="The paper's figure 6: training loss with shortcuts and without, at two depths.",
         file="curves",
       ),
     ],
   )
 
 
-def depth_figure(config: Config, fits: dict[tuple[bool, int], list[ln.Fit]]) -> Figure:
+def depth_figure(config: Config, fits: Fits) -> ln.Picture:
   """Training loss and test accuracy against depth, one point a net."""
-  figure, grid = ln.new_figure("Depth with and without shortcuts", columns=2)
-  for axes, metric, unit in zip(
-    grid[0],
-    ("train/loss", "test/accuracy"),
-    ("training loss (nats)", "test accuracy (fraction)"),
-    strict=True,
+  panels = []
+  for metric, y in (
+    ("train/loss", "training loss (nats)"),
+    ("test/accuracy", "test accuracy (fraction)"),
   ):
-    for residual in (False, True):
-      look = ln.stroke(int(residual))
-      values = np.array(
-        [[fit.last(metric) for fit in fits[residual, depth]] for depth in config.depths]
-      )
-      name = "residual" if residual else "plain"
-      axes.plot(config.depths, values.mean(1), color=look.colour, linestyle=look.dashes, label=name)
-      axes.plot(
-        config.depths, values, color=look.colour, linestyle="none", marker=look.marker, markersize=5
-      )
-    ln.label_axes(axes, f"layers (lines: means over {config.repeats} nets)", unit)
-    axes.set_xticks(config.depths)
-  ln.legend_below(figure)
-  return figure
+    values = {key: [fit.last(metric) for fit in found] for key, found in fits.items()}
+    mean = lambda kind, values=values: [np.mean(values[kind, depth]) for depth in config.depths]
+    nets = [(depth, value) for (_, depth), found in values.items() for value in found]
+    curves = {kind: (config.depths, mean(kind)) for kind in KINDS}
+    panels.append(ln.Panel(y, curves, points={"one net": tuple(np.transpose(nets))}))
+  return ln.function_curves(
+    panels,
+    title="Depth with and without shortcuts",
+    x=f"layers (lines: means over {config.repeats} nets)",
+    caption=(
+      "The same nets without shortcuts (plain) and with them (residual): where a deeper plain net "
+      "has the larger training loss it is no over-fitting, for it could copy the shallower one."
+    ),
+    file="depth",
+  )
 
 
-experiment = ln.Experiment(Config, run)
+experiment = ln.Experiment(Config, run, training)

@@ -8,8 +8,6 @@ the checkpoints, for --evaluate; the claim is that of the last step. Nothing is 
 Expected: at least 98 % test accuracy in under a minute on two CPU cores.
 """
 
-import math
-
 import research as ln
 from research.models.simple_convnet import SimpleConvNet
 
@@ -37,47 +35,26 @@ def model(config: Config) -> SimpleConvNet:
 VALIDATION = 180  # images that rank the checkpoints
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every training image once."""
-  return math.ceil((ln.sets.spec("digits").train_size - VALIDATION) / config.batch_size)
-
-
-learner = ln.supervised(
-  model,
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("digits").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-)
-
-
-def training(config: Config, seed: int) -> ln.Training:
+def digits(config: Config, seed: int) -> ln.Task:
   """1,257 images to learn from, 180 to rank the checkpoints, 360 for the claim."""
   splits = ln.sets.load("digits", validation=VALIDATION)
-  return ln.Training(
-    learner,
-    splits.train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"validation": splits.validation, "test": splits.test},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-    best="validation/accuracy",
-  )
+  held_out = {"validation": splits.validation, "test": splits.test}
+  return ln.Task(splits.train, held_out, best="validation/accuracy")
+
+
+training = ln.supervised_training(model, digits)
 
 
 def report(config: Config, fit: ln.Fit) -> ln.Report:
   """The test accuracy after the last step, and where it goes wrong."""
-  test = ln.sets.load("digits", validation=VALIDATION).test
-  guesses = ln.predict_classes(model(config), fit.state, test)
+  claim = ln.claims("C06", unit="%")
   return ln.Report(
     [
-      ln.Claim(
-        "C06",
+      claim(
         "SimpleConvNet on scikit-learn's 8x8 digits, test accuracy",
         "98.96 % on MNIST (book)",
         fit.last("test/accuracy"),
         ln.at_least(0.98),
-        "%",
       )
     ],
     [
@@ -86,26 +63,10 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         title="SimpleConvNet on the digits",
         log_loss=True,
         accuracy_floor=0.9,
-        caption=(
-          "The training loss goes on falling long after the test accuracy has stopped rising."
-        ),
+        caption="Loss and accuracy by split; the validation set ranks the checkpoints.",
       ),
-      ln.confusion_matrix(
-        ln.confusion_counts(test["label"], guesses, 10),
-        title="Test images by digit and answer",
-        caption=(
-          "Nearly all counts lie on the diagonal; what is off it is a pair that people confuse too."
-        ),
-        file="confusion",
-      ),
-      ln.misclassified_gallery(
-        test["image"],
-        test["label"],
-        guesses,
-        title="All mistakes on the test images",
-        caption="Each image above its digit and the network's answer.",
-        file="misclassified",
-      ),
+      ln.confusion(fit, model(config), title="Test images by digit and answer"),
+      ln.misclassified(fit, model(config)),
     ],
   )
 

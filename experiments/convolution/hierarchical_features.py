@@ -14,16 +14,13 @@ most. Measured, seed 0: pictures of 5, 14 and 28 pixels, where fields have 5, 14
 strokes of its own, in 33). About a minute.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
-from research.analysis.attribution import deconvnet_relu, lead_back, occlusion_map
+from research.analysis.attribution import deconvnet_relu, occlusion_map, strongest_features
 from research.models.deep_convnet import DeepConvNet
 
 # The second convolution of each stage, and how many pixels one of its activations sees.
@@ -50,26 +47,7 @@ def model(config: Config) -> DeepConvNet:
   return DeepConvNet(config.width, logit_dropout=False, activation=deconvnet_relu)
 
 
-learner = ln.supervised(
-  lambda config: model(config).clone(activation=jax.nn.relu),
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("mnist").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.steps),
-)
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """All training images."""
-  splits = ln.sets.load("mnist")
-  return ln.Training(
-    learner,
-    splits.train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.steps,
-    evaluate={"test": splits.test},
-    evaluate_every=config.steps,
-    log_every=config.steps,
-  )
+training = ln.supervised_training(lambda config: model(config).clone(activation=jax.nn.relu))
 
 
 def maps(
@@ -80,60 +58,6 @@ def maps(
     {"params": fit.state.params}, images, capture_intermediates=True, mutable="intermediates"
   )
   return deconvnet_relu(seen["intermediates"][layer]["__call__"][0])
-
-
-def report(config: Config, fit: ln.Fit) -> ln.Report:
-  """Features led back to the pixels, and what hiding costs."""
-  test = {name: array[: config.images] for name, array in ln.sets.load("mnist").test.items()}
-  images = ln.inputs_of({"image": jnp.asarray(test["image"])})
-  layers = {layer: strongest(config, fit, layer, images) for layer in LAYERS}
-  drops = [hidden(config, fit, images[n], int(test["label"][n])) for n in range(40)]
-  ink = [occluded_ink(images[n], drop, config.square) for n, drop in enumerate(drops)]
-  return ln.Report(
-    [
-      ln.Claim(
-        "C08",
-        "images where the square that costs most hides ink",
-        "the object (figure 7)",
-        float(np.mean(np.array(ink) > 0)),
-        ln.at_least(0.9),
-        "%",
-      )
-    ],
-    [
-      *(
-        ln.Picture(
-          f"features-{layer.lower().replace('_', '-')}",
-          feature_figure(config, layer, *found),
-          "Each row: the four images that excite a feature most, and what excited it, led back to "
-          "the pixels.",
-        )
-        for layer, found in layers.items()
-      ),
-      ln.Picture(
-        "occlusion",
-        occlusion_figure(np.asarray(images[:10, ..., 0]), drops[:10]),
-        "Above the digits, below the probability of the right class with a grey square centred "
-        "there: dark where the network needs what is hidden.",
-      ),
-    ],
-  )
-
-
-def strongest(
-  config: Config, fit: ln.Fit, layer: str, images: Float[Array, "batch height width 1"]
-) -> tuple[np.ndarray, np.ndarray]:
-  """For the liveliest features the four images that excite each most, and these led back."""
-  see = functools.partial(maps, config, fit, layer)
-  peaks = jax.jit(lambda x: see(x).max(axis=(1, 2)))(images)
-  chosen = np.asarray(jnp.argsort(-peaks.max(axis=0))[: config.features])
-  back = jax.jit(lambda x, feature: lead_back(see, x, feature))
-  shown, painted = [], []
-  for feature in chosen:
-    best = images[np.asarray(jnp.argsort(-peaks[:, feature])[:4])]
-    shown.append(np.asarray(best))
-    painted.append(np.asarray(back(best, feature)))
-  return np.concatenate(shown), np.concatenate(painted)
 
 
 def hidden(
@@ -152,8 +76,35 @@ def occluded_ink(
   return float(image[row : row + square, column : column + square].sum())
 
 
-def feature_figure(config: Config, layer: str, shown: np.ndarray, painted: np.ndarray) -> Figure:
+def report(config: Config, fit: ln.Fit) -> ln.Report:
+  """Features led back to the pixels, and what hiding costs."""
+  test = {name: array[: config.images] for name, array in fit.training.evaluate["test"].items()}
+  images = ln.inputs_of({"image": jnp.asarray(test["image"])})
+  drops = [hidden(config, fit, images[n], int(test["label"][n])) for n in range(40)]
+  ink = [occluded_ink(images[n], drop, config.square) for n, drop in enumerate(drops)]
+  claim = ln.claims("C08", unit="%")
+  return ln.Report(
+    [
+      claim(
+        "images where the square that costs most hides ink",
+        "the object (figure 7)",
+        float(np.mean(np.array(ink) > 0)),
+        ln.at_least(0.9),
+      )
+    ],
+    [
+      *(feature_figure(config, fit, layer, images) for layer in LAYERS),
+      occlusion_figure(np.asarray(images[:10, ..., 0]), drops[:10]),
+    ],
+  )
+
+
+def feature_figure(
+  config: Config, fit: ln.Fit, layer: str, images: Float[Array, "batch height width 1"]
+) -> ln.Picture:
   """Rows of four images and four pictures led back, each on its own scale."""
+  see = lambda x: maps(config, fit, layer, x)
+  shown, painted = strongest_features(see, images, features=config.features, best=4)
   scale = np.abs(painted).max(axis=(1, 2, 3), keepdims=True)
   painted = 0.5 + 0.5 * painted / np.where(scale > 0, scale, 1)
   rows = [part for n in range(0, len(shown), 4) for part in (shown[n : n + 4], painted[n : n + 4])]
@@ -163,11 +114,15 @@ def feature_figure(config: Config, layer: str, shown: np.ndarray, painted: np.nd
     note="left: the images; right: what excited the feature, led back to the pixels (grey: zero)",
     columns=8,
     value_range=(0, 1),
-    caption="",
-  ).figure
+    caption=(
+      "Each row: the four images that excite a feature most, and what excited it, led back to "
+      "the pixels."
+    ),
+    file=f"features-{layer.lower().replace('_', '-')}",
+  )
 
 
-def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> Figure:
+def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> ln.Picture:
   """Digits above their occlusion maps, which are framed to the same size."""
   frame = images.shape[1] - drops[0].shape[0]
   sides = (frame // 2, frame - frame // 2)
@@ -177,8 +132,12 @@ def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> Figure:
     title="Where a grey square costs most",
     columns=len(images),
     value_range=(0, 1),
-    caption="",
-  ).figure
+    caption=(
+      "Above the digits, below the probability of the right class with a grey square centred "
+      "there: dark where the network needs what is hidden."
+    ),
+    file="occlusion",
+  )
 
 
 experiment = ln.single_fit(Config, training, report)

@@ -15,12 +15,10 @@ used too, when the cycle began at a rate of 0, not at a 25th of its peak: 97.36,
 recipe was not measured.
 """
 
-import math
 from typing import NamedTuple
 
 from flax import linen
 from jaxtyping import Array, Float, Key
-from matplotlib.figure import Figure
 
 import research as ln
 from research.data import augmentation
@@ -84,98 +82,60 @@ def transform(config: Config, key: Key[Array, ""], images: Images) -> Images:
   return augmentation.augment(augmentation.crop(config.pixels), key, images)
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every training image once."""
-  return math.ceil(ln.sets.spec("mnist").train_size / config.batch_size)
-
-
-learner = ln.augmented(
-  ln.supervised(
-    model,
-    ln.softmax_cross_entropy,
-    lambda config: ln.sets.spec("mnist").image_shape,
-    lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-  ),
-  transform,
-)
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """All training images; the test set is looked at after every epoch."""
-  splits = ln.sets.load("mnist")
-  return ln.Training(
-    learner,
-    splits.train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"test": splits.test},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-  )
+training = ln.supervised_training(model, transform=lambda learner: ln.augmented(learner, transform))
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Up the ladder."""
-  fits: dict[str, ln.Fit] = {}
-  for name in RUNGS:
-    one = ln.replace(config, {"rung": name})
-    fits[name] = lab.fit(name, one, training(one, lab.seed))
-  accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
-  source = lambda name: f"{100 * RUNGS[name].source:.2f} %"
-  row = lambda what, known, ours, bar: ln.Claim("C12", what, known, ours, ln.at_least(bar), "%")
+  nets = {name: ln.replace(config, {"rung": name}) for name in RUNGS}
+  fits = ln.fit_each(lab, nets, training)
+  ours = {name: fit.last("test/accuracy") for name, fit in fits.items()}
+  theirs = {name: rung.source for name, rung in RUNGS.items()}
+  shown = {name: f"{100 * accuracy:.2f} %" for name, accuracy in theirs.items()}
   below = {"convolution": "dense", "two convolutions": "convolution", "dropout": "two convolutions"}
+  first, last = ours["convolution"], ours["dropout"]
+  claim = ln.claims("C12", unit="%")
   return ln.Report(
     [
-      row("convolution, test accuracy", source("convolution"), accuracy["convolution"], 0.986),
+      claim("convolution, test accuracy", shown["convolution"], first, ln.at_least(0.986)),
       *(
-        row(
-          f"{name} less {lower}, test accuracy",
-          f"{100 * (RUNGS[name].source - RUNGS[lower].source):.2f} points",
-          accuracy[name] - accuracy[lower],
-          0,
+        claim(
+          f"{upper} less {lower}, test accuracy",
+          f"{100 * (theirs[upper] - theirs[lower]):.2f} points",
+          ours[upper] - ours[lower],
+          ln.at_least(0),
         )
-        for name, lower in below.items()
+        for upper, lower in below.items()
       ),
-      row("highest rung, test accuracy", source("dropout"), accuracy["dropout"], 0.993),
+      claim("highest rung, test accuracy", shown["dropout"], last, ln.at_least(0.993)),
     ],
     [
-      ln.Picture(
-        "ladder",
-        ladder_figure(accuracy),
-        "Convolution brings most; what comes after shares out the last percent.",
+      ln.function_curves(
+        [
+          ln.Panel(
+            "test accuracy (%)",
+            {
+              who: (range(len(RUNGS)), [100 * accuracy for accuracy in rungs.values()])
+              for who, rungs in (("here", ours), ("Nielsen", theirs))
+            },
+            ticks=tuple(RUNGS),
+          )
+        ],
+        title="Nielsen's ladder on MNIST",
+        x="what each net adds to the one before",
+        panel_inches=(7.2, 3.9),
+        caption="The test accuracy of every rung, here and in Nielsen's book.",
+        file="ladder",
       ),
       ln.filter_montage(
         {"20 learned maps": fits["convolution"].state.params["Conv_0"]["kernel"]},
         title="Twenty learned maps of 5x5",
         columns=5,
-        caption="Light and dark sides, mostly along an edge; some are hard to name.",
+        caption="The filters of the first convolution after training.",
         file="maps",
       ),
     ],
   )
-
-
-def ladder_figure(accuracy: dict[str, float]) -> Figure:
-  """Nielsen's test accuracies and ours, rung by rung."""
-  figure, grid = ln.new_figure("Nielsen's ladder on MNIST", panel_inches=(7.2, 3.9))
-  axes = grid[0, 0]
-  names = list(accuracy)
-  for look, label, values in (
-    (ln.stroke(0), "here", list(accuracy.values())),
-    (ln.stroke(1), "Nielsen", [RUNGS[name].source for name in names]),
-  ):
-    axes.plot(
-      range(len(names)),
-      [100 * value for value in values],
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      label=label,
-    )
-  ln.label_axes(axes, "what each net adds to the one before", "test accuracy (%)")
-  axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
-  axes.legend(loc="lower right")
-  return figure
 
 
 experiment = ln.Experiment(Config, run, training)

@@ -20,7 +20,6 @@ CPU cores.
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
@@ -56,32 +55,12 @@ def model(config: Config) -> ln.MLP:
   )
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold as many images as there are."""
-  return max(config.examples // config.batch_size, 1)
-
-
-learner = ln.supervised(
+training = ln.supervised_training(
   model,
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("mnist").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
+  ln.images_and_train_set,
+  sampler=ln.sampling.with_replacement,
+  epochs_per_evaluation=3,
 )
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """Few images to learn from, all test images to be judged by."""
-  splits = ln.sets.load("mnist")
-  few = {name: array[: config.examples] for name, array in splits.train.items()}
-  return ln.Training(
-    learner,
-    few,
-    ln.sampling.with_replacement(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"train set": few, "test": splits.test},
-    evaluate_every=3 * steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-  )
 
 
 def moments(rate: float, key: Array) -> tuple[Float[Array, ""], Float[Array, ""]]:
@@ -91,72 +70,62 @@ def moments(rate: float, key: Array) -> tuple[Float[Array, ""], Float[Array, ""]
   return y.mean() / x.mean(), y.var() / x.var()
 
 
+CASES: dict[str, dict[str, Any]] = {
+  "none": {"rate": 0.0},
+  "classic 0.2": {"rate": 0.2},
+  "classic 0.15": {"rate": 0.15},
+  "inverted 0.2": {"rate": 0.2, "form": "inverted"},
+}
+
+
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """None, two rates of the classic form, and one of the inverted."""
-  cases: dict[str, dict[str, Any]] = {
-    "none": {"rate": 0.0},
-    "classic 0.2": {"rate": 0.2},
-    "classic 0.15": {"rate": 0.15},
-    "inverted 0.2": {"rate": 0.2, "form": "inverted"},
-  }
-  members = {name: ln.replace(config, changes) for name, changes in cases.items()}
+  members = {name: ln.replace(config, changes) for name, changes in CASES.items()}
   fits = lab.compare("race", members, training, repeats=config.repeats)
   train, test = (
-    {
-      name: float(np.mean([fit.last(f"{split}/accuracy") for fit in repeats]))
-      for name, repeats in fits.items()
-    }
+    {name: ln.mean_of_last(fits[name], f"{split}/accuracy") for name in fits}
     for split in ("train set", "test")
   )
+  gap = {name: train[name] - test[name] for name in fits}
+  (none, high, low, inverted), within = CASES, ln.within
+  accuracies = (
+    ("no dropout: training", "100 %", train[none], ln.at_least(0.995)),
+    ("no dropout: test", "76.2-76.3 %", test[none], within(0.7625, 0.02)),
+    ("classic, 0.2: training", "68-74 %", train[high], within(0.71, 0.03)),
+    ("classic, 0.2: test", "57.6-62.3 %", test[high], within(0.5995, 0.0235)),
+    ("classic, 0.15: training", "88-93 %", train[low], within(0.905, 0.025)),
+    ("classic, 0.15: test", "69.2-71.0 %", test[low], within(0.701, 0.009)),
+  )
   mean, variance = moments(0.2, lab.key("moments"))
-  row = lambda what, source, ours, bar, unit="%": ln.Claim("R03", what, source, ours, bar, unit)
+  claim = ln.claims("R03", unit="%")
   return ln.Report(
     [
-      row("no dropout: training accuracy", "100 %", train["none"], ln.at_least(0.995)),
-      row("no dropout: test accuracy", "76.2-76.3 %", test["none"], ln.within(0.7625, 0.02)),
-      row(
-        "classic, 0.2: training accuracy", "68-74 %", train["classic 0.2"], ln.within(0.71, 0.03)
-      ),
-      row(
-        "classic, 0.2: test accuracy", "57.6-62.3 %", test["classic 0.2"], ln.within(0.5995, 0.0235)
-      ),
-      row(
-        "classic, 0.15: training accuracy",
-        "88-93 %",
-        train["classic 0.15"],
-        ln.within(0.905, 0.025),
-      ),
-      row(
-        "classic, 0.15: test accuracy", "69.2-71.0 %", test["classic 0.15"], ln.within(0.701, 0.009)
-      ),
-      row(
+      *(claim(f"{what} accuracy", source, ours, bar) for what, source, ours, bar in accuracies),
+      claim(
         "gap between training and test that dropout takes away, classic 0.15",
         "smaller gap",
-        (train["none"] - test["none"]) - (train["classic 0.15"] - test["classic 0.15"]),
+        gap[none] - gap[low],
         ln.at_least(0.01),
       ),
-      row(
-        "inverted, 0.2: training accuracy", "below 100 %", train["inverted 0.2"], ln.at_most(0.995)
-      ),
-      row("mean after inverted dropout / before", "1: kept", mean, ln.within(1, 0.01), ""),
-      row(
+      claim("inverted, 0.2: training accuracy", "below 100 %", train[inverted], ln.at_most(0.995)),
+      claim("mean after inverted dropout / before", "1: kept", mean, within(1, 0.01), unit=""),
+      claim(
         "variance after / before, values of mean 1 and variance 1",
         "2/(1 - rate) - 1 = 1.5: not kept",
         variance,
-        ln.within(1.5, 0.02),
-        "",
+        within(1.5, 0.02),
+        unit="",
       ),
     ],
     [
       ln.split_panels(
         fits,
         ("train set", "test"),
-        title="Dropout on 300 images",
+        title=f"Dropout on {config.examples} images",
         caption=(
-          "The book's figure 5.13: with dropout the curves of training and test set stay "
-          "closer, and "
-          "both climb more slowly; the inverted form is faster. Means over "
-          f"{config.repeats} seeds, in bands of one standard deviation to both sides."
+          "The book's figure 5.13: accuracy on the training images and on the test set, without "
+          f"dropout and with two forms of it. Means over {config.repeats} seeds, in bands of one "
+          "standard deviation to both sides."
         ),
         file="dropout",
       )

@@ -10,13 +10,10 @@ expected sum of squares over inputs x + e, with e of deviation sigma, is |y - Xw
 Expected: equal to 2 % with 2,000 copies; a few seconds on two CPU cores.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -68,52 +65,39 @@ def distance(a: Float[Array, " p"], b: Float[Array, " p"]) -> float:
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The two solutions, for one deviation and for many; in float64."""
+  noisy = jax.jit(with_noise, static_argnums=3)
+  sigmas = np.linspace(0.0, 1.5, 7)
   with jax.enable_x64(True):
     x, y = draw(config, lab.key("rows"))
-    noisy = jax.jit(with_noise, static_argnums=3)
-    found = noisy(x, y, config.sigma, config.copies, lab.key("noise"))
-    decayed = ridge(x, y, config.examples * config.sigma**2)
-    to_ridge, to_plain = distance(found, decayed), distance(found, ridge(x, y, 0.0))
-    sigmas = np.linspace(0.0, 1.5, 7)
-    paths: dict[str, list[Any]] = {
-      "noise": [
-        np.asarray(noisy(x, y, sigma, config.copies, lab.key("noise"))) for sigma in sigmas
-      ],
-      "ridge": [ridge(x, y, config.examples * sigma**2) for sigma in sigmas],
+    by_noise = lambda sigma: noisy(x, y, sigma, config.copies, lab.key("noise"))
+    by_decay = lambda sigma: ridge(x, y, config.examples * sigma**2)
+    found, decayed, plain = by_noise(config.sigma), by_decay(config.sigma), ridge(x, y, 0.0)
+    to_ridge, to_plain = distance(found, decayed), distance(found, plain)
+    paths = {
+      name: np.stack([np.asarray(solution(sigma)) for sigma in sigmas])
+      for name, solution in (("noise", by_noise), ("ridge", by_decay))
     }
-    figure = weights_figure(sigmas, {name: np.stack(path) for name, path in paths.items()})
-  row = lambda what, source, ours, bar: ln.Claim("R05", what, source, ours, bar, "%")
+  claim, same = ln.claims("R05", unit="%"), "noise against ridge with lambda = n sigma^2"
   return ln.Report(
     [
-      row(
-        "noise against ridge with lambda = n sigma^2: |difference| / |w|",
-        "equal",
-        to_ridge,
-        ln.at_most(0.02),
-      ),
-      row("the same against plain least squares", "another solution", to_plain, ln.at_least(0.1)),
+      claim(f"{same}: |difference| / |w|", "equal", to_ridge, ln.at_most(0.02)),
+      claim("the same against plain least squares", "another solution", to_plain, ln.at_least(0.1)),
     ],
     [
-      ln.Picture(
-        "weights",
-        figure,
-        "The two lie on each other: whatever a weight does under decay, it does under noise.",
+      ln.function_curves(
+        [
+          ln.Panel(
+            f"weight {number + 1}", {name: (sigmas, w[:, number]) for name, w in paths.items()}
+          )
+          for number in range(min(4, config.features))
+        ],
+        title="Noise is Tikhonov's penalty",
+        x="sigma",
+        caption="Weights under noise on the inputs and under the decay that is equal to it.",
+        file="weights",
       )
     ],
   )
-
-
-def weights_figure(sigmas: np.ndarray, paths: dict[str, np.ndarray]) -> Figure:
-  """The first four weights against the deviation of the noise."""
-  panels = [
-    ln.Panel(
-      f"weight {number + 1}", {name: (sigmas, path[:, number]) for name, path in paths.items()}
-    )
-    for number in range(min(4, paths["ridge"].shape[1]))
-  ]
-  return ln.function_curves(
-    panels, title="Noise is Tikhonov's penalty", x="sigma", caption=""
-  ).figure
 
 
 experiment = ln.Experiment(Config, run)

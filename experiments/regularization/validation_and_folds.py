@@ -16,13 +16,16 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Bool, Float, Int
-from matplotlib.figure import Figure
+from jaxtyping import Array, Bool, Float
 
 import research as ln
-
-Rows = Float[Array, "n p"]
+from research.analysis.cross_validation import (
+  Rows,
+  cross_validation,
+  fold_of,
+  least_squares,
+  squared_errors,
+)
 
 
 @ln.pytree_config
@@ -38,34 +41,6 @@ class Config:
   draws: int = ln.static(200, "draws that are averaged", at_least=1)
 
 
-def fold_of(examples: int, folds: int, key: Array) -> Int[Array, " n"]:
-  """Which part each example belongs to; the sizes differ by one at most."""
-  return jax.random.permutation(key, jnp.arange(examples) % folds)
-
-
-def fit(x: Rows, y: Float[Array, " n"], use: Bool[Array, " n"]) -> Float[Array, " p"]:
-  """Least squares on the examples in use; a touch of ridge keeps it solvable."""
-  x = x * use[:, None]
-  return jnp.linalg.solve(x.T @ x + 1e-6 * jnp.eye(x.shape[1]), x.T @ y)
-
-
-def squared_errors(w: Float[Array, " p"], x: Rows, y: Float[Array, " n"]) -> Float[Array, " n"]:
-  """Returns the squared error of every example."""
-  return jnp.square(x @ w - y)
-
-
-def cross_validation(
-  x: Rows, y: Float[Array, " n"], fold: Int[Array, " n"], folds: int
-) -> Float[Array, " folds"]:
-  """Mean squared error of every part, by a fit on the others."""
-
-  def one(part: Array) -> Array:
-    errors = squared_errors(fit(x, y, fold != part), x, y)
-    return jnp.sum(errors * (fold == part)) / jnp.sum(fold == part)
-
-  return jax.vmap(one)(jnp.arange(folds))
-
-
 def best_features(x: Rows, y: Float[Array, " n"], use: Bool[Array, " n"], count: int) -> Array:
   """Indices of those with the largest |covariance| with the targets, on the examples in use."""
   return jax.lax.top_k(jnp.abs((x * use[:, None]).T @ y), count)[1]
@@ -79,7 +54,7 @@ def honest(config: Config, key: Array) -> dict[str, Array]:
   y = x @ truth + config.noise * jax.random.normal(noise_key, (config.examples,))
   fold = fold_of(config.examples, config.folds, fold_key)
   everything = jnp.ones(config.examples, bool)
-  w = fit(x, y, everything)
+  w = least_squares(x, y, everything)
   errors = cross_validation(x, y, fold, config.folds)
   return {
     "training error": squared_errors(w, x, y).mean(),
@@ -101,7 +76,7 @@ def leak(config: Config, key: Array) -> dict[str, Array]:
   def inside(part: Array) -> Array:
     use = fold != part
     own = x[:, best_features(x, y, use, config.chosen)]
-    return jnp.sum(squared_errors(fit(own, y, use), own, y) * ~use) / jnp.sum(~use)
+    return jnp.sum(squared_errors(least_squares(own, y, use), own, y) * ~use) / jnp.sum(~use)
 
   errors = {
     "before the folds": cross_validation(before, y, fold, config.folds).mean(),
@@ -118,84 +93,47 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     )
   )
   estimates, promises = over(honest, "honest"), over(leak, "leak")
-  true = estimates["true error"].mean()
+  folds, split = estimates["folds"], estimates["20 % split"]
+  training, truth = estimates["training error"], estimates["true error"]
   # Normal rows: least squares of p features on n examples errs noise^2 (1 + p / (n - p - 1)).
   error = lambda n: 1 + config.features / (n - config.features - 1)
   fewer = config.examples * (config.folds - 1) // config.folds
   expected = round(error(fewer) / error(config.examples), 3)
-  row = lambda what, source, ours, bar, unit="": ln.Claim("R06", what, source, ours, bar, unit)
+  theory, mean = f"{expected:.3f} (theory)", "mean estimate over the true error"
+  ratio = lambda estimate: estimate.mean() / truth.mean()
+  leaked, none = (promises[name].mean() for name in ("before the folds", "inside every fold"))
+  promised = "random targets, features chosen {}: variance explained"
+  claim, share = ln.claims("R06"), ln.claims("R06", unit="%")
   return ln.Report(
     [
-      row(
-        "K folds: mean estimate over the true error",
-        f"{expected:.3f} (theory)",
-        estimates["folds"].mean() / true,
-        ln.within(expected, 0.05),
-      ),
-      row(
-        "20 % split: mean estimate over the true error",
-        f"{expected:.3f} (theory)",
-        estimates["20 % split"].mean() / true,
-        ln.within(expected, 0.06),
-      ),
-      row(
+      claim(f"K folds: {mean}", theory, ratio(folds), ln.within(expected, 0.05)),
+      claim(f"20 % split: {mean}", theory, ratio(split), ln.within(expected, 0.06)),
+      claim(
         "spread of the split's estimates over that of the folds'",
         "above 1",
-        estimates["20 % split"].std() / estimates["folds"].std(),
+        split.std() / folds.std(),
         ln.at_least(1.5),
       ),
-      row(
-        "training error over the true error",
-        "too good",
-        estimates["training error"].mean() / true,
-        ln.at_most(0.8),
-      ),
-      row(
-        "random targets, features chosen before the folds: variance explained",
-        "a leak",
-        promises["before the folds"].mean(),
-        ln.at_least(0.2),
-        "%",
-      ),
-      row(
-        "random targets, features chosen inside every fold: variance explained",
-        "none",
-        promises["inside every fold"].mean(),
-        ln.at_most(0.0),
-        "%",
-      ),
+      claim("training error over the true error", "too good", ratio(training), ln.at_most(0.8)),
+      share(promised.format("before the folds"), "a leak", leaked, ln.at_least(0.2)),
+      share(promised.format("inside every fold"), "none", none, ln.at_most(0.0)),
     ],
     [
-      ln.Picture(
-        "estimates",
-        histograms(estimates, promises),
-        "Left: single estimates scatter about the true error, the split's more than the "
-        "folds'. Right: nothing can be learned from random targets, and only the leak says "
-        "otherwise.",
+      ln.compare_histograms(
+        {
+          "estimate / true error": {"folds": folds / truth, "20 % split": split / truth},
+          "share of the variance that is promised": promises,
+        },
+        title="Estimates of the error on new data",
+        y="share of the draws",
+        caption=(
+          f"{config.draws} draws. Left: single estimates about the true error. Right: what folds "
+          "promise of random targets, from which nothing can be learned."
+        ),
+        file="estimates",
       ),
     ],
   )
-
-
-def histograms(estimates: dict[str, np.ndarray], promises: dict[str, np.ndarray]) -> Figure:
-  """What the draws say."""
-  figure, grid = ln.new_figure("Estimates of the error on new data", columns=2)
-  scores = {name: estimates[name] / estimates["true error"] for name in ("folds", "20 % split")}
-  index = 0
-  for axes, values, x in (
-    (grid[0, 0], scores, "estimate / true error"),
-    (grid[0, 1], promises, "share of the variance that is promised"),
-  ):
-    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), 30)
-    for name, numbers in values.items():
-      look, shares = ln.stroke(index), np.histogram(numbers, edges)[0] / len(numbers)
-      axes.stairs(
-        shares, edges, color=look.colour, linestyle=look.dashes, linewidth=1.6, label=name
-      )
-      index += 1
-    ln.label_axes(axes, x, "share of the draws")
-  ln.legend_below(figure)
-  return figure
 
 
 experiment = ln.Experiment(Config, run)

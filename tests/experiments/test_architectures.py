@@ -5,32 +5,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import research as ln
 from experiments.architectures import architecture, degradation, fashion_race
 from experiments.convolution import deep_convnet
 from research.errors import UserError
 from research.losses import softmax_cross_entropy
-from research.models.googlenet import Heads
+from research.models.googlenet import Heads, heads_accuracy, heads_loss
 
 
-def count(learner, config):
+def count(experiment, config):
+  learner = experiment.training(config, 0).learner
   state = jax.eval_shape(learner.init, config, jax.random.key(0))
   return sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
 
-@pytest.mark.parametrize("name", architecture.ARCHITECTURES)
+@pytest.mark.parametrize("name", architecture.BUILD)
 def test_every_architecture_is_a_choice_and_steps(name):
   config = architecture.Config(architecture=name)
-  state = jax.eval_shape(architecture.learner.init, config, jax.random.key(0))
+  learner = architecture.training(config, 0).learner
+  state = jax.eval_shape(learner.init, config, jax.random.key(0))
   batch = {"image": jnp.zeros((2, 28, 28, 1), jnp.uint8), "label": jnp.zeros(2, jnp.int32)}
-  after, metrics = jax.eval_shape(architecture.learner.step, config, state, batch)
+  after, metrics = jax.eval_shape(learner.step, config, state, batch)
   assert jax.tree.structure(after) == jax.tree.structure(state)
   assert set(metrics) == {"loss", "accuracy"}
 
 
 def test_a_wider_net_has_more_parameters():
   narrow, wide = (
-    count(architecture.learner, architecture.Config(architecture="densenet", width=width))
+    count(architecture, architecture.Config(architecture="densenet", width=width))
     for width in (1, 2)
   )
   assert wide > 3 * narrow
@@ -61,12 +62,13 @@ def test_twins_of_the_degradation_start_alike_and_see_the_same_batches(monkeypat
 
   class Noted:
     def compare(self, name, configs, training, *, repeats):
-      comparisons.append([(one.residual, one.depth) for one in configs.values()])
+      assert [one.is_residual for one in configs.values()] == [False, True]
+      comparisons.append([(kind, one.depth) for kind, one in configs.items()])
       return {member: [None] * repeats for member in configs}
 
   monkeypatch.setattr(degradation, "report", lambda config, fits: list(fits))
   twins = degradation.run(degradation.Config(depths=(8, 20)), Noted())
-  assert twins == [(False, 8), (True, 8), (False, 20), (True, 20)]
+  assert twins == [("plain", 8), ("residual", 8), ("plain", 20), ("residual", 20)]
   assert comparisons == [twins[:2], twins[2:]]
 
 
@@ -75,27 +77,29 @@ def test_auxiliary_heads_count_in_the_loss_and_not_in_the_accuracy():
   batch = {"label": jnp.array([0])}
   loss = lambda x: float(softmax_cross_entropy(x, batch)[0])
   heads = Heads(logits, (other, other))
-  assert architecture.heads_loss(heads, batch)[0] == pytest.approx(loss(logits) + 0.6 * loss(other))
-  assert architecture.heads_loss(logits, batch)[0] == pytest.approx(loss(logits))
-  assert architecture.heads_accuracy(heads, batch)[0] == 1
+  assert heads_loss(heads, batch)[0] == pytest.approx(loss(logits) + 0.6 * loss(other))
+  assert heads_loss(logits, batch)[0] == pytest.approx(loss(logits))
+  assert heads_accuracy(heads, batch)[0] == 1
 
 
 def test_digits_are_enlarged_pixel_by_pixel():
   config = architecture.Config(dataset="digits")
-  train, test = architecture.load(config)
-  assert train["image"].shape[1:] == test["image"].shape[1:] == architecture.image_shape(config)
+  train, evaluate, _ = architecture.images(config, 0)
+  assert train["image"].shape[1:] == evaluate["test"]["image"].shape[1:] == (32, 32, 1)
   np.testing.assert_array_equal(train["image"][:, ::4, ::4], train["image"][:, 3::4, 3::4])
 
 
 def test_deep_convnets_forms_have_the_same_weights():
   for form in ("book", "repaired"):
     config = deep_convnet.Config(form=form)
-    assert count(deep_convnet.training(config, 0).learner, config) == 123_552
+    assert count(deep_convnet, config) == 123_552
 
 
 def test_twins_of_the_degradation_have_the_same_weights():
-  sizes = [count(degradation.learner, degradation.One(14, residual)) for residual in (True, False)]
-  assert sizes[0] == sizes[1]
+  plain, residual = (
+    degradation.Config(depth=14, is_residual=is_residual) for is_residual in (False, True)
+  )
+  assert count(degradation, plain) == count(degradation, residual)
 
 
 def test_halved_images_are_means():
@@ -112,7 +116,7 @@ def test_halved_images_are_means():
 )
 def test_the_race_has_the_networks_it_says(name, parameters):
   config = fashion_race.Config(network=name)
-  assert count(fashion_race.learner, config) == parameters
+  assert count(fashion_race, config) == parameters
 
 
 def test_the_books_lenet_sees_its_images_as_they_are():
@@ -122,10 +126,3 @@ def test_the_books_lenet_sees_its_images_as_they_are():
   )
   np.testing.assert_array_equal(seen(fashion_race.BOOKS), images)
   assert not np.array_equal(seen("ResNet-8"), images)
-
-
-def test_rows_are_counted_in_epochs():
-  config = fashion_race.Config()
-  rows = [{"step": 600 * n, "test/accuracy": 0.1 * n} for n in range(3)]
-  fit = ln.Fit("x", config, None, rows, lambda: None, None)
-  assert [row["step"] for row in fashion_race.by_epoch(fit)] == [1, 2]

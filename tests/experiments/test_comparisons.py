@@ -188,7 +188,7 @@ def test_equal_time_is_other_epochs():
 
 def test_regularisation_is_compared_over_paired_seeds(lab):
   tiny = {"hidden": (8, 8), "examples": 20, "batch_size": 10, "epochs": 4, "repeats": 2}
-  report = weight_decay.run(weight_decay.Config(**tiny, features=5, regression_epochs=2), lab)
+  report = weight_decay.run(weight_decay.Config(**tiny), lab)
   assert found(report, "L2 norm") < 1  # equal first weights, so that decay alone tells them apart
   panels = report.pictures[0].figure.axes
   assert [axes.get_title() for axes in panels] == ["lambda = 0", "lambda = 0.1"]

@@ -15,14 +15,22 @@ from experiments.convolution import (
 from research.training import Fit
 
 
+def learner_of(experiment, config):
+  return experiment.training(config, 0).learner
+
+
+def count(experiment, config):
+  state = jax.eval_shape(learner_of(experiment, config).init, config, jax.random.key(0))
+  return sum(leaf.size for leaf in jax.tree.leaves(state.params))
+
+
 def test_the_books_network_has_433890_parameters():
-  config = simple_convnet.Config()
-  state = jax.eval_shape(simple_convnet.learner.init, config, jax.random.key(0))
-  assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 433_890
+  assert count(simple_convnet, simple_convnet.Config()) == 433_890
 
 
 def test_initial_weights_have_the_books_deviation_and_biases_are_zero():
-  state = jax.jit(simple_convnet.learner.init)(simple_convnet.Config(), jax.random.key(0))
+  config = simple_convnet.Config()
+  state = jax.jit(learner_of(simple_convnet, config).init)(config, jax.random.key(0))
   for layer in state.params.values():
     assert np.std(layer["kernel"]) == pytest.approx(0.01, rel=0.1)
     assert not np.any(layer["bias"])
@@ -45,17 +53,10 @@ def test_smoothness_is_nothing_for_noise_and_large_for_an_edge():
 
 
 def test_nielsens_net_has_289630_parameters_and_the_ladder_adds_one_idea_at_a_time():
-  count = lambda rung: sum(
-    leaf.size
-    for leaf in jax.tree.leaves(
-      jax.eval_shape(
-        nielsen_ladder.learner.init, nielsen_ladder.Config(rung=rung), jax.random.key(0)
-      ).params
-    )
-  )
-  assert count("convolution") == 289_630
-  assert count("dense") == 79_510
-  assert count("two convolutions") == count("ReLU") == count("moved images")
+  of = lambda rung: count(nielsen_ladder, nielsen_ladder.Config(rung=rung))
+  assert of("convolution") == 289_630
+  assert of("dense") == 79_510
+  assert of("two convolutions") == of("ReLU") == of("moved images")
   rungs = list(nielsen_ladder.RUNGS.values())
   assert [rung.source for rung in rungs] == sorted(rung.source for rung in rungs)
   new = [
@@ -81,7 +82,7 @@ def test_images_move_by_whole_pixels_on_the_upper_rungs_only():
 
 def test_the_ensemble_answers_by_the_mean_of_the_logits():
   config = deep_convnet_ensemble.Config()
-  init = jax.jit(deep_convnet_ensemble.learner.init)
+  init = jax.jit(learner_of(deep_convnet_ensemble, config).init)
   fits = [
     Fit(str(seed), config, init(config, jax.random.key(seed)), [], lambda: None, None)
     for seed in (0, 1)
@@ -105,8 +106,9 @@ def test_the_square_that_costs_most_is_found_over_the_ink():
 
 def test_short_numbers_move_the_margins_a_little_and_bfloat16_more():
   config = reduced_precision.Config()
-  state = jax.jit(reduced_precision.learner.init)(config, jax.random.key(0))
-  fit = Fit("x", config, state, [], lambda: None, None)
+  training = reduced_precision.training(config, 0)
+  state = jax.jit(training.learner.init)(config, jax.random.key(0))
+  fit = Fit("x", config, state, [], lambda: None, training)
   exact, half, brain = (
     reduced_precision.margins(config, fit, dtype) for dtype in ("float32", "float16", "bfloat16")
   )

@@ -1,4 +1,4 @@
-"""The lesson on convolution: its claims hold, and its functions see mistakes."""
+"""The lessons on convolution: their claims hold, and their functions see mistakes."""
 
 import jax
 import jax.numpy as jnp
@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from experiments.convolution import convolution_by_hand as lesson
+from experiments.convolution import pooling_by_hand, receptive_fields
 from research.errors import UserError
 from tests.helpers.stand_in_labs import FakeLab, failed
 
 
 def test_every_claim_holds():
   assert not failed(lesson.run(lesson.Config(images=1, size=7, filters=2), FakeLab()))
+  assert not failed(pooling_by_hand.run(pooling_by_hand.Config(images=1), FakeLab()))
+  assert not failed(receptive_fields.run(receptive_fields.Config(), FakeLab()))
 
 
 def test_the_books_example():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import research as ln
 from experiments.regularization import (
   augmentation,
   dropout,
@@ -13,7 +14,9 @@ from experiments.regularization import (
   overfit,
   validation_and_folds,
   weight_decay,
+  weight_decay_regression,
 )
+from research.analysis.cross_validation import cross_validation, fold_of
 from research.config import replace
 from research.optimizers import make_optimizer
 
@@ -63,12 +66,12 @@ def test_dropout_keeps_the_mean_and_not_the_variance():
 
 def test_rates_and_decays_are_one_program():
   batch = {"image": jnp.full((2, 28, 28, 1), 255, jnp.uint8), "label": jnp.zeros(2, jnp.int32)}
-  for learner, change in (
-    (dropout.learner, {"rate": 0.0}),
-    (weight_decay.learner, {"optimizer.weight_decay": 0.0}),
+  for experiment, change in (
+    (dropout, {"rate": 0.0}),
+    (weight_decay, {"optimizer.weight_decay": 0.0}),
   ):
-    config = (dropout if "rate" in change else weight_decay).Config(hidden=(50,))
-    traces = []
+    config = experiment.Config(hidden=(50,))
+    learner, traces = experiment.training(config, 0).learner, []
 
     def step(config, state, batch, learner=learner, traces=traces):
       traces.append(1)
@@ -92,14 +95,17 @@ def test_decay_is_the_gradient_of_the_penalty_on_weights_only():
 
 
 def test_decay_helps_the_regression_of_many_features():
-  config = weight_decay.Config(regression_epochs=5)
-  free, decayed = (weight_decay.regress(config, decay, jax.random.key(0)) for decay in (0.0, 3.0))
+  config = weight_decay_regression.Config(epochs=5)
+  free, decayed = (
+    weight_decay_regression.regress(config, decay, jax.random.key(0)) for decay in (0.0, 3.0)
+  )
   assert decayed.validation[-1] < 0.8 * free.validation[-1]
   assert jnp.linalg.norm(decayed.w) < jnp.linalg.norm(free.w)
 
 
 def test_the_overfitting_net_has_130010_parameters():
-  state = jax.eval_shape(overfit.learner.init, overfit.Config(), jax.random.key(0))
+  config = overfit.Config()
+  state = jax.eval_shape(overfit.training(config, 0).learner.init, config, jax.random.key(0))
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 130_010
 
 
@@ -115,13 +121,13 @@ def test_noise_is_ridge_regression():
 
 
 def test_folds_are_a_partition_and_their_fits_never_see_their_own_part():
-  fold = validation_and_folds.fold_of(23, 5, jax.random.key(0))
+  fold = fold_of(23, 5, jax.random.key(0))
   assert sorted(np.bincount(fold)) == [4, 4, 5, 5, 5]
   x = jax.random.normal(jax.random.key(1), (23, 2))
   y = x @ jnp.array([1.0, -2.0])
-  clean = validation_and_folds.cross_validation(x, y, fold, 5)
+  clean = cross_validation(x, y, fold, 5)
   assert clean.max() < 1e-6
-  spoiled = validation_and_folds.cross_validation(x, jnp.where(fold == 2, 50.0, y), fold, 5)
+  spoiled = cross_validation(x, jnp.where(fold == 2, 50.0, y), fold, 5)
   # The spoiled part is judged by a fit on the others, so that nothing of it was learned.
   wrong = jnp.square(x @ jnp.array([1.0, -2.0]) - 50)
   np.testing.assert_allclose(spoiled[2], wrong[fold == 2].mean(), rtol=1e-4)
@@ -138,13 +144,15 @@ def test_features_chosen_before_the_folds_leak():
 
 def test_augmentation_is_in_the_step_and_new_at_every_step():
   config = augmentation.Config(kind="crop", hidden=4)
-  state = jax.jit(augmentation.learner.init)(config, jax.random.key(0))
+  learner = augmentation.training(config, 0).learner
+  state = jax.jit(learner.init)(config, jax.random.key(0))
   image = jax.random.randint(jax.random.key(1), (6, 28, 28, 1), 0, 256).astype(jnp.uint8)
   batch = {"image": image, "label": jnp.arange(6)}
-  step = jax.jit(augmentation.learner.step)
+  step = jax.jit(learner.step)
   losses = [float(step(config, state._replace(step=at), batch)[1]["loss"]) for at in (0, 0, 1)]
   assert losses[0] == losses[1] != losses[2]
-  plain = float(jax.jit(augmentation.plain.step)(config, state, batch)[1]["loss"])
+  without = ln.supervised_training(augmentation.model)(config, 0).learner
+  plain = float(jax.jit(without.step)(config, state, batch)[1]["loss"])
   none = replace(config, {"kind": "none"})
   assert float(step(none, state, batch)[1]["loss"]) == pytest.approx(plain, rel=1e-6)
 
@@ -156,7 +164,7 @@ def test_a_vote_is_won_by_the_most_and_ties_go_to_the_smallest_class():
 
 def test_the_mean_of_thinned_nets_comes_close_to_the_scaled_net():
   config = ensembles.Config(hidden=100, thinned=200, rate=0.3)
-  state = jax.jit(ensembles.learner.init)(config, jax.random.key(0))
+  state = jax.jit(ensembles.training(config, 0).learner.init)(config, jax.random.key(0))
   x = 0.3 * jax.random.uniform(jax.random.key(1), (4, 28, 28, 1))
   means = ensembles.means_of_thinned(config, state, x, jax.random.key(2))
   whole = ensembles.scaled(config, state, x)

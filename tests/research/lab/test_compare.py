@@ -78,7 +78,7 @@ def test_a_member_is_not_changed_by_the_others(expected, tmp_path):
     assert ours.history == theirs.history
 
 
-def test_a_member_that_diverges_goes_on_and_the_others_do_not_notice(expected, tmp_path):
+def test_a_diverged_member_goes_on_and_changes_no_other_member(expected, tmp_path):
   wild = replace(Config(), {"learning_rate": 1e30})
   fits = compared(tmp_path, {"slow": MEMBERS["slow"], "wild": wild})
   assert fits["wild"][0].history[-1]["train/loss"] is None
@@ -112,7 +112,7 @@ def test_a_finished_comparison_is_read_and_not_made_again(expected, monkeypatch)
 
 
 @pytest.mark.parametrize("lanes", ["vmap", "2"])
-def test_other_ways_to_share_a_program_give_the_same_numbers(expected, tmp_path, lanes):
+def test_all_forms_of_lanes_give_the_same_numbers(expected, tmp_path, lanes):
   fits = compared(tmp_path, lanes=lanes)
   for name in MEMBERS:
     for ours, theirs in zip(fits[name], expected[1][name], strict=True):

@@ -62,19 +62,19 @@ def test_one_line_names_the_label_the_set_and_the_outputs(tmp_path, train, test,
     bucketed(learner_of(), []),
   ],
 )
-def test_every_learner_that_reads_labels_is_looked_at(learner):
+def test_the_labels_of_every_learner_that_reads_any_are_checked(learner):
   check_labels(training_on([0, 1, 2], [2], learner), Config())
   with pytest.raises(UserError, match="label 3 of example 0 of the train set"):
     check_labels(training_on([3], [2], learner), Config())
 
 
-def test_what_reads_no_labels_may_have_any():
+def test_learners_that_read_no_labels_accept_any_labels():
   learner = learner_of(squared_error, metrics={})
   check_labels(training_on([7], [9], learner), Config())
   check_labels(training_on([0.5], [9.5]), Config())
 
 
-def test_tokens_are_looked_at_too():
+def test_tokens_are_checked_too():
   class Model(LanguageModel):
     def __call__(self, tokens, train=False):
       return super().__call__(tokens)[0]

@@ -41,7 +41,7 @@ def bits(fit):
   return {name: array.tobytes() for name, array in checkpoint.to_host(fit.state).items()}
 
 
-def test_what_is_kept_may_not_change(tmp_path):
+def test_a_kept_file_with_another_content_is_refused(tmp_path):
   lab = Lab(tmp_path, seed=0, options=Options())
   for _ in range(2):
     lab.keep("characters.json", '["é"]')
@@ -57,7 +57,7 @@ def expected(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dispatch", [1, 3, 64])
-def test_any_dispatch_gives_the_same_rows(expected, tmp_path, dispatch):
+def test_any_number_of_steps_per_call_gives_the_same_rows(expected, tmp_path, dispatch):
   fit = fitted(tmp_path, dispatch=dispatch, save_seconds=0.0)
   assert [row["step"] for row in fit.history] == list(range(0, 41, 5))
   for ours, theirs in zip(fit.history, expected[1].history, strict=True):
@@ -66,7 +66,7 @@ def test_any_dispatch_gives_the_same_rows(expected, tmp_path, dispatch):
       assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-6), name
 
 
-def test_interruptions_at_every_chunks_edge_change_no_byte(expected, tmp_path):
+def test_interruptions_after_any_compiled_call_change_no_byte(expected, tmp_path):
   # Chunks of 2, 2 and 1 steps between two rows: some stops lie between rows, some on them.
   whole, folder, stops = fitted(tmp_path / "whole", dispatch=2), tmp_path / "chopped", 0
   while True:
@@ -93,7 +93,7 @@ def test_a_finished_fit_is_not_trained_again(expected, monkeypatch):
   assert {path for path in before if before[path] != after[path]} <= {folder}
 
 
-def test_several_fits_keep_their_order_and_a_repeated_question_loses_nothing(tmp_path):
+def test_several_fits_keep_their_order_also_when_one_is_asked_for_twice(tmp_path):
   config = Config(steps=10)
   lab = Lab(tmp_path, seed=0, options=Options())
   for name in ("a", "b", "a", "c"):
@@ -104,7 +104,7 @@ def test_several_fits_keep_their_order_and_a_repeated_question_loses_nothing(tmp
   assert len(set(finals)) == 3  # each name has its own randomness
 
 
-def test_two_fits_of_one_name_and_names_that_are_no_names_are_refused(tmp_path):
+def test_a_name_used_twice_or_unfit_for_a_folder_is_refused(tmp_path):
   lab = Lab(tmp_path, seed=0, options=Options())
   lab.fit("a", Config(steps=5), training(Config(steps=5)))
   with pytest.raises(ValueError, match="two fits with different settings are named 'a'"):
@@ -114,7 +114,7 @@ def test_two_fits_of_one_name_and_names_that_are_no_names_are_refused(tmp_path):
       lab.fit(name, Config(), training(Config()))
 
 
-def test_a_lab_of_ones_own_leaves_ctrl_c_alone(tmp_path):
+def test_a_lab_outside_the_command_line_leaves_signal_handlers_alone(tmp_path):
   before = signal.getsignal(signal.SIGINT)
   Lab(tmp_path, seed=0, options=Options())
   assert signal.getsignal(signal.SIGINT) is before
@@ -209,7 +209,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(door, dispatch):
 
 
 @pytest.mark.parametrize("is_in_data", [True, False])
-def test_what_came_from_outside_is_blamed_before_the_step_size(tmp_path, is_in_data):
+def test_inputs_that_are_not_finite_are_blamed_before_the_step_size(tmp_path, is_in_data):
   made = training(Config())
   image = made.data["image"].copy()
   image[7, 2] = np.nan
@@ -319,7 +319,9 @@ FULL = {
 
 
 @pytest.mark.parametrize("where", FULL)
-def test_a_full_disk_is_one_line_and_after_it_the_run_ends_equal(door, monkeypatch, where):
+def test_a_full_disk_is_reported_in_one_line_and_the_resumed_run_ends_equal(
+  door, monkeypatch, where
+):
   assert door("--workdir=expected")[0] == 0
   owner, name, calls = FULL[where]
   with monkeypatch.context() as patch:
@@ -334,7 +336,7 @@ def test_a_full_disk_is_one_line_and_after_it_the_run_ends_equal(door, monkeypat
   assert outcome(Path("run")) == outcome(Path("expected"))
 
 
-def test_a_disk_that_fills_up_inside_of_orbax_is_one_line(door, monkeypatch):
+def test_a_disk_that_fills_up_inside_of_orbax_is_reported_in_one_line(door, monkeypatch):
   import orbax.checkpoint as ocp
 
   monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", full_disk)
@@ -342,7 +344,7 @@ def test_a_disk_that_fills_up_inside_of_orbax_is_one_line(door, monkeypatch):
   assert code == 4 and "Traceback" not in err and err.count("launch.py: the disk is full") == 1
 
 
-def test_a_signal_in_the_last_dispatch_of_a_fit_stops_the_run_before_the_next(tmp_path):
+def test_a_signal_in_the_last_call_of_a_fit_stops_the_run_before_the_next_fit(tmp_path):
   signalled = Interruption(())
   lab = Lab(tmp_path, seed=0, options=Options(), interruption=signalled)
   config = Config()

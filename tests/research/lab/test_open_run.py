@@ -33,7 +33,7 @@ def test_the_best_checkpoint_gives_the_numbers_of_its_row(door):
   assert everything_under(Path("run")) == before  # to read is not to write
 
 
-def test_a_fit_of_another_name_on_data_drawn_by_the_seed(monkeypatch, tmp_path, capfd):
+def test_a_fit_of_another_name_is_evaluated_on_data_of_its_seed(monkeypatch, tmp_path, capfd):
   def training(config, seed):
     held_out = {"test": tiny_experiment.data(seed + 1)}
     return tiny_experiment.training(config, evaluate=held_out, best="test/loss")
@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_is_left_out_and_stays_where_it_is(door):
   assert everything_under(Path("run")) == before
 
 
-def test_what_cannot_be_read_is_one_line(door):
+def test_a_run_that_cannot_be_read_is_refused_in_one_line(door):
   with pytest.raises(UserError, match="--workdir=nowhere holds no run"):
     open_run("nowhere")
   assert door("--workdir=several", "--steps=5", experiment="tiny_race")[0] == 0

@@ -19,7 +19,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_an_edit_of_anything_that_an_experiment_imports_is_another_version(tmp_path, path):
+def test_an_edit_of_any_imported_module_changes_the_code_digest(tmp_path, path):
   for name, text in FILES.items():
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)

@@ -51,7 +51,7 @@ def test_a_folder_may_be_new_empty_or_what_a_killed_start_left(tmp_path):
   check(tmp_path, IDENTITY)
 
 
-def test_one_owner_at_a_time(tmp_path):
+def test_a_folder_has_one_owner_at_a_time(tmp_path):
   folder = tmp_path / "a" / "b"
   first = Lock(folder)
   with pytest.raises(UserError, match=rf"in use by process {os.getpid()} on \S+; wait"):
@@ -60,7 +60,7 @@ def test_one_owner_at_a_time(tmp_path):
   Lock(folder).release()
 
 
-def test_a_folder_that_cannot_be_locked_is_not_said_to_be_in_use(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_locked_is_not_reported_as_in_use(tmp_path, monkeypatch):
   def no_locks(*arguments):
     raise OSError(37, "No locks available")
 
@@ -86,7 +86,7 @@ def test_only_runs_are_set_aside(tmp_path):
   assert not run.exists()
 
 
-def test_a_folder_that_cannot_be_renamed_is_one_line(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_renamed_is_reported_in_one_line(tmp_path, monkeypatch):
   write_identity(tmp_path, IDENTITY)
 
   def busy(*arguments):
@@ -141,7 +141,7 @@ CLAIM = {
     {"source": []},
   ],
 )
-def test_claims_that_are_none_are_no_end(tmp_path, changes):
+def test_a_run_with_malformed_claims_is_not_finished(tmp_path, changes):
   (tmp_path / "figures").mkdir()
   (tmp_path / "report.html").touch()
   for claims, finished in (([CLAIM], True), ([CLAIM | changes], False), ([3], False), ({}, False)):
@@ -160,7 +160,7 @@ def test_claims_that_are_none_are_no_end(tmp_path, changes):
     '{"experiment": "net", "seed": 0, "config": []}',
   ],
 )
-def test_an_identity_of_other_types_is_damaged(tmp_path, content):
+def test_an_identity_with_values_of_wrong_types_is_reported_as_damaged(tmp_path, content):
   (tmp_path / "config.json").write_text(content)
   with pytest.raises(UserError, match=r"config\.json is damaged"):
     read_identity(tmp_path)

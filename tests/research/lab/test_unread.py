@@ -75,7 +75,7 @@ def test_nothing_is_traced_at_the_defaults(monkeypatch):
   assert unread.of_training(EXPERIMENT, Config(), 0) == []
 
 
-def test_the_door_says_so_before_it_trains(door, monkeypatch, tmp_path):
+def test_the_command_line_warns_of_unread_settings_before_it_trains(door, monkeypatch, tmp_path):
   code, _, err = door("--steps=5", "--kind=fancy", "--width=3")
   assert code == 0 and err.count("warning: ") == 1, err
   assert err.startswith("warning: --kind: nothing in tiny_net depends on it")

@@ -1,8 +1,10 @@
-"""What is saved comes back to the bit, and what is damaged is never believed."""
+"""Checkpoints come back to the bit, and damaged ones are never used."""
 
 import itertools
+import logging
 import random
 import shutil
+import sys
 from typing import NamedTuple
 
 import jax
@@ -118,6 +120,26 @@ def test_a_state_of_another_form_is_refused_by_name():
       from_host(bad, template())
 
 
+def process_wide():
+  return sys.unraisablehook, *(logging.getLogger(name).level for name in checkpoint.CHATTY)
+
+
+def test_orbax_is_opened_at_first_use_and_changes_no_hook_or_logger(folder, tmp_path, monkeypatch):
+  before = process_wide()
+  with monkeypatch.context() as patch:
+    patch.setitem(sys.modules, "orbax.checkpoint", None)
+    empty = opened(tmp_path / "none")
+    assert empty.latest() is None and empty.best() is None
+    empty.wait()
+    empty.close()
+  assert not (tmp_path / "none").exists()
+  checkpoints = opened(folder)
+  assert checkpoints.latest().step == 10 and process_wide() == before
+  checkpoints.save(Snapshot(15, to_host(state(15)), ABOUT))
+  checkpoints.close()
+  assert process_wide() == before
+
+
 def corrupted_files(folder):
   """Every file of the last checkpoint."""
   return sorted(path for path in (folder / "10").rglob("*") if path.is_file())
@@ -131,7 +153,7 @@ def latest_and_warnings(folder):
   return snapshot, warnings
 
 
-def test_a_flipped_bit_anywhere_is_never_believed(two, tmp_path):
+def test_a_flipped_bit_in_any_file_is_found(two, tmp_path):
   rng, detected = random.Random(0), 0
   for path in corrupted_files(two):
     data = bytearray(path.read_bytes())
@@ -151,7 +173,7 @@ def test_a_flipped_bit_anywhere_is_never_believed(two, tmp_path):
   assert detected >= 10
 
 
-def test_the_checksum_knows_type_and_shape():
+def test_the_checksum_depends_on_type_and_shape():
   """The same bytes as other numbers, or in other rows, are another array."""
   ones = np.ones((2, 3), np.float32)
   others = (ones.view(np.int32), ones.reshape(3, 2), ones.reshape(6), ones.view(np.uint8))
@@ -233,7 +255,7 @@ def test_a_torn_score_falls_back_as_a_torn_state_does(scored, tmp_path, content)
   again.close()
 
 
-def test_where_all_are_damaged_there_is_none(folder):
+def test_no_checkpoint_is_returned_where_all_are_damaged(folder):
   for step in (5, 10):
     (folder / f"{step}/about/metadata").write_bytes(b"{")
   snapshot, warnings = latest_and_warnings(folder)
@@ -241,7 +263,7 @@ def test_where_all_are_damaged_there_is_none(folder):
   assert not checkpoint.exists(folder) and not checkpoint.exists(folder / "nowhere")
 
 
-def test_a_reader_moves_nothing(folder):
+def test_a_read_only_reader_moves_no_file(folder):
   (folder / "10/about/metadata").write_bytes(b"{")
   warnings = []
   checkpoints = opened(folder, warnings, read_only=True)
@@ -284,7 +306,7 @@ def test_a_step_that_exists_is_not_saved_again(folder):
   checkpoints.close()
 
 
-def test_what_a_killed_save_left_is_not_believed(folder, tmp_path):
+def test_the_remains_of_a_killed_save_are_ignored(folder, tmp_path):
   (name,) = {path.name for path in folder.iterdir()} - {"5"}
   for number in itertools.count():
     if number == 3:

@@ -38,7 +38,7 @@ def test_a_file_is_whole_or_absent_and_leaves_no_temporary(tmp_path, monkeypatch
     ValueError("INTERNAL: write failed: No space left on device"),
   ],
 )
-def test_a_full_disk_is_one_line_with_the_way_out(tmp_path, error):
+def test_a_full_disk_is_one_line_that_says_what_to_do(tmp_path, error):
   with pytest.raises(DiskFullError) as caught, disk_full_is_a_user_error(tmp_path):
     try:
       raise error
@@ -49,7 +49,7 @@ def test_a_full_disk_is_one_line_with_the_way_out(tmp_path, error):
 
 
 @pytest.mark.parametrize("error", [OSError(errno.EACCES, "denied"), UserError("x"), ValueError()])
-def test_other_errors_stay_what_they_are(tmp_path, error):
+def test_errors_other_than_a_full_disk_pass_through(tmp_path, error):
   with pytest.raises(type(error)) as caught, disk_full_is_a_user_error(tmp_path):
     raise error
   assert caught.value is error

@@ -29,14 +29,14 @@ def send(number=signal.SIGTERM):
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
-def test_the_first_signal_is_raised_where_nobody_asks(interruption, sent, capfd):
+def test_the_first_signal_raises_outside_of_asked(interruption, sent, capfd):
   with pytest.raises(InterruptedRun, match="same command") as raised:
     send(sent)
   assert raised.value.exit_code == 128 + sent
   assert f"{sent.name}: leaving" in capfd.readouterr().err
 
 
-def test_a_signal_that_is_asked_for_is_noted_and_never_lost(interruption, capfd):
+def test_a_signal_inside_of_asked_is_noted_and_never_lost(interruption, capfd):
   with pytest.raises(InterruptedRun), interruption.asked():
     with interruption.asked():
       send()
@@ -71,7 +71,9 @@ def in_what_catches_every_exception(tmp_path):
 
 
 @pytest.mark.parametrize("place", [in_a_destructor, in_an_import, in_what_catches_every_exception])
-def test_no_place_swallows_a_signal(interruption, place, tmp_path, monkeypatch, capfd):
+def test_no_destructor_import_or_except_swallows_a_signal(
+  interruption, place, tmp_path, monkeypatch, capfd
+):
   monkeypatch.syspath_prepend(tmp_path)
   with pytest.raises(InterruptedRun):
     place(tmp_path)
@@ -136,7 +138,7 @@ def test_a_process_is_ended_with_the_code_of_its_signal_unless_it_saves(process)
   assert "Traceback" not in done.stderr
 
 
-def test_nothing_is_caught_where_nothing_is_asked_for():
+def test_an_interruption_without_signals_installs_no_handler():
   before = signal.getsignal(signal.SIGINT)
   assert Interruption(()).signal_number is None
   assert signal.getsignal(signal.SIGINT) is before

@@ -48,7 +48,7 @@ def events(folder):
   return found
 
 
-def test_rows_come_back_and_times_lie_elsewhere(tmp_path):
+def test_rows_are_read_back_and_times_are_in_a_file_of_their_own(tmp_path):
   rows = [row(0, **{"test/accuracy": 0.1}), row(5), row(5, fit="other")]
   written(tmp_path, rows)
   assert read_rows(tmp_path) == rows
@@ -58,7 +58,7 @@ def test_rows_come_back_and_times_lie_elsewhere(tmp_path):
   assert [time["step"] for time in times] == [0, 5, 5] and times[0]["seconds"] == 0.5
 
 
-def test_what_is_not_finite_becomes_null_in_valid_json(tmp_path):
+def test_values_that_are_not_finite_become_null_in_valid_json(tmp_path):
   written(tmp_path, [row(1, a=math.nan, b=math.inf, c=-math.inf, d=0.5)])
   text = (tmp_path / "metrics.jsonl").read_text()
 
@@ -69,7 +69,7 @@ def test_what_is_not_finite_becomes_null_in_valid_json(tmp_path):
   assert [tag for tag, _, _ in events(tmp_path)] == ["train/d"]
 
 
-def test_seek_cuts_what_the_checkpoint_does_not_know_and_equal_runs_have_equal_files(tmp_path):
+def test_seek_cuts_rows_behind_the_checkpoint_and_equal_runs_have_equal_files(tmp_path):
   rows = [row(step) for step in range(6)]
   written(tmp_path, rows)
   whole = (tmp_path / "metrics.jsonl").read_bytes()
@@ -98,7 +98,7 @@ def test_seek_cuts_what_the_checkpoint_does_not_know_and_equal_runs_have_equal_f
 @pytest.mark.parametrize(
   ("edit", "word"), [(lambda data: data[:-1], "shortened"), (lambda data: b" " + data, "changed")]
 )
-def test_a_file_that_is_not_the_checkpoints_is_refused_and_left_alone(tmp_path, edit, word):
+def test_a_log_that_does_not_fit_the_checkpoint_is_refused_and_left_alone(tmp_path, edit, word):
   log = written(tmp_path, [row(0), row(1)])
   path = tmp_path / "metrics.jsonl"
   path.write_bytes(edit(path.read_bytes()))
@@ -109,7 +109,7 @@ def test_a_file_that_is_not_the_checkpoints_is_refused_and_left_alone(tmp_path, 
 
 
 @pytest.mark.parametrize("last", [b'{"fit": "tr', b"\xff\xfe", b"3", b"[]", b"{}"])
-def test_reading_stops_at_what_is_no_row(tmp_path, last):
+def test_reading_stops_at_the_first_line_that_is_no_row(tmp_path, last):
   written(tmp_path, [row(0), row(1)])
   with open(tmp_path / "metrics.jsonl", "ab") as file:
     file.write(last)

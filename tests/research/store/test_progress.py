@@ -76,7 +76,7 @@ def test_the_rate_leaves_compilation_out_and_the_time_left_follows_from_it(clock
 @pytest.mark.parametrize(
   ("seconds", "text"), [(0.4, "0:00"), (59.6, "1:00"), (61, "1:01"), (3661, "1:01:01")]
 )
-def test_times(seconds, text):
+def test_clock_writes_hours_minutes_and_seconds(seconds, text):
   assert progress.clock(seconds) == text
 
 

@@ -73,7 +73,9 @@ def test_a_trials_config_as_flags_makes_the_same_fit_again(tmp_path):
   "objective, larger_is_better",
   [("test/loss", False), ("test/loss", True), ("test/accuracy", True)],
 )
-def test_the_stored_direction_ranks_whatever_the_name(tmp_path, objective, larger_is_better):
+def test_trials_rank_by_the_stored_direction_whatever_the_metrics_name(
+  tmp_path, objective, larger_is_better
+):
   result = swept(tmp_path, trials=4, objective=objective, larger_is_better=larger_is_better)
   scores = [result.score(trial) for trial in result.ranked()]
   assert scores == sorted(scores, reverse=larger_is_better)
@@ -103,7 +105,7 @@ def test_interruptions_change_no_row(base, tmp_path, sampler):
   assert rows(tmp_path / "chopped") == expected_rows(base, sampler=sampler)
 
 
-def test_static_fields_make_groups_and_interruptions_change_no_row_of_them(base, tmp_path):
+def test_interruptions_change_no_row_where_trials_need_several_programs(base, tmp_path):
   changes = {"text": WITH_WIDTHS, "trials": 4}
   assert chopped(tmp_path / "chopped", **changes) >= 1
   assert rows(tmp_path / "chopped") == expected_rows(base, **changes)
@@ -134,14 +136,14 @@ def test_a_complete_study_is_read_and_not_made_again(base, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("slots", [1, 2, 7])
-def test_how_many_train_at_once_changes_no_trial(base, tmp_path, slots):
+def test_the_number_of_slots_changes_no_trial(base, tmp_path, slots):
   trials = swept(tmp_path, slots=slots).trials
   others = swept(base / "three", slots=3).trials
   for number, trial in others.items():
     assert trials[number].reports == trial.reports and trials[number].values == trial.values
 
 
-def test_a_trial_that_diverges_counts_as_worst_and_disturbs_nobody(base, tmp_path):
+def test_a_diverged_trial_ranks_last_and_changes_no_other_trial(base, tmp_path):
   text = "learning_rate=choice(0.1,0.5,0.7); fatal_step=choice(-1,15)"
   result = swept(tmp_path, text, sampler="grid", trials=6, slots=6)
   lost = [trial for trial in result.trials.values() if trial.values["fatal_step"] == 15]
@@ -182,7 +184,7 @@ def test_population_based_training_copies_states_and_varies_values(tmp_path):
   assert {trial.status for trial in result.trials.values()} == {"finished"}
 
 
-def test_the_best_of_a_population_comes_out_again_by_its_schedule(tmp_path):
+def test_the_best_member_of_a_population_is_retrained_by_its_schedule(tmp_path):
   result = swept(tmp_path, "learning_rate=log(1e-3,1e3)", stopper="pbt", trials=10)
   best = next(trial for trial in result.ranked() if len(trial.schedule) > 1)
   assert [interval for interval, _ in best.schedule] == sorted({n for n, _ in best.schedule})
@@ -221,7 +223,7 @@ def test_rounds_refine_the_space_and_record_their_decisions(tmp_path):
     ({"objective": "test/acuracy"}, "test/accuracy"),
   ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_compiled(tmp_path, changes, complaint):
+def test_invalid_settings_are_refused_before_anything_is_compiled(tmp_path, changes, complaint):
   with pytest.raises(UserError, match=complaint):
     swept(tmp_path, **changes)
   assert not (tmp_path / "study.sqlite").exists()
@@ -246,7 +248,7 @@ def by_trial(result):
   return [(t.number, t.values, t.status, t.reports) for _, t in sorted(result.trials.items())]
 
 
-def test_more_trials_are_those_of_a_study_that_had_them_from_the_start(base, tmp_path):
+def test_a_study_that_grows_equals_one_that_began_with_all_trials(base, tmp_path):
   """Of a finished study, of one that was stopped half-way, and stopped again on the way on."""
   whole = by_trial(swept(base / "three", slots=3))
   finished = tmp_path / "finished"

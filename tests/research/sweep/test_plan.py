@@ -30,7 +30,7 @@ def by_number(*trials):
 
 
 @pytest.mark.parametrize("larger_is_better", [True, False])
-def test_trials_rank_by_length_then_score_and_the_diverged_last(larger_is_better):
+def test_trials_rank_by_length_then_by_score_with_diverged_ones_last(larger_is_better):
   sign = 1 if larger_is_better else -1
   plan = plan_of(6, 9, slots=2, stopper="asha", larger_is_better=larger_is_better)
   trials = by_number(
@@ -57,7 +57,7 @@ def test_a_round_refines_around_trials_that_were_judged_at_one_length():
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
-def test_models_learn_from_paused_trials(monkeypatch, sampler):
+def test_samplers_models_are_fitted_to_paused_trials_too(monkeypatch, sampler):
   """Most trials of ASHA never finish: their scores count, the longer trained first."""
   for package in {"tpe": ["optuna"], "gp": ["optuna", "torch"], "cmaes": ["cmaes"]}[sampler]:
     pytest.importorskip(package)
@@ -103,7 +103,7 @@ def test_tpe_under_asha_is_at_least_as_good_as_random_on_the_curves_of_r07(tmp_p
   assert np.mean(found["tpe"]) >= np.mean(found["random"])
 
 
-def test_scores_of_unequal_length_are_told_by_rank():
+def test_samplers_get_ranks_where_trials_have_unequal_lengths():
   told = [
     search.Finished(0, {}, 0.9, 1),
     search.Finished(1, {}, 0.2, 9),
@@ -118,7 +118,7 @@ SMALL = Space(Config(), {"learning_rate": Choice((0.1, 0.2)), "width": Range("li
 
 
 @pytest.mark.parametrize("sampler", ["random", "halton", "sobol", "tpe", "cmaes"])
-def test_no_settings_are_trained_twice(sampler):
+def test_no_two_trials_have_the_same_values(sampler):
   if package := {"tpe": "optuna", "cmaes": "cmaes"}.get(sampler):
     pytest.importorskip(package)
   plan = plan_of(20, 4, slots=2, space=SMALL, sampler=sampler)
@@ -150,7 +150,7 @@ def test_more_trials_than_a_sweep_holds_are_refused_at_once(sampler, trials):
     ({"stopper": "pbt", "trials": 4, "slots": 8, "intervals": 1}, "there is only one"),
   ],
 )
-def test_what_a_sweep_cannot_do_is_said_before_it_begins(how, words):
+def test_settings_that_will_have_no_effect_are_noted_before_the_sweep(how, words):
   how = {"intervals": 9} | how
   plan = plan_of(how.pop("trials"), how.pop("intervals"), **how)
   notes = planning.notes(plan, plan.settings)
@@ -163,7 +163,7 @@ def test_a_population_of_one_is_refused():
 
 
 @pytest.mark.parametrize("larger_is_better", [True, False])
-def test_the_live_line_keeps_the_sign_and_never_loses_its_best(larger_is_better):
+def test_the_live_line_shows_the_best_value_so_far_with_its_sign(larger_is_better):
   plan = plan_of(1000, 9, slots=8, stopper="asha", larger_is_better=larger_is_better)
   curve = [-487.5, -390.25, -500.125] if larger_is_better else [487.5, 390.25, 500.125]
   shown = []

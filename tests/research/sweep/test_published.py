@@ -214,7 +214,7 @@ def test_halving_and_hyperband_promote_the_best_of_whole_rungs(
 
 @few
 @given(**STUDIES)
-def test_the_median_rule_is_viziers(seed, trials, intervals, slots, lost):
+def test_the_median_rule_is_that_of_vizier(seed, trials, intervals, slots, lost):
   curves = curves_of(seed, trials, intervals, lost)
   plan = plan_of(trials, intervals, slots=slots, stopper="median")
   _, events = simulate(plan, lambda trial: curves[trial.number])
@@ -223,7 +223,9 @@ def test_the_median_rule_is_viziers(seed, trials, intervals, slots, lost):
 
 @few
 @given(seed=st.integers(0, 10**6), members=st.integers(2, 30), lost=st.sampled_from([0, 0.1, 0.9]))
-def test_truncation_selection_replaces_the_worst_and_the_lost_by_the_best(seed, members, lost):
+def test_truncation_selection_replaces_the_worst_and_diverged_members_by_the_best(
+  seed, members, lost
+):
   draw = np.random.default_rng(seed)
   scores = {n: -math.inf if draw.random() < lost else draw.integers(9) for n in range(members)}
   values = [{"learning_rate": float(draw.uniform(1e-4, 1))} for _ in range(members)]
@@ -279,7 +281,7 @@ def test_hyperband_deals_the_trials_to_its_brackets_in_proportion(trials):
   "trials, lost, beyond",
   [(81, 0, (28, 9)), (81, 27, (28, 9)), (81, 40, (28, 9)), (27, 0, (9, 3)), (27, 13, (9, 3))],
 )
-def test_asha_sends_as_many_on_however_many_diverged(trials, lost, beyond):
+def test_asha_promotes_as_many_trials_however_many_diverged(trials, lost, beyond):
   counts = []
   for seed in range(5):
     draw = np.random.default_rng(seed)

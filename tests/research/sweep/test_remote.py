@@ -64,14 +64,14 @@ def trained(monkeypatch):
   ],
   ids=str,
 )
-def test_the_study_is_the_local_one(tmp_path, trained, changes):
+def test_a_remote_sweep_records_the_rows_of_a_local_one(tmp_path, trained, changes):
   swept(tmp_path / "local", "local", **changes)
   swept(tmp_path / "remote", "ray", **changes)
   assert rows(tmp_path / "remote") == rows(tmp_path / "local")
   assert trained
 
 
-def test_how_many_workers_there_are_changes_no_row(tmp_path, trained):
+def test_the_number_of_workers_changes_no_row(tmp_path, trained):
   swept(tmp_path / "one", "ray", workers=1, stopper="asha", trials=9)
   alone = len(trained)
   swept(tmp_path / "four", "ray", workers=4, stopper="asha", trials=9)
@@ -90,14 +90,14 @@ def test_a_coordinator_that_was_stopped_trains_no_block_twice(tmp_path, trained)
 
 
 @pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
-def test_a_missing_package_is_one_line(tmp_path, monkeypatch, engine, package):
+def test_a_missing_package_is_refused_in_one_line(tmp_path, monkeypatch, engine, package):
   monkeypatch.setitem(__import__("sys").modules, package, None)
   with pytest.raises(UserError, match=r"\.\[cluster\]"):
     swept(tmp_path, engine)
 
 
 @pytest.mark.parametrize("slurm", ["timeout_min", "colour=blue"])
-def test_a_parameter_that_slurm_does_not_know_is_one_line(tmp_path, slurm):
+def test_a_parameter_that_slurm_lacks_is_refused_in_one_line(tmp_path, slurm):
   pytest.importorskip("submitit")
   lab = Lab(tmp_path, seed=0, options=Options(engine="slurm", slurm=slurm))
   with pytest.raises(UserError, match=f"--slurm={slurm}"):

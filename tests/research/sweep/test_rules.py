@@ -19,7 +19,7 @@ def trials(*scores, status="running"):
   return [Progress(number, own, status) for number, own in enumerate(scores)]
 
 
-def test_rungs_are_thirds_of_the_length():
+def test_rungs_divide_the_length_by_powers_of_three():
   assert stopping.rungs(81, most=99) == [1, 3, 9, 27]
   assert stopping.rungs(50, most=2) == [6, 17]
   assert stopping.rungs(2, most=9) == [1]
@@ -85,7 +85,7 @@ def test_a_round_lies_between_the_worse_neighbours_of_the_best():
   assert word == "narrowed" and (low, high) == pytest.approx((0.3, 0.7))
 
 
-def test_what_was_never_tried_beyond_the_best_stays_in():
+def test_a_round_keeps_the_untried_part_beyond_its_best_trials():
   low, high, word = refined((0.05, 0), (0.6, 1), (0.7, 3), (0.72, 4), (0.8, 5))
   assert word == "narrowed" and low == pytest.approx(0.6) and high == pytest.approx(1.0)
 

@@ -110,7 +110,7 @@ def test_the_order_in_which_trials_finished_does_not_matter(sampler):
 
 
 @pytest.mark.parametrize("sampler", ["random", "halton", "sobol"])
-def test_each_parameter_is_flat_on_its_own_scale(sampler):
+def test_each_parameter_is_drawn_uniformly_on_its_own_scale(sampler):
   drawn = [suggest(sampler, SPACE, 1, number, [], 512) for number in range(512)]
   rates, betas = (np.array([values[name] for values in drawn]) for name in ("rate", "beta"))
   assert stats.kstest(np.log10(rates), stats.uniform(-4, 4).cdf).pvalue > 0.01
@@ -124,7 +124,7 @@ def test_each_parameter_is_flat_on_its_own_scale(sampler):
 
 
 @pytest.mark.parametrize("sampler", ["halton", "sobol"])
-def test_low_discrepancy_is_more_even_than_chance(sampler):
+def test_halton_and_sobol_points_are_more_even_than_random_ones(sampler):
   def discrepancy(sampler, seed):
     points = [SQUARE.units(suggest(sampler, SQUARE, seed, n, [], 64)) for n in range(64)]
     return qmc.discrepancy(np.clip(points, 0, 1))
@@ -156,7 +156,7 @@ def test_a_grid_covers_every_scale_and_all_choices():
     ({"c": Choice((1, 2, 3))}, 5, 3),
   ],
 )
-def test_a_grid_uses_the_budget(distributions, trials, size):
+def test_a_grid_has_as_many_points_as_the_trials_allow(distributions, trials, size):
   assert grid_size(Space(None, distributions), trials) == size
 
 
@@ -185,7 +185,7 @@ def test_gp_moves_towards_the_optimum():
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_diverged_trials_drive_the_search_away(sampler):
+def test_samplers_move_away_from_diverged_trials(sampler):
   need(sampler)
   for seed in range(3):
     trials = search(sampler, seed, 40, diverges=lambda values: values["rate"] > 0.1)
@@ -195,13 +195,13 @@ def test_diverged_trials_drive_the_search_away(sampler):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
-def test_a_search_that_only_diverged_goes_on(sampler):
+def test_samplers_suggest_values_after_only_diverged_trials(sampler):
   need(sampler)
   finished = halton_points(SQUARE, 12, lambda values: -math.inf)
   assert -5 <= suggest(sampler, SQUARE, 0, 12, finished, 20)["x"] <= 5
 
 
-def test_gp_keeps_away_from_trials_that_run():
+def test_gp_keeps_away_from_the_values_of_running_trials():
   need("gp")
   finished = halton_points(SQUARE, 12, score)
   first = suggest("gp", SQUARE, 0, 12, finished, 20)
@@ -212,7 +212,7 @@ def test_gp_keeps_away_from_trials_that_run():
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
-def test_trials_outside_of_a_refined_space_are_not_looked_at(sampler):
+def test_samplers_ignore_trials_outside_of_a_refined_space(sampler):
   need(sampler)
   finished = halton_points(SPACE, 30, lambda values: values["rate"])
   narrow = SPACE._replace(
@@ -238,7 +238,7 @@ def test_trials_outside_of_a_refined_space_are_not_looked_at(sampler):
     ("cmaes", "cmaes", "pip install -e '.[sweep]'"),
   ],
 )
-def test_a_missing_package_is_one_line(monkeypatch, sampler, package, command):
+def test_a_missing_package_is_refused_in_one_line(monkeypatch, sampler, package, command):
   if package == "torch":
     pytest.importorskip("optuna")
   monkeypatch.setitem(sys.modules, package, None)
@@ -247,6 +247,6 @@ def test_a_missing_package_is_one_line(monkeypatch, sampler, package, command):
   assert command in str(error.value) and "\n" not in str(error.value)
 
 
-def test_an_unknown_sampler_is_one_line():
+def test_an_unknown_sampler_is_refused_in_one_line():
   with pytest.raises(UserError, match="--sampler: unknown sampler 'haltn'; did you mean halton"):
     suggest("haltn", SQUARE, 0, 0, [], 1)

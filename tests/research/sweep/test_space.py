@@ -46,14 +46,14 @@ def test_betas_are_log_uniform_in_one_minus_the_value():
 
 
 @pytest.mark.parametrize("low, high", [(1, 6), (3, 4), (0, 9)])
-def test_integers_are_fair_at_both_ends(low, high):
+def test_integers_at_both_ends_are_as_likely_as_others(low, high):
   draw = Range("linear", low, high, whole=True)
   counts = np.unique([draw.value(unit) for unit in UNITS], return_counts=True)
   assert counts[0].tolist() == list(range(low, high + 1))
   assert stats.chisquare(counts[1]).pvalue > 0.01
 
 
-def test_whole_numbers_on_a_log_scale_are_fair_at_both_ends():
+def test_whole_numbers_on_a_log_scale_include_both_ends_with_their_share():
   values = drawn("hidden=logint(1,8)")
   counts = np.bincount(values)[1:]
   expected = np.log1p(1 / np.arange(1, 9)) / np.log(9) * len(values)
@@ -70,7 +70,7 @@ def test_whole_numbers_on_a_log_scale_are_fair_at_both_ends():
     ("hidden=logint(2,900)", 2, 900),
   ],
 )
-def test_ends_middle_and_inverse(text, low, high):
+def test_a_range_maps_0_and_1_to_its_ends_and_is_inverted_by_unit(text, low, high):
   (draw,) = space.parse(text, Config()).distributions.values()
   assert draw.value(0.0) == pytest.approx(low) and draw.value(1.0) == pytest.approx(high)
   for unit in (0.1, 0.5, 0.77):
@@ -80,7 +80,7 @@ def test_ends_middle_and_inverse(text, low, high):
   assert draw.grid(3)[0] == pytest.approx(low) and draw.grid(3)[-1] == pytest.approx(high)
 
 
-def test_choices_keep_their_type_and_are_fair():
+def test_choices_keep_their_type_and_are_equally_likely():
   made = space.parse(
     "optimizer.name=choice(sgd, adam); widths=choice((100,100),(50)); batch_norm=choice(true,false)",
     Config(),
@@ -94,12 +94,12 @@ def test_choices_keep_their_type_and_are_fair():
   assert abs(np.mean(drawn("activation=choice(relu,tanh)") == "relu") - 0.5) < 0.02
 
 
-def test_repeats():
+def test_seeds_are_parsed_as_repeats():
   made = space.parse("scale=uniform(0,1); seeds(5)", Config())
   assert made.repeats == 5 and str(made) == "scale=uniform(0,1); seeds(5)"
 
 
-def test_a_narrower_range_and_one_beyond_the_end():
+def test_a_range_can_be_narrowed_or_moved_beyond_its_end():
   made = space.parse("optimizer.learning_rate=log(0.0001,0.1)", Config())
   (draw,) = made.distributions.values()
   rule = {field.name: field for field in fields(Config())}

@@ -60,7 +60,7 @@ def test_each_repetition_is_the_fit_of_its_seed_on_that_seeds_data(tmp_path, mon
   assert rows(tmp_path / "remote") == rows(tmp_path / "local")
 
 
-def test_only_what_the_data_depend_on_divides_the_trials():
+def test_trials_share_a_program_unless_their_data_differ():
   space = spaces.parse("learning_rate=log(0.1,0.5); noise=uniform(0,1); seeds(2)", CONFIG)
   made = Trainings(of_seed, space)
   assert made.by_repeat and made.by_field == ("learning_rate",)

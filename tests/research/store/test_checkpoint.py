@@ -125,6 +125,8 @@ def process_wide():
 
 
 def test_orbax_is_opened_at_first_use_and_changes_no_hook_or_logger(folder, tmp_path, monkeypatch):
+  for name in checkpoint.CHATTY:
+    monkeypatch.setattr(logging.getLogger(name), "level", logging.ERROR)
   before = process_wide()
   with monkeypatch.context() as patch:
     patch.setitem(sys.modules, "orbax.checkpoint", None)

@@ -15,7 +15,8 @@ images. So the digits come from a top that learnt with persistent chains (Tielem
 is checked on a small net, whose log Z is exact.
 
 Expected (one seed): test errors of 4.9 and 2.4 %; 93 % of 300 digits taken for the label that was
-held, 64 % of 1,000 with chains that start at the data (1,000 steps); half an hour of one CPU core.
+held; of 1,000 by the net of the up-down algorithm, whose chains start at the data, 64 % (1,000
+steps), so that the claim of 90 % fails. Half an hour of one CPU core.
 """
 
 import functools

@@ -8,9 +8,9 @@ the Transformer.
 
     python launch.py --experiment=dates
 
-Expected, over three seeds: in the end all three write all dates that they have never seen rightly;
-with attention from 250 updates on; without, 94.8 to 98.8 % after 500 and all after 1,250; the
-Transformer 99.8 % after 750 and all after 1,000. Four minutes of one CPU core.
+Expected (seed 0): with attention all 2,000 dates of days never seen are written rightly from 250
+updates on; without, 93.6 % after 500 and all but one after 1,000; by the Transformer 99.8 % after
+750 and all after 1,000. Four minutes of one CPU core.
 """
 
 import functools

@@ -70,6 +70,24 @@ def initializer(name: str, scale: Scale = 1.0) -> Initializer:
   return init
 
 
+RULES: MappingProxyType[str, Initializer] = MappingProxyType(  # of the comparisons, by their names
+  {
+    "zero": initializer("zeros"),
+    "constant 0.01": initializer("constant", 0.01),
+    "std 1": initializer("normal", 1.0),
+    "std 0.01": initializer("normal", 0.01),
+    "LeCun normal": initializer("lecun_normal"),
+    "LeCun uniform": initializer("lecun_uniform"),
+    "Xavier normal": initializer("xavier_normal"),
+    "Xavier uniform": initializer("xavier_uniform"),
+    "He normal": initializer("he_normal"),
+    "He uniform": initializer("he_uniform"),
+    "orthogonal": initializer("orthogonal"),
+    "orthogonal x 1.41": initializer("orthogonal", 2**0.5),
+  }
+)
+
+
 @pytree_config
 class Init:
   """The distribution of initial weights, by the flags `--init.name` and `--init.scale`."""

@@ -20,7 +20,6 @@ from jaxtyping import Array, Float
 
 import research as ln
 from research.analysis.signals import ACTIVATIONS, Signals, deviations, drawn_weights, signals
-from research.report import Bar
 
 
 @ln.pytree_config
@@ -49,6 +48,26 @@ FIGURES = {
   "GELU": ("std 0.01", "Xavier (book)", "He"),
   "step": ("std 1", "std 0.01", "He"),
 }
+OWN_SCALE = "Each panel has its own scale."
+PICTURES = (
+  ("sigmoid", "activations", "The book's figures 5.3 and 5.5."),
+  ("sigmoid", "gradients", OWN_SCALE),
+  ("tanh", "activations", "Orthogonal weights have the deviation of Xavier's."),
+  ("ReLU", "activations", "Values above 2 are counted in the last bin."),
+  ("ReLU", "gradients", OWN_SCALE),
+  ("GELU", "activations", "Values above 2 are counted in the last bin."),
+  ("step", "activations", "Only the sign of its weighted sum counts for a unit."),
+)
+# Standard deviations of activations: activation, rule, layer, the source's number, and the bar.
+DEVIATIONS = (
+  ("sigmoid", "std 0.01", -1, "about 0.013", ln.within(0.013, 0.001)),
+  ("sigmoid", "Xavier (book)", 0, "0.21", ln.within(0.21, 0.01)),
+  ("sigmoid", "Xavier (book)", -1, "0.11-0.14", ln.within(0.125, 0.015)),
+  ("ReLU", "std 0.01", -1, "0.01 falls to 0", ln.at_most(1e-4)),
+  ("ReLU", "Xavier (book)", 0, "0.58", ln.within(0.58, 0.02)),
+  ("ReLU", "Xavier (book)", -1, "0.135", ln.within(0.135, 0.02)),
+  ("ReLU", "He", 0, "0.84", ln.within(0.84, 0.04)),
+)
 RANGES = {"sigmoid": (0, 1), "tanh": (-1, 1), "ReLU": (0, 2), "GELU": (-0.2, 2), "step": (0, 1)}
 
 
@@ -85,102 +104,63 @@ def statistics(activation: str, init: str, config: Config, key: Array) -> dict[s
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Statistics over nets, histograms of the first."""
-  key = lab.key("nets")
+  key, claim = lab.key("nets"), ln.claims("I02")
   of = functools.cache(lambda activation, init: statistics(activation, init, config, key))
   std = lambda activation, init, layer: float(of(activation, init)["activation"][layer])
   back = lambda activation, init: float(np.divide(*of(activation, init)["gradient"][[0, -1]]))
-  row = lambda what, source, ours, bar, unit="": ln.Claim("I02", what, source, ours, bar, unit)
-  last = f"layer {config.layers}"
-
-  def deviation(activation: str, init: str, layer: int, source: str, bar: Bar) -> ln.Claim:
-    where = last if layer == -1 else f"layer {layer + 1}"
-    what = f"{activation}, {init}: standard deviation of {where}"
-    return row(what, source, std(activation, init, layer), bar)
-
-  shares = of("sigmoid", "std 1")["saturated"]
-  pictures = [
-    ln.histogram_grid(
-      {init: getattr(one_net(activation, init, config, key), part) for init in FIGURES[activation]},
-      title=f"{activation}: {part}",
-      x=part.removesuffix("s"),
-      value_range=RANGES[activation] if part == "activations" else None,
-      caption=CAPTIONS[activation, part],
-      file=f"{activation.lower()}_{part}",
-    )
-    for activation, part in CAPTIONS
-  ]
+  kept = back("tanh", "orthogonal") / back("tanh", "std 0.01")
+  last, slope = f"layer {config.layers}", f"gradient of layer 1 / of layer {config.layers}"
+  before = f"largest gradient before {last}"
+  largest = float(jnp.abs(one_net("step", "He", config, key).gradients).max())
+  sigmoid, quarter = "sigmoid, Xavier (book)", 0.25 ** (config.layers - 1)
+  lost = back("sigmoid", "Xavier (book)")
   return ln.Report(
     [
       *(
-        row(
+        claim(
           f"sigmoid, std 1: share outside of (0.1, 0.9) in layer {layer}",
           f"{share} %",
-          float(shares[layer - 1]),
+          float(of("sigmoid", "std 1")["saturated"][layer - 1]),
           ln.within(share / 100, 0.01),
           "%",
         )
         for layer, share in ((1, 82), (config.layers, 74))
       ),
-      deviation("sigmoid", "std 0.01", -1, "about 0.013", ln.within(0.013, 0.001)),
-      deviation("sigmoid", "Xavier (book)", 0, "0.21", ln.within(0.21, 0.01)),
-      deviation("sigmoid", "Xavier (book)", -1, "0.11-0.14", ln.within(0.125, 0.015)),
-      deviation("ReLU", "std 0.01", -1, "0.01 falls to 0", ln.at_most(1e-4)),
-      deviation("ReLU", "Xavier (book)", 0, "0.58", ln.within(0.58, 0.02)),
-      deviation("ReLU", "Xavier (book)", -1, "0.135", ln.within(0.135, 0.02)),
-      deviation("ReLU", "He", 0, "0.84", ln.within(0.84, 0.04)),
-      row(
+      *(
+        claim(
+          f"{activation}, {init}: standard deviation of {last if layer else 'layer 1'}",
+          source,
+          std(activation, init, layer),
+          bar,
+        )
+        for activation, init, layer, source, bar in DEVIATIONS
+      ),
+      claim(
         f"ReLU, He: standard deviation of {last} / of layer 1",
         "flat (0.84 to 1.1 in one net)",
         std("ReLU", "He", -1) / std("ReLU", "He", 0),
         ln.within(1, 0.1),
       ),
-      row(
-        f"step, He: largest gradient before {last}",
-        "0: nothing can be learned",
-        float(jnp.abs(one_net("step", "He", config, key).gradients).max()),
-        ln.equals(0),
-      ),
-      row(
-        f"sigmoid, Xavier (book): gradient of layer 1 / of {last}",
-        "at most 1/4 a layer",
-        back("sigmoid", "Xavier (book)"),
-        ln.at_most(0.25 ** (config.layers - 1)),
-      ),
-      row(
-        f"ReLU, He: gradient of layer 1 / of {last}",
-        "1: kept",
-        back("ReLU", "He"),
-        ln.within(1, 0.15),
-      ),
-      row(
-        f"tanh, orthogonal: gradient of layer 1 / of {last}",
-        "kept better than by std 0.01",
-        back("tanh", "orthogonal") / back("tanh", "std 0.01"),
-        ln.at_least(100),
-      ),
+      claim(f"step, He: {before}", "0: nothing can be learned", largest, ln.equals(0)),
+      claim(f"{sigmoid}: {slope}", "at most 1/4 a layer", lost, ln.at_most(quarter)),
+      claim(f"ReLU, He: {slope}", "1: kept", back("ReLU", "He"), ln.within(1, 0.15)),
+      claim(f"tanh, orthogonal: {slope}", "kept better than by std 0.01", kept, ln.at_least(100)),
     ],
-    pictures,
+    [
+      ln.histogram_grid(
+        {
+          init: getattr(one_net(activation, init, config, key), part)
+          for init in FIGURES[activation]
+        },
+        title=f"{activation}: {part}",
+        x=part.removesuffix("s"),
+        value_range=RANGES[activation] if part == "activations" else None,
+        caption=f"The {part} of every layer, a row for each rule. {note}",
+        file=f"{activation.lower()}_{part}",
+      )
+      for activation, part, note in PICTURES
+    ],
   )
-
-
-CAPTIONS = {
-  ("sigmoid", "activations"): "The book's figures 5.3 and 5.5. Deviation 1: nearly all units say 0 "
-  "or 1. Deviation 0.01: all say 0.5. Xavier's rule: they differ, in every layer.",
-  (
-    "sigmoid",
-    "gradients",
-  ): "The same nets on the way back; each panel has its own scale. Deviation "
-  "1 lets gradients through, but only at the few units that are not saturated; by the other two "
-  "rules they vanish, by a factor of 40 or of 4 in every layer.",
-  ("tanh", "activations"): "Deviation 1 saturates tanh, 0.01 silences it; Xavier's rule and "
-  "orthogonal weights keep it alive.",
-  ("ReLU", "activations"): "With 0.01 the signal dies, with Xavier's rule it halves its variance "
-  "in every layer, with He's it stays. Values above 2 are counted in the last bin.",
-  ("ReLU", "gradients"): "He's rule keeps the gradients' deviation on their way back too.",
-  ("GELU", "activations"): "GELU lets a little less through than ReLU: He's rule just misses.",
-  ("step", "activations"): "Step units differ, whatever the deviation of their weights: only the "
-  "sign counts. Their gradient is 0.",
-}
 
 
 experiment = ln.Experiment(Config, run)

@@ -11,14 +11,12 @@ gradients vanish, and a wrong backward pass passes.
 Expected: equal to central differences to 1e-8, in float64; a few seconds.
 """
 
-import functools
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -125,84 +123,64 @@ def worst(a: list[Array], b: list[Array]) -> float:
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Gradients of three forms, the batch of one, and the statistics; in float64."""
-  row = lambda what, source, ours, bar: ln.Claim("I04", what, source, ours, bar)
+  claim = ln.claims("I04")
+  largest = lambda x: float(jnp.abs(x).max())
   with jax.enable_x64(True):
-    claims = []
-    for name, (layer, shape, gains) in shapes(config, config.batch).items():
-      error = worst(*gradients(layer, shape, gains, lab.seed))
-      what = f"{name}: gradient by hand against differences, batch of {config.batch}"
-      claims.append(row(what, "equal", error, ln.at_most(1e-8)))
-    layer, shape, gains = shapes(config, 1)["dense"]
-    (alone, *_), (difference, *_) = gradients(layer, shape, gains, lab.seed)
-    lone = max(float(jnp.abs(alone).max()), float(jnp.abs(difference).max()))
+    errors = {
+      name: worst(*gradients(layer, shape, gains, lab.seed))
+      for name, (layer, shape, gains) in shapes(config, config.batch).items()
+    }
+    (alone, *_), (difference, *_) = gradients(*shapes(config, 1)["dense"], lab.seed)
     x = jnp.asarray(np.random.default_rng(lab.seed).normal(2, 3, (config.batch, config.channels)))
     ones, zeros = jnp.ones(config.channels), jnp.zeros(config.channels)
-    flax_norm = ln.BatchNorm(config.momentum, EPSILON)
-    variables = flax_norm.init(jax.random.key(0), x)
-    y, updated = flax_norm.apply(variables, x, train=True, mutable="batch_stats")
+    layer = ln.BatchNorm(config.momentum, EPSILON)
+    variables = layer.init(jax.random.key(0), x)
+    y, updated = layer.apply(variables, x, train=True, mutable="batch_stats")
     variance = running(ones, jnp.mean((x - x.mean(axis=0, keepdims=True)) ** 2, 0), config.momentum)
     mean = running(zeros, x.mean(axis=0), config.momentum)
-    tested = flax_norm.apply({**variables, **updated}, x)
-    claims += [
-      row(
+    tested = at_test(x, mean, variance, ones, zeros) - layer.apply({**variables, **updated}, x)
+    trained = batch_norm(x, ones, zeros)
+    lone = max(largest(alone), largest(difference))
+    checked, ours = "gradient by hand against differences", "against the project's layer"
+    spread = "variance of the normalised batch - 1 (1/m; 1/(m - 1) would give -1/m)"
+    same = ln.at_most(1e-6)
+    claims = [
+      *(
+        claim(f"{name}: {checked}, batch of {config.batch}", "equal", error, ln.at_most(1e-8))
+        for name, error in errors.items()
+      ),
+      claim(
         "batch of one: largest gradient of x, either way",
         "0: nothing is checked",
         lone,
         ln.equals(0),
       ),
-      row(
-        "against the project's layer, training: largest difference",
-        "equal",
-        float(jnp.abs(batch_norm(x, ones, zeros) - y).max()),
-        ln.at_most(1e-6),
-      ),
-      row(
-        "against the project's layer, with running statistics",
-        "equal",
-        float(jnp.abs(at_test(x, mean, variance, ones, zeros) - tested).max()),
-        ln.at_most(1e-6),
-      ),
-      row(
-        "variance of the normalised batch - 1 (1/m; 1/(m - 1) would give -1/m)",
-        "0",
-        float(jnp.abs(batch_norm(x, ones, zeros).var(axis=0) - 1).max()),
-        ln.at_most(1e-5),
-      ),
+      claim(f"{ours}, training: largest difference", "equal", largest(trained - y), same),
+      claim(f"{ours}, with running statistics", "equal", largest(tested), same),
+      claim(spread, "0", largest(trained.var(axis=0) - 1), ln.at_most(1e-5)),
     ]
-    figure = before_and_after(functools.partial(jax.random.normal, lab.key("figure")))
-  return ln.Report(
-    claims,
-    [
-      ln.Picture(
-        "before_and_after",
-        figure,
-        "Three units of different means and spreads, over a batch of 2,000: afterwards all are "
-        "alike, and gamma and beta are free to undo it.",
-      )
-    ],
+    return ln.Report(claims, [before_and_after(lab.key("figure"))])
+
+
+def before_and_after(key: Array) -> ln.Picture:
+  """Distributions of three units over a batch, before and after."""
+  x = jax.random.normal(key, (2000, 3))
+  x = x * jnp.array([[0.5, 1.0, 3.0]]) + jnp.array([[-4.0, 0.0, 5.0]])
+
+  def panel(rows: Array, title: str) -> ln.Panel:
+    curves = {}
+    for unit, values in enumerate(np.asarray(rows).T, start=1):
+      density, edges = np.histogram(values, 40, density=True)
+      curves[f"unit {unit}"] = ((edges[1:] + edges[:-1]) / 2, density)
+    return ln.Panel("share of the batch per unit of value", curves, title)
+
+  return ln.function_curves(
+    [panel(x, "before"), panel(batch_norm(x, jnp.ones(3), jnp.zeros(3)), "after")],
+    title="Batch normalisation of three units",
+    x="value",
+    caption="Three units of different means and spreads, over a batch of 2,000.",
+    file="before_and_after",
   )
-
-
-def before_and_after(normal: Callable[[tuple[int, int]], Array]) -> Figure:
-  """Histograms of three units before and after."""
-  x = normal((2000, 3)) * jnp.array([[0.5, 1.0, 3.0]]) + jnp.array([[-4.0, 0.0, 5.0]])
-  after = batch_norm(x, jnp.ones(3), jnp.zeros(3))
-  figure, grid = ln.new_figure("Batch normalisation of three units", columns=2)
-  for axes, values, title in zip(grid[0], (x, after), ("before", "after"), strict=True):
-    for unit in range(3):
-      look = ln.stroke(unit)
-      density, edges = np.histogram(np.asarray(values[:, unit]), 40, density=True)
-      axes.stairs(
-        density,
-        edges,
-        color=look.colour,
-        linestyle=look.dashes,
-        linewidth=1.6,
-        label=f"unit {unit + 1}",
-      )
-    ln.label_axes(axes, "value", "share of the batch per unit of value", title)
-  ln.legend_below(figure)
-  return figure
 
 
 experiment = ln.Experiment(Config, run)

@@ -11,7 +11,6 @@ Expected: a training accuracy above LeNet's 0.823 at either rate: 0.909 and 0.89
 LeNet has 0.824 (three fits of ten epochs each, some minutes on two CPU cores).
 """
 
-import math
 from typing import Any
 
 import research as ln
@@ -32,71 +31,36 @@ class Config:
   epochs: int = ln.static(10, "passes over the training set", at_least=1)
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every training image once."""
-  return math.ceil(ln.sets.spec(config.dataset).train_size / config.batch_size)
+def model(config: Config) -> LeNet:
+  """LeNet, with or without normalisation."""
+  return LeNet(kernel_init=ln.kernel_init(config.init), batch_norm=config.batch_norm)
 
 
-learner = ln.supervised(
-  lambda config: LeNet(kernel_init=ln.kernel_init(config.init), batch_norm=config.batch_norm),
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec(config.dataset).image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-)
+training = ln.supervised_training(model)
 
-
-def training(config: Config, seed: int) -> ln.Training:
-  """One net, looked at after every epoch."""
-  splits = ln.sets.load(config.dataset)
-  return ln.Training(
-    learner,
-    splits.train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"test": splits.test},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-  )
+CASES: dict[str, dict[str, Any]] = {
+  "BN rate 1.0": {},
+  "BN rate 0.1": {"optimizer.learning_rate": 0.1, "batch_size": 128},
+  "plain rate 0.9": {"optimizer.learning_rate": 0.9, "batch_norm": False},
+}
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Both editions' settings with normalisation, and plain LeNet at its own rate."""
-  cases: dict[str, dict[str, Any]] = {
-    "BN, rate 1.0": {},
-    "BN, rate 0.1": {"optimizer.learning_rate": 0.1, "batch_size": 128},
-    "plain, rate 0.9": {"optimizer.learning_rate": 0.9, "batch_norm": False},
-  }
-  fits = {}
-  for name, changes in cases.items():
-    case = ln.replace(config, changes)
-    fits[name] = lab.fit(name.replace(",", ""), case, training(case, lab.seed))
+  cases = {name: ln.replace(config, changes) for name, changes in CASES.items()}
+  fits = ln.fit_each(lab, cases, training)
   # The book's training accuracy is the mean over the last epoch, as the rows have it.
-  train = {name: fit.last("train/accuracy") for name, fit in fits.items()}
-  row = lambda what, source, ours, bar: ln.Claim("I06", what, source, ours, bar, "%")
+  high, low, plain = (fits[name].last("train/accuracy") for name in CASES)
+  test = fits["BN rate 1.0"].last("test/accuracy")
+  claim, what = ln.claims("I06", unit="%"), "training accuracy of the last epoch"
+  gained = "training accuracy that normalisation gains, rate 1.0"
   return ln.Report(
     [
-      *(
-        row(f"{name}: training accuracy of the last epoch", source, train[name], ln.at_least(0.823))
-        for name, source in (("BN, rate 1.0", "90.2 %"), ("BN, rate 0.1", "89.9 %"))
-      ),
-      row(
-        "plain LeNet, rate 0.9: training accuracy of the last epoch",
-        "82.3 %",
-        train["plain, rate 0.9"],
-        ln.at_least(0.75),
-      ),
-      row(
-        "training accuracy that normalisation gains, rate 1.0",
-        "90.2 - 82.3 = 7.9 points",
-        train["BN, rate 1.0"] - train["plain, rate 0.9"],
-        ln.at_least(0.02),
-      ),
-      row(
-        "BN, rate 1.0: test accuracy",
-        "70.8 % (very noisy)",
-        fits["BN, rate 1.0"].last("test/accuracy"),
-        ln.at_least(0.708),
-      ),
+      claim(f"BN, rate 1.0: {what}", "90.2 %", high, ln.at_least(0.823)),
+      claim(f"BN, rate 0.1: {what}", "89.9 %", low, ln.at_least(0.823)),
+      claim(f"plain LeNet, rate 0.9: {what}", "82.3 %", plain, ln.at_least(0.75)),
+      claim(gained, "90.2 - 82.3 = 7.9 points", high - plain, ln.at_least(0.02)),
+      claim("BN, rate 1.0: test accuracy", "70.8 % (very noisy)", test, ln.at_least(0.708)),
     ],
     [
       ln.compare_curves(
@@ -105,16 +69,12 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title=f"LeNet with and without batch normalisation, {config.dataset}",
         y=f"{split} accuracy (%)",
         epochs=True,
-        caption=caption,
+        caption=f"Accuracy on the {split} set: {how}.",
         file=f"{split}_accuracy",
       )
-      for split, caption in (
-        ("train", "With normalisation LeNet is ahead from the first epoch on."),
-        (
-          "test",
-          "On the test set the running statistics lag behind the weights: at a high rate "
-          "the accuracy jumps from epoch to epoch.",
-        ),
+      for split, how in (
+        ("train", "the mean over an epoch, by the statistics of each batch"),
+        ("test", "after each epoch, by the running statistics"),
       )
     ],
   )

@@ -19,12 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
 
 import research as ln
 from research.analysis.signals import ACTIVATIONS, drawn_weights, signals, sizes
-from research.report import Bar
+from research.initializers import RULES
 
 
 @ln.pytree_config
@@ -37,20 +35,8 @@ class Config:
   nets: int = ln.static(5, "nets of each kind, whose logarithms are averaged", at_least=1)
 
 
-INITS = {
-  "std 1": ln.initializer("normal", 1.0),
-  "std 0.01": ln.initializer("normal", 0.01),
-  "LeCun normal": ln.initializer("lecun_normal"),
-  "LeCun uniform": ln.initializer("lecun_uniform"),
-  "Xavier normal": ln.initializer("xavier_normal"),
-  "Xavier uniform": ln.initializer("xavier_uniform"),
-  "He normal": ln.initializer("he_normal"),
-  "He uniform": ln.initializer("he_uniform"),
-  "orthogonal": ln.initializer("orthogonal"),
-  "orthogonal x 1.41": ln.initializer("orthogonal", math.sqrt(2)),
-}
+INITS = {name: RULES[name] for name in RULES if name not in ("zero", "constant 0.01")}
 SHOWN = ("std 1", "std 0.01", "Xavier normal", "He normal", "orthogonal")
-SMOOTH = tuple(name for name in ACTIVATIONS if name != "step")  # a step's gradient is 0
 Sizes = Float[np.ndarray, "2 layers"]
 
 
@@ -98,107 +84,92 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   with jax.enable_x64(True):
     found = measure(config, lab.key("nets"))
   factor = {case: factors(measured) for case, measured in found.items()}
-
-  def relu(init: str, expected: float) -> list[ln.Claim]:
-    ways = ("signal", "gradient")
-    return [
-      ln.Claim(
-        "O08",
-        f"ReLU, {init}: what a layer does to the {way}",
-        f"{expected:.4g} (s sqrt(n/2))",
-        ours,
-        ln.within_ratio(expected, 0.05),
-      )
-      for way, ours in zip(ways, factor["ReLU", init], strict=True)
-    ]
-
-  def gradient(activation: str, init: str, source: str, bar: Bar) -> ln.Claim:
-    what = f"{activation}, {init}: what a layer does to the gradient"
-    return ln.Claim("O08", what, source, factor[activation, init][1], bar)
-
-  root = round(math.sqrt(config.width / 2), 4)
+  claim, root, near = ln.claims("O08"), round(math.sqrt(config.width / 2), 4), "near 1: it carries"
+  relu = {  # what a layer does, by the formula
+    "std 1": root,
+    "std 0.01": round(0.01 * root, 6),
+    "Xavier normal": round(math.sqrt(0.5), 4),
+    "He normal": 1.0,
+    "He uniform": 1.0,
+  }
+  slopes = (
+    ("sigmoid", "Xavier normal", "at most 1/4, the slope", ln.at_most(0.25)),
+    ("sigmoid", "He normal", "at most sqrt(2)/4", ln.at_most(0.3536)),
+    ("tanh", "std 0.01", "0.1: s sqrt(n)", ln.within_ratio(0.01 * math.sqrt(config.width), 0.05)),
+    ("tanh", "orthogonal", near, ln.at_least(0.9)),
+    ("tanh", "He normal", near, ln.at_least(0.9)),
+  )
   return ln.Report(
     [
-      *relu("std 1", root),
-      *relu("std 0.01", round(0.01 * root, 6)),
-      *relu("Xavier normal", round(math.sqrt(0.5), 4)),
-      *relu("He normal", 1.0),
-      *relu("He uniform", 1.0),
-      gradient("sigmoid", "Xavier normal", "at most 1/4, the slope", ln.at_most(0.25)),
-      gradient("sigmoid", "He normal", "at most sqrt(2)/4", ln.at_most(0.3536)),
-      gradient(
-        "tanh", "std 0.01", "0.1: s sqrt(n)", ln.within_ratio(0.01 * math.sqrt(config.width), 0.05)
+      *(
+        claim(
+          f"ReLU, {init}: what a layer does to the {way}",
+          f"{expected:.4g} (s sqrt(n/2))",
+          ours,
+          ln.within_ratio(expected, 0.05),
+        )
+        for init, expected in relu.items()
+        for way, ours in zip(("signal", "gradient"), factor["ReLU", init], strict=True)
       ),
-      gradient("tanh", "orthogonal", "near 1: it carries", ln.at_least(0.9)),
-      gradient("tanh", "He normal", "near 1: it carries", ln.at_least(0.9)),
-    ],
-    [
-      ln.Picture(
-        "factors",
-        factor_table(factor),
-        "What one layer does. Only where a cell is near 1 does a signal cross many layers: ReLU "
-        "with He's rule or stretched orthogonal weights, tanh with Xavier's or orthogonal ones. A "
-        "sigmoid's signal settles, but its gradient is lost by every rule but deviation 1, where "
-        "nearly all units are saturated.",
-      ),
-      ln.Picture(
-        "over_layers",
-        over_layers(found),
-        "An exponential is a straight line here: what explodes or vanishes in five layers is "
-        "hopeless in fifty.",
+      *(
+        claim(
+          f"{activation}, {init}: what a layer does to the gradient",
+          source,
+          factor[activation, init][1],
+          bar,
+        )
+        for activation, init, source, bar in slopes
       ),
     ],
+    [factor_table(factor), over_layers(found)],
   )
 
 
-def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> Figure:
-  """Factors per layer by rule and activation, written into shaded cells."""
-  figure, grid = ln.new_figure("What one layer does", columns=2, panel_inches=(5.4, 4.2))
-  for way, (axes, title) in enumerate(
-    zip(grid[0], ("to the signal on its way forth", "to the gradient on its way back"), strict=True)
-  ):
-    columns = tuple(ACTIVATIONS) if way == 0 else SMOOTH
-    cells = np.array([[factor[activation, init][way] for activation in columns] for init in INITS])
-    axes.imshow(cells, norm=LogNorm(0.05, 20), cmap="RdBu_r", aspect="auto", alpha=0.6)
-    for row, column in np.ndindex(*cells.shape):
-      text = f"{cells[row, column]:.2g}"
-      axes.text(column, row, text, ha="center", va="center", fontsize=9, color=ln.INK)
-    ln.label_axes(axes, "activation", "initial weights" if way == 0 else "", title)
-    axes.grid(False)
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(INITS)), INITS if way == 0 else [])
-  return figure
+def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> ln.Picture:
+  """Factors per layer by rule and activation."""
+  table = np.array([[factor[activation, init] for activation in ACTIVATIONS] for init in INITS])
+  return ln.heat_maps(
+    {
+      "to the signal on its way forth": table[..., 0],
+      "to the gradient on its way back": table[..., 1],
+    },
+    title="What one layer does",
+    x="activation",
+    y="initial weights",
+    columns=tuple(ACTIVATIONS),
+    rows=tuple(INITS),
+    value_range=(0.05, 20),
+    log=True,
+    colours="RdBu_r",
+    number=".2g",
+    panel_inches=(5.4, 4.2),
+    caption="Where a cell is near 1 a signal crosses many layers. A step's gradient is 0.",
+    file="factors",
+  )
 
 
-def over_layers(found: dict[tuple[str, str], Sizes]) -> Figure:
+def over_layers(found: dict[tuple[str, str], Sizes]) -> ln.Picture:
   """Sizes over the layers, one column for each activation, the gradients below."""
-  figure, grid = ln.new_figure("Through the layers", 2, len(ACTIVATIONS), (2.6, 2.5))
-  for column, activation in enumerate(ACTIVATIONS):
-    for way in range(2):
-      axes = grid[way, column]
-      has_values = way == 0 or activation in SMOOTH
-      for index, init in enumerate(SHOWN if has_values else ()):
-        look, values = ln.stroke(index), found[activation, init][way]
-        axes.plot(
-          np.arange(1, len(values) + 1),
-          values,
-          color=look.colour,
-          linestyle=look.dashes,
-          marker=look.marker,
-          markevery=(index, max(1, len(values) // 6)),
-          markersize=4,
-          label=init,
-        )
-      axes.set_yscale("log")
-      axes.set_ylim(1e-20, 1e20)
-      y = ("activation", "gradient")[way] + ", root mean square"
-      ln.label_axes(
-        axes, "layer" if way else "", y if column == 0 else "", "" if way else activation
+  layers = np.arange(1, next(iter(found.values())).shape[1] + 1)
+  return ln.function_curves(
+    [
+      ln.Panel(
+        f"{what}, root mean square" if activation == next(iter(ACTIVATIONS)) else "",
+        {init: (layers, found[activation, init][way]) for init in SHOWN},
+        activation if way == 0 else "",
+        log="y",
+        y_range=(1e-20, 1e20),
       )
-      if not has_values:
-        axes.text(0.5, 0.5, "0 in every layer", transform=axes.transAxes, ha="center", color=ln.INK)
-  ln.legend_below(figure)
-  return figure
+      for way, what in enumerate(("activation", "gradient"))
+      for activation in ACTIVATIONS
+    ],
+    title="Through the layers",
+    x="layer",
+    rows=2,
+    panel_inches=(2.6, 2.5),
+    caption="A factor per layer is a straight line here. What is 0 in every layer is not drawn.",
+    file="over_layers",
+  )
 
 
 experiment = ln.Experiment(Config, run)

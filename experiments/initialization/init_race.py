@@ -17,9 +17,6 @@ on two CPU cores. On Fashion-MNIST, of which the book says nothing, 2.30, 0.48 a
 
 import math
 
-import jax
-import numpy as np
-
 import research as ln
 from research.analysis.signals import ACTIVATIONS
 
@@ -36,7 +33,7 @@ class Config:
   init: ln.Init = ln.nested(ln.Init("lecun_normal"))
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
   batch_size: int = ln.static(128, "examples per step", at_least=1)
-  iterations: int = ln.static(2000, "updates", at_least=1)
+  steps: int = ln.static(2000, "updates", at_least=1)
   log_every: int = ln.static(20, "updates in a row of the log", at_least=1)
   repeats: int = ln.static(3, "seeds of every member", at_least=1)
 
@@ -52,77 +49,46 @@ SOURCE = {  # loss and the words for it, test accuracy
   "He": (0.20, "0.20", 0.935),
 }
 
-learner = ln.with_loss_after_update(
-  ln.supervised(
-    lambda config: ln.MLP(
-      (*config.hidden, 10), ACTIVATIONS[config.activation], ln.kernel_init(config.init)
-    ),
-    ln.softmax_cross_entropy,
-    lambda config: ln.sets.spec(config.dataset).image_shape,
-    lambda config: ln.make_optimizer(config.optimizer, config.iterations),
-  )
+
+def model(config: Config) -> ln.MLP:
+  """The dense net; biases begin at zero."""
+  units, activation = (*config.hidden, 10), ACTIVATIONS[config.activation]
+  return ln.MLP(units, activation, ln.kernel_init(config.init))
+
+
+training = ln.supervised_training(
+  model, transform=ln.with_loss_after_update, sampler=ln.sampling.with_replacement
 )
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """All images to learn from; the test images are looked at before and after."""
-  splits = ln.sets.load(config.dataset)
-  return ln.Training(
-    learner,
-    splits.train,
-    ln.sampling.with_replacement(config.batch_size),
-    steps=config.iterations,
-    evaluate={"test": splits.test},
-    evaluate_every=config.iterations,
-    log_every=config.log_every,
-  )
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The comparison, and what is left of the loss at its end."""
   members = {name: ln.replace(config, init) for name, init in MEMBERS.items()}
   fits = lab.compare("race", members, training, repeats=config.repeats)
-  losses = {name: last_loss(repeats) for name, repeats in fits.items()}
-  accuracies = {
-    name: float(np.mean([fit.last("test/accuracy") for fit in repeats]))
-    for name, repeats in fits.items()
-  }
-  row = lambda what, source, ours, bar, unit="": ln.Claim("I03", what, source, ours, bar, unit)
+  loss = {name: ln.mean_of_last(fits[name], "train/loss_after", LAST) for name in fits}
+  accuracy = {name: ln.mean_of_last(fits[name], "test/accuracy") for name in fits}
+  claim, what = ln.claims("I03"), f"mean loss of the last {LAST} batches"
   is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")
   source = SOURCE if is_the_books else {}
   return ln.Report(
     [
       *(
-        row(
-          f"{name}: mean loss of the last {LAST} batches",
-          words,
-          losses[name],
-          ln.within_ratio(loss, 0.1),
-        )
-        for name, (loss, words, _) in source.items()
+        claim(f"{name}: {what}", words, loss[name], ln.within_ratio(due, 0.1))
+        for name, (due, words, _) in source.items()
       ),
       *(
-        row(
-          f"{name}: test accuracy",
-          f"{100 * accuracy:.4g} %",
-          accuracies[name],
-          ln.within(accuracy, 0.015),
-          "%",
+        claim(
+          f"{name}: test accuracy", f"{100 * due:.4g} %", accuracy[name], ln.within(due, 0.015), "%"
         )
-        for name, (_, _, accuracy) in source.items()
+        for name, (_, _, due) in source.items()
       ),
-      row(
+      claim(
         "loss of He / of Xavier",
         "below 1: He's rule is faster",
-        losses["He"] / losses["Xavier"],
+        loss["He"] / loss["Xavier"],
         ln.at_most(0.9),
       ),
-      row(
-        "parameters",
-        "109,810",
-        sum(leaf.size for leaf in jax.tree.leaves(fits["He"][0].state.params)),
-        ln.equals(109_810),
-      ),
+      claim("parameters", "109,810", fits["He"][0].parameters, ln.equals(109_810)),
     ],
     [
       ln.compare_curves(
@@ -131,28 +97,13 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title=f"Three rules for initial weights, {config.activation}, {config.dataset}",
         y="loss after the update (nats)",
         caption=(
-          "The book's figure 5.6: with deviation 0.01 nothing is learned; He's rule is ahead of "
-          f"Xavier's from the first batches on. A point is the mean over {config.log_every} "
-          "batches; "
-          f"lines are means over {config.repeats} seeds, bands reach one standard deviation "
-          "to both "
-          "sides."
+          f"The book's figure 5.6. A point is the mean over {config.log_every} batches; lines are "
+          f"means over {config.repeats} seeds, bands reach one standard deviation to both sides."
         ),
         file="loss",
       )
     ],
   )
-
-
-def last_loss(repeats: list[ln.Fit]) -> float:
-  """Mean training loss at the end, over batches and seeds."""
-  late = [
-    row["train/loss_after"]
-    for fit in repeats
-    for row in fit.history
-    if row["step"] > fit.history[-1]["step"] - LAST and row["step"]
-  ]
-  return float(np.mean(late))
 
 
 experiment = ln.Experiment(Config, run, training)

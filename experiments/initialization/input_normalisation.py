@@ -11,13 +11,12 @@ training set, on the test set too.
 Expected: thousands of times fewer steps; a few seconds on two CPU cores.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -132,82 +131,44 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     steps = {name: int(steps_to_tolerance(x, y, config.tolerance)) for name, x in scaled.items()}
     kept = {name: squeezed(SCALERS[name], config, lab.key("x")) for name in ("min-max", "z-score")}
     shifted = test + 2 * test.std(axis=0, keepdims=True)  # the world has moved since the training
-    right, wrong = z_score(train)(shifted).mean(), z_score(shifted)(shifted).mean()
-    figure = bars(conditions, steps)
-  row = lambda what, source, ours, bar, unit="": ln.Claim("I08", what, source, ours, bar, unit)
+    right, wrong = (float(z_score(rows)(shifted).mean()) for rows in (train, shifted))
+  better = conditions["as it is"] / conditions["z-score"]
+  fewer = {name: steps["as it is"] / steps[name] for name in ("min-max", "z-score")}
+  claim, z = ln.claims("I08"), conditions["z-score"]
+  left = "spread of the other values left by one outlier"
+  shift = "a shift of the test set by 2 deviations, by the training set's statistics"
+  own = "the same shift, by the test set's own statistics"
+  much = "condition number as it is, over that with z-scores"
   return ln.Report(
     [
-      row(
-        "condition number as it is, over that with z-scores",
-        "much larger",
-        conditions["as it is"] / conditions["z-score"],
-        ln.at_least(1000),
+      claim(much, "much larger", better, ln.at_least(1000)),
+      claim("condition number with z-scores", "about 1", z, ln.at_most(1.5)),
+      *(
+        claim(f"steps as it is, over steps with {name}", "faster", fewer[of], ln.at_least(bound))
+        for name, of, bound in (
+          ("min-max scaling", "min-max", 100),
+          ("z-scores", "z-score", 1000),
+        )
       ),
-      row("condition number with z-scores", "about 1", conditions["z-score"], ln.at_most(1.5)),
-      row(
-        "steps as it is, over steps with min-max scaling",
-        "faster",
-        steps["as it is"] / steps["min-max"],
-        ln.at_least(100),
-      ),
-      row(
-        "steps as it is, over steps with z-scores",
-        "faster",
-        steps["as it is"] / steps["z-score"],
-        ln.at_least(1000),
-      ),
-      row(
-        "min-max: spread of the other values left by one outlier",
-        "squeezed",
-        kept["min-max"],
-        ln.at_most(0.1),
-        "%",
-      ),
-      row(
-        "z-score: spread of the other values left by one outlier",
-        "less sensitive",
-        kept["z-score"],
-        ln.at_least(0.2),
-        "%",
-      ),
-      row(
-        "a shift of the test set by 2 deviations, by the training set's statistics",
-        "2: seen",
-        float(right),
-        ln.at_least(1.8),
-      ),
-      row(
-        "the same shift, by the test set's own statistics",
-        "0: hidden",
-        abs(float(wrong)),
-        ln.at_most(1e-9),
-      ),
+      claim(f"min-max: {left}", "squeezed", kept["min-max"], ln.at_most(0.1), "%"),
+      claim(f"z-score: {left}", "less sensitive", kept["z-score"], ln.at_least(0.2), "%"),
+      claim(shift, "2: seen", right, ln.at_least(1.8)),
+      claim(own, "0: hidden", abs(wrong), ln.at_most(1e-9)),
     ],
     [
-      ln.Picture(
-        "steps",
-        figure,
-        "Steps go with the condition number. Z-scores also remove the means, which tie the "
-        "features to the intercept; min-max scaling leaves some of that.",
+      ln.bar_charts(
+        {"condition number": conditions, "steps to tolerance": steps},
+        title="Gradient descent on normalised inputs",
+        x="inputs",
+        log=True,
+        caption=(
+          "Z-scores also remove the means, which tie the features to the intercept; min-max "
+          "scaling leaves some of that."
+        ),
+        file="steps",
       )
     ],
   )
-
-
-def bars(conditions: dict[str, float], steps: dict[str, int]) -> Figure:
-  """Condition numbers and steps, on logarithmic axes."""
-  figure, grid = ln.new_figure("Gradient descent on normalised inputs", columns=2)
-  both: dict[str, Mapping[str, float]] = {
-    "condition number": conditions,
-    "steps to tolerance": steps,
-  }
-  for index, (axes, (y, values)) in enumerate(zip(grid[0], both.items(), strict=True)):
-    drawn = axes.bar(list(values), list(values.values()), color=ln.stroke(index).colour, width=0.6)
-    axes.bar_label(drawn, [f"{value:.3g}" for value in values.values()], fontsize=9)
-    axes.set_yscale("log")
-    axes.set_ylim(0.5, 5 * max(values.values()))
-    ln.label_axes(axes, "inputs", y)
-  return figure
 
 
 experiment = ln.Experiment(Config, run)

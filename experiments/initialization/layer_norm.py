@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -72,74 +71,46 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   columns = lambda x: column_norm(x, config.epsilon)
   order = jax.random.permutation(keys[3], config.tokens)
   largest = lambda difference: float(jnp.abs(difference).max())
-  row = lambda what, source, value, bar: ln.Claim("I07", what, source, value, bar)
+  claim, flax = ln.claims("I07"), "against flax.linen.LayerNorm: largest difference"
+  slope, permuted = largest(slopes[0] - slopes[1]), largest(ours(x[:, order]) - ours(x)[:, order])
+  moved, mixed = change_elsewhere(ours, x), change_elsewhere(columns, x)
+  mean, variance = plain(x).mean(axis=-1), plain(x).var(axis=-1)
+  tokens = "permuted tokens against permuted outputs: largest difference"
+  trap = "the same where columns are normalised, as the notes say"
   return ln.Report(
     [
-      row(
-        "against flax.linen.LayerNorm: largest difference",
-        "equal",
-        largest(ours(x) - theirs(x)),
-        ln.at_most(1e-5),
+      claim(flax, "equal", largest(ours(x) - theirs(x)), ln.at_most(1e-5)),
+      claim("its gradient against flax's: largest difference", "equal", slope, ln.at_most(1e-5)),
+      claim("a changed token: change of the others' outputs", "0", moved, ln.equals(0)),
+      claim(trap, "not 0: a trap", mixed, ln.at_least(0.1)),
+      claim(tokens, "0", permuted, ln.equals(0)),
+      claim(
+        "mean of a token, largest, without gain and bias", "0", largest(mean), ln.at_most(1e-5)
       ),
-      row(
-        "its gradient against flax's: largest difference",
-        "equal",
-        largest(slopes[0] - slopes[1]),
-        ln.at_most(1e-5),
-      ),
-      row(
-        "a changed token: change of the others' outputs",
-        "0",
-        change_elsewhere(ours, x),
-        ln.equals(0),
-      ),
-      row(
-        "the same where columns are normalised, as the notes say",
-        "not 0: a trap",
-        change_elsewhere(columns, x),
-        ln.at_least(0.1),
-      ),
-      row(
-        "permuted tokens against permuted outputs: largest difference",
-        "0",
-        largest(ours(x[:, order]) - ours(x)[:, order]),
-        ln.equals(0),
-      ),
-      row(
-        "mean of a token, largest, without gain and bias",
-        "0",
-        largest(plain(x).mean(axis=-1)),
-        ln.at_most(1e-5),
-      ),
-      row(
-        "|variance of a token - 1|, largest",
-        "0",
-        largest(plain(x).var(axis=-1) - 1),
-        ln.at_most(1e-4),
-      ),
+      claim("|variance of a token - 1|, largest", "0", largest(variance - 1), ln.at_most(1e-4)),
     ],
     [
-      ln.Picture(
-        "influence",
-        influence({"over features (layer norm)": plain, "over tokens": columns}, x),
-        "Change of every token's outputs when one token changes. Normalised over its features, a "
-        "token is alone; normalised over tokens, as the notes have it, all depend on all.",
+      ln.heat_maps(
+        {
+          "over features (layer norm)": influence(plain, x),
+          "over tokens": influence(columns, x),
+        },
+        title="Who depends on whom",
+        x="token that changes",
+        y="token that is read",
+        value_range=(0, None),
+        shades="norm of the derivative",
+        caption="Change of every token's outputs when one token changes, by what is normalised.",
+        file="influence",
       )
     ],
   )
 
 
-def influence(norms: dict[str, Norm], x: Tokens) -> Figure:
+def influence(norm: Norm, x: Tokens) -> Float[np.ndarray, "token token"]:
   """Returns the dependence of each token's outputs on each token's inputs."""
-  figure, grid = ln.new_figure("Who depends on whom", columns=len(norms), panel_inches=(3.6, 3.4))
-  for axes, (name, norm) in zip(grid[0], norms.items(), strict=True):
-    slopes = jax.jacobian(lambda tokens, norm=norm: norm(tokens[None])[0])(x[0])
-    strength = np.sqrt(np.sum(np.square(np.asarray(slopes)), axis=(1, 3)))
-    image = axes.imshow(strength, cmap="Greys", vmin=0)
-    ln.label_axes(axes, "token that changes", "token that is read", name)
-    axes.grid(False)
-    figure.colorbar(image, ax=axes, shrink=0.8).set_label("norm of the derivative", fontsize=9)
-  return figure
+  slopes = jax.jacobian(lambda tokens: norm(tokens[None])[0])(x[0])
+  return np.sqrt(np.sum(np.square(np.asarray(slopes)), axis=(1, 3)))
 
 
 experiment = ln.Experiment(Config, run)

@@ -10,7 +10,6 @@ the symmetry.
 Expected: 1 distinct unit of 16 (zero, constant), 16 (normal); about 15 seconds on two CPU cores.
 """
 
-import math
 from typing import Any
 
 import jax
@@ -33,33 +32,19 @@ class Config:
   epochs: int = ln.static(40, "passes over the training set", at_least=1)
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every training image once."""
-  return math.ceil(ln.sets.spec("digits").train_size / config.batch_size)
+def model(config: Config) -> ln.MLP:
+  """One hidden layer."""
+  activation = getattr(jax.nn, config.activation)
+  return ln.MLP((config.hidden, 10), activation, ln.kernel_init(config.init))
 
 
-learner = ln.supervised(
-  lambda config: ln.MLP(
-    (config.hidden, 10), getattr(jax.nn, config.activation), ln.kernel_init(config.init)
-  ),
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("digits").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-)
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """One net."""
+def digits(config: Config, seed: int) -> ln.Task:
+  """The embedded digits."""
   splits = ln.sets.load("digits")
-  return ln.Training(
-    learner,
-    splits.train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"test": splits.test},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-  )
+  return ln.Task(splits.train, {"test": splits.test})
+
+
+training = ln.supervised_training(model, digits)
 
 
 def hidden_weights(fit: ln.Fit) -> Float[np.ndarray, "pixels hidden"]:
@@ -84,38 +69,27 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     "zeros": {"init.name": "zeros"},
     "constant": {"init.name": "constant", "init.scale": config.constant},
     "normal": {},
-    "zeros, relu": {"init.name": "zeros", "activation": "relu"},
+    "zeros-relu": {"init.name": "zeros", "activation": "relu"},
   }
-  fits = {}
-  for name, changes in cases.items():
-    case = ln.replace(config, changes)
-    fits[name] = lab.fit(name.replace(", ", "-"), case, training(case, lab.seed))
+  configs = {name: ln.replace(config, changes) for name, changes in cases.items()}
+  fits = ln.fit_each(lab, configs, training)
   weights = {name: hidden_weights(fit) for name, fit in fits.items()}
-  row = lambda what, source, ours, bar, unit="": ln.Claim("I01", what, source, ours, bar, unit)
-  accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
+  largest = np.abs(weights["zeros-relu"]).max()
+  gained = fits["normal"].last("test/accuracy") - fits["zeros"].last("test/accuracy")
+  claim, still = ln.claims("I01"), "zeros, ReLU: largest hidden weight after training"
+  broken = "test accuracy that broken symmetry gains over zeros"
   return ln.Report(
     [
       *(
-        row(f"{name}, sigmoid: {what}", str(due), of(weights[name]), ln.equals(due))
+        claim(f"{name}, sigmoid: {what}", str(due), of(weights[name]), ln.equals(due))
         for name, due in (("zeros", 1), ("constant", 1), ("normal", config.hidden))
         for what, of in (
           (f"distinct hidden units of {config.hidden}", distinct_units),
           ("rank of the hidden weights after training", rank),
         )
       ),
-      row(
-        "zeros, ReLU: largest hidden weight after training",
-        "0: nothing moves",
-        np.abs(weights["zeros, relu"]).max(),
-        ln.equals(0),
-      ),
-      row(
-        "test accuracy that broken symmetry gains over zeros",
-        "much",
-        accuracy["normal"] - accuracy["zeros"],
-        ln.at_least(0.5),
-        "%",
-      ),
+      claim(still, "0: nothing moves", largest, ln.equals(0)),
+      claim(broken, "much", gained, ln.at_least(0.5), "%"),
     ],
     [
       ln.image_grid(
@@ -123,9 +97,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title="What the hidden units look at",
         columns=config.hidden,
         note="above: from zeros; below: from normal weights",
-        caption=(
-          "From zeros all units end up as the same one; from normal weights each finds its own."
-        ),
+        caption="A square shows the weights of a hidden unit by its pixels, after training.",
         file="hidden_units",
       ),
       ln.compare_curves(
@@ -134,7 +106,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title="Equal and unequal first weights",
         y="test accuracy (%)",
         epochs=True,
-        caption="Nets whose units are equal learn what one unit can, and with ReLU nothing.",
+        caption="A line is one net, named by its first weights.",
         file="accuracy",
       ),
     ],

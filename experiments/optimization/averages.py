@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -70,92 +69,79 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     raw = {beta: jax.vmap(lambda year, b=beta: average(year, b))(theta) for beta in BETAS}
     right = {beta: jax.vmap(lambda v, b=beta: corrected(v, b))(raw[beta]) for beta in BETAS}
     rmse = lambda v, days: float(np.sqrt(np.mean(np.square(np.asarray(v) - true)[:, days])))
-    late, early = slice(EARLY, None), slice(0, EARLY)
+    early = {b: [rmse(v[b], slice(0, EARLY)) for v in (raw, right)] for b in BETAS}
+    late = {b: rmse(right[b], slice(EARLY, None)) for b in BETAS}
     first = max(float(jnp.max(jnp.abs(right[b][:, 0] - theta[:, 0]))) for b in BETAS)
-    return ln.Report(
-      [
-        ln.Claim(
-          "O05",
-          "corrected average of the first day less the first day's temperature, all betas",
-          "equal",
-          first,
-          ln.at_most(1e-12),
-        ),
-        *(
-          ln.Claim(
-            "O05",
-            f"beta {beta}: days behind a steady rise",
-            f"beta / (1 - beta) = {beta / (1 - beta):.0f}",
-            lag(beta),
-            ln.within(round(beta / (1 - beta)), 1e-6),  # today has age 0
-          )
-          for beta in BETAS
-        ),
-        *(
-          ln.Claim(
-            "O05",
-            f"beta {beta}: error of the first {EARLY} days, uncorrected / corrected",
-            "corrected is better",
-            rmse(raw[beta], early) / rmse(right[beta], early),
-            ln.at_least(1.2),
-          )
-          for beta in BETAS
-        ),
-        *(
-          ln.Claim(
-            "O05",
-            f"error against the season: beta {worse} / beta 0.9",
-            f"{reason} (Ng)",
-            rmse(right[worse], late) / rmse(right[0.9], late),
-            ln.at_least(1.2),
-          )
-          for worse, reason in ((0.5, "too noisy"), (0.98, "too late"))
-        ),
-      ],
-      [
-        ln.Picture(
-          "year",
-          a_year(np.asarray(theta[0]), {beta: np.asarray(right[beta][0]) for beta in BETAS}),
-          "A small beta follows the noise, a large one comes too late.",
-        ),
-        ln.Picture(
-          "start",
-          the_start(np.asarray(theta[0]), np.asarray(raw[0.98][0]), np.asarray(right[0.98][0])),
-          "Uncorrected, the average climbs from zero for two months.",
-        ),
-      ],
-    )
+    lags = {b: lag(b) for b in BETAS}
+  claim = ln.claims("O05")
+  return ln.Report(
+    [
+      claim(
+        "corrected average of the first day less the first day's temperature, all betas",
+        "equal",
+        first,
+        ln.at_most(1e-12),
+      ),
+      *(
+        claim(
+          f"beta {beta}: days behind a steady rise",
+          f"beta / (1 - beta) = {beta / (1 - beta):.0f}",
+          days,
+          ln.within(round(beta / (1 - beta)), 1e-6),  # today has age 0
+        )
+        for beta, days in lags.items()
+      ),
+      *(
+        claim(
+          f"beta {beta}: error of the first {EARLY} days, uncorrected / corrected",
+          "corrected is better",
+          before / after,
+          ln.at_least(1.2),
+        )
+        for beta, (before, after) in early.items()
+      ),
+      *(
+        claim(
+          f"error against the season: beta {worse} / beta 0.9",
+          f"{reason} (Ng)",
+          late[worse] / late[0.9],
+          ln.at_least(1.2),
+        )
+        for worse, reason in ((0.5, "too noisy"), (0.98, "too late"))
+      ),
+    ],
+    [
+      temperatures(
+        theta[0],
+        {f"beta = {b}, about {1 / (1 - b):.0f} days": v[0] for b, v in right.items()},
+        title="Averages of a year's temperatures, bias corrected",
+        caption="The first of the years. A dot is a day, a line an average.",
+        file="year",
+      ),
+      temperatures(
+        theta[0, :90],
+        {"as it is": raw[0.98][0, :90], "corrected": right[0.98][0, :90]},
+        title="Bias correction, beta = 0.98",
+        caption="The first quarter of the year. Uncorrected, the average begins at zero.",
+        file="start",
+      ),
+    ],
+  )
 
 
-def a_year(theta: np.ndarray, averages: dict[float, np.ndarray]) -> Figure:
-  """Daily temperatures and their averages."""
-  figure, grid = ln.new_figure("Averages of a year's temperatures", panel_inches=(7.6, 4.0))
-  axes = grid[0, 0]
-  days = np.arange(1, DAYS + 1)
-  axes.plot(days, theta, ".", color="#9a9a9a", markersize=3, label="day")
-  for index, (beta, values) in enumerate(averages.items()):
-    look = ln.stroke(index)
-    name = f"beta = {beta}, about {1 / (1 - beta):.0f} days"
-    axes.plot(days, values, color=look.colour, linestyle=look.dashes, linewidth=1.8, label=name)
-  ln.label_axes(axes, "day", "temperature (°F)", "bias corrected")
-  ln.legend_below(figure)
-  return figure
-
-
-def the_start(theta: np.ndarray, raw: np.ndarray, right: np.ndarray) -> Figure:
-  """The first quarter of the year."""
-  figure, grid = ln.new_figure("Bias correction, beta = 0.98", panel_inches=(6.4, 3.8))
-  axes = grid[0, 0]
-  days = np.arange(1, 91)
-  axes.plot(days, theta[:90], ".", color="#9a9a9a", markersize=4, label="day")
-  for index, (name, values) in enumerate({"as it is": raw, "corrected": right}.items()):
-    look = ln.stroke(index)
-    axes.plot(
-      days, values[:90], color=look.colour, linestyle=look.dashes, linewidth=1.8, label=name
-    )
-  ln.label_axes(axes, "day", "temperature (°F)")
-  ln.legend_below(figure)
-  return figure
+def temperatures(
+  theta: Array, averages: dict[str, Array], *, title: str, caption: str, file: str
+) -> ln.Picture:
+  """Daily temperatures as dots, and averages of them."""
+  days = np.arange(1, len(theta) + 1)
+  panel = ln.Panel(
+    "temperature (°F)",
+    {name: (days, values) for name, values in averages.items()},
+    points={"day": (days, theta)},
+  )
+  return ln.function_curves(
+    [panel], title=title, x="day", panel_inches=(7.6, 4.0), caption=caption, file=file
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -22,7 +22,6 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 import research as ln
 from research.training import on_device
@@ -46,49 +45,38 @@ class Config:
 SIZES = (1, 64, 128, 256, 512)  # and all
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold every image once."""
-  return math.ceil(config.examples / config.batch_size)
+def model(config: Config) -> ln.MLP:
+  """The dense net, with ReLU between its layers."""
+  return ln.MLP((*config.hidden, 10), kernel_init=ln.kernel_init(config.init))
 
 
-net = ln.supervised(
-  lambda config: ln.MLP((*config.hidden, 10), kernel_init=ln.kernel_init(config.init)),
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("mnist").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-)
+def images(config: Config, seed: int) -> ln.Task:
+  """Few images, looked at as a whole."""
+  few = ln.images(config, seed).train
+  return ln.Task(few, {"all": few})
 
 
-def step(config: Config, state: ln.TrainState, batch: ln.Batch) -> tuple[ln.TrainState, ln.Metrics]:
-  """One update; squares of the losses are reported too, so that rows hold their variance."""
-  state, metrics = net.step(config, state, batch)
-  return state, metrics | {"loss_squared": jnp.square(metrics["loss"])}
+def with_squares(learner: ln.Learner) -> ln.Learner:
+  """The learner that reports squares of the losses too, so that rows hold their variance."""
+
+  def step(
+    config: Config, state: ln.TrainState, batch: ln.Batch
+  ) -> tuple[ln.TrainState, ln.Metrics]:
+    state, metrics = learner.step(config, state, batch)
+    return state, metrics | {"loss_squared": jnp.square(metrics["loss"])}
+
+  return learner._replace(step=step)
 
 
-learner = net._replace(step=step)
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """Few images, looked at as a whole after every epoch."""
-  few = {name: a[: config.examples] for name, a in ln.sets.load("mnist").train.items()}
-  return ln.Training(
-    learner,
-    few,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"all": few},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-  )
+training = ln.supervised_training(model, images, transform=with_squares)
 
 
 def noise(fit: ln.Fit) -> float:
   """Deviation of the batches' losses in the last epoch over their mean; 0 where there is one."""
-  row = fit.history[-1]
-  variance = row["train/loss_squared"] - row["train/loss"] ** 2
-  return (
-    0.0 if steps_per_epoch(fit.config) == 1 else math.sqrt(max(variance, 0)) / row["train/loss"]
-  )
+  if fit.training.steps_per_epoch == 1:
+    return 0.0
+  mean, squared = fit.last("train/loss"), fit.last("train/loss_squared")
+  return math.sqrt(max(squared - mean**2, 0)) / mean
 
 
 def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
@@ -96,7 +84,7 @@ def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
   own = training(config, seed)
   program = ln.compile_learner(own.learner, own.sampler, own.evaluation_batch_size)
   settings, data = on_device(config), program.place(dict(own.data))
-  state = jax.jit(learner.init)(settings, key)
+  state = jax.jit(own.learner.init)(settings, key)
   times = []
   for number in range(4):  # the first one compiles
     start = time.perf_counter()
@@ -118,96 +106,31 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     name: seconds_per_epoch(own, lab.seed, lab.key("timing")) for name, own in members.items()
   }
   deviation = {name: float(np.mean([noise(fit) for fit in fits[name]])) for name in members}
-  loss = {name: np.mean([losses(fit) for fit in fits[name]], axis=0) for name in members}
+  # On all images, before learning and after every epoch.
+  loss = {
+    name: np.mean([ln.series(fit.history, "all/loss")[1] for fit in repeats], axis=0)
+    for name, repeats in fits.items()
+  }
   every = str(config.examples)
-  row = lambda what, source, ours, bar, unit="": ln.Claim("O04", what, source, ours, bar, unit)
+  falling = int(np.sum(np.diff([values[-1] for values in loss.values()]) < 0))
+  calmer = deviation["1"] / deviation["64"]
+  at_once = loss["64"][-1] / at_time("64", every, loss, seconds)
+  claim, epoch = ln.claims("O04"), "seconds of an epoch, single examples"
+  order = "loss after equal epochs rises with the size: neighbours in order, of 5"
+  noisy, equal = "noise, single examples / 64", "sqrt(64) = 8 for losses of equal spread"
+  sooner, fewer = "loss of 64 / of all, at the time that 64 needs", "mini-batches get there sooner"
   return ln.Report(
     [
-      row(
-        "loss after equal epochs rises with the size: neighbours in order, of 5",
-        "all",
-        5 - in_order({name: values[-1] for name, values in loss.items()}),
-        ln.equals(5),
+      claim(order, "all", 5 - falling, ln.equals(5)),
+      claim(noisy, equal, calmer, ln.at_least(2)),
+      *(
+        claim(f"{epoch} / {name}", "no vectorising: slower", seconds["1"] / of, ln.at_least(1))
+        for name, of in (("64", seconds["64"]), ("all", seconds[every]))
       ),
-      row(
-        "noise, single examples / 64",
-        "sqrt(64) = 8 for losses of equal spread",
-        deviation["1"] / deviation["64"],
-        ln.at_least(2),
-      ),
-      row(
-        "seconds of an epoch, single examples / 64",
-        "no vectorising: slower",
-        seconds["1"] / seconds["64"],
-        ln.at_least(1),
-      ),
-      row(
-        "seconds of an epoch, single examples / all",
-        "no vectorising: slower",
-        seconds["1"] / seconds[every],
-        ln.at_least(1),
-      ),
-      row(
-        "loss of 64 / of all, at the time that 64 needs",
-        "mini-batches get there sooner",
-        loss["64"][-1] / at_time("64", every, loss, seconds),
-        ln.at_most(0.5),
-      ),
+      claim(sooner, fewer, at_once, ln.at_most(0.5)),
     ],
-    [
-      ln.compare_curves(
-        {f"batches of {name}": repeats for name, repeats in fits.items()},
-        "all/loss",
-        title="Batch sizes after equal epochs",
-        y="loss on all images (nats)",
-        epochs=True,
-        log=True,
-        caption=(
-          "At one rate, what counts is the number of updates: small batches make more of "
-          "them. Lines "
-          f"are means over {config.repeats} seeds, bands reach one standard deviation to both "
-          "sides."
-        ),
-        file="epochs",
-      ),
-      ln.Picture(
-        "seconds",
-        over_time(loss, seconds),
-        "The same against the time that the compiled updates take: means over the seeds. At one "
-        "rate single examples stay ahead.",
-      ),
-      ln.function_curves(
-        [
-          ln.Panel(
-            y,
-            {"": (np.array([int(name) for name in values]), np.array([*values.values()]))},
-            log="xy",
-          )
-          for y, values in (
-            ("deviation of the loss / mean", deviation),
-            ("seconds of an epoch", seconds),
-          )
-        ],
-        title="Noise and speed",
-        x="examples in a batch",
-        caption=(
-          "Noise falls with the size of the batch; all images at once, which have none, are left "
-          "out. An epoch takes less time in batches, until the products fill the machine."
-        ),
-        file="noise_and_speed",
-      ),
-    ],
+    pictures(fits, loss, deviation, seconds),
   )
-
-
-def losses(fit: ln.Fit) -> np.ndarray:
-  """On all images, before learning and after every epoch."""
-  return ln.series(fit.history, "all/loss")[1]
-
-
-def in_order(values: dict[str, float]) -> int:
-  """How many of the neighbours fall."""
-  return int(np.sum(np.diff([*values.values()]) < 0))
 
 
 def at_time(name: str, other: str, loss: dict[str, np.ndarray], seconds: dict[str, float]) -> float:
@@ -216,21 +139,47 @@ def at_time(name: str, other: str, loss: dict[str, np.ndarray], seconds: dict[st
   return float(np.interp(epochs, np.arange(len(loss[other])), loss[other]))
 
 
-def in_epochs(fit: ln.Fit) -> list[dict]:
-  """The fit's rows, counted in epochs."""
-  return [{**row, "step": row["step"] / steps_per_epoch(fit.config)} for row in fit.history]
-
-
-def over_time(loss: dict[str, np.ndarray], seconds: dict[str, float]) -> Figure:
-  """Losses against seconds, both on log scales."""
-  curves = {
+def pictures(
+  fits: dict[str, list[ln.Fit]],
+  loss: dict[str, np.ndarray],
+  deviation: dict[str, float],
+  seconds: dict[str, float],
+) -> list[ln.Picture]:
+  """Losses after equal epochs and after equal time; noise and speed."""
+  over_time = {
     f"batches of {name}": (seconds[name] * np.arange(1, len(values)), values[1:])
     for name, values in loss.items()
   }
-  panel = ln.Panel("loss on all images (nats)", curves, log="xy")
-  return ln.function_curves(
-    [panel], title="Batch sizes after equal time", x="seconds", caption=""
-  ).figure
+  by_size = lambda values: {"": (np.array([int(name) for name in values]), [*values.values()])}
+  return [
+    ln.compare_curves(
+      {f"batches of {name}": repeats for name, repeats in fits.items()},
+      "all/loss",
+      title="Batch sizes after equal epochs",
+      y="loss on all images (nats)",
+      epochs=True,
+      log=True,
+      caption="Lines are means over the seeds, bands reach one standard deviation to both sides.",
+      file="epochs",
+    ),
+    ln.function_curves(
+      [ln.Panel("loss on all images (nats)", over_time, log="xy")],
+      title="Batch sizes after equal time",
+      x="seconds",
+      caption="Against the time that the compiled updates take: means over the seeds.",
+      file="seconds",
+    ),
+    ln.function_curves(
+      [
+        ln.Panel("deviation of the loss / mean", by_size(deviation), log="xy"),
+        ln.Panel("seconds of an epoch", by_size(seconds), log="xy"),
+      ],
+      title="Noise and speed",
+      x="examples in a batch",
+      caption="Left: of the batches' losses in the last epoch; all images at once have no noise.",
+      file="noise_and_speed",
+    ),
+  ]
 
 
 experiment = ln.Experiment(Config, run, training)

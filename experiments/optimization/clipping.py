@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -96,89 +95,50 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   with jax.enable_x64(True):
     with_clipping = jax.device_get(descend(config, is_clipped=True))
     without = jax.device_get(descend(config, is_clipped=False))
-  is_broken = ~np.isfinite(without[0])
+  is_broken, last = ~np.isfinite(without[0]), float(with_clipping[0][-1])
+  longest = max(float(norm(c)) for c in clipped) / config.theta
+  least = min(cosine(g, c) for g, c in zip(gradients, clipped, strict=True))
+  broken = float(np.argmax(is_broken)) if is_broken.any() else np.inf
+  claim, cliff = ln.claims("O09"), f"w^{config.depth}, rate {config.rate:g}"
+  sizes = "longest of 140 clipped gradients of sizes 1e-20 to 1e20 / theta"
+  angle = "smallest cosine between a gradient and the clipped one"
+  kept = "share of the gradients shorter than theta that stay as they are, to the bit"
+  equal = "distance from optax.clip_by_global_norm, the largest"
+  until = f"{cliff}, without: updates until the loss is no number"
   return ln.Report(
     [
-      ln.Claim(
-        "O09",
-        "longest of 140 clipped gradients of sizes 1e-20 to 1e20 / theta",
-        "at most 1 (theta, not 0)",
-        max(float(norm(c)) for c in clipped) / config.theta,
-        ln.at_most(1.000001),
-      ),
-      ln.Claim(
-        "O09",
-        "smallest cosine between a gradient and the clipped one",
-        "1: direction kept",
-        min(cosine(g, c) for g, c in zip(gradients, clipped, strict=True)),
-        ln.at_least(0.999999),
-      ),
-      ln.Claim(
-        "O09",
-        "share of the gradients shorter than theta that stay as they are, to the bit",
-        "all",
-        float(np.mean(same)),
-        ln.equals(1),
-      ),
-      ln.Claim(
-        "O09",
-        "distance from optax.clip_by_global_norm, the largest",
-        "equal",
-        max(off),
-        ln.at_most(1e-6 * config.theta),
-      ),
-      ln.Claim(
-        "O09",
-        f"w^{config.depth}, rate {config.rate:g}, with clipping: last loss",
-        "trains",
-        float(with_clipping[0][-1]),
-        ln.at_most(1e-6),
-      ),
-      ln.Claim(
-        "O09",
-        f"w^{config.depth}, rate {config.rate:g}, without: updates until the loss is no number",
-        "diverges",
-        float(np.argmax(is_broken)) if is_broken.any() else np.inf,
-        ln.at_most(10),
-      ),
+      claim(sizes, "at most 1 (theta, not 0)", longest, ln.at_most(1.000001)),
+      claim(angle, "1: direction kept", least, ln.at_least(0.999999)),
+      claim(kept, "all", float(np.mean(same)), ln.equals(1)),
+      claim(equal, "equal", max(off), ln.at_most(1e-6 * config.theta)),
+      claim(f"{cliff}, with clipping: last loss", "trains", last, ln.at_most(1e-6)),
+      claim(until, "diverges", broken, ln.at_most(10)),
     ],
-    [
-      ln.Picture(
-        "cliff",
-        cliff(config, {"with clipping": with_clipping, "without": without}),
-        "Without clipping the first step is fifty thousand long: the loss leaves the picture, and "
-        "then the floats. With it the weight walks down the cliff in steps of one length.",
-      )
-    ],
+    [picture(config, {"with clipping": with_clipping, "without": without})],
   )
 
 
-def cliff(config: Config, descents: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-  """Loss and gradient over the updates."""
-  figure, grid = ln.new_figure(f"Down the cliff of w^{config.depth}", columns=2)
-  for index, (name, values) in enumerate(descents.items()):
-    look = ln.stroke(index)
-    for axes, series in zip(grid[0], values, strict=True):
-      shown = np.asarray(series, np.float64)
-      shown = np.where(np.isfinite(shown) & (shown > 1e-14), shown, np.nan)
-      axes.plot(
-        shown,
-        color=look.colour,
-        linestyle=look.dashes,
-        marker=look.marker,
-        markevery=20,
-        markersize=5,
-        label=name,
-      )
-  ln.label_axes(grid[0, 0], "update", "loss")
-  ln.label_axes(grid[0, 1], "update", "length of the gradient before clipping")
-  grid[0, 1].axhline(config.theta, color="#555555", linewidth=0.9, label="theta")
-  for axes in grid[0]:
-    axes.set_yscale("log")
-  grid[0, 0].set_ylim(top=1e9)
-  grid[0, 1].set_ylim(1e-3, 1e10)
-  ln.legend_below(figure)
-  return figure
+def picture(config: Config, descents: dict[str, tuple[np.ndarray, np.ndarray]]) -> ln.Picture:
+  """Loss and length of the gradient over the updates."""
+  updates = np.arange(config.steps)
+
+  def shown(series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values = np.asarray(series, np.float64)
+    return updates, np.where(np.isfinite(values) & (values > 1e-14), values, np.nan)
+
+  losses = {name: shown(loss) for name, (loss, _) in descents.items()}
+  lengths = {name: shown(length) for name, (_, length) in descents.items()}
+  lengths["theta"] = (updates, np.full(config.steps, config.theta))
+  return ln.function_curves(
+    [
+      ln.Panel("loss", losses, log="y", y_range=(None, 1e9)),
+      ln.Panel("length of the gradient before clipping", lengths, log="y", y_range=(1e-3, 1e10)),
+    ],
+    title=f"Down the cliff of w^{config.depth}",
+    x="update",
+    caption="A line ends where its value is 0 or no number, or leaves the picture.",
+    file="cliff",
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -112,11 +111,11 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   }
   tail = {name: float(np.mean(values[-10:])) for name, values in losses.items()}
   hovering = config.rate / (2 * (2 - config.rate))
+  claim, last = ln.claims("O06"), "mean loss of the last ten epochs"
   return ln.Report(
     [
       *(
-        ln.Claim(
-          "O06",
+        claim(
           f"{name} from {first:g}: rate at epoch {epoch}",
           f"{rate:g}",
           first * float(SCHEDULES[name](jnp.float32(epoch))),
@@ -124,17 +123,15 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         )
         for name, first, epoch, rate, tolerance in GOLDEN
       ),
-      ln.Claim(
-        "O06",
-        "constant rate: mean loss of the last ten epochs",
+      claim(
+        f"constant rate: {last}",
         f"alpha / (2 (2 - alpha)) = {hovering:.5f}",
         tail["constant"],
         ln.within_ratio(hovering, 0.05),
       ),
       *(
-        ln.Claim(
-          "O06",
-          f"{name}: mean loss of the last ten epochs / that of the constant rate",
+        claim(
+          f"{name}: {last} / that of the constant rate",
           "smaller",
           tail[name] / tail["constant"],
           ln.at_most(0.5),
@@ -143,31 +140,23 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         if name != "constant"
       ),
     ],
-    [
-      ln.Picture(
-        "decay",
-        rates_and_losses(config, losses),
-        "The constant rate is as fast at first, and then hovers; the others go on.",
-      )
-    ],
+    [picture(config, losses)],
   )
 
 
-def rates_and_losses(config: Config, losses: dict[str, np.ndarray]) -> Figure:
+def picture(config: Config, losses: dict[str, np.ndarray]) -> ln.Picture:
   """The rates, and the loss under each."""
-  figure, grid = ln.new_figure("Learning-rate decay on a noisy quadratic", columns=2)
   epochs = np.arange(config.epochs)
-  for index, (name, values) in enumerate(losses.items()):
-    rates = config.rate * np.asarray(SCHEDULES[name](jnp.asarray(epochs, jnp.float32)))
-    offset = index / len(losses)
-    ln.draw_curve(grid[0, 0], epochs, rates, name=name, look=ln.stroke(index), offset=offset)
-    ln.draw_curve(grid[0, 1], epochs + 1, values, name=name, look=ln.stroke(index), offset=offset)
-  ln.label_axes(grid[0, 0], "epoch", "learning rate")
-  ln.label_axes(grid[0, 1], "epoch", "mean loss")
-  for axes in grid[0]:
-    axes.set_yscale("log")
-  ln.legend_below(figure)
-  return figure
+  at = jnp.asarray(epochs, jnp.float32)
+  rates = {name: (epochs, config.rate * schedule(at)) for name, schedule in SCHEDULES.items()}
+  after = {name: (epochs + 1, values) for name, values in losses.items()}
+  return ln.function_curves(
+    [ln.Panel("learning rate", rates, log="y"), ln.Panel("mean loss", after, log="y")],
+    title="Learning-rate decay on a noisy quadratic",
+    x="epoch",
+    caption=f"Left: the schedules. Right: the mean loss of {config.runs:,} runs under each.",
+    file="decay",
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -106,9 +105,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Powers, then gradients of six nets, in float64."""
   in_float32 = power(0.5, config)
   with jax.enable_x64(True):
-    off = {
-      gain: power(gain, config) / float(Fraction(gain) ** config.layers) - 1 for gain in (1.5, 0.5)
-    }
+    exact = {gain: float(Fraction(gain) ** config.layers) for gain in (1.5, 0.5)}
+    off = {gain: abs(power(gain, config) / due - 1) for gain, due in exact.items()}
     key = lab.key("weights")
     nets = {
       "linear, 1.5 I": scaled_identity(1.5, config),
@@ -119,86 +117,62 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       "sigmoid, variance 16/n, centred": centred_sigmoid(config, key),
     }
     norms = {name: measured(net, lab.key("input")) for name, net in nets.items()}
-    cured = list(nets)[3:]
-    return ln.Report(
-      [
-        *(
-          ln.Claim(
-            "O08",
-            f"{gain} I, {config.layers} layers: output / exact power - 1",
-            f"{gain}^{config.layers} = {float(Fraction(gain) ** config.layers):.4g}",
-            abs(error),
-            ln.at_most(1e-13),
-          )
-          for gain, error in off.items()
-        ),
-        ln.Claim(
-          "O08",
-          f"0.5 I, {config.layers} layers, in float32: output",
-          "less than the smallest float",
-          in_float32,
-          ln.equals(0),
-        ),
-        *(
-          ln.Claim(
-            "O08",
-            f"{name}: what a layer does to the gradient",
-            f"{gain}",
-            factor_per_layer(norms[name]),
-            ln.within(gain, 1e-9),
-          )
-          for name, gain in (("linear, 1.5 I", 1.5), ("linear, 0.5 I", 0.5))
-        ),
-        ln.Claim(
-          "O08",
-          "sigmoid, variance 1/n: what a layer does to the gradient",
-          "vanishes: at most 1/4 (slope)",
-          factor_per_layer(norms["sigmoid, variance 1/n"]),
-          ln.at_most(0.25),
-        ),
-        *(
-          ln.Claim(
-            "O08",
-            f"cured: {name}: longest / shortest gradient of the layers",
-            f"1 is perfect; 1.5^{config.layers - 1} = {1.5 ** (config.layers - 1):.0e} is not",
-            spread(norms[name]),
-            ln.at_most(1000),
-          )
-          for name in cured
-        ),
-      ],
-      [
-        ln.Picture(
-          "layers",
-          over_layers({name: np.asarray(values) for name, values in norms.items()}, cured),
-          "Left: a factor per layer is an exponential over layers. Right: drawn so that the factor "
-          "is one, the gradients keep their size over 150 layers.",
+    factor = {name: factor_per_layer(values) for name, values in norms.items()}
+    spreads = {name: spread(norms[name]) for name in list(nets)[3:]}  # of those that are cured
+  claim, does = ln.claims("O08"), "what a layer does to the gradient"
+  worst = f"1.5^{config.layers - 1} = {1.5 ** (config.layers - 1):.0e}"
+  tiny, plain = f"0.5 I, {config.layers} layers, in float32: output", "sigmoid, variance 1/n"
+  slope = "vanishes: at most 1/4 (slope)"
+  return ln.Report(
+    [
+      *(
+        claim(
+          f"{gain} I, {config.layers} layers: output / exact power - 1",
+          f"{gain}^{config.layers} = {exact[gain]:.4g}",
+          error,
+          ln.at_most(1e-13),
         )
-      ],
-    )
+        for gain, error in off.items()
+      ),
+      claim(tiny, "less than the smallest float", in_float32, ln.equals(0)),
+      *(
+        claim(f"linear, {gain} I: {does}", f"{gain}", factor[f"linear, {gain} I"], bar)
+        for gain, bar in ((1.5, ln.within(1.5, 1e-9)), (0.5, ln.within(0.5, 1e-9)))
+      ),
+      claim(f"{plain}: {does}", slope, factor[plain], ln.at_most(0.25)),
+      *(
+        claim(
+          f"cured: {name}: longest / shortest gradient of the layers",
+          f"1 is perfect; {worst} is not",
+          value,
+          ln.at_most(1000),
+        )
+        for name, value in spreads.items()
+      ),
+    ],
+    [over_layers({name: np.asarray(values) for name, values in norms.items()}, list(spreads))],
+  )
 
 
-def over_layers(norms: dict[str, np.ndarray], cured: list[str]) -> Figure:
+def over_layers(norms: dict[str, np.ndarray], cured: list[str]) -> ln.Picture:
   """Gradient norms over the layers, the last layer's set to one."""
-  figure, grid = ln.new_figure("Gradients on their way back", columns=2)
-  for index, (name, values) in enumerate(norms.items()):
-    look = ln.stroke(index)
-    grid[0, int(name in cured)].plot(
-      np.arange(1, len(values) + 1),
-      values / values[-1],
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      markevery=max(1, len(values) // 10),
-      markersize=4.5,
-      label=name,
-    )
-  for axes, title in zip(grid[0], ("explode or vanish", "cured by initialisation"), strict=True):
-    axes.set_yscale("log")
-    ln.label_axes(axes, "layer", "gradient / gradient of the last layer", title)
-  grid[0, 1].set_ylim(1e-4, 1e4)
-  ln.legend_below(figure)
-  return figure
+  y = "gradient / gradient of the last layer"
+  shown: tuple[dict[str, tuple[np.ndarray, np.ndarray]], ...] = ({}, {})
+  for name, values in norms.items():
+    shown[name in cured][name] = (np.arange(1, len(values) + 1), values / values[-1])
+  return ln.function_curves(
+    [
+      ln.Panel(y, shown[0], "explode or vanish", log="y"),
+      ln.Panel(y, shown[1], "cured by initialisation", log="y", y_range=(1e-4, 1e4)),
+    ],
+    title="Gradients on their way back",
+    x="layer",
+    caption=(
+      "Left: a factor per layer is an exponential over layers. Right: weights that are drawn so "
+      "that the factor is one."
+    ),
+    file="layers",
+  )
 
 
 experiment = ln.Experiment(Config, run)

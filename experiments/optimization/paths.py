@@ -15,10 +15,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float
 
 import research as ln
+from research.analysis.descent import descend
 from research.figures.paths import descent_paths
 
 
@@ -40,23 +39,6 @@ def valley(x: Any, y: Any) -> Any:
   return x**2 / 20 + y**2
 
 
-def path(
-  optimizer: ln.Optimizer, start: Float[Array, "2"], updates: int
-) -> Float[Array, "points 2"]:
-  """The start and the point after every update."""
-  rule = ln.make_optimizer(optimizer, updates)
-
-  def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
-    point, state = carry
-    gradient = jax.grad(lambda point: valley(point[0], point[1]))(point)
-    change, state = rule.update(gradient, state, point)
-    point = optax.apply_updates(point, change)
-    return (point, state), point
-
-  _, points = jax.lax.scan(step, (start, rule.init(start)), None, length=updates)
-  return jnp.concatenate([start[None], points])
-
-
 ENDS = {  # of the book's code
   "sgd": (-0.350393, 0.084782),
   "momentum": (0.896414, 0.088086),
@@ -68,19 +50,22 @@ ENDS = {  # of the book's code
 def paths(config: Config) -> dict[str, np.ndarray]:
   """All four, in float64."""
   with jax.enable_x64(True):
-    start = jnp.array([config.x, config.y])
-    return {name: np.asarray(path(getattr(config, name), start, config.updates)) for name in ENDS}
+    start, loss = jnp.array([config.x, config.y]), lambda point: valley(point[0], point[1])
+    rules = {name: ln.make_optimizer(getattr(config, name), config.updates) for name in ENDS}
+    return {
+      name: np.asarray(descend(loss, start, rule, config.updates)) for name, rule in rules.items()
+    }
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The end points, and the figure."""
   del lab
   found = paths(config)
+  claim = ln.claims("O02")
   names = {"sgd": "SGD", "momentum": "Momentum", "adagrad": "AdaGrad", "adam": "Adam"}
   return ln.Report(
     [
-      ln.Claim(
-        "O02",
+      claim(
         f"{names[name]}: {axis} after {config.updates} updates",
         f"{end[column]}",
         found[name][-1, column],
@@ -101,10 +86,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         y_range=(-5, 5),
         levels=[0.05, 0.2, 0.5, 1, 2, 3.5, 5.5, 8, 11, 15, 20],
         minimum=(0, 0),
-        caption=(
-          "SGD zigzags across the valley; momentum swings like a ball; AdaGrad goes straight, with "
-          "ever shorter steps; Adam swings a little. Filled: the start; open: the end."
-        ),
+        caption="A filled circle is the start, an open one the end; the cross is the minimum.",
         file="paths",
       )
     ],

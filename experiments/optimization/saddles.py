@@ -12,9 +12,7 @@ Expected: momentum, RMSProp and Adam need less than half of SGD's steps at the s
 15 seconds.
 """
 
-import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
+from research.analysis.descent import descend, steps_until
 from research.figures.paths import descent_paths
 
 
@@ -66,46 +64,10 @@ def linear_net(weights: Float[Array, " p"]) -> Float[Array, ""]:
   return 0.5 * jnp.sum(jnp.square(w2 @ w1 - jnp.diag(jnp.asarray(TARGET))))
 
 
-def optimizer(name: str, rate: float) -> ln.Optimizer:
+def rule(name: str, rate: float) -> optax.GradientTransformation:
   """The project's defaults, but RMSProp forgets as fast as in Hinton's lecture."""
-  return ln.Optimizer(name, rate, beta2=0.9 if name == "rmsprop" else 0.999)
-
-
-def descend(
-  loss: Callable[[Array], Array], start: Array, name: str, rate: float, steps: int
-) -> Float[Array, "steps+1 p"]:
-  """All points of a descent."""
-  rule = ln.make_optimizer(optimizer(name, rate), steps)
-
-  def step(carry: tuple[Array, Any], _: None) -> tuple[tuple[Array, Any], Array]:
-    point, state = carry
-    change, state = rule.update(jax.grad(loss)(point), state, point)
-    point = optax.apply_updates(point, change)
-    return (point, state), point
-
-  points = jax.lax.scan(step, (start, rule.init(start)), None, length=steps)[1]
-  return jnp.concatenate([start[None], points])
-
-
-def steps_until(
-  is_out: Callable[[Array], Array],
-  loss: Callable[[Array], Array],
-  start: Array,
-  name: str,
-  rate: float,
-) -> int:
-  """Updates until a point is out; at most MOST_STEPS."""
-  rule = ln.make_optimizer(optimizer(name, rate), MOST_STEPS)
-
-  def go_on(carry: tuple[Array, Any, Array]) -> Array:
-    return ~is_out(carry[0]) & (carry[2] < MOST_STEPS)
-
-  def step(carry: tuple[Array, Any, Array]) -> tuple[Array, Any, Array]:
-    point, state, count = carry
-    change, state = rule.update(jax.grad(loss)(point), state, point)
-    return optax.apply_updates(point, change), state, count + 1
-
-  return int(jax.lax.while_loop(go_on, step, (start, rule.init(start), jnp.int32(0)))[2])
+  beta2 = 0.9 if name == "rmsprop" else 0.999
+  return ln.make_optimizer(ln.Optimizer(name, rate, beta2=beta2), MOST_STEPS)
 
 
 def share_of_minima(size: int, count: int, key: Array) -> float:
@@ -127,38 +89,43 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     beside = jnp.array([1.0, config.offset])
     saturated = jnp.array([config.saturation])
     small = config.net_scale * jax.random.normal(lab.key("linear net"), (2 * SIZE * SIZE,))
-    places = {
+    places: dict[str, tuple[Any, ...]] = {
       "saddle": (lambda p: jnp.abs(p[1]) > 0.9, saddle, beside, config.rate),
       "plateau": (lambda w: jnp.all(w < 0), plateau, saturated, config.plateau_rate),
       "linear net": (lambda w: linear_net(w) < 0.01, linear_net, small, config.net_rate),
     }
     steps = {
-      place: {name: steps_until(*where[:3], name, where[3]) for name in NAMES}
-      for place, where in places.items()
+      place: {
+        name: steps_until(is_out, loss, start, rule(name, rate), MOST_STEPS) for name in NAMES
+      }
+      for place, (is_out, loss, start, rate) in places.items()
     }
-    net_paths = {
-      name: jax.jit(
-        functools.partial(descend, linear_net, name=name, rate=config.net_rate, steps=3000)
-      )(small)
-      for name in NAMES
-    }
+    train = jax.jit(
+      lambda start, name: descend(linear_net, start, rule(name, config.net_rate), 3000),
+      static_argnums=1,
+    )
+    trained = {name: train(small, name) for name in NAMES}
     hessian = jax.jit(lambda w: jnp.linalg.eigvalsh(jax.hessian(linear_net)(w)))
-    at_zero, at_end = hessian(jnp.zeros_like(small)), hessian(net_paths["momentum"][-1])
-    saddle_paths = {
-      f"{NAMES[name]}: {steps['saddle'][name]} steps": descend(
-        saddle, beside, name, config.rate, 200
-      )
-      for name in NAMES
-    }
-    losses = {name: np.asarray(jax.vmap(linear_net)(points)) for name, points in net_paths.items()}
+    at_zero, at_end = hessian(jnp.zeros_like(small)), hessian(trained["momentum"][-1])
+    losses = {name: jax.vmap(linear_net)(points) for name, points in trained.items()}
     shares = {
       size: share_of_minima(size, config.matrices, lab.key(f"{size}")) for size in (1, 2, 3, 4, 6)
     }
+    paths = {
+      f"{NAMES[name]}: {steps['saddle'][name]} steps": descend(
+        saddle, beside, rule(name, config.rate), 200
+      )
+      for name in NAMES
+    }
+    pictures = [saddle_paths(paths, config.rate), plateaus(losses, at_zero, at_end, shares)]
+  claim, zero = ln.claims("O07"), "linear net at zero: negative eigenvalues of the Hessian"
+  end = "linear net after training: smallest eigenvalue of the Hessian, negated"
+  tolerance = lambda share: round(4 * math.sqrt(share * (1 - share) / config.matrices), 4)
+  negative = float(np.sum(np.asarray(at_zero) < -1e-9))
   return ln.Report(
     [
       *(
-        ln.Claim(
-          "O07",
+        claim(
           f"{place}: steps of {NAMES[name]} / steps of SGD",
           "leaves sooner (Ng)",
           taken[name] / taken["sgd"],
@@ -167,95 +134,62 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         for place, taken in steps.items()
         for name in ("momentum", "rmsprop", "adam")
       ),
-      ln.Claim(
-        "O07",
-        "linear net at zero: negative eigenvalues of the Hessian",
-        f"half of {2 * SIZE**2}",
-        float(np.sum(np.asarray(at_zero) < -1e-9)),
-        ln.equals(SIZE**2),
-      ),
-      ln.Claim(
-        "O07",
-        "linear net after training: smallest eigenvalue of the Hessian, negated",
-        "a minimum: none negative",
-        -float(at_end[0]),
-        ln.at_most(1e-6),
-      ),
+      claim(zero, f"half of {2 * SIZE**2}", negative, ln.equals(SIZE**2)),
+      claim(end, "a minimum: none negative", -float(at_end[0]), ln.at_most(1e-6)),
       *(
-        ln.Claim(
-          "O07",
+        claim(
           f"share of random {size}x{size} Hessians that are a minimum's",
           f"{exact:.4f} (exact)",
           shares[size],
-          ln.within(
-            round(exact, 6), round(4 * math.sqrt(exact * (1 - exact) / config.matrices), 4)
-          ),
+          ln.within(round(exact, 6), tolerance(exact)),
         )
         for size, exact in EXACT_SHARES.items()
       ),
     ],
-    [
-      descent_paths(
-        lambda x, y: saddle((x, y)),
-        saddle_paths,
-        title=f"Away from a saddle, learning rate {config.rate:g}",
-        x_range=(-1.2, 1.2),
-        y_range=(-0.5, 1.6),
-        levels=[-0.24, -0.2, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8],
-        minimum=(0, 1),
-        caption=(
-          "All run down to the ridge and stop beside it; the cross is the minimum. Steps are "
-          "counted "
-          "until y = 0.9."
-        ),
-        file="saddle",
-      ),
-      ln.Picture(
-        "plateaus",
-        plateaus(losses, np.asarray(at_zero), np.asarray(at_end), shares),
-        "Left: each singular value of the target is learned after a plateau of its own. Middle: at "
-        "zero half of the directions lead down, at the end none. Right: why minima are rare.",
-      ),
-    ],
+    pictures,
+  )
+
+
+def saddle_paths(paths: dict[str, Array], rate: float) -> ln.Picture:
+  """The descents beside the saddle."""
+  return descent_paths(
+    lambda x, y: saddle((x, y)),
+    paths,
+    title=f"Away from a saddle, learning rate {rate:g}",
+    x_range=(-1.2, 1.2),
+    y_range=(-0.5, 1.6),
+    levels=[-0.24, -0.2, -0.15, -0.1, -0.05, 0, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.8],
+    minimum=(0, 1),
+    caption="The cross is the minimum. Steps are counted until |y| = 0.9.",
+    file="saddle",
   )
 
 
 def plateaus(
-  losses: dict[str, np.ndarray], at_zero: np.ndarray, at_end: np.ndarray, shares: dict[int, float]
-) -> Figure:
+  losses: dict[str, Array], at_zero: Array, at_end: Array, shares: dict[int, float]
+) -> ln.Picture:
   """Loss of the linear net, its Hessian's eigenvalues, and the share of minima over dimensions."""
-  figure, (panels,) = ln.new_figure("Plateaus, saddles, and why minima are rare", columns=3)
-  for index, (name, values) in enumerate(losses.items()):
-    look = ln.stroke(index)
-    panels[0].plot(
-      np.arange(1, len(values) + 1),
-      np.maximum(values, 1e-6),
-      color=look.colour,
-      linestyle=look.dashes,
-      label=NAMES[name],
-      linewidth=1.7,
-    )
-  panels[0].set_xscale("log")
-  ln.label_axes(panels[0], "step", "loss", "linear net from small weights")
-  for index, (name, values) in enumerate({"at zero": at_zero, "trained": at_end}.items(), start=4):
-    look = ln.stroke(index)
-    panels[1].plot(values, look.marker, color=look.colour, label=f"Hessian {name}", markersize=5)
-  panels[1].axhline(0, color="#555555", linewidth=0.9)
-  ln.label_axes(panels[1], "number of the eigenvalue", "eigenvalue", "Hessian of the linear net")
-  look = ln.stroke(6)
-  panels[2].plot(
-    list(shares),
-    list(shares.values()),
-    marker=look.marker,
-    color=look.colour,
-    label="random Hessians",
+  curves = {
+    NAMES[name]: (np.arange(1, len(values) + 1), np.maximum(np.asarray(values), 1e-6))
+    for name, values in losses.items()
+  }
+  number = np.arange(len(at_zero))
+  hessians = {"at zero": (number, at_zero), "trained": (number, at_end)}
+  minima = {"random Hessians": (np.array([*shares]), [*shares.values()])}
+  flat = "minima among flat points"
+  return ln.function_curves(
+    [
+      ln.Panel("loss", curves, "linear net from small weights", log="x", x="step"),
+      ln.Panel("eigenvalue", hessians, "Hessian of the linear net", x="number of the eigenvalue"),
+      ln.Panel("share with all eigenvalues > 0", minima, flat, x="dimensions"),
+    ],
+    title="Plateaus, saddles, and why minima are rare",
+    caption=(
+      "Left: a singular value of the target is learned after each plateau. Middle: the eigenvalues "
+      "in order. Right: the share of random symmetric matrices without a direction that leads down."
+    ),
+    file="plateaus",
   )
-  ln.label_axes(
-    panels[2], "dimensions", "share with all eigenvalues > 0", "minima among flat points"
-  )
-  panels[2].set_xticks(list(shares))
-  ln.legend_below(figure)
-  return figure
 
 
 experiment = ln.Experiment(Config, run)

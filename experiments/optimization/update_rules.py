@@ -24,7 +24,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -142,6 +141,12 @@ PAIRS = {
     lambda c: optax.adam(c.learning_rate, b1=c.beta1, b2=c.beta2, eps=1e-8),
   ),
 }
+UNLIKE = {  # the book's own formulas, which optax does not have
+  "the book's Adam": Pair(adam(1e-7, beside_corrected=False), PAIRS["Adam"].of_optax),
+  "the book's AdaGrad": Pair(
+    adagrad(1e-7, inside=False), PAIRS["AdaGrad, epsilon inside"].of_optax
+  ),
+}
 # The half-way size is the |g| at which epsilon halves the first step, by the formula above.
 PLACEMENTS = {
   "AdaGrad, book: 1e-7 outside": (adagrad(1e-7, inside=False), 1e-7),
@@ -163,18 +168,6 @@ def updates_by_hand(rule: Rule, config: Config, gradients: Float[Array, "steps n
   return jax.lax.scan(one, rule.init(gradients[0]), (gradients, times))[1]
 
 
-def updates_of_optax(
-  optimizer: optax.GradientTransformation, gradients: Float[Array, "steps n"]
-) -> Array:
-  """The same by optax."""
-
-  def one(state: Any, g: Vector) -> tuple[Any, Vector]:
-    update, state = optimizer.update(g, state)
-    return state, update
-
-  return jax.lax.scan(one, optimizer.init(gradients[0]), gradients)[1]
-
-
 def draw(config: Config, seed: int) -> Float[Array, "steps n"]:
   """Gradients of sizes from 1e-6 to 1, in float64."""
   rng = np.random.default_rng(seed)
@@ -184,8 +177,14 @@ def draw(config: Config, seed: int) -> Float[Array, "steps n"]:
 
 def worst_difference(pair: Pair, config: Config, gradients: Float[Array, "steps n"]) -> float:
   """Largest difference between two updates, as a share of the learning rate."""
+  optimizer = pair.of_optax(config)
+
+  def one(state: Any, g: Vector) -> tuple[Any, Vector]:
+    update, state = optimizer.update(g, state)
+    return state, update
+
+  theirs = jax.jit(lambda g: jax.lax.scan(one, optimizer.init(g[0]), g)[1])(gradients)
   ours = jax.jit(updates_by_hand, static_argnums=0)(pair.by_hand, config, gradients)
-  theirs = jax.jit(lambda g: updates_of_optax(pair.of_optax(config), g))(gradients)
   return float(jnp.max(jnp.abs(ours - theirs))) / config.learning_rate
 
 
@@ -203,78 +202,50 @@ def half_way(rule: Rule, config: Config) -> float:
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Step by step against optax, and the length of first steps, in float64."""
+  claim = ln.claims("O01")
+  worst = f"{config.steps} updates against optax, worst difference / rate"
   with jax.enable_x64(True):
     gradients = draw(config, lab.seed)
-    books_adam = Pair(adam(1e-7, beside_corrected=False), PAIRS["Adam"].of_optax)
-    books_adagrad = Pair(adagrad(1e-7, inside=False), PAIRS["AdaGrad, epsilon inside"].of_optax)
-    return ln.Report(
-      [
-        *(
-          ln.Claim(
-            "O01",
-            f"{name}: {config.steps} updates against optax, worst difference / rate, float64",
-            "same formula",
-            worst_difference(pair, config, gradients),
-            ln.at_most(1e-12),
-          )
-          for name, pair in PAIRS.items()
-        ),
-        *(
-          ln.Claim(
-            "O01",
-            f"{name}: {config.steps} updates against optax, worst difference / rate",
-            "another formula",
-            worst_difference(pair, config, gradients),
-            ln.at_least(0.1),
-          )
-          for name, pair in (
-            ("the book's Adam", books_adam),
-            ("the book's AdaGrad", books_adagrad),
-          )
-        ),
-        *(
-          ln.Claim(
-            "O01",
-            f"{name}: |g| at which epsilon halves the first step",
-            f"{predicted:.3g} (formula)",
-            half_way(rule, config),
-            ln.within_ratio(predicted, 0.01),
-          )
-          for name, (rule, predicted) in PLACEMENTS.items()
-        ),
-      ],
-      [
-        ln.Picture(
-          "epsilon",
-          epsilon_figure(config),
-          "Steps along large gradients have one length. Epsilon decides which gradients are small: "
-          "inside of AdaGrad's root 1e-7 acts on gradients a thousand times larger than outside.",
+    off = {
+      name: worst_difference(pair, config, gradients) for name, pair in (PAIRS | UNLIKE).items()
+    }
+    half = {name: half_way(rule, config) for name, (rule, _) in PLACEMENTS.items()}
+    sizes = np.logspace(-10, 0, 201)
+    all_sizes = jnp.asarray(np.append(sizes, 1e6))
+    steps = {
+      name: (sizes, first_steps(rule, config, all_sizes)[:-1])
+      for name, (rule, _) in PLACEMENTS.items()
+    }
+  return ln.Report(
+    [
+      *(
+        claim(f"{name}: {worst}, float64", "same formula", off[name], ln.at_most(1e-12))
+        for name in PAIRS
+      ),
+      *(
+        claim(f"{name}: {worst}", "another formula", off[name], ln.at_least(0.1)) for name in UNLIKE
+      ),
+      *(
+        claim(
+          f"{name}: |g| at which epsilon halves the first step",
+          f"{due:.3g} (formula)",
+          half[name],
+          ln.within_ratio(due, 0.01),
         )
-      ],
-    )
-
-
-def epsilon_figure(config: Config) -> Figure:
-  """Length of the first step against the size of the gradient."""
-  sizes = np.logspace(-10, 0, 201)
-  figure, grid = ln.new_figure("Where epsilon stands", panel_inches=(7.0, 4.0))
-  axes = grid[0, 0]
-  for index, (name, (rule, _)) in enumerate(PLACEMENTS.items()):
-    look = ln.stroke(index)
-    axes.plot(
-      sizes,
-      first_steps(rule, config, jnp.asarray(np.append(sizes, 1e6)))[:-1],
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      markevery=(5 * index, 40),
-      markersize=5,
-      label=name,
-    )
-  axes.set_xscale("log")
-  ln.label_axes(axes, "size of the gradient", "first step / longest first step")
-  ln.legend_below(figure)
-  return figure
+        for name, (_, due) in PLACEMENTS.items()
+      ),
+    ],
+    [
+      ln.function_curves(
+        [ln.Panel("first step / longest first step", steps, log="x")],
+        title="Where epsilon stands",
+        x="size of the gradient",
+        panel_inches=(7.0, 4.0),
+        caption="Steps along large gradients have one length. Epsilon decides which are small.",
+        file="epsilon",
+      )
+    ],
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,18 @@ class Signals(NamedTuple):
   gradients: Float[Array, "layers examples width"]
 
 
+class LayerSignals(NamedTuple):
+  """As `Signals`, of layers of different widths.
+
+  Attributes:
+    activations: outputs of every hidden layer.
+    gradients: of each example's loss, by every hidden layer's weighted sums.
+  """
+
+  activations: list[Float[Array, "examples units"]]
+  gradients: list[Float[Array, "examples units"]]
+
+
 def drawn_weights(
   init: Initializer, key: Key[Array, ""], layers: int, width: int
 ) -> Float[Array, "layers width width"]:
@@ -63,6 +75,31 @@ def signals(
   unmoved = jnp.zeros((len(weights), *x.shape), x.dtype)
   gradients, activations = jax.grad(forward, has_aux=True)(unmoved)
   return Signals(activations, gradients)
+
+
+def dense_signals(
+  activation: Activation,
+  params: Mapping[str, Any],
+  x: Float[Array, "examples features"],
+  loss: Callable[[Float[Array, "examples outputs"]], Float[Array, " examples"]],
+) -> LayerSignals:
+  """Sends `x` through the layers "Dense_0", "Dense_1", ... of a trained net, and its losses back.
+
+  The last layer is linear; `loss` gives a value for each example's outputs.
+  """
+  *hidden, last = (params[f"Dense_{number}"] for number in range(len(params)))
+  through = lambda layer, a: a @ layer["kernel"] + layer["bias"][None]
+
+  def forward(shifts: list[Array]) -> tuple[Array, list[Array]]:
+    a, activations = x, []
+    for layer, shift in zip(hidden, shifts, strict=True):
+      a = activation(through(layer, a) + shift)
+      activations.append(a)
+    return loss(through(last, a)).sum(), activations
+
+  unmoved = [jnp.zeros((len(x), layer["bias"].size)) for layer in hidden]
+  gradients, activations = jax.grad(forward, has_aux=True)(unmoved)
+  return LayerSignals(activations, gradients)
 
 
 def deviations(values: Float[Array, "layers examples width"]) -> Float[Array, " layers"]:

@@ -146,6 +146,7 @@ def metric_panels(
   metrics: Mapping[str, str],
   *,
   title: str,
+  y: str,
   columns: int,
   log: bool = False,
   caption: str,
@@ -153,7 +154,7 @@ def metric_panels(
 ) -> Picture:
   """Several metrics of the same fits over steps, a panel for each by its title.
 
-  The panels of a row share their vertical axis, which the first one's metric names.
+  All vertical axes have the name `y`; the panels of a row share theirs.
   """
   rows = -(-len(metrics) // columns)
   figure, grid = new_figure(title, rows, columns, (2.7, 2.3) if columns > 2 else (4.6, 3.4))
@@ -163,9 +164,7 @@ def metric_panels(
       axes.sharey(first)
     draw_spreads(axes, fits, metric)
     is_lowest = number + columns >= len(metrics)
-    label_axes(
-      axes, "step" if is_lowest else "", _metric_name(metric) if axes is first else "", name
-    )
+    label_axes(axes, "step" if is_lowest else "", y if axes is first else "", name)
     _scale(axes, metric.rpartition("/")[2], log=log)
   for axes in grid.flat[len(metrics) :]:
     axes.set_visible(False)

@@ -30,13 +30,14 @@ def test_columns_and_ranks_see_equal_and_different_units():
 
 def test_gradient_steps_keep_equal_units_equal():
   config = replace(symmetry.Config(hidden=5), {"init.name": "zeros"})
-  state = jax.jit(symmetry.learner.init)(config, jax.random.key(0))
+  learner = symmetry.training(config, 0).learner
+  state = jax.jit(learner.init)(config, jax.random.key(0))
   rng = np.random.default_rng(0)
   batch = {
     "image": jnp.asarray(rng.integers(0, 256, (30, 8, 8, 1)), jnp.uint8),
     "label": jnp.asarray(rng.integers(0, 10, 30), jnp.int32),
   }
-  step = jax.jit(symmetry.learner.step)
+  step = jax.jit(learner.step)
   for _ in range(3):
     state, _ = step(config, state, batch)
   kernel = np.asarray(state.params["Dense_0"]["kernel"])

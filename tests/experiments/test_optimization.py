@@ -14,6 +14,7 @@ from experiments.optimization import (
   saddles,
   update_rules,
 )
+from research.analysis.descent import descend, steps_until
 from tests.helpers.stand_in_labs import FakeLab, failed
 
 
@@ -113,12 +114,13 @@ def test_momentum_and_adam_leave_the_saddle_sooner():
   start = jnp.array([1.0, 1e-3])
   is_out = lambda p: jnp.abs(p[1]) > 0.9
   steps = {
-    name: saddles.steps_until(is_out, saddles.saddle, start, name, 0.1)
+    name: steps_until(is_out, saddles.saddle, start, saddles.rule(name, 0.1), 1000)
     for name in ("sgd", "momentum", "adam")
   }
   assert steps["adam"] < steps["momentum"] < steps["sgd"] / 2
   on_the_ridge = jnp.array([1.0, 0.0])  # nothing pushes off it
-  assert float(saddles.descend(saddles.saddle, on_the_ridge, "sgd", 0.1, 50)[-1, 1]) == 0
+  stays = descend(saddles.saddle, on_the_ridge, saddles.rule("sgd", 0.1), 50)
+  assert float(stays[-1, 1]) == 0
 
 
 def test_the_linear_nets_hessian_at_zero_is_a_saddles():

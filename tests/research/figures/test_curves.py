@@ -47,7 +47,7 @@ def test_learning_curves_draw_the_rows_in_epochs():
 def test_panels_of_metrics_share_an_axis_by_rows():
   rows = [{"step": step, "a/x": 1.0 + step, "b/y": 100.0 + step} for step in range(3)]
   metrics = {"one": "a/x", "two": "a/x", "three": "b/y"}
-  figure = metric_panels({"net": [rows]}, metrics, title="t", columns=2, caption="").figure
+  figure = metric_panels({"net": [rows]}, metrics, title="t", y="y", columns=2, caption="").figure
   one, two, three, none = figure.axes
   assert one.get_ylim() == two.get_ylim() != three.get_ylim()
   assert [axes.get_title() for axes in (one, two, three)] == list(metrics)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure
@@ -53,6 +54,8 @@ def heat_maps(
     is_left = axes is grid[0, 0]
     label_axes(axes, x, y if is_left else "", name)
     axes.grid(False)
+    for axis in (axes.xaxis, axes.yaxis):
+      axis.set_major_locator(MaxNLocator(nbins=5, integer=True))  # cells are counted
     if columns:
       turn = 30 if sum(map(len, columns)) > 10 * panel_inches[0] else 0  # names would meet
       axes.set_xticks(range(len(columns)), columns, rotation=turn, ha="right" if turn else "center")

@@ -35,6 +35,9 @@ def renew(gallery: Path, entry: registry.Entry, runs: Sequence[Path]) -> None:
       write_atomically(own / picture.name, _copy(picture))
     captions |= drawn
   write_json(own / "captions.json", captions)
+  if not captions:  # nothing is drawn any more, and an empty place says nothing
+    (own / "captions.json").unlink()
+    own.rmdir()
   write_atomically(gallery / f"{entry.family}.md", _page(gallery, entry.family))
 
 

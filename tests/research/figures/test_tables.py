@@ -25,6 +25,12 @@ def test_a_colour_bar_has_the_name_of_its_shades():
   assert not figure.axes[0].texts and figure.axes[1].get_ylabel() == "norm"
 
 
+def test_cells_without_names_are_counted():
+  (axes,) = heat_maps({"t": np.eye(15)}, title="t", x="x", y="y", caption="").figure.axes
+  for ticks in (axes.get_xticks(), axes.get_yticks()):
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+
+
 def test_a_bar_for_each_name_and_a_panel_for_each_quantity():
   panels = {"steps": {"a": 10, "b": 1000}, "seconds": {"a": 1.5}}
   figure = bar_charts(panels, title="t", x="x", log=True, caption="").figure

@@ -79,3 +79,13 @@ def test_a_picture_that_became_a_film_leaves_no_still_behind(door, tmp_path):
   docs_gallery.renew(own.parent, registry.catalogue()["tiny_net"], [run])
   assert not (own / "policy.png").exists() and (own / "policy.gif").exists()
   assert list(json.loads((own / "captions.json").read_text())) == ["curve", "policy"]
+
+
+def test_an_experiment_without_pictures_has_no_place_in_the_gallery(door, tmp_path):
+  door("--verify", "--seeds=1")
+  (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
+  gallery = tmp_path / "docs" / "gallery"
+  (run / "figures" / "captions.json").write_text("{}")
+  docs_gallery.renew(gallery, registry.catalogue()["tiny_net"], [run])
+  (page,) = gallery.iterdir()
+  assert "tiny_net" not in page.read_text()

@@ -81,7 +81,8 @@ def test_an_agent_whose_exact_values_depend_on_a_traced_field(monkeypatch, tmp_p
 TINY = {
   "steps": 6,
   "epochs": 1,
-  "examples": 200,
+  "examples": 40,
+  "held_out": 20,
   "characters": 4000,
   "hidden": 4,
   "features": 8,

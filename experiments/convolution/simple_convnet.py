@@ -27,9 +27,6 @@ class Config:
   dataset: str = ln.static(
     "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  validation: int = ln.static(
-    0, "training images set aside to choose settings by", at_least=0, at_most=10_000
-  )
   filters: int = ln.static(30, "convolution filters", at_least=1)
   filter_size: int = ln.static(5, "their height and width in pixels", at_least=1, at_most=7)
   hidden: int = ln.static(100, "units of the hidden dense layer", at_least=1)

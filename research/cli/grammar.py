@@ -7,7 +7,7 @@ from absl import flags
 
 from research.errors import UserError, unknown_name
 
-RUN = ("experiment", "seed", "workdir", "fresh", "fork", "init_from", "data_dir")
+RUN = ("experiment", "seed", "validation", "workdir", "fresh", "fork", "init_from", "data_dir")
 HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
 SEARCH = (
   "sweep",
@@ -43,7 +43,7 @@ VERBS = {
   "sweep": Verb(
     "sweep --experiment=NAME --sweep='FIELD=log(1e-4,1e-1)' --trials=20",
     "searches through settings, and trains the winner alone",
-    (*SEARCH, "engine", "workers", "slurm"),
+    (*SEARCH, "validation", "engine", "workers", "slurm"),
   ),
   "list": Verb("list", "shows all experiments", ()),
   "help": Verb("help --experiment=NAME", "shows what an experiment is, and its flags", ()),

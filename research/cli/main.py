@@ -100,7 +100,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
   init_from = path(values, "init_from") if values.init_from else None
   if values.evaluate:
     process.start_jax()
-    identity = runner.identify(entry, config, values.seed, search, init_from)
+    identity = runner.identify(entry, config, values.seed, search, init_from, values.validation)
     run = open_run.open_run(folder or runner.default_folder(identity))
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
@@ -120,6 +120,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     fresh=values.fresh,
     fork=path(values, "fork") if values.fork else None,
     init_from=init_from,
+    validation=values.validation,
     search=search,
   )
   return 0

@@ -17,8 +17,8 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     UserError: naming the two.
   """
   for flag, others in (
-    ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck")),
-    ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh")),
+    ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck", "validation")),
+    ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh", "validation")),
     ("evaluate", ("fresh", "fork")),
     ("sweep", ("verify", "gradcheck", "fork", "init_from")),
     ("fork", ("init_from",)),

@@ -18,6 +18,7 @@ from research.lab.experiment import Experiment
 from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
 from research.lab.run_results import read_claims
+from research.lab.validation import validated
 from research.reporting import html_report, sweep_report
 from research.store.files import (
   disk_full_is_a_user_error,
@@ -50,11 +51,15 @@ def identify(
   seed: int,
   search: Mapping[str, Any] = NO_SEARCH,
   init_from: Path | None = None,
+  validation: float = 0.0,
 ) -> run_folder.Identity:
-  """The identity of a run: its config, the flags of its search, the run it takes weights from."""
+  """The identity of a run: its config, the flags of its search, the run it takes weights from, and
+  the share of the examples that it holds out."""
   flags = {f"--{name}": value for name, value in search.items()}
   if init_from is not None:
     flags["--init_from"] = os.path.abspath(init_from)
+  if validation:
+    flags["--validation"] = validation
   return run_folder.Identity(entry.name, seed, flatten(config) | flags)
 
 
@@ -68,21 +73,24 @@ def run(
   fresh: bool = False,
   fork: Path | None = None,
   init_from: Path | None = None,
+  validation: float = 0.0,
   search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
   """Runs, resumes, or finds an experiment finished; returns its folder.
 
-  With a `search`, the flags of a sweep by name, the experiment is swept.
+  With a `search`, the flags of a sweep by name, the experiment is swept. With a `validation`, the
+  share of the training examples to hold out, each fit has them as its validation set.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
-  identity = identify(entry, config, seed, search, init_from)
+  identity = identify(entry, config, seed, search, init_from, validation)
   folder = folder or default_folder(identity)
   aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
+  _refuse_leak(identity, fork, init_from)
   run_folder.check(folder, identity)
   lost = run_results.lost(folder)
   if run_results.is_finished(folder) and not run_folder.grows(folder, identity):
@@ -112,8 +120,16 @@ def run(
       surroundings = process.describe(entry.name) | {"options": options._asdict()}
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
-      lab = Lab(folder, seed=seed, options=options, interruption=interruption, init_from=init_from)
+      lab = Lab(
+        folder,
+        seed=seed,
+        options=options,
+        interruption=interruption,
+        init_from=init_from,
+        validation=validation,
+      )
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
+        _refuse_idle_validation(experiment, config, lab)
         if search:
           report = sweep_report.conduct(experiment, config, lab, search, say)
         else:
@@ -136,6 +152,33 @@ def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> P
   if aside:
     say(f"the old run is kept in {aside}")
   return aside
+
+
+def _refuse_leak(identity: run_folder.Identity, fork: Path | None, init_from: Path | None) -> None:
+  """Refuses a fork of a run that has learnt from what is held out here."""
+  share = identity.config.get("--validation")
+  if share and init_from:
+    warn(f"--init_from={init_from} may have learnt from the examples that --validation holds out")
+  if not (share and fork):
+    return
+  source = run_folder.read_identity(fork, "--fork")
+  if (source.seed, source.config.get("--validation")) != (identity.seed, share):
+    raise UserError(
+      f"--fork={fork} has learnt from examples that --validation holds out here; fork a run of the "
+      "same --validation and --seed, or leave --validation out"
+    )
+
+
+def _refuse_idle_validation(experiment: Experiment, config: Any, lab: Lab) -> None:
+  """Refuses to hold out a share where no single fit can."""
+  share = lab.validation
+  if share and experiment.training is None:
+    raise UserError(
+      f"--validation={share:g} is of experiments with a single fit, and {experiment.name} has "
+      "none; leave it out"
+    )
+  if share and experiment.training:
+    validated(experiment.training, share)(config, lab.seed)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from research.lab.labels import check_labels
 from research.lab.loop import run_fit
 from research.lab.recorder import About, Recorder, Start
 from research.lab.resume import Finished, Task, warn
+from research.lab.validation import validated_where_it_can
 from research.lanes import lane, reserve, stack
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints
@@ -54,6 +55,7 @@ class Lab:
     options: Options,
     interruption: Interruption | None = None,
     init_from: Path | None = None,
+    validation: float = 0.0,
   ):
     """Opens the folder's logs.
 
@@ -63,10 +65,13 @@ class Lab:
       options: how to run.
       interruption: asked between two calls of the compiled steps; by default nothing interrupts.
       init_from: a run's folder, with whose weights the fits of the same names begin.
+      validation: the share of its training examples that every fit without a validation set holds
+        out as one, as in `research.lab.validation.with_validation`; 0 for none.
     """
     self.folder, self.seed, self._options = folder, seed, options
     self._interruption = interruption or Interruption(())
     self._init_from = init_from
+    self.validation = validation
     self._log = MetricsLog(folder)
     self._end = (0, 0)  # offset and checksum of metrics.jsonl behind the fits so far
     self._asked: dict[str, dict[str, Any]] = {}
@@ -112,6 +117,7 @@ class Lab:
       UserError: when a checkpoint of that name is of another network.
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
+    training = self._validated(training, config)
     init_key, order_key = jax.random.split(self.key(name))
     begin = schedule[0][1] if schedule else config
     initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
@@ -157,7 +163,7 @@ class Lab:
     ]
     fits: dict[str, list[Fit]] = {}
     for number, (group, shared) in enumerate(
-      by_program(configs, lambda config: training(config, self.seed))
+      by_program(configs, lambda config: self._validated(training(config, self.seed), config))
     ):
       fits |= self._population(f"{name}.{number}", group, shared, keys)
     return {member: fits[member] for member in configs}
@@ -189,7 +195,7 @@ class Lab:
       DiskFullError, InterruptedRun.
     """
     seed = self.seed if seed is None else seed
-    of_repeat = functools.partial(_of_repeat, training, seed)
+    of_repeat = functools.partial(_of_repeat, training, seed, self.validation)
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
     path = self.folder / f"{name}.sqlite"
@@ -219,6 +225,9 @@ class Lab:
           interruption=self._interruption,
         )
     return Swept(plan, trials)
+
+  def _validated(self, training: Training, config: Any) -> Training:
+    return validated_where_it_can(training, config, self.validation, self.seed)
 
   def _close(self, checkpoints: Checkpoints) -> None:
     with self._interruption.saving():
@@ -341,6 +350,7 @@ def named_key(seed: int, name: str) -> jax.Array:
 
 
 def _of_repeat(
-  training: Callable[[Any, int], Training], seed: int, config: Any, repeat: int
+  training: Callable[[Any, int], Training], seed: int, share: float, config: Any, repeat: int
 ) -> Training:
-  return training(config, seed + repeat)
+  seed += repeat
+  return validated_where_it_can(training(config, seed), config, share, seed)

@@ -20,6 +20,7 @@ from research.lab.compiled_training import evaluation
 from research.lab.resume import warn
 from research.lab.run_folder import read_identity
 from research.lab.run_results import is_finished, read_claims
+from research.lab.validation import validated
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
 from research.store.metrics_log import Row, read_rows
@@ -78,6 +79,10 @@ class Run:
         if self._fits()
         else f"{self.folder} holds no fit of {self.identity.experiment} that could be evaluated"
       )
+    share = self.identity.config.get("--validation", 0.0)
+    if not isinstance(share, float) or not 0 <= share < 1:
+      raise UserError(f"{self.folder}: config.json is damaged (--validation is {share!r})")
+    training = validated(training, share) if share else training
     return training(self.config, self.identity.seed)
 
   def _fits(self) -> list[str]:

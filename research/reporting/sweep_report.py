@@ -14,6 +14,7 @@ from research.figures import sweeps as figures
 from research.figures.differences import half_interval
 from research.lab.experiment import Experiment
 from research.lab.lab import Lab
+from research.lab.validation import validated
 from research.report import Picture, Report
 from research.sweep import plan as planning
 from research.sweep import space as spaces
@@ -33,7 +34,7 @@ def prepare(experiment: Experiment, config: Any, search: Mapping[str, Any], seed
   Raises:
     UserError: for a bad space, or a search that makes no sense.
   """
-  _training(experiment)
+  _training(experiment, 0.0)
   space = spaces.parse(search["sweep"], config)
   if search["seeds"]:
     space = space._replace(repeats=search["seeds"])
@@ -41,13 +42,13 @@ def prepare(experiment: Experiment, config: Any, search: Mapping[str, Any], seed
   return space
 
 
-def _training(experiment: Experiment) -> Callable[[Any, int], Training]:
+def _training(experiment: Experiment, validation: float) -> Callable[[Any, int], Training]:
   if experiment.training is None:
     raise UserError(
       f"{experiment.name} has no single fit, a `training`, that a sweep could repeat; --list shows "
       "others"
     )
-  return experiment.training
+  return validated(experiment.training, validation) if validation else experiment.training
 
 
 def _settings(search: Mapping[str, Any], objective: str, larger_is_better: bool) -> Settings:
@@ -77,7 +78,8 @@ def _objective(search: Mapping[str, Any], training: Training, metrics: Sequence[
         f"this experiment ranks no metric; give one, as in --objective={validated[0]}"
       )
     raise UserError(
-      "this experiment ranks no metric, and has no validation set; give one, as in "
+      "this experiment ranks no metric, and has no validation set; hold one out, as in "
+      "--validation=0.1, or give a metric, as in "
       f"--objective={next(iter(metrics), 'test/accuracy')}"
     )
   if objective.startswith("test/") and validated:
@@ -101,7 +103,7 @@ def conduct(
   Raises:
     UserError: where there is no objective, or every trial diverged.
   """
-  training = _training(experiment)
+  training = _training(experiment, lab.validation)
   space = prepare(experiment, config, search, lab.seed)
   first = training(config, lab.seed)
   objective = _objective(search, first, metrics_of(first, config))
@@ -114,12 +116,14 @@ def conduct(
   say("\n" + table(swept))
   best = swept.ranked()[0]
   if math.isnan(swept.score(best)):
-    raise UserError("every trial diverged; sweep a range of smaller step sizes")
+    raise UserError(
+      "every trial diverged; sweep a range of smaller step sizes, or run one alone to see why"
+    )
   winner = swept.config(best)
   own = training(winner, lab.seed)
   schedule = [(n * own.evaluate_every, config) for n, config in swept.schedule(best)]
   if len(schedule) == 1:
-    say(f"\nthe winner alone, again:\n{command(experiment, winner, lab.seed)}\n")
+    say(f"\nthe winner alone, again:\n{command(experiment, winner, lab)}\n")
   else:
     say(f"\nthe winner alone, again, by its schedule:\n{scheduled(space, schedule)}\n")
   fit = lab.fit("train", winner, own, schedule=schedule)
@@ -131,11 +135,12 @@ def conduct(
   return Report((), [*pictures(swept), *found])
 
 
-def command(experiment: Experiment, winner: Any, seed: int) -> str:
+def command(experiment: Experiment, winner: Any, lab: Lab) -> str:
   """The command that trains the winner alone."""
   default = flatten(experiment.Config())
   changed = {name: value for name, value in flatten(winner).items() if value != default[name]}
-  words = [f"--experiment={experiment.name}"] + ([f"--seed={seed}"] if seed else [])
+  words = [f"--experiment={experiment.name}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
+  words += [f"--validation={lab.validation}"] if lab.validation else []
   words += [f"--{field}={show(value)}" for field, value in changed.items()]
   return shlex.join(["python", "launch.py", *words])
 

@@ -1,0 +1,113 @@
+"""A validation set taken from the examples that a training would learn from."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from research.data import sampling, stratify
+from research.errors import UserError
+from research.sweep.slots import metrics_of
+from research.training import HostData, Training
+
+BEST = ("validation/accuracy", "validation/loss")
+
+
+def with_validation(training: Training, share: float, seed: int) -> Training:
+  """The training on all but a share of its examples, evaluated on these as "validation".
+
+  They are drawn by the seed: class by class where the data have one "label" each, else plainly.
+  What is left keeps its order. Steps, rows and evaluations stay where they were, so that the
+  settings mean the same number of updates; what they call an epoch goes over the smaller set
+  1 / (1 - share) times. A set to evaluate that holds training examples alone loses those that are
+  held out, and others, such as the test set, stay. A best checkpoint that a test metric would have
+  chosen is chosen by that metric on the validation set.
+
+  Raises:
+    UserError: where there are no examples to hold out, or a validation set already; where batches
+      continue each other, which examples taken out would tear; where either part would be empty.
+  """
+  if not training.data:
+    raise UserError(
+      f"--validation={share:g} holds out examples, and this experiment learns from its own "
+      "actions; leave it out"
+    )
+  if "validation" in training.evaluate:
+    raise UserError(
+      f"--validation={share:g}: this experiment has a validation set of its own; leave it out"
+    )
+  if training.sampler == sampling.in_order(training.sampler.batch_size):
+    raise UserError(
+      f"--validation={share:g}: the batches of this experiment continue each other, and examples "
+      "taken out would tear them; leave it out"
+    )
+  examples = len(next(iter(training.data.values())))
+  count = round(share * examples)
+  if not 0 < count < examples:
+    raise UserError(
+      f"--validation={share:g} of {examples} training examples leaves one of the two sets empty; "
+      "give another share"
+    )
+  labels = np.asarray(training.data.get("label", 0))
+  if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    labels = np.zeros(examples, np.int32)  # one class: a plain random draw
+  drawn = stratify.draw(labels, count, seed)
+  kept, held_out = _where(training.data, ~drawn), _where(training.data, drawn)
+  sets = {name: _without(data, training.data, kept) for name, data in training.evaluate.items()}
+  best = training.best
+  return training._replace(
+    data=kept,
+    evaluate={"validation": held_out, **sets},
+    best=best and best.replace("test/", "validation/"),
+  )
+
+
+def ranked(training: Training, config: Any) -> Training:
+  """The training with checkpoints ranked by its validation set, where nothing ranks them yet.
+
+  The metric is the accuracy, or else the loss; where there is neither, there is no rank.
+  """
+  metrics = metrics_of(training, config)
+  best = next((each for each in BEST if each in metrics), None)
+  return training if training.best else training._replace(best=best)
+
+
+def validated(training: Callable[[Any, int], Training], share: float) -> Callable[..., Training]:
+  """A training, as a function of config and seed, with its validation set and rank."""
+  return functools.partial(_validated, training, share)
+
+
+def _validated(
+  training: Callable[[Any, int], Training], share: float, config: Any, seed: int
+) -> Training:
+  return ranked(with_validation(training(config, seed), share, seed), config)
+
+
+def validated_where_it_can(training: Training, config: Any, share: float, seed: int) -> Training:
+  """The training with a validation set; unchanged where the share is 0, it has one, or no data."""
+  if not share or not training.data or "validation" in training.evaluate:
+    return training
+  return ranked(with_validation(training, share, seed), config)
+
+
+def _where(data: HostData, chosen: np.ndarray) -> HostData:
+  return {name: np.asarray(array)[chosen] for name, array in data.items()}
+
+
+def _without(data: HostData, whole: HostData, kept: HostData) -> HostData:
+  """The examples that are kept, of a set that is a part of the whole; any other set as it is."""
+  shared = sorted(data.keys() & whole.keys())
+  if not shared or any(data[name].shape[1:] != whole[name].shape[1:] for name in shared):
+    return data
+  own = _examples(data, shared)
+  if not set(own) <= set(_examples(whole, shared)):
+    return data
+  left = set(_examples(kept, shared))
+  return _where(data, np.array([example in left for example in own], bool))
+
+
+def _examples(data: HostData, names: list[str]) -> list[tuple[bytes, ...]]:
+  """The bytes of each example."""
+  rows = [[row.tobytes() for row in np.asarray(data[name])] for name in names]
+  return list(zip(*rows, strict=True))

@@ -1,0 +1,146 @@
+"""`--validation=0.1`: one held-out share for fits, sweeps, evaluation, workers and resumed runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from research.config import fields, replace
+from research.data.text import catalogs
+from research.errors import InterruptedRun, UserError
+from research.lab import registry
+from research.lab.lab import Lab
+from research.lab.open_run import open_run
+from research.lab.validation import with_validation
+from research.store.metrics_log import read_rows
+from research.sweep import remote
+from research.sweep import space as spaces
+from research.sweep.blocks import train
+from research.training import Options
+from tests.helpers import tiny_experiment
+from tests.helpers.little_data import replace_sets
+from tests.helpers.stop_after import StopAfter
+from tests.helpers.tiny_experiment import Config, refused
+from tests.helpers.tiny_sweep import SETTINGS, rows
+from tests.test_one_number import TINY, assert_one_number
+
+OWN_ACTIONS = ("dqn_", "minatar_games", "q_learning", "rainbow")
+OF_ITS_OWN = ("digits_convnet", "equal_budgets", "random_search", "translation")
+CONTINUED = ("boltzmann_machine", "character_model", "memorisation")
+SINGLE = [name for name, each in registry.catalogue().items() if registry.load(each).training]
+
+
+@pytest.mark.parametrize("name", SINGLE)
+def test_every_single_fit_that_learns_from_data_can_hold_out_a_share(monkeypatch, name):
+  experiment = registry.load(registry.catalogue()[name])
+  replace_sets(monkeypatch)
+  messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(300)]
+  monkeypatch.setattr(catalogs, "load", lambda: messages)
+  known = {field.name: field for field in fields(experiment.Config())}
+  possible = lambda key, value: key in known and known[key].rule.problem(value) is None
+  tiny = {key: value for key, value in TINY.items() if possible(key, value)}
+  if name == "minatar_games":
+    tiny["game"] = "breakout"
+  if name in ("dqn_atari", "dqn_minatar", "minatar_games", "rainbow", "dqn_gymnasium"):
+    pytest.importorskip({"dqn_atari": "ale_py", "dqn_gymnasium": "gymnasium"}.get(name, "pgx"))
+  before = experiment.training(replace(experiment.Config(), tiny), 5)
+  reasons = {OWN_ACTIONS: "own actions", OF_ITS_OWN: "of its own", CONTINUED: "continue each other"}
+  for names, words in reasons.items():
+    if name.startswith(names):
+      with pytest.raises(UserError, match=words):
+        with_validation(before, 0.1, 5)
+      return
+  after = with_validation(before, 0.1, 5)
+  held_out = after.evaluate["validation"]
+  for field, array in before.data.items():
+    assert len(after.data[field]) + len(held_out[field]) == len(array)
+    assert len(held_out[field]) == round(0.1 * len(array)) > 0
+  examples = lambda data: list(zip(*(map(bytes, array) for array in data.values()), strict=True))
+  parts = examples(after.data) + examples(held_out)
+  assert sorted(parts) == sorted(examples(before.data))
+  assert after.steps == before.steps and after.evaluate_every == before.evaluate_every
+  if "test" in before.evaluate:
+    assert after.evaluate["test"] is before.evaluate["test"]
+
+
+@pytest.mark.slow
+def test_a_share_has_one_number_in_the_sweep_alone_and_read_back(monkeypatch, tmp_path, capfd):
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE)
+  settings = ["--steps=20", "--validation=0.2"]
+  sweep = "learning_rate=choice(0.1,0.5);width=choice(3,4)"
+  assert_one_number(capfd, "tiny_net", "validation/loss", sweep, settings, 5)
+  (row, *_) = read_rows(Path("pasted1"))
+  assert {"validation/accuracy", "test/accuracy"} <= row.keys()
+  assert len(open_run("pasted1").training.data["label"]) == 24
+
+
+def test_resumed_and_trained_elsewhere_it_is_the_same_share(monkeypatch, tmp_path):
+  def lab(name, engine="local", interruption=None):
+    (tmp_path / name).mkdir(exist_ok=True)
+    options = Options(engine=engine, save_seconds=1e9)
+    return Lab(tmp_path / name, seed=3, options=options, interruption=interruption, validation=0.2)
+
+  def swept(name, *arguments):
+    space = spaces.parse("learning_rate=choice(0.1,0.5)", Config(steps=20))
+    settings = SETTINGS._replace(trials=2, sampler="grid", objective="validation/accuracy")
+    lab(name, *arguments).sweep("study", space, tiny_experiment.training, settings)
+    return rows(tmp_path / name)
+
+  here = lambda options, folder: lambda blocks: [train(block) for block in blocks]
+  monkeypatch.setitem(remote.ENGINES, "ray", here)
+  assert swept("elsewhere", "ray") == swept("here")
+
+  config = Config(steps=20)
+  fitted = lambda *arguments: lab(*arguments).fit("train", config, tiny_experiment.training(config))
+  with pytest.raises(InterruptedRun):
+    fitted("chopped", "local", StopAfter(2))
+  assert fitted("chopped").history == fitted("straight").history
+  compared = lab("compared").compare("all", {"one": config}, tiny_experiment.training)
+  assert "validation/loss" in compared["one"][0].history[0]
+
+
+def test_the_share_is_part_of_the_run(door):
+  assert door("--steps=10", "--validation=0.2", "--workdir=run")[0] == 0
+  assert "finished already" in door("--steps=10", "--validation=0.2", "--workdir=run")[1]
+  for other in ("--validation=0.3", "--validation=0"):
+    assert "--validation: there 0.2, here" in refused(door, "--steps=10", other, "--workdir=run")
+  assert "of other settings (--validation: there 0.2" in refused(
+    door, "--evaluate", "--validation=0.3", "--workdir=run"
+  )
+  assert "validation accuracy" in door("--evaluate", "--workdir=run")[1]
+  fork = ("--steps=20", "--fork=run", "--workdir=forked")
+  assert "has learnt from examples" in refused(door, *fork, "--validation=0.3")
+  assert "has learnt from examples" in refused(door, *fork, "--validation=0.2", "--seed=1")
+  assert door(*fork, "--validation=0.2")[0] == 0
+
+
+@pytest.mark.parametrize(
+  ("arguments", "experiment", "words"),
+  [
+    (["--validation=0.1"], "tiny_race", "--validation=0.1 is of experiments with a single fit"),
+    (["--validation=0.1"], "digits_convnet", "--validation=0.1: .* a validation set of its own"),
+    (["--validation=1"], "tiny_net", "--validation=1 of 30 training examples leaves one"),
+    (["--validation=10"], "tiny_net", "--validation=10.* from 0 to 1"),
+    (["--validation=0.1", "--gradcheck"], "tiny_net", "--validation has no meaning beside --grad"),
+    (["--validation=0.1", "--verify"], "tiny_net", "--validation has no meaning beside --verify"),
+  ],
+)
+def test_where_it_means_nothing_it_is_refused(door, arguments, experiment, words):
+  code, _, err = door(*arguments, experiment=experiment)
+  assert code == 2 and err.count("\n") == 1 and re.search(words, err), err
+  assert not Path("runs").exists()
+
+
+def test_a_sweep_that_would_rank_by_the_test_set_is_told_of_it(monkeypatch, tmp_path, capfd):
+  unranked = tiny_experiment.ONE._replace(
+    training=lambda config, seed: tiny_experiment.training(config, seed, best=None)
+  )
+  tiny_experiment.install(monkeypatch, tmp_path, tiny_net=unranked)
+  door = lambda *arguments: tiny_experiment.launched(capfd, *arguments)
+  sweep = ["--sweep=learning_rate=choice(0.1,0.5)", "--sampler=grid", "--trials=2", "--steps=10"]
+  code, _, err = door(*sweep, "--workdir=run")
+  assert code == 2 and "--validation=0.1" in err and not Path("run").exists()
+  code, out, err = door(*sweep, "--workdir=run", "--validation=0.1")
+  assert code == 0 and "validation/accuracy" in out, err
+  code, _, err = door(*sweep, "--validation=0.1", "--workdir=other", "--objective=test/accuracy")
+  assert code == 2 and "chooses by the test set; take one of validation/" in err

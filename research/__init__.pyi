@@ -1,6 +1,8 @@
 """The public names; `research/__init__.py` reads this list, and a type checker does too."""
 
+from research.analysis.gradient_check import central_differences as central_differences
 from research.analysis.gradient_check import check_gradient as check_gradient
+from research.analysis.gradient_check import largest_difference as largest_difference
 from research.batch import Batch as Batch
 from research.batch import inputs_of as inputs_of
 from research.batch import pair_inputs as pair_inputs

@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
-from research.analysis.gradient_check import largest_difference
 
 
 @ln.pytree_config
@@ -167,12 +166,12 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   claims = []
   for name, way in list(WAYS.items())[1:]:
     what = f"{name} against vectorised, float32, {most} examples, worst difference"
-    difference = largest_difference(vectorised, way(net, x, t))
+    difference = ln.largest_difference(vectorised, way(net, x, t))
     claims.append(claim(what, "equal", difference, ln.at_most(1e-6)))
   with jax.enable_x64(True):
     deep = [draw((6, *[5] * (depth - 1), 4), 9, rng) for depth in range(1, config.deepest + 1)]
     exact = jax.jit(jax.grad(loss))
-    worst = max(largest_difference(WAYS["vectorised"](*one), exact(*one)) for one in deep)
+    worst = max(ln.largest_difference(WAYS["vectorised"](*one), exact(*one)) for one in deep)
   what = f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference"
   claims.append(claim(what, "equal", worst, ln.at_most(1e-12)))
   shapes = lambda net: [(layer.w.shape, layer.b.shape) for layer in net]

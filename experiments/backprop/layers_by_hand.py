@@ -21,7 +21,6 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
-from research.analysis.gradient_check import central_differences, largest_difference
 
 Rows = Float[Array, "batch classes"]
 
@@ -186,19 +185,19 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     arguments = draw(case, rng)
     ours, theirs = (jax.jit(jax.grad(scalar(f)))(arguments) for f in (case.by_hand, case.plain))
     what = f"{name}: by hand against jax.grad, float32, worst difference"
-    claims.append(layer(what, "equal", largest_difference(ours, theirs), ln.at_most(1e-6)))
+    claims.append(layer(what, "equal", ln.largest_difference(ours, theirs), ln.at_most(1e-6)))
   with jax.enable_x64(True):
     t, errors = targets(config, rng), {}
     for name, case in cases(config, t).items():
       arguments = draw(case, rng)
       ours = jax.jit(jax.grad(scalar(case.by_hand)))(arguments)
-      numerical = jax.jit(functools.partial(central_differences, scalar(case.plain)))
-      errors[name] = [largest_difference(ours, numerical(arguments, h)) for h in DISTANCES]
+      numerical = jax.jit(functools.partial(ln.central_differences, scalar(case.plain)))
+      errors[name] = [ln.largest_difference(ours, numerical(arguments, h)) for h in DISTANCES]
       what = f"{name}: by hand against central differences, float64, worst difference"
       error = errors[name][DISTANCES.index(1e-5)]
       claims.append(layer(what, "equal", error, ln.at_most(1e-8)))
     a = jnp.asarray(rng.normal(size=t.shape))
-    off = lambda loss, y: largest_difference(len(t) * jax.grad(loss.fun)(a, t), y - t)
+    off = lambda loss, y: ln.largest_difference(len(t) * jax.grad(loss.fun)(a, t), y - t)
     what = "jax.grad against y - t, float64, worst difference"
     of_softmax, of_squares = off(softmax_with_loss, softmax(a)), off(identity_with_loss, a)
     claims += [

@@ -24,7 +24,6 @@ from jaxtyping import Array, Float, Int
 import research as ln
 from research.figures.fields import contour_paths
 
-Function = Callable[[Float[Array, " n"]], Float[Array, ""]]
 START = (-3.0, 4.0)
 
 
@@ -52,12 +51,6 @@ def bowl(x: Float[Array, " n"]) -> Float[Array, ""]:
   return jnp.sum(x**2)
 
 
-def numerical_gradient(f: Function, x: Float[Array, " n"], h: float) -> Float[Array, " n"]:
-  """Central differences, one element moved at a time."""
-  moves = h * jnp.eye(x.size, dtype=x.dtype)
-  return jax.vmap(lambda move: (f(x + move) - f(x - move)) / (2 * h))(moves)
-
-
 def descend(
   gradient: Callable[[Array], Array], lane: Lanes, most_steps: int
 ) -> Float[Array, "step n"]:
@@ -76,85 +69,67 @@ def descend(
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Four lanes by numerical gradients, and the diverging one by exact gradients beside them."""
   del lab
+  rates = (config.learning_rate, config.too_large, config.too_small, config.learning_rate)
+  lengths = (config.steps, config.steps, config.steps, config.drawn_steps)
+  most = max(lengths)
   with jax.enable_x64(True):
-    lanes = Lanes(
-      jnp.array([config.learning_rate, config.too_large, config.too_small, config.learning_rate]),
-      jnp.array([config.steps, config.steps, config.steps, config.drawn_steps]),
-    )
-    most = max(config.steps, config.drawn_steps)
-    by = lambda gradient: np.asarray(
-      jax.jit(jax.vmap(lambda lane: descend(gradient, lane, most)))(lanes)
-    )
-    numeric = by(lambda x: numerical_gradient(bowl, x, config.h))
-    exact = by(jax.grad(bowl))
-  works, diverges, stands, drawn = numeric[:, -1]
+    lanes = Lanes(jnp.array(rates), jnp.array(lengths))
+    all_by = lambda gradient: jax.vmap(lambda lane: descend(gradient, lane, most))
+    by = lambda gradient: np.asarray(jax.jit(all_by(gradient))(lanes))
+    numeric = by(lambda x: ln.central_differences(bowl, x, config.h))
+    exact = by(jax.grad(bowl))[1]
+  ends = numeric[:, -1]
   factor = 1 - 2 * config.learning_rate
   analytic = np.array(START) * factor ** np.arange(config.steps + 1)[:, None]
-  error = np.abs(numeric[0, : config.steps + 1] / analytic - 1)
-  golden = [
-    ("rate 0.1, 100 steps", works, (-6.11e-10, 8.15e-10), lambda x: ln.within_ratio(x, 0.001)),
+  error = np.abs(numeric[0, : config.steps + 1] / analytic - 1).max()
+  golden = (
+    ("rate 0.1, 100 steps", (-6.11e-10, 8.15e-10), lambda x: ln.within_ratio(x, 0.001)),
     # Where it stops is made of roundings, and they depend on what a compiler fuses.
-    ("rate 10, 100 steps", diverges, (-2.59e13, -1.29e12), lambda x: ln.within_ratio(x, 0.01)),
-    ("rate 1e-10, 100 steps", stands, (-2.99999994, 3.99999992), lambda x: ln.within(x, 5e-9)),
-    ("rate 0.1, 20 steps", drawn, (-0.03459, 0.04612), lambda x: ln.within(x, 5e-6)),
-  ]
+    ("rate 10, 100 steps", (-2.59e13, -1.29e12), lambda x: ln.within_ratio(x, 0.01)),
+    ("rate 1e-10, 100 steps", (-2.99999994, 3.99999992), lambda x: ln.within(x, 5e-9)),
+    ("rate 0.1, 20 steps", (-0.03459, 0.04612), lambda x: ln.within(x, 5e-6)),
+  )
+  claim, claims = ln.claims("L05"), []
+  for (what, values, bar), end in zip(golden, ends, strict=True):
+    for place, (value, ours) in enumerate(zip(values, end, strict=True)):
+      claims.append(claim(f"{what}: x{place}", f"{value:g}", ours, bar(value)))
+  what = "rate 0.1, all steps: against (-3, 4) * 0.8^n, largest relative error"
+  claims.append(claim(what, "equal", error, ln.at_most(1e-9)))
+  what, size = "rate 10 by exact gradients: log10 of |x0|", np.log10(abs(exact[-1, 0]))
+  claims.append(claim(what, "log10(3 * 19^100) = 128.35", size, ln.within(128.35, 0.01)))
+  return ln.Report(claims, [path(config, numeric[3]), distances(rates, numeric, exact)])
+
+
+def path(config: Config, points: np.ndarray) -> ln.Picture:
+  """The first steps of the descent that works."""
   ticks = np.linspace(-4.5, 4.5, 181)
-  heights = ticks[None] ** 2 + ticks[:, None] ** 2
-  distances = {
-    f"rate {rate:g}": (np.arange(most + 1), np.linalg.norm(points, axis=1))
-    for rate, points in zip(np.asarray(lanes.learning_rate)[:3], numeric[:3], strict=True)
-  }
-  distances["rate 10, exact"] = (np.arange(most + 1), np.linalg.norm(exact[1], axis=1))
-  return ln.Report(
-    [
-      *(
-        ln.Claim("L05", f"{what}: x{place}", f"{value:g}", end[place], bar(value))
-        for what, end, values, bar in golden
-        for place, value in enumerate(values)
-      ),
-      ln.Claim(
-        "L05",
-        "rate 0.1, all steps: against (-3, 4) * 0.8^n, largest relative error",
-        "equal",
-        error.max(),
-        ln.at_most(1e-9),
-      ),
-      ln.Claim(
-        "L05",
-        "rate 10 by exact gradients: log10 of |x0|",
-        "log10(3 * 19^100) = 128.35",
-        np.log10(abs(exact[1, -1, 0])),
-        ln.within(128.35, 0.01),
-      ),
-    ],
-    [
-      contour_paths(
-        ticks,
-        ticks,
-        heights,
-        {f"rate {config.learning_rate:g}": numeric[3, : config.drawn_steps + 1]},
-        title="Gradient descent on $x_0^2 + x_1^2$",
-        axis_names=("$x_0$", "$x_1$"),
-        levels=(1, 4, 9, 16, 25),
-        note=f"{config.drawn_steps} steps from (-3, 4)",
-        caption=(
-          "Figure 3.3: the steps lead straight to the minimum, each 0.8 times as long as the last."
-        ),
-        file="descent",
-      ),
-      ln.function_curves(
-        [ln.Panel("distance from the minimum", distances, log="y")],
-        title="Three learning rates",
-        x="step",
-        caption=(
-          "A rate that is too large multiplies the distance by 19 at every step, until the "
-          "numerical "
-          "gradient is lost in rounding (the exact one goes on); a rate that is too small changes "
-          "nothing."
-        ),
-        file="learning_rates",
-      ),
-    ],
+  return contour_paths(
+    ticks,
+    ticks,
+    ticks[None] ** 2 + ticks[:, None] ** 2,
+    {f"rate {config.learning_rate:g}": points[: config.drawn_steps + 1]},
+    title="Gradient descent on $x_0^2 + x_1^2$",
+    axis_names=("$x_0$", "$x_1$"),
+    levels=(1, 4, 9, 16, 25),
+    note=f"{config.drawn_steps} steps from (-3, 4)",
+    caption="Figure 3.3: each step leads straight towards the minimum or away from it, "
+    f"{abs(1 - 2 * config.learning_rate):g} times as long as the last.",
+    file="descent",
+  )
+
+
+def distances(rates: tuple[float, ...], numeric: np.ndarray, exact: np.ndarray) -> ln.Picture:
+  """How far from the minimum every descent is after each step."""
+  runs = {f"rate {rate:g}": points for rate, points in zip(rates[:3], numeric[:3], strict=True)}
+  runs[f"rate {rates[1]:g}, exact"] = exact
+  curves = {name: (np.arange(len(x)), np.linalg.norm(x, axis=1)) for name, x in runs.items()}
+  return ln.function_curves(
+    [ln.Panel("distance from the minimum", curves, log="y")],
+    title="Three learning rates",
+    x="step",
+    caption="A rate above 1 throws the point farther out at every step, until the numerical "
+    "gradient is lost in rounding; the exact one goes on.",
+    file="learning_rates",
   )
 
 

@@ -90,86 +90,62 @@ def form_differences(key: Array) -> tuple[float, float]:
   return float(jnp.abs(by_label - one_hot).max()), float(jnp.abs(in_batch - one_hot.mean()))
 
 
+GOLDEN = (
+  ("squared error, 2 read as 2", squared_error, RIGHT, 0.0975),
+  ("squared error, 2 read as 7", squared_error, WRONG, 0.5975),
+  ("cross-entropy, 2 read as 2", cross_entropy, RIGHT, 0.510825457099338),
+  ("cross-entropy, 2 read as 7", cross_entropy, WRONG, 2.302584092994546),
+)
+
+
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Golden values, equal forms, and gradients along one weight; all in float64."""
+  values_claim, slopes_claim, claims = ln.claims("L01"), ln.claims("L02"), []
   with jax.enable_x64(True):
     target = jax.nn.one_hot(LABEL, 10, dtype=jnp.float64)
-    golden = [
-      ("squared error, 2 read as 2", squared_error, RIGHT, 0.0975),
-      ("squared error, 2 read as 7", squared_error, WRONG, 0.5975),
-      ("cross-entropy, 2 read as 2", cross_entropy, RIGHT, 0.510825457099338),
-      ("cross-entropy, 2 read as 7", cross_entropy, WRONG, 2.302584092994546),
-    ]
-    book = [(what, value, float(f(jnp.array(y), target))) for what, f, y, value in golden]
+    for what, function, y, value in GOLDEN:
+      ours = float(function(jnp.array(y), target))
+      claims.append(values_claim(what, f"{value:.16g}", ours, ln.within(value, 1e-15)))
     by_label, in_batch = form_differences(lab.key("forms"))
     at_zero = float(cross_entropy(jnp.zeros(10), target))
 
     x, label = random_points(config, lab.key("points"))
     weights = jnp.linspace(-4, 4, config.positions)
     along = lambda f: jax.jit(jax.vmap(lambda weight: f(weight, x, label)))
-    slopes = {f.__name__: np.asarray(along(jax.grad(f))(weights)) for f in (accuracy, loss)}
+    accuracies, losses = (np.asarray(along(f)(weights)) for f in (accuracy, loss))
+    slopes, loss_slopes = (along(jax.grad(f))(weights) for f in (accuracy, loss))
+    sloping, level = int((slopes != 0).sum()), int((loss_slopes == 0).sum())
     after, before = along(accuracy)(weights + config.h), along(accuracy)(weights - config.h)
-    is_flat = np.asarray(after == before)
-    curves = {f.__name__: np.asarray(along(f)(weights)) for f in (accuracy, loss)}
-  return ln.Report(
-    [
-      *(
-        ln.Claim("L01", what, f"{value:.16g}", ours, ln.within(value, 1e-15))
-        for what, value, ours in book
-      ),
-      ln.Claim(
-        "L01", "label against one-hot form, largest difference", "equal", by_label, ln.at_most(0)
-      ),
-      ln.Claim(
-        "L01", "mini-batch against mean of one-hot forms", "equal", in_batch, ln.at_most(1e-15)
-      ),
-      ln.Claim(
-        "L01",
-        "cross-entropy where the right class has probability 0: finite",
-        "-log(1e-7) = 16.118",
-        at_zero,
-        ln.within(16.118, 0.0005),
-      ),
-      ln.Claim(
-        "L02",
-        f"weights of {config.positions:,} where the gradient of the accuracy is not 0",
-        "0",
-        int(np.count_nonzero(slopes["accuracy"])),
-        ln.equals(0),
-      ),
-      ln.Claim(
-        "L02",
-        f"share of weights where the accuracy's difference quotient is 0, h = {config.h:g}",
-        "nearly everywhere",
-        float(is_flat.mean()),
-        ln.at_least(0.95),
-        "%",
-      ),
-      ln.Claim(
-        "L02",
-        f"weights of {config.positions:,} where the gradient of the loss is 0",
-        "0",
-        int(np.sum(slopes["loss"] == 0)),
-        ln.equals(0),
-      ),
-    ],
-    [
-      ln.function_curves(
-        [
-          ln.Panel("accuracy (%)", {"accuracy": (weights, 100 * curves["accuracy"])}),
-          ln.Panel("cross-entropy (nats)", {"loss": (weights, curves["loss"])}),
-        ],
-        title="Accuracy and loss over one weight",
-        x="weight",
-        stacked=True,
-        caption=(
-          "The accuracy is a staircase: flat, so that its gradient is 0, but for jumps where one "
-          "point changes sides. The loss slopes everywhere towards its minimum."
-        ),
-        file="accuracy_and_loss",
-      )
-    ],
+    flat = float(np.asarray(after == before).mean())
+  what = "cross-entropy where the right class has probability 0: finite"
+  claims += [
+    values_claim(
+      "label against one-hot form, largest difference", "equal", by_label, ln.at_most(0)
+    ),
+    values_claim("mini-batch against mean of one-hot forms", "equal", in_batch, ln.at_most(1e-15)),
+    values_claim(what, "-log(1e-7) = 16.118", at_zero, ln.within(16.118, 0.0005)),
+  ]
+  count = f"weights of {config.positions:,} where the gradient of the"
+  what = f"share of weights where the accuracy's difference quotient is 0, h = {config.h:g}"
+  claims += [
+    slopes_claim(f"{count} accuracy is not 0", "0", sloping, ln.equals(0)),
+    slopes_claim(what, "nearly everywhere", flat, ln.at_least(0.95), "%"),
+    slopes_claim(f"{count} loss is 0", "0", level, ln.equals(0)),
+  ]
+  panels = [
+    ln.Panel("accuracy (%)", {"accuracy": (weights, 100 * accuracies)}),
+    ln.Panel("cross-entropy (nats)", {"loss": (weights, losses)}),
+  ]
+  picture = ln.function_curves(
+    panels,
+    title="Accuracy and loss over one weight",
+    x="weight",
+    stacked=True,
+    caption="The accuracy is a staircase: flat, so that its gradient is 0, but for jumps where one "
+    "point changes sides. The loss slopes everywhere towards its minimum.",
+    file="accuracy_and_loss",
   )
+  return ln.Report(claims, [picture])
 
 
 experiment = ln.Experiment(Config, run)

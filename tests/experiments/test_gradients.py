@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.gradients import gradient_descent, losses, numerical_differentiation
+from experiments.gradients import (
+  gradient_descent,
+  gradient_field,
+  losses,
+  numerical_differentiation,
+  simple_net,
+)
+from research.analysis.gradient_check import central_differences
 from research.figures.fields import contour_paths
 from research.figures.functions import Panel, function_curves
 
@@ -53,22 +60,24 @@ def test_golden_derivatives_to_the_last_digit(x, golden):
   ("point", "gradient"), [((3.0, 4.0), (6, 8)), ((0.0, 2.0), (0, 4)), ((3.0, 0.0), (6, 0))]
 )
 def test_partial_derivatives(point, gradient):
-  lesson = numerical_differentiation
-  ours = lesson.numerical_gradient(lesson.bowl, jnp.array(point), 1e-4)
+  ours = gradient_field.numerical_gradient(gradient_field.bowl, jnp.array(point), 1e-4)
   np.testing.assert_allclose(ours, gradient, atol=1e-10)
 
 
 def test_the_gradient_points_to_the_steepest_increase():
-  lesson = numerical_differentiation
   x = jnp.array([-0.75, 1.25])
-  gradient = lesson.numerical_gradient(lesson.bowl, x, 1e-4)
-  assert lesson.bowl(x + 0.01 * gradient) > lesson.bowl(x) > lesson.bowl(x - 0.01 * gradient)
-  steepest = lesson.steepest_direction(lesson.bowl, x, 1e-4)
+  gradient = gradient_field.numerical_gradient(gradient_field.bowl, x, 1e-4)
+  assert (
+    gradient_field.bowl(x + 0.01 * gradient)
+    > gradient_field.bowl(x)
+    > gradient_field.bowl(x - 0.01 * gradient)
+  )
+  steepest = gradient_field.steepest_direction(gradient_field.bowl, x, 1e-4)
   np.testing.assert_allclose(steepest, gradient / jnp.linalg.norm(gradient), atol=2e-3)
 
 
 def test_the_field_is_on_the_books_grid():
-  points = numerical_differentiation.grid_points()
+  points = gradient_field.grid_points()
   assert points.shape == (18 * 18, 2)
   assert (points.min(), points.max()) == (-2, 2.25)
 
@@ -83,13 +92,11 @@ def test_errors_fall_with_h_until_rounding_takes_over():
 
 
 def test_the_gradient_of_simple_net():
-  lesson = numerical_differentiation
-  assert lesson.simple_net_loss(jnp.array(lesson.BOOK_WEIGHTS)) == pytest.approx(
-    lesson.BOOK_LOSS, abs=1e-8
-  )
+  book = simple_net.loss(jnp.array(simple_net.BOOK_WEIGHTS))
+  assert book == pytest.approx(simple_net.BOOK_LOSS, abs=1e-8)
   weights = jax.random.normal(jax.random.key(0), (2, 3))
-  gradient = lesson.numerical_gradient(lesson.simple_net_loss, weights, 1e-4)
-  np.testing.assert_allclose(gradient, jax.grad(lesson.simple_net_loss)(weights), atol=1e-8)
+  gradient = central_differences(simple_net.loss, weights, 1e-4)
+  np.testing.assert_allclose(gradient, jax.grad(simple_net.loss)(weights), atol=1e-8)
   np.testing.assert_allclose(gradient[0] / 0.6, gradient[1] / 0.9, atol=1e-8)
   np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-8)
   assert np.abs(gradient).max() > 0.01
@@ -100,7 +107,7 @@ def lane(rate, steps):
 
 
 def numeric(x):
-  return gradient_descent.numerical_gradient(gradient_descent.bowl, x, 1e-4)
+  return central_differences(gradient_descent.bowl, x, 1e-4)
 
 
 def test_a_descent_shrinks_by_a_fifth_and_stops_at_its_last_step():

@@ -35,7 +35,7 @@ class Snapshot(NamedTuple):
   Attributes:
     step: number of updates that were made.
     arrays: name to array; keys as their raw data.
-    about: whatever JSON value belongs to it.
+    about: a JSON value that is stored beside it.
   """
 
   step: int
@@ -229,9 +229,9 @@ class Checkpoints:
       if wrong:
         raise ValueError(f"checksum of {wrong[0]!r} does not match")
       if set(arrays) != set(about["checksums"]):
-        raise ValueError("there are arrays without a checksum")
+        raise ValueError("it has arrays that its list of checksums lacks")
       if _text_checksum(about["about"]) != about["checksum"]:
-        raise ValueError("checksum of what belongs to the state does not match")
+        raise ValueError("checksum of the data beside the state does not match")
       return Snapshot(step, arrays, about["about"])
     except MemoryError:
       raise

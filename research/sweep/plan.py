@@ -13,18 +13,18 @@ from research.sweep.space import Choice, Space
 from research.sweep.study import SLOTS, Event, Trial, fold, read
 
 STORED = {"slots": SLOTS}  # settings whose name in a study's file is another one
-MOST = 100_000  # trials times seeds: what happens next is found by looking at all of them
+MOST = 100_000  # trials times seeds: every decision looks at all of them
 
 
 class Settings(NamedTuple):
   """Settings of a search.
 
   Attributes:
-    trials: in all; a total, however often the sweep is resumed.
+    trials: the total number, also over runs that resume the sweep.
     objective: the metric by which trials are ranked, such as "validation/accuracy".
     sampler: one of `research.sweep.names.SAMPLERS`.
-    stopper: one of `research.sweep.stopping.STOPPERS`.
-    rounds: from coarse to fine; each has its share of the trials.
+    stopper: one of `research.sweep.names.STOPPERS`.
+    rounds: of coarse-to-fine refinement; each has its share of the trials.
     slots: lanes that train at the same time; 0 for as many as suit the device.
     larger_is_better: whether a larger value of the objective is a better one.
   """

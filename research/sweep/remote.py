@@ -184,7 +184,7 @@ def _by_slurm(options: Options, folder: Path) -> Engine:
         with _environment(JAX_NUM_CPU_DEVICES="1", PYTHONPATH=str(ROOT)):
           jobs = executor.map_array(train, some)
         for job in jobs:
-          job.exception()  # waits; what counts is whether the files are there
+          job.exception()  # waits; success shows in the files
       left = [block for block in left if not block.is_done()]
       if not left:
         return

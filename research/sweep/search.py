@@ -108,7 +108,7 @@ def _rank(finished: list[Finished]) -> list[Finished]:
   """Makes scores that a model can be fitted to: finite, and comparable between trials.
 
   Diverged trials get the worst finite score. Where lengths differ, a trial's score is its place in
-  the ranking: who was sent further is better, and of equal lengths the score decides.
+  the ranking: longer training is better, and of equal lengths the score decides.
   """
   if len({each.reached for each in finished if math.isfinite(each.score)}) > 1:
     key = lambda each: (each.reached if math.isfinite(each.score) else -1, each.score)

@@ -65,11 +65,13 @@ def make(name: str, intervals: int, trials: int) -> Stopper:
   if name == "hyperband":
     return in_brackets(hyperband_brackets(intervals, trials))
   if name == "median":
-    return Stopper(lambda all_trials, trial: median_rule(intervals, all_trials, trial), _nobody)
-  return Stopper(lambda all_trials, trial: "go", _nobody)
+    return Stopper(
+      lambda all_trials, trial: median_rule(intervals, all_trials, trial), _promotes_none
+    )
+  return Stopper(lambda all_trials, trial: "go", _promotes_none)
 
 
-def _nobody(trials: Iterable[Progress]) -> None:
+def _promotes_none(trials: Iterable[Progress]) -> None:
   return None
 
 

@@ -52,8 +52,8 @@ class Study:
     Args:
       path: of the SQLite file.
       settings: what makes a study this study.
-      may_grow: whether more trials are no other study. Where some train still, their slots stay
-        as many as they were.
+      may_grow: whether a study with fewer trials may get more. While some are training, the
+        number of slots stays.
 
     Raises:
       UserError: when the file is no study, or one with other settings.

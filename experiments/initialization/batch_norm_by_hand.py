@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
+from research.analysis.gradient_check import central_differences, largest_difference
 
 # Epsilon 10e-7, as the book writes it.
 EPSILON = 1e-6
@@ -102,23 +103,8 @@ def gradients(
   rng = np.random.default_rng(seed)
   draw = lambda *size: jnp.asarray(rng.normal(size=size))
   arguments, reading = [draw(*shape), 1 + 0.3 * draw(gains), draw(gains)], draw(*shape)
-  total = lambda *arguments: jnp.sum(reading * layer(*arguments))
-  by_hand = jax.grad(total, argnums=(0, 1, 2))(*arguments)
-  by_difference = []
-  for place, x in enumerate(arguments):
-
-    def at(move: Array, place: int = place, x: Array = x) -> Array:
-      moved = x + h * move.reshape(x.shape)
-      return total(*arguments[:place], moved, *arguments[place + 1 :])
-
-    slopes = jax.vmap(lambda move, at=at: (at(move) - at(-move)) / (2 * h))(jnp.eye(x.size))
-    by_difference.append(slopes.reshape(x.shape))
-  return list(by_hand), by_difference
-
-
-def worst(a: list[Array], b: list[Array]) -> float:
-  """Largest absolute difference."""
-  return max(float(jnp.max(jnp.abs(x - y))) for x, y in zip(a, b, strict=True))
+  total = lambda arguments: jnp.sum(reading * layer(*arguments))
+  return jax.grad(total)(arguments), central_differences(total, arguments, h)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -127,7 +113,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   largest = lambda x: float(jnp.abs(x).max())
   with jax.enable_x64(True):
     errors = {
-      name: worst(*gradients(layer, shape, gains, lab.seed))
+      name: largest_difference(*gradients(layer, shape, gains, lab.seed))
       for name, (layer, shape, gains) in shapes(config, config.batch).items()
     }
     (alone, *_), (difference, *_) = gradients(*shapes(config, 1)["dense"], lab.seed)

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Array
 
 import research as ln
-from research.analysis.signals import ACTIVATIONS, LayerSignals, dense_signals
+from research.analysis.signals import ACTIVATIONS, LayerSignals, dense_signals, layer_means
 from research.batch import weights_of
 from research.initializers import RULES
 
@@ -62,24 +62,17 @@ def model(config: Config) -> ln.MLP:
 
 def look(config: Config, params: Any, batch: ln.Batch) -> LayerSignals:
   """What the hidden layers do with a batch, and its losses' gradients by their weighted sums."""
-  image = ln.inputs_of(batch)
+  pixels = ln.inputs_of(batch).reshape(len(batch["label"]), -1)
   loss = lambda logits: ln.softmax_cross_entropy(logits, batch)
-  pixels = image.reshape(len(image), -1)
   return dense_signals(ACTIVATIONS[config.activation], params, pixels, loss)
 
 
 def with_looks(learner: ln.Learner) -> ln.Learner:
-  """The learner whose evaluation adds three means over every layer's examples and units."""
+  """The learner whose evaluation adds the means of `layer_means`."""
 
   def evaluate(config: Config, state: ln.TrainState, batch: ln.Batch) -> dict[str, ln.Mean]:
-    means = dict(learner.evaluate(config, state, batch))
-    weight = weights_of(batch)
-    of = lambda values: ln.Mean(jnp.sum(weight * values.mean(axis=1)), weight.sum())
-    for layer, (a, g) in enumerate(zip(*look(config, state.params, batch), strict=True), start=1):
-      means[f"activation {layer}"] = of(jnp.square(a))
-      means[f"gradient {layer}"] = of(jnp.square(g))
-      means[f"active {layer}"] = of((a > 0).astype(float))
-    return means
+    looks = layer_means(look(config, state.params, batch), weights_of(batch))
+    return dict(learner.evaluate(config, state, batch)) | looks
 
   return learner._replace(evaluate=evaluate)
 

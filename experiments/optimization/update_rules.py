@@ -109,43 +109,37 @@ def divisor(h: Vector, epsilon: float, inside: bool) -> Vector:
   return jnp.sqrt(h + epsilon) if inside else jnp.sqrt(h) + epsilon
 
 
-class Pair(NamedTuple):
-  """A rule by hand and optax's, which have the same formula."""
-
-  by_hand: Rule
-  of_optax: Callable[[Config], optax.GradientTransformation]
-
-
-PAIRS = {
-  "SGD": Pair(Rule(lambda w: None, sgd), lambda c: optax.sgd(c.learning_rate)),
-  "Momentum": Pair(
-    Rule(jnp.zeros_like, momentum), lambda c: optax.sgd(c.learning_rate, momentum=c.momentum)
+Optax = Callable[[Config], optax.GradientTransformation]
+PAIRS: dict[str, tuple[Rule, Optax]] = {  # by hand and optax's, of one formula
+  "SGD": (Rule(lambda w: None, sgd), lambda c: optax.sgd(c.learning_rate)),
+  "Momentum": (
+    Rule(jnp.zeros_like, momentum),
+    lambda c: optax.sgd(c.learning_rate, momentum=c.momentum),
   ),
-  "Nesterov": Pair(
+  "Nesterov": (
     Rule(jnp.zeros_like, nesterov),
     lambda c: optax.sgd(c.learning_rate, momentum=c.momentum, nesterov=True),
   ),
-  "AdaGrad, epsilon inside": Pair(
+  "AdaGrad, epsilon inside": (
     adagrad(1e-7, inside=True),
     lambda c: optax.adagrad(c.learning_rate, initial_accumulator_value=0.0, eps=1e-7),
   ),
-  "RMSProp, epsilon inside": Pair(
-    rmsprop(1e-7, inside=True), lambda c: optax.rmsprop(c.learning_rate, decay=c.decay, eps=1e-7)
+  "RMSProp, epsilon inside": (
+    rmsprop(1e-7, inside=True),
+    lambda c: optax.rmsprop(c.learning_rate, decay=c.decay, eps=1e-7),
   ),
-  "RMSProp, epsilon outside": Pair(
+  "RMSProp, epsilon outside": (
     rmsprop(1e-7, inside=False),
     lambda c: optax.rmsprop(c.learning_rate, decay=c.decay, eps=1e-7, eps_in_sqrt=False),
   ),
-  "Adam": Pair(
+  "Adam": (
     adam(1e-8, beside_corrected=True),
     lambda c: optax.adam(c.learning_rate, b1=c.beta1, b2=c.beta2, eps=1e-8),
   ),
 }
 UNLIKE = {  # the book's own formulas, which optax does not have
-  "the book's Adam": Pair(adam(1e-7, beside_corrected=False), PAIRS["Adam"].of_optax),
-  "the book's AdaGrad": Pair(
-    adagrad(1e-7, inside=False), PAIRS["AdaGrad, epsilon inside"].of_optax
-  ),
+  "the book's Adam": (adam(1e-7, beside_corrected=False), PAIRS["Adam"][1]),
+  "the book's AdaGrad": (adagrad(1e-7, inside=False), PAIRS["AdaGrad, epsilon inside"][1]),
 }
 # The half-way size is the |g| at which epsilon halves the first step, by the formula above.
 PLACEMENTS = {
@@ -175,16 +169,18 @@ def draw(config: Config, seed: int) -> Float[Array, "steps n"]:
   return jnp.asarray(sizes * rng.normal(size=(config.steps, config.size)))
 
 
-def worst_difference(pair: Pair, config: Config, gradients: Float[Array, "steps n"]) -> float:
+def worst_difference(
+  rule: Rule, of_optax: Optax, config: Config, gradients: Float[Array, "steps n"]
+) -> float:
   """Largest difference between two updates, as a share of the learning rate."""
-  optimizer = pair.of_optax(config)
+  optimizer = of_optax(config)
 
   def one(state: Any, g: Vector) -> tuple[Any, Vector]:
     update, state = optimizer.update(g, state)
     return state, update
 
   theirs = jax.jit(lambda g: jax.lax.scan(one, optimizer.init(g[0]), g)[1])(gradients)
-  ours = jax.jit(updates_by_hand, static_argnums=0)(pair.by_hand, config, gradients)
+  ours = jax.jit(updates_by_hand, static_argnums=0)(rule, config, gradients)
   return float(jnp.max(jnp.abs(ours - theirs))) / config.learning_rate
 
 
@@ -207,7 +203,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   with jax.enable_x64(True):
     gradients = draw(config, lab.seed)
     off = {
-      name: worst_difference(pair, config, gradients) for name, pair in (PAIRS | UNLIKE).items()
+      name: worst_difference(*pair, config, gradients) for name, pair in (PAIRS | UNLIKE).items()
     }
     half = {name: half_way(rule, config) for name, (rule, _) in PLACEMENTS.items()}
     sizes = np.logspace(-10, 0, 201)

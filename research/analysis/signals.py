@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from research.initializers import Initializer
+from research.metrics import Mean
 
 Activation = Callable[[Array], Array]
 
@@ -100,6 +101,21 @@ def dense_signals(
   unmoved = [jnp.zeros((len(x), layer["bias"].size)) for layer in hidden]
   gradients, activations = jax.grad(forward, has_aux=True)(unmoved)
   return LayerSignals(activations, gradients)
+
+
+def layer_means(found: LayerSignals, weights: Float[Array, " examples"]) -> dict[str, Mean]:
+  """Three means of every layer over examples, which may have weights, and over units.
+
+  "activation 1" and "gradient 1" are the mean squares in the first layer, "active 1" is the share
+  of its outputs above zero.
+  """
+  of = lambda values: Mean(jnp.sum(weights * values.mean(axis=1)), weights.sum())
+  means = {}
+  for layer, (a, g) in enumerate(zip(*found, strict=True), start=1):
+    means[f"activation {layer}"] = of(jnp.square(a))
+    means[f"gradient {layer}"] = of(jnp.square(g))
+    means[f"active {layer}"] = of((a > 0).astype(float))
+  return means
 
 
 def deviations(values: Float[Array, "layers examples width"]) -> Float[Array, " layers"]:

@@ -191,10 +191,10 @@ def verdict(relative_norm: float) -> str:
 
 
 def plain_gradient_descent(config: Any) -> Any:
-  """The config with its update rule replaced by w - gradient.
+  """The config with its update rules, however deep they are nested, replaced by w - gradient.
 
   Raises:
-    UserError: where the config has neither a part `optimizer` nor a field `learning_rate`.
+    UserError: where the config has no field `learning_rate`, of an optimizer or of its own.
   """
   plain = {
     "optimizer.name": "sgd",
@@ -204,11 +204,16 @@ def plain_gradient_descent(config: Any) -> Any:
     "learning_rate": 1.0,
     "clip": 1e9,  # a gradient that was cut is not the loss's
   }
-  changes = {name: value for name, value in plain.items() if name in flatten(config)}
-  if not {"learning_rate", "optimizer.learning_rate"} & set(changes):
+  changes = {
+    name: value
+    for name in flatten(config)
+    for end, value in plain.items()
+    if f".{name}".endswith(f".{end}")
+  }
+  if not any(f".{name}".endswith(".learning_rate") for name in changes):
     raise UserError(
-      "the gradient check makes a step plain gradient descent of rate 1 through the config's part "
-      "`optimizer` or its field `learning_rate`; this config has neither"
+      "the gradient check makes a step plain gradient descent of rate 1 through a part `optimizer` "
+      "or a field `learning_rate` of the config; this config has neither"
     )
   return replace(config, changes)
 

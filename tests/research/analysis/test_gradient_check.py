@@ -15,13 +15,15 @@ from research.analysis.gradient_check import (
   Difference,
   check_gradient,
   compare,
+  plain_gradient_descent,
   verdict,
   worst,
 )
-from research.config import pytree_config, static
+from research.config import flatten, nested, pytree_config, static, traced
 from research.errors import UserError
 from research.initializers import Init
 from research.learner import Learner
+from research.optimizers import Optimizer
 from tests.helpers.noisy_net import LEARNER, Config, data_set
 
 
@@ -147,3 +149,37 @@ def test_a_model_that_reuses_parameters_is_checked_as_a_whole():
   params = Twice().init(jax.random.key(0), x)
   loss = lambda p: jnp.sum(Twice().apply(p, x) ** 2)
   assert worst(compare(loss, jax.grad(loss), params)).relative_norm < GREAT
+
+
+@pytree_config
+class Deep:
+  optimizer: Optimizer = nested(Optimizer("adam", 0.1, "linear", weight_decay=0.1))
+  clip: float = traced(1.0, "bound of the gradient", at_least=0)
+  dropout: float = traced(0.3, "share", at_least=0, at_most=1)
+
+
+@pytree_config
+class Deeper:
+  settings: Deep = nested(Deep())
+  own: Optimizer = nested(Optimizer("momentum", 0.2))
+
+
+@pytree_config
+class Rateless:
+  of_optimizer: int = static(1, "whatever")
+
+
+def test_update_rules_are_replaced_however_deep_they_are_nested():
+  plain = flatten(plain_gradient_descent(Deeper()))
+  changed = {name: value for name, value in plain.items() if value != flatten(Deeper())[name]}
+  assert changed == {
+    "settings.optimizer.name": "sgd",
+    "settings.optimizer.learning_rate": 1.0,
+    "settings.optimizer.schedule": "constant",
+    "settings.optimizer.weight_decay": 0.0,
+    "settings.clip": 1e9,
+    "own.learning_rate": 1.0,
+  }
+  assert flatten(plain_gradient_descent(Deep()))["optimizer.name"] == "sgd"
+  with pytest.raises(UserError, match="this config has neither"):
+    plain_gradient_descent(Rateless())

@@ -14,7 +14,7 @@ import pytest
 
 from research.cli import common_flags, grammar, runner
 from research.config import pytree_config, static
-from research.lab import run_folder
+from research.lab import registry, run_folder
 from tests.helpers import tiny_experiment
 from tests.helpers.processes import ROOT, environment
 from tests.helpers.tiny_experiment import refused
@@ -288,3 +288,11 @@ def test_the_default_folder_is_the_same_for_the_same_flags_only(door):
   assert runner.default_folder(run_folder.Identity("a", 0, {})) != runner.default_folder(
     run_folder.Identity("a", 1, {})
   )
+
+
+def test_an_experiment_declares_the_flags_that_its_run_makes_use_of():
+  for name, entry in registry.catalogue().items():
+    source = (registry.ROOT / entry.family / f"{name}.py").read_text("utf-8")
+    searches, compares = "lab.sweep(" in source, "lab.compare(" in source
+    used = ["lanes"] * (searches or compares) + ["engine"] * searches
+    assert list(registry.load(entry).takes) == used, name

@@ -155,4 +155,4 @@ def depth_figure(config: Config, fits: Fits) -> ln.Picture:
   )
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -231,4 +231,4 @@ def pictures(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Picture]:
   ]
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

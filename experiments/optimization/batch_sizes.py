@@ -182,4 +182,4 @@ def pictures(
   ]
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -128,4 +128,4 @@ def thinned_figure(by_count: np.ndarray, whole: float) -> ln.Picture:
   )
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

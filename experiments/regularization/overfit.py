@@ -71,4 +71,4 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   )
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -136,4 +136,4 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   )
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -170,4 +170,4 @@ def lost_figure(fits: dict[str, list[ln.Fit]]) -> Figure:
   ).figure
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -247,4 +247,4 @@ def strips(scores: Mapping[str, Mapping[str, list[float]]]) -> Figure:
   return figure
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes", "engine"))

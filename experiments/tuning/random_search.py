@@ -135,4 +135,4 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
   )
 
 
-experiment = ln.Experiment(Config, run, training, report)
+experiment = ln.Experiment(Config, run, training, report, takes=("lanes", "engine"))

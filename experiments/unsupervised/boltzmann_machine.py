@@ -331,4 +331,4 @@ def annealing_figure(descent: Descent) -> Figure:
   ).figure
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

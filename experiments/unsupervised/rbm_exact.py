@@ -249,4 +249,4 @@ def bias_figure(biases: Float[np.ndarray, "machine k"]) -> Figure:
   ).figure
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -1,13 +1,14 @@
 """Refusals of flags that have no meaning together, or for an experiment."""
 
-import inspect
-import sys
-from typing import Any
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from research.cli.grammar import HOW, SEARCH
 from research.errors import UserError
+
+if TYPE_CHECKING:  # it imports JAX, which a listing does without
+  from research.lab.experiment import Experiment
 
 
 def refuse_contradictions(values: flags.FlagValues) -> None:
@@ -42,18 +43,14 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
       raise UserError(f"--{name} needs --engine={' or '.join(engines)}; add it, or leave it out")
 
 
-def refuse_idle(values: flags.FlagValues, experiment: Any) -> None:
+def refuse_idle(values: flags.FlagValues, experiment: "Experiment") -> None:
   """Refuses flags that this experiment would ignore: a single fit has no trials to share out.
 
   Raises:
     UserError: naming the flag.
   """
-  source = (
-    "" if experiment.is_single_fit else inspect.getsource(sys.modules[experiment.run.__module__])
-  )
-  for name, calls in (("lanes", ".compare( .sweep("), ("engine", ".sweep(")):
-    is_used = values.sweep is not None or any(call in source for call in calls.split())
-    if values[name].present and not is_used:
+  for name in ("lanes", "engine"):
+    if values[name].present and values.sweep is None and name not in experiment.takes:
       raise UserError(
         f"--{name} is of trials that train side by side, and {values.experiment} has none; add "
         "--sweep='FIELD=log(1e-4,1e-1)', or leave it out"

@@ -18,6 +18,8 @@ class Experiment(NamedTuple):
     training: its single fit as a function of config and seed, where it has one; a sweep repeats it.
     report: what is found in that single fit; a sweep draws the figures of its winner with it.
     verified: the settings, each as changes of the defaults, at which --verify measures it.
+    takes: those of the flags "lanes" and "engine" of which `run` makes use by itself: it compares
+      side by side, or searches. A sweep of the experiment takes both.
     is_single_fit: tells that `run` only trains once and reports.
     name: of its file.
   """
@@ -27,6 +29,7 @@ class Experiment(NamedTuple):
   training: Callable[[Any, int], Training] | None = None
   report: Callable[[Any, Fit], Report] | None = None
   verified: Sequence[Mapping[str, Any]] = ({},)
+  takes: Sequence[str] = ()
   is_single_fit: bool = False
   name: str = ""
 

@@ -21,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
+from research.analysis.signals import drawn_weights
 
 
 @ln.pytree_config
@@ -49,8 +50,7 @@ def drawn(
   activation: Callable[[Array], Array], rule: str, gain: float, config: Config, key: Array
 ) -> Net:
   """Weights by one of the library's rules, zero biases."""
-  draw = lambda key: ln.initializer(rule, gain)(key, (config.width, config.width), float)
-  w = jax.vmap(draw)(jax.random.split(key, config.layers))
+  w = drawn_weights(ln.initializer(rule, gain), key, config.layers, config.width)
   return Net(activation, w, jnp.zeros(w.shape[:2]))
 
 

@@ -19,6 +19,7 @@ from research.data.augmentation import augment as augment
 from research.errors import UserError as UserError
 from research.figures.attention_maps import attention_maps as attention_maps
 from research.figures.bars import bar_charts as bar_charts
+from research.figures.bars import grouped_bars as grouped_bars
 from research.figures.confusion import confusion as confusion
 from research.figures.confusion import confusion_counts as confusion_counts
 from research.figures.confusion import confusion_matrix as confusion_matrix

@@ -8,16 +8,14 @@ a `Bar`, what it takes to have reproduced it:
 Nothing here draws, writes or imports anything heavy.
 """
 
-import dataclasses
 import math
 import operator
 import re
 import statistics
-import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, Protocol, SupportsFloat, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, SupportsFloat
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -27,8 +25,6 @@ Verdict = Literal["pass", "fail", "undecided"]
 
 PERCENT = "%"
 PICTURES = (".gif", ".png")  # what a picture's file may be: a film or a still
-_DISPLAY_DIGITS = 6
-_ALL_DIGITS = 17
 
 
 _DIFFERENCES = ("above", "below")
@@ -265,161 +261,12 @@ class Report:
       raise ValueError(f"two pictures would be written to the same file: {', '.join(twice)}")
 
 
-def claims_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
-  """Returns the content of `claims.json`: each claim's fields, its bar's, and the verdict.
-
-  Numbers are JSON numbers, or null where they are not finite.
-  """
-  return [
-    {
-      "id": claim.id,
-      "what": claim.what,
-      "source": claim.source,
-      "ours": _json_number(claim.ours),
-      "repeats": [_json_number(value) for value in claim.repeats],
-      "bar": dataclasses.asdict(claim.bar),
-      "unit": claim.unit,
-      "verdict": claim.verdict,
-    }
-    for claim in claims
-  ]
-
-
-def claims_from_json(claims: Sequence[Mapping[str, Any]]) -> list[Claim]:
-  """The inverse of `claims_json`; a number that was not finite is NaN.
-
-  Reads the files of November 2026 too, in which the bar is a text with the unit. Raises ValueError
-  for a bar that is none.
-  """
-  return [
-    Claim(
-      claim["id"],
-      claim["what"],
-      claim["source"],
-      _number(claim["ours"]),
-      *bar_and_unit(claim),
-      repeats=[_number(value) for value in claim.get("repeats", ())],
-    )
-    for claim in claims
-  ]
-
-
-def _json_number(value: float) -> float | None:
-  return value if math.isfinite(value) else None
-
-
-def _number(stored: float | None) -> float:
-  return math.nan if stored is None else float(stored)
-
-
-def bar_and_unit(claim: Mapping[str, Any]) -> tuple[Bar, str]:
-  """The bar and the unit of a stored claim. Raises ValueError where it has none."""
-  bar = claim["bar"]
-  if isinstance(bar, str):
-    return _parse_old_bar(bar)
-  if not isinstance(bar, Mapping) or set(bar) != {"relation", "target", "slack"}:
-    raise ValueError(f"not a bar: {bar!r}")
-  if bar["relation"] not in get_args(Relation):
-    raise ValueError(f"not a bar's relation: {bar['relation']!r}")
-  return Bar(bar["relation"], float(bar["target"]), float(bar["slack"])), claim["unit"]
-
-
-def _parse_old_bar(text: str) -> tuple[Bar, str]:
-  """Reads a bar that was stored as a text: "≥ 4 s", or "≥ 0.989 (≥ 98.9 %)" in percent."""
-  percent = re.fullmatch(r"(.*\S) \((?:.*\S) %\)", text)
-  body = percent[1] if percent else text
-  for relation, pattern in _OLD_BARS.items():
-    if found := re.fullmatch(pattern, body):
-      target, slack = found["target"], found.groupdict().get("slack") or "0"
-      scale = Decimal(100) if relation == "within ratio" else Decimal(1)
-      bar = Bar(relation, float(target), float(Decimal(slack) / scale))
-      return bar, PERCENT if percent else (found["unit"] or "")
-  raise ValueError(f"not the text of a bar: {text!r}")
-
-
-_FIGURES = r"[-+.\deE]+"
-_UNIT = r"(?: (?P<unit>\S.*))?"
-_OLD_BARS: dict[Relation, str] = {
-  "at least": rf"≥ (?P<target>{_FIGURES}){_UNIT}",
-  "at most": rf"≤ (?P<target>{_FIGURES}){_UNIT}",
-  "equals": rf"= (?P<target>{_FIGURES}){_UNIT}",
-  "within": rf"(?P<target>{_FIGURES}) ± (?P<slack>{_FIGURES}){_UNIT}",
-  "within ratio": rf"within (?P<slack>{_FIGURES}) % of (?P<target>{_FIGURES}){_UNIT}",
-}
-
-
-def shown_number(value: float, bar: Bar, unit: str = "") -> str:
-  """`value` for readers, without its unit: few digits, but never so few that they contradict `bar`.
-
-  0.98896 rounds to 98.90 %, which would seem to reach "≥ 98.9 %"; it is shown as 98.896.
-  """
-  if not math.isfinite(value):
-    return str(value)
-  if unit == PERCENT:
-    candidates = [f"{100 * value:.{digits}f}" for digits in range(2, _ALL_DIGITS)]
-  elif value == round(value) and abs(value) < 1e15:
-    return f"{value:.0f}"
-  else:
-    candidates = [f"{value:.{digits}g}" for digits in range(_DISPLAY_DIGITS, _ALL_DIGITS)]
-  scale = Decimal(100) if unit == PERCENT else Decimal(1)
-  for text in candidates:
-    if bar.holds(float(Decimal(text) / scale)) == bar.holds(value):
-      return text
-  return exact_number(value, unit)
-
-
-def shown_value(value: float, bar: Bar, unit: str = "") -> str:
-  """`value` for readers, with its unit: "98.93 %", "433890", "0.316827"."""
-  number = shown_number(value, bar, unit)
-  return f"{number} {unit}" if unit and math.isfinite(value) else number
-
-
 def exact_number(value: float, unit: str = "") -> str:
   """The shortest text that reads back as `value`; a hundred times that where the unit is "%"."""
   number = _decimal(value) * (100 if unit == PERCENT else 1)
   if number == number.to_integral_value() and abs(number) < Decimal("1e15"):
     return f"{number:.0f}"
   return f"{number.normalize():g}"
-
-
-def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
-  """The claims as a plain-text table for the terminal.
-
-  `what` and `source` are wrapped so that no line is longer than `width` characters; where that
-  would leave them less than 16 characters each, or break a word, the lines are longer.
-  """
-  head = ("id", "what", "source", "ours", "bar", "verdict")
-  cells = [
-    (
-      claim.id,
-      claim.what,
-      claim.source,
-      shown_value(claim.ours, claim.bar, claim.unit),
-      claim.bar.text(claim.unit),
-      claim.verdict,
-    )
-    for claim in claims
-  ]
-  widths = [max(len(row[column]) for row in (head, *cells)) for column in range(len(head))]
-  room = width - 2 * (len(head) - 1) - sum(widths) + widths[1] + widths[2]
-  longest_words = [
-    max(len(word) for row in (head, *cells) for word in row[column].split()) for column in (1, 2)
-  ]
-  widths[2] = min(widths[2], max(16, longest_words[1], room - widths[1], room * 2 // 5))
-  widths[1] = min(widths[1], max(16, longest_words[0], room - widths[2]))
-
-  lines = ["  ".join(name.ljust(size) for name, size in zip(head, widths, strict=True)).rstrip()]
-  lines.append("  ".join("-" * size for size in widths))
-  for row in cells:
-    wrapped = [textwrap.wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
-    for line in range(max(len(cell) for cell in wrapped)):
-      parts = [cell[line] if line < len(cell) else "" for cell in wrapped]
-      parts = [
-        part.rjust(size) if name == "ours" else part.ljust(size)
-        for name, part, size in zip(head, parts, widths, strict=True)
-      ]
-      lines.append("  ".join(parts).rstrip())
-  return "\n".join(lines)
 
 
 def _decimal(value: float) -> Decimal:

@@ -8,31 +8,24 @@ of ones: no two bits depend on each other there, so that without hidden units no
 
 As couplings grow, free chains stay where they are, and learning with them goes astray. The paper
 anneals anew for every estimate; here warmer chains stand beside and exchange states (parallel
-tempering). Annealing is shown on random machines.
+tempering). `simulated_annealing` anneals random machines.
 
     python launch.py --experiment=boltzmann_machine
 
 Expected: divergences of at most 0.02 nats, 0.69 without hidden units; 35 seconds of one CPU core.
 """
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int, Key
-from matplotlib.figure import Figure
+from jaxtyping import Array, Key
 
 import research as ln
-from research.energy import boltzmann, rbm
-from research.energy.boltzmann import Couplings
-from research.layers.batch_axis import batch_keys, batch_sum
-from research.metrics import batch_shares
+from research.energy import boltzmann
+from research.energy.boltzmann_learner import boltzmann_machine
 
 VISIBLE = 3
 EVEN = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]], np.float32)
-CLAMPED_SWEEPS = 8  # from random hidden units, while the visible ones are held
 
 
 @ln.pytree_config
@@ -50,65 +43,9 @@ class Config:
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 0.1, "linear"))
   steps: int = ln.static(6000, "updates", at_least=1)
   repeats: int = ln.static(5, "machines of each kind", at_least=2)
-  units: int = ln.static(16, "units of the random machines that are annealed", at_least=2)
-  machines: int = ln.static(20, "of them", at_least=1)
 
 
-class State(NamedTuple):
-  """The couplings, and the free chains at every temperature."""
-
-  step: Int[Array, ""]
-  key: Key[Array, ""]
-  couplings: Couplings
-  opt_state: optax.OptState
-  free: Float[Array, "level chain unit"]
-
-
-def init(config: Config, key: Key[Array, ""]) -> State:
-  """Small couplings, random chains."""
-  couplings_key, chains_key, run_key = jax.random.split(key, 3)
-  units = VISIBLE + config.hidden
-  couplings = boltzmann.draw(couplings_key, units, config.deviation)
-  free = jax.random.bernoulli(chains_key, shape=(config.levels, config.chains, units))
-  opt_state = ln.make_optimizer(config.optimizer, config.steps).init(couplings)
-  return State(jnp.int32(0), run_key, couplings, opt_state, free.astype(float))
-
-
-def step(config: Config, state: State, batch: ln.Batch) -> tuple[State, ln.Metrics]:
-  """One step up the log-likelihood of the patterns."""
-  hidden_key, clamped_key, free_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-  couplings, free, visible = state.couplings, state.free, batch["pattern"]
-  weight = batch_shares(batch)
-  if config.phases == "exact":
-    held = boltzmann.exact_clamped_statistics(couplings, visible, weight)
-    running = boltzmann.exact_statistics(couplings)
-  else:
-    size = len(visible)
-    half = jnp.full((size, config.hidden), 0.5)
-    start = jnp.concatenate([visible, rbm.bits(batch_keys(hidden_key, size), half)], axis=1)
-    keys = batch_keys(clamped_key, size)
-    clamped = boltzmann.sweeps(couplings, start, keys, CLAMPED_SWEEPS, clamped=VISIBLE)
-    held = boltzmann.statistics(clamped, weight)
-    temperatures = jnp.geomspace(1.0, config.hottest, config.levels)
-    for key in jax.random.split(free_key):
-      free = boltzmann.tempered_sweep(couplings, free, temperatures, key)
-    running = boltzmann.statistics(free[0], jnp.full(config.chains, 1 / config.chains))
-  ascent = boltzmann.log_likelihood_gradient(batch_sum(held), running)
-  loss = batch_sum(-weight @ boltzmann.log_likelihood(couplings, visible))
-  updates, opt_state = ln.make_optimizer(config.optimizer, config.steps).update(
-    jax.tree.map(jnp.negative, ascent), state.opt_state, couplings
-  )
-  couplings = optax.apply_updates(couplings, updates)
-  return State(state.step + 1, state.key, couplings, opt_state, free), {"loss": loss}
-
-
-def evaluate(config: Config, state: State, batch: ln.Batch) -> dict[str, ln.Mean]:
-  """Kullback-Leibler divergence in nats of the machine from the even patterns."""
-  gap = -jnp.log(len(EVEN)) - boltzmann.log_likelihood(state.couplings, batch["pattern"])
-  return ln.batch_means({"divergence": gap}, batch)
-
-
-learner = ln.Learner(init, step, evaluate)
+learner = boltzmann_machine(VISIBLE, len(EVEN))
 
 
 def training(config: Config, seed: int) -> ln.Training:
@@ -168,103 +105,46 @@ def gradient_error(key: Key[Array, ""]) -> float:
   return float(max(gaps))
 
 
-class Descent(NamedTuple):
-  """Energy above the least one, [machine, run, sweep], of annealed and of quenched runs."""
-
-  annealed: np.ndarray
-  quenched: np.ndarray
-
-
-def descents(config: Config, key: Key[Array, ""], runs: int = 200, sweeps: int = 300) -> Descent:
-  """Random machines, cooled slowly or at once, from random states."""
-  states = jnp.asarray(boltzmann.all_states(config.units))
-
-  def one(key: Array, temperatures: Array) -> Array:
-    draw_key, start_key, run_key = jax.random.split(key, 3)
-    couplings = boltzmann.draw(draw_key, config.units)
-    start = jax.random.bernoulli(start_key, shape=(runs, config.units)).astype(float)
-
-    def go(states: Array, now: tuple[Array, Array]) -> tuple[Array, Array]:
-      states = boltzmann.sweep(couplings, states, now[0], temperature=now[1])
-      return states, boltzmann.energy(couplings, states)
-
-    _, energies = jax.lax.scan(go, start, (jax.random.split(run_key, (sweeps, runs)), temperatures))
-    return energies.T - boltzmann.energy(couplings, states).min()
-
-  keys = jax.random.split(key, config.machines)
-  many = jax.jit(lambda temperatures: jax.lax.map(lambda key: one(key, temperatures), keys))
-  cold = 0.05
-  annealed, quenched = many(jnp.geomspace(10.0, cold, sweeps)), many(jnp.full(sweeps, cold))
-  return Descent(np.asarray(annealed), np.asarray(quenched))
-
-
-def reached(energies: np.ndarray) -> np.ndarray:
-  """Which runs end in a state of the least energy, [machine, run]."""
-  return energies[..., -1] < 1e-3
-
-
-def learnt(fits: list[ln.Fit]) -> Couplings:
-  """The couplings of the first machine."""
-  return jax.tree.map(jnp.asarray, fits[0].state.couplings)
-
-
-def divergences(fits: list[ln.Fit]) -> np.ndarray:
-  """Returns the divergences of the finished machines."""
-  return np.array([fit.last("test/divergence") for fit in fits])
-
-
 def run(config: Config, lab: ln.Lab) -> ln.Report:
-  """Sampling, gradient, learning, and annealing."""
-  descent = descents(config, lab.key("descents"))
+  """Sampling, gradient, and learning."""
   fits = lab.compare("learning", members(config), training, repeats=config.repeats)
-  found = {name: divergences(each) for name, each in fits.items()}
-  row = lambda what, source, ours, bar, unit="": ln.Claim("U02", what, source, ours, bar, unit)
+  found = {
+    name: np.array([fit.last("test/divergence") for fit in each]) for name, each in fits.items()
+  }
+  tempered, hot = found["tempered chains"], found["chains at T = 1"]
+  claim = ln.claims("U02")
   return ln.Report(
     [
-      row(
+      claim(
         "random machines, sampled means of their units against enumeration: root mean square "
         "of the error in standard errors",
         "1 (chance)",
         sampling_error(lab.key("means")),
         ln.at_most(1.3),
       ),
-      row(
+      claim(
         "learning rule against the derivative of log P, largest difference",
         "equal",
         gradient_error(lab.key("gradient")),
         ln.at_most(1e-6),
       ),
-      row(
+      claim(
         "even parity of three bits, three hidden units: worst divergence (nats)",
         "0",
-        found["tempered chains"].max(),
+        tempered.max(),
         ln.at_most(0.02),
       ),
-      row(
+      claim(
         "without hidden units: least divergence (nats)",
         f"log 2 = {np.log(2):.3f} (theory)",
         found["no hidden units"].min(),
         ln.at_least(0.69),
       ),
-      row(
+      claim(
         "chains at T = 1 only: mean divergence over that of tempered ones",
         "above 1",
-        found["chains at T = 1"].mean() / found["tempered chains"].mean(),
+        hot.mean() / tempered.mean(),
         ln.at_least(1),
-      ),
-      row(
-        "random machines whose state of least energy some annealed run finds",
-        "all",
-        reached(descent.annealed).any(axis=1).mean(),
-        ln.equals(1),
-        "%",
-      ),
-      row(
-        "annealed runs that find it",
-        "more than quenched ones",
-        reached(descent.annealed).mean(),
-        ln.at_least(reached(descent.quenched).mean()),
-        "%",
       ),
     ],
     [
@@ -274,61 +154,32 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title="A Boltzmann machine learns even parity",
         y="divergence from the data (nats)",
         log=True,
-        caption=f"Means of {config.repeats} machines, bands one standard deviation. Without hidden "
-        "units "
-        "nothing is learnt; with chains at T = 1 only the gradient's second half is stale.",
+        caption=f"Means of {config.repeats} machines, bands one standard deviation. Warmer chains "
+        "and enumeration differ in how the second half of the gradient is found.",
         file="learning",
       ),
-      ln.Picture(
-        "patterns",
-        pattern_figure(fits),
-        "Probabilities of all triples of bits: the even ones should have a quarter each.",
-      ),
-      ln.Picture(
-        "annealing",
-        annealing_figure(descent),
-        "Mean over runs and machines of the energy above the least one. Quenched runs stop in the "
-        "first valley; annealed ones leave it while it is warm.",
-      ),
+      pattern_probabilities(fits),
     ],
   )
 
 
-def pattern_figure(fits: dict[str, list[ln.Fit]]) -> Figure:
-  """What the first machine of each kind says of the eight patterns."""
+def pattern_probabilities(fits: dict[str, list[ln.Fit]]) -> ln.Picture:
+  """Probabilities of the eight patterns by the first machine of two kinds."""
   patterns = boltzmann.all_states(VISIBLE)
-  figure, grid = ln.new_figure("What the machines give", panel_inches=(6.4, 3.4))
-  names = ["tempered chains", "no hidden units"]
-  for number, name in enumerate(names):
-    chance = np.exp(boltzmann.log_likelihood(learnt(fits[name]), jnp.asarray(patterns)))
-    places = np.arange(len(patterns)) + 0.4 * (number - 0.5)
-    hatch = "//" if number else ""
-    grid[0, 0].bar(
-      places,
-      chance,
-      0.38,
-      color=ln.stroke(number).colour,
-      hatch=hatch,
-      label=name,
-      edgecolor="white",
-    )
-  labels = ["".join(str(int(bit)) for bit in pattern) for pattern in patterns]
-  grid[0, 0].set_xticks(range(len(labels)), labels)
-  ln.label_axes(grid[0, 0], "visible units", "probability")
-  ln.legend_below(figure)
-  return figure
 
+  def chance(fit: ln.Fit) -> np.ndarray:
+    couplings = jax.tree.map(jnp.asarray, fit.state.couplings)
+    return np.exp(boltzmann.log_likelihood(couplings, jnp.asarray(patterns)))
 
-def annealing_figure(descent: Descent) -> Figure:
-  """Mean energies over the sweeps."""
-  sweeps = np.arange(1, descent.annealed.shape[-1] + 1)
-  curves = {
-    name: (sweeps, energies.mean(axis=(0, 1))) for name, energies in descent._asdict().items()
-  }
-  panel = ln.Panel("energy above the least", curves, log="y")
-  return ln.function_curves(
-    [panel], title="Cooling slowly finds lower energies", x="sweep", caption=""
-  ).figure
+  return ln.grouped_bars(
+    {name: chance(fits[name][0]) for name in ("tempered chains", "no hidden units")},
+    ["".join(str(int(bit)) for bit in pattern) for pattern in patterns],
+    title="What the machines give",
+    x="visible units",
+    y="probability",
+    caption="Probabilities of all triples of bits: in the data the even ones have a quarter each.",
+    file="patterns",
+  )
 
 
 experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from flax import linen
 from jaxtyping import Array, Key
-from matplotlib.figure import Figure
 
 import research as ln
 from research.energy.greedy_layers import Greedy, greedy_layers
@@ -110,49 +109,25 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   errors = {name: round(1 - fit.last("test/accuracy"), 4) for name, fit in fits.items()}
   net = "-".join(map(str, (784, *config.layers.units, 10)))
   counts = {"few": f"{config.few:,} labels", "all": f"all labels, {config.epochs} epochs"}
-  claims = []
+  claim, claims = ln.claims("U04", unit="%"), []
   for labels, count in counts.items():
     trained, random = (errors[f"{labels} labels, {begin}"] for begin in ("pre-trained", "random"))
-    sources = SOURCES.get((config.layers.units, labels), (None, "none"))
-    row = lambda what, source, ours, bar: ln.Claim("U04", what, source, ours, bar, "%")
-    claims += [
-      *(
-        [
-          row(
-            f"{net}, {count}: test error of the pre-trained net",
-            f"{100 * sources[0]:.4g} %",
-            trained,
-            ln.at_most(sources[0]),
-          )
-        ]
-        if sources[0]
-        else []
-      ),
-      row(
-        f"{net}, {count}: random less pre-trained, points",
-        sources[1],
-        random - trained,
-        ln.above(0.02 if labels == "few" else 0),
-      ),
-    ]
-  return ln.Report(
-    claims,
-    [
-      ln.Picture(
-        "errors",
-        errors_figure(fits, {"few": f"{config.few:,} labels", "all": "all labels"}),
-        "Hidden layers learnt without labels, as Boltzmann machines, begin ahead of random ones "
-        "and stay ahead.",
-      )
-    ],
-  )
+    error, at_random = SOURCES.get((config.layers.units, labels), (None, "none"))
+    if error:
+      what, bar = f"{net}, {count}: test error of the pre-trained net", ln.at_most(error)
+      claims.append(claim(what, f"{100 * error:.4g} %", trained, bar))
+    what, bar = f"{net}, {count}: random less pre-trained, points", ln.above(0.02)
+    bar = bar if labels == "few" else ln.above(0)
+    claims.append(claim(what, at_random, random - trained, bar))
+  titles = {"few": f"{config.few:,} labels", "all": "all labels"}
+  return ln.Report(claims, [test_errors(fits, titles)])
 
 
-def errors_figure(fits: dict[str, ln.Fit], titles: dict[str, str]) -> Figure:
+def test_errors(fits: dict[str, ln.Fit], titles: dict[str, str]) -> ln.Picture:
   """Test errors while the nets are trained, a panel for few labels and one for all."""
 
   def curve(fit: ln.Fit) -> tuple[np.ndarray, np.ndarray]:
-    steps, accuracy = ln.series(fit.history, "test/accuracy")
+    steps, accuracy = ln.series(fit, "test/accuracy")
     return steps, 100 * (1 - accuracy)
 
   panels = [
@@ -165,8 +140,12 @@ def errors_figure(fits: dict[str, ln.Fit], titles: dict[str, str]) -> Figure:
     for labels, title in titles.items()
   ]
   return ln.function_curves(
-    panels, title="MNIST, from learnt and from random weights", x="step", caption=""
-  ).figure
+    panels,
+    title="MNIST, from learnt and from random weights",
+    x="step",
+    caption="Pre-trained: hidden layers that begin as Boltzmann machines, learnt without labels.",
+    file="errors",
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -19,11 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
-from matplotlib.figure import Figure
 
 import research as ln
 from research.energy import contrastive, rbm
-from research.energy.contrastive import Contrastive, Parts
+from research.energy.contrastive import Contrastive
 from research.energy.greedy_layers import hidden_chances
 from research.energy.rbm import Rbm
 
@@ -43,63 +42,43 @@ class Config:
   classifier_epochs: int = ln.static(10, "passes of the softmax layer", at_least=1)
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold as many images as there are."""
-  return max(1, ln.sets.spec(config.dataset).train_size // config.batch_size)
+def unlabelled(config: Config, seed: int) -> ln.Task:
+  """Images without their labels; those that are learned from are evaluated too."""
+  splits = ln.sets.load(config.dataset)
+  train, test = ({"image": split["image"]} for split in (splits.train, splits.test))
+  return ln.Task(train, {"train set": train, "test": test})
 
 
-machine = contrastive.contrastive(
-  Parts(
-    machine=lambda config: config.machine,
-    biases=lambda config: contrastive.pixel_log_odds(ln.sets.load(config.dataset).train["image"]),
-    steps=lambda config: config.epochs * steps_per_epoch(config),
-    steady=lambda config: config.steady * steps_per_epoch(config),
-  )
+training = contrastive.contrastive_training(
+  unlabelled,
+  lambda config: contrastive.pixel_log_odds(ln.sets.load(config.dataset).train["image"]),
 )
 
 
+def softmax_layer(config: Config, features: Rbm | None) -> ln.Training:
+  """Learns the classes from the machine's hidden units, or without one from the pixels."""
+  splits = ln.sets.load(config.dataset)
+  train, test = (seen_by(features, split) for split in (splits.train, splits.test))
+  epoch = max(1, len(train["label"]) // config.batch_size)
+  return ln.Training(
+    softmax_learner(train["image"][0].size, epoch),
+    train,
+    ln.sampling.by_epoch(config.batch_size),
+    steps=config.classifier_epochs * epoch,
+    evaluate={"test": test},
+    evaluate_every=epoch,
+    log_every=epoch,
+  )
+
+
 @functools.cache
-def classifier(inputs: int) -> ln.Learner:
-  """The softmax layer."""
+def softmax_learner(inputs: int, epoch: int) -> ln.Learner:
+  """Softmax regression on so many inputs."""
   return ln.supervised(
     lambda config: ln.MLP((10,)),
     ln.softmax_cross_entropy,
     lambda config: (inputs,),
-    lambda config: ln.make_optimizer(
-      config.optimizer, config.classifier_epochs * steps_per_epoch(config)
-    ),
-  )
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """The machine's: images without their labels."""
-  splits = ln.sets.load(config.dataset)
-  images = lambda split: {"image": split["image"]}
-  every = steps_per_epoch(config)
-  return ln.Training(
-    machine,
-    images(splits.train),
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * every,
-    evaluate={"train set": images(splits.train), "test": images(splits.test)},
-    evaluate_every=every,
-    log_every=every,
-  )
-
-
-def classifying(config: Config, features: Rbm | None) -> ln.Training:
-  """The softmax layer's: hidden units' chances by the machine, or without one the pixels."""
-  splits = ln.sets.load(config.dataset)
-  every = steps_per_epoch(config)
-  seen = seen_by(features, splits.train)
-  return ln.Training(
-    classifier(seen["image"][0].size),
-    seen,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.classifier_epochs * every,
-    evaluate={"test": seen_by(features, splits.test)},
-    evaluate_every=every,
-    log_every=every,
+    lambda config: ln.make_optimizer(config.optimizer, config.classifier_epochs * epoch),
   )
 
 
@@ -125,33 +104,24 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     "random features": shuffled(learnt, lab.key("shuffled")),
     "pixels": None,
   }
-  layers = {name: lab.fit(name, config, classifying(config, by)) for name, by in seen.items()}
+  layers = {name: lab.fit(name, config, softmax_layer(config, by)) for name, by in seen.items()}
   errors = {name: round(1 - layer.last("test/accuracy"), 4) for name, layer in layers.items()}
   gap = fit.last("test/free_energy") - fit.last("train set/free_energy")
-  row = lambda what, source, ours, bar, unit="": ln.Claim("U03", what, source, ours, bar, unit)
+  claim, error = ln.claims("U03"), ln.claims("U03", unit="%")
+  no_worse = ln.at_least(errors["features"])
   return ln.Report(
     [
-      row(
+      claim(
         f"{config.dataset}, mean squared error of a pixel after {config.epochs} epochs, from "
         "sampled hidden units",
         "0.0110",
         fit.last("train/loss"),
         ln.at_most(0.013),
       ),
-      row(
-        "softmax on the features: test error", "5.55 %", errors["features"], ln.at_most(0.06), "%"
-      ),
-      row(
-        "softmax on the pixels", "7.72 %", errors["pixels"], ln.at_least(errors["features"]), "%"
-      ),
-      row(
-        "softmax on random features",
-        "9.79 %",
-        errors["random features"],
-        ln.at_least(errors["features"]),
-        "%",
-      ),
-      row(
+      error("softmax on the features: test error", "5.55 %", errors["features"], ln.at_most(0.06)),
+      error("softmax on the pixels", "7.72 %", errors["pixels"], no_worse),
+      error("softmax on random features", "9.79 %", errors["random features"], no_worse),
+      claim(
         "free energy of test less that of training images (nats)",
         "near 0 unless over-fitted",
         gap,
@@ -163,17 +133,11 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         {"at first": weights(fit.initial().rbm), "learnt": weights(learnt)},
         title="What 100 hidden units look for",
         shared_scale=False,
-        caption="Weights of the first 100 hidden units: at first noise, then strokes.",
+        caption="Weights of the first 100 hidden units, before and after learning.",
         file="features",
       ),
-      ln.Picture(
-        "reconstructions",
-        reconstructions(config, learnt),
-        "Test images (above) and what the machine makes of its own sampled hidden units (below).",
-      ),
-      ln.Picture(
-        "curves", curves(config, fit), "A difference that grows would tell of over-fitting."
-      ),
+      reconstructions(config, learnt),
+      errors_and_free_energies(fit),
     ],
   )
 
@@ -184,7 +148,7 @@ def weights(machine: Rbm) -> np.ndarray:
   return np.asarray(machine.weights)[:, :100].reshape(size, size, 1, -1)
 
 
-def reconstructions(config: Config, learnt: Rbm) -> Figure:
+def reconstructions(config: Config, learnt: Rbm) -> ln.Picture:
   """Ten test images, and their reconstructions."""
   images = ln.inputs_of({"image": jnp.asarray(ln.sets.load(config.dataset).test["image"][:10])})
   keys = jax.random.split(jax.random.key(0), len(images))
@@ -194,22 +158,26 @@ def reconstructions(config: Config, learnt: Rbm) -> Figure:
     np.concatenate([images, again]),
     title="Images and their reconstructions",
     value_range=(0, 1),
-    caption="",
-  ).figure
+    caption="Test images (above) and what the machine makes of its own sampled hidden units.",
+    file="reconstructions",
+  )
 
 
-def curves(config: Config, fit: ln.Fit) -> Figure:
+def errors_and_free_energies(fit: ln.Fit) -> ln.Picture:
   """Error and difference of free energies over the epochs."""
-  rows = [row for row in fit.history if "test/loss" in row]
-  epochs = np.array([row["step"] for row in rows]) / steps_per_epoch(config)
-  of = lambda metric, split: np.array([row[f"{split}/{metric}"] for row in rows])
-  errors = {split: (epochs, of("loss", split)) for split in ("train set", "test")}
-  gap = of("free_energy", "test") - of("free_energy", "train set")
-  panels = [
-    ln.Panel("squared error of a pixel", errors, log="y"),
-    ln.Panel("free energy, test less train set (nats)", {"difference": (epochs, gap)}),
-  ]
-  return ln.function_curves(panels, title="Contrastive divergence", x="epoch", caption="").figure
+  sets = ("train set", "test")
+  of = lambda metric: {name: ln.series(fit, f"{name}/{metric}", epochs=True) for name in sets}
+  (epochs, train), (_, test) = of("free_energy").values()
+  return ln.function_curves(
+    [
+      ln.Panel("squared error of a pixel", of("loss"), log="y"),
+      ln.Panel("free energy, test less train set (nats)", {"difference": (epochs, test - train)}),
+    ],
+    title="Contrastive divergence",
+    x="epoch",
+    caption="A difference that grows would tell of over-fitting.",
+    file="curves",
+  )
 
 
 experiment = ln.Experiment(Config, run, training)

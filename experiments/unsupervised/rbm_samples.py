@@ -19,12 +19,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 from research.analysis.image_judge import Judge, judge
 from research.energy import contrastive, rbm
-from research.energy.contrastive import Contrastive, Parts
+from research.energy.contrastive import Contrastive
 from research.energy.rbm import Estimate, Rbm
 
 CONFIDENT = 0.9
@@ -46,11 +45,6 @@ class Config:
   judge: Judge = ln.nested(Judge())
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold as many images as there are."""
-  return max(1, ln.sets.spec("mnist").train_size // config.batch_size)
-
-
 def bits(split: str) -> dict[str, np.ndarray]:
   """MNIST's images as bytes 0 and 255, drawn once: a grey value is the chance of a one."""
   images = getattr(ln.sets.load("mnist"), split)["image"]
@@ -64,28 +58,9 @@ def base(config: Config) -> Float[Array, " visible"]:
   return contrastive.pixel_log_odds(ln.sets.load("mnist").train["image"])
 
 
-machine = contrastive.contrastive(
-  Parts(
-    machine=lambda config: config.machine,
-    biases=base,
-    steps=lambda config: config.epochs * steps_per_epoch(config),
-    steady=lambda config: 0,
-  )
+training = contrastive.contrastive_training(
+  lambda config, seed: ln.Task(bits("train"), {"test": bits("test")}), base
 )
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """A machine's: bits without labels."""
-  every = steps_per_epoch(config)
-  return ln.Training(
-    machine,
-    bits("train"),
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.epochs * every,
-    evaluate={"test": bits("test")},
-    evaluate_every=every,
-    log_every=every,
-  )
 
 
 def learnt(fit: ln.Fit) -> Rbm:
@@ -123,36 +98,33 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   reached = {name: test_log_likelihood(fit, log_z[name].value) for name, fit in fits.items()}
   images = dreams(config, fits["persistent"], lab.key("dreams"))
   verdict = judge(lab, config.judge, "mnist", images)
-  row = lambda what, source, ours, bar, unit="": ln.Claim("U03", what, source, ours, bar, unit)
+  claim, share = ln.claims("U03"), ln.claims("U03", unit="%")
   return ln.Report(
     [
-      row(
+      claim(
         "MNIST, persistent chains: test log-likelihood by annealed importance sampling (nats)",
         "-86.3 (25 steps from the data)",
         reached["persistent"],
         ln.at_least(-86.3),
       ),
-      row(
+      claim(
         "persistent chains less one step from the data (nats)",
         "above 0",
         reached["persistent"] - reached["CD-1"],
         ln.above(0),
       ),
-      row(
+      claim(
         "log Z, persistent: standard error (nats)",
         "below 1",
         float(log_z["persistent"].error),
         ln.at_most(1),
       ),
-      row(
-        "accuracy of the judge on test images", "99 %", verdict.accuracy, ln.at_least(0.985), "%"
-      ),
-      row(
+      share("accuracy of the judge on test images", "99 %", verdict.accuracy, ln.at_least(0.985)),
+      share(
         f"samples that the judge is sure of, above {CONFIDENT}",
         "80 % (proposed)",
         np.mean(verdict.chances.max(axis=1) > CONFIDENT),
         ln.at_least(0.8),
-        "%",
       ),
     ],
     [
@@ -162,31 +134,20 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title="Samples of the machine with persistent chains",
         value_range=(0, 1),
         caption=f"Each from a chain of its own, {config.more:,} steps after learning ended, as "
-        "chances of "
-        "the pixels; below, what the judge takes them for. Some digits come more often: a chain "
-        "hardly ever leaves its own.",
+        "probabilities of the pixels; below, what the judge takes them for.",
         file="samples",
       ),
-      ln.Picture(
-        "curves",
-        curves(fits),
-        "The error says little about how good a model is: one step "
-        "from the data reconstructs best, and is far behind in likelihood.",
+      ln.compare_curves(
+        fits,
+        "test/loss",
+        title="Reconstruction of test images",
+        y="squared error of a pixel",
+        log=True,
+        caption="The error says little about the likelihood that a model gives to images.",
+        file="curves",
       ),
     ],
   )
-
-
-def curves(fits: dict[str, ln.Fit]) -> Figure:
-  """Errors of reconstruction."""
-  return ln.compare_curves(
-    fits,
-    "test/loss",
-    title="Reconstruction of test images",
-    y="squared error of a pixel",
-    log=True,
-    caption="",
-  ).figure
 
 
 experiment = ln.Experiment(Config, run, training)

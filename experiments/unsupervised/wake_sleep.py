@@ -19,30 +19,23 @@ held; of 1,000 by the net of the up-down algorithm, whose chains start at the da
 steps), so that the claim of 90 % fails. Half an hour of one CPU core.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
-from jaxtyping import Array, Float, Int, Key
-from matplotlib.figure import Figure
+from jaxtyping import Array, Float, Int
 
 import research as ln
 from research.analysis.image_judge import Judge, judge
-from research.batch import count
 from research.energy import belief_net, rbm
-from research.energy.belief_net import Association, BeliefNet
+from research.energy.belief_net import BeliefNet
 from research.energy.contrastive import flat
 from research.energy.greedy_layers import Greedy, greedy_layers
 from research.energy.rbm import Rbm
-from research.layers.batch_axis import batch_keys, batch_sum
-from research.metrics import batch_shares
+from research.energy.wake_sleep import CLASSES, wake_sleep
 
-CLASSES = 10
-GIBBS_STEPS = (3, 6, 10)  # in each third of the up-down algorithm
 EACH = 10  # generated digits of each class that are shown; five times as many are judged
 
 
@@ -70,94 +63,19 @@ class Config:
   judge: Judge = ln.nested(Judge())
 
 
-class State(NamedTuple):
-  """The net, its optimizer, and the persistent chains of the top, if there are any."""
-
-  step: Int[Array, ""]
-  key: Key[Array, ""]
-  net: BeliefNet
-  opt_state: optax.OptState
-  dreams: Association
-
-
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold as many images as there are."""
-  return max(1, ln.sets.spec(config.dataset).train_size // config.batch_size)
-
-
-def steps(config: Config, *, top_only: bool) -> int:
-  """Updates of the top alone, or of the up-down algorithm."""
-  return steps_per_epoch(config) * (config.top_epochs if top_only else config.epochs)
-
-
-def optimizer(config: Config, share: Float[Array, ""] | float) -> optax.GradientTransformation:
-  """Descent with momentum, whose rate falls linearly over the share of learning that is done."""
-  return optax.sgd((1 - share) * config.learning_rate, momentum=config.momentum)
-
-
-def init(net: BeliefNet, config: Config, key: Key[Array, ""]) -> State:
-  """Begins with `net`, and with chains of random bits under a label each."""
-  run_key, bits_key = jax.random.split(key)
-  opt_state = optimizer(config, 0.0).init(net)
-  chains = config.chains if config.start == "persistent" else 0
-  labels = jax.nn.one_hot(jnp.arange(chains) % CLASSES, CLASSES)
-  half = jnp.full((chains, len(net.top.visible) - CLASSES), 0.5)
-  dreams = Association(rbm.bits(jax.random.split(bits_key, chains), half), labels)
-  return State(jnp.int32(0), run_key, jax.tree.map(jnp.copy, net), opt_state, dreams)
-
-
-def step(
-  config: Config, state: State, batch: ln.Batch, *, top_only: bool
-) -> tuple[State, ln.Metrics]:
-  """One update by a batch: of the top alone, or of everything."""
-  share, net = state.step / steps(config, top_only=top_only), state.net
-  third = (len(GIBBS_STEPS) * share).astype(int)
-  count_of_steps = 1 if top_only else jnp.asarray(GIBBS_STEPS)[third]
-  keys = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-  weight, of_batch = batch_shares(batch), [batch_keys(key, count(batch)) for key in keys]
-  labels = jax.nn.one_hot(batch["label"], CLASSES)
-  waking, awake = belief_net.wake(net, flat(batch), labels, weight, of_batch[0])
-  dreams = state.dreams
-  if config.start == "persistent":
-    size = len(dreams.labels)  # under pmap every device has them all
-    gibbs_keys, down_keys = (jax.random.split(key, size) for key in keys[1:])
-    dreams = belief_net.alternate(net.top, dreams, gibbs_keys, count_of_steps, held=False)
-    sleeping = belief_net.sleep(net, dreams, jnp.full(size, 1 / size), down_keys)
-  else:
-    last = belief_net.alternate(net.top, awake, of_batch[1], count_of_steps, held=False)
-    sleeping = batch_sum(belief_net.sleep(net, last, weight, of_batch[2]))
-  descent = belief_net.descent(batch_sum(waking), sleeping)
-  cost = lambda change, leaf: change + (config.weight_cost * leaf if leaf.ndim > 1 else 0)
-  descent = jax.tree.map(cost, descent, net)
-  if top_only:
-    descent = jax.tree.map(jnp.zeros_like, descent)._replace(top=descent.top)
-  updates, opt_state = optimizer(config, share).update(descent, state.opt_state)
-  loss = evaluate(config, state, batch)["loss"]
-  net = optax.apply_updates(net, updates)
-  after = State(state.step + 1, state.key, net, opt_state, dreams)
-  return after, {"loss": loss.total / loss.weight}
-
-
-def evaluate(config: Config, state: State, batch: ln.Batch) -> dict[str, ln.Mean]:
-  """-log P(label | image) in nats, and the accuracy."""
-  del config
-  scores = belief_net.label_scores(state.net, flat(batch))
-  values = {"loss": ln.softmax_cross_entropy(scores, batch), "accuracy": ln.accuracy(scores, batch)}
-  return ln.batch_means(values, batch)
-
-
 def phase(config: Config, net: BeliefNet, *, top_only: bool) -> ln.Training:
   """Learning that begins with `net`: of the top alone, or by the up-down algorithm."""
-  begun = functools.partial(init, jax.tree.map(jnp.asarray, net))
-  splits, every = ln.sets.load(config.dataset), steps_per_epoch(config)
+  splits = ln.sets.load(config.dataset)
+  epoch = max(1, len(splits.train["label"]) // config.batch_size)
+  steps = epoch * (config.top_epochs if top_only else config.epochs)
   return ln.Training(
-    ln.Learner(begun, functools.partial(step, top_only=top_only), evaluate),
+    wake_sleep(jax.tree.map(jnp.asarray, net), steps, top_only=top_only),
     splits.train,
     ln.sampling.by_epoch(config.batch_size),
-    steps=steps(config, top_only=top_only),
+    steps=steps,
     evaluate={"test": splits.test},
-    evaluate_every=every,
-    log_every=every,
+    evaluate_every=epoch,
+    log_every=epoch,
   )
 
 
@@ -218,36 +136,36 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   pictures = ln.sets.load(little.dataset).train["image"]
   few = learn(little, lab, greedy_layers(lab, little.layers, pictures, "small "), "small ")
   before, after = (bound(little, fit, lab.key("bound")) for fit in few)
-  row = lambda what, source, ours, bar, unit="%": ln.Claim("U05", what, source, ours, bar, unit)
+  claim = ln.claims("U05", unit="%")
   return ln.Report(
     [
-      row(
+      claim(
         f"greedy layers, {config.layers.epochs} epochs each: test error",
         "2.49 % (30 epochs)",
         errors[0],
         ln.at_least(errors[1]),
       ),
-      row(
+      claim(
         f"after {config.epochs} epochs of the up-down algorithm",
         "1.25 % (300 epochs)",
         errors[1],
         ln.at_most(0.025),
       ),
-      row(
+      claim(
         "digits generated with a label held that the judge takes for it, after the up-down "
         "algorithm",
         "90 % (proposed)",
         right[0],
         ln.at_least(0.9),
       ),
-      row(
+      claim(
         "the same of another net: persistent chains in the top, without the up-down algorithm",
         "none",
         right[1],
         ln.at_least(0.9),
       ),
-      row("accuracy of the judge on test images", "99 %", verdict.accuracy, ln.at_least(0.985)),
-      row(
+      claim("accuracy of the judge on test images", "99 %", verdict.accuracy, ln.at_least(0.985)),
+      claim(
         "small net: variational bound of log P(image, label), exact log Z, after the up-down "
         "algorithm less before (nats)",
         "above 0",
@@ -261,19 +179,12 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         images["persistent"][: CLASSES * EACH],
         title="Digits that the net generates with a label held",
         value_range=(0, 1),
-        caption=(
-          "A column for each label from 0 to 9; every image from a chain of its own, "
-          f"{config.dream_steps:,} Gibbs steps from random bits. Pixels are chances. The top "
-          "learnt "
-          "with persistent chains."
-        ),
+        caption="A column for each label from 0 to 9; every image from a chain of its own, "
+        f"{config.dream_steps:,} Gibbs steps from random bits. Pixels are probabilities. The top "
+        "learnt with persistent chains.",
         file="digits",
       ),
-      ln.Picture(
-        "errors",
-        errors_figure(config, learnt),
-        "The up-down algorithm goes on where the greedy net ends.",
-      ),
+      test_errors(learnt),
     ],
   )
 
@@ -287,23 +198,21 @@ def dreams(
   return np.asarray(images).reshape(-1, *ln.sets.spec(config.dataset).image_shape)
 
 
-def errors_figure(config: Config, fits: Sequence[ln.Fit]) -> Figure:
+def test_errors(fits: Learnt) -> ln.Picture:
   """Test errors over the epochs of both phases."""
-  curves, before = {}, 0
+  curves, before = {}, 0.0
   for name, fit in zip(("top only", "up-down"), fits, strict=True):
-    steps, right = ln.series(fit.history, "test/accuracy")
+    epochs, right = ln.series(fit, "test/accuracy", epochs=True)
     first = 0 if before else 1  # before the first epoch there is nothing to see
-    curves[name] = (
-      (before + steps[first:]) / steps_per_epoch(config),
-      100 * (1 - right[first:]),
-    )
-    before += steps[-1]
+    curves[name] = (before + epochs[first:], 100 * (1 - right[first:]))
+    before += epochs[-1]
   return ln.function_curves(
     [ln.Panel("test error (%)", curves)],
     title="Learning the top, then all together",
     x="epoch",
-    caption="",
-  ).figure
+    caption="The up-down algorithm goes on where the greedy net ends.",
+    file="errors",
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from typing import Any
 
 from research import free_memory
-from research import report as reporting
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
 from research.lab import process, run_folder, run_fork, run_results, unread
@@ -19,7 +18,10 @@ from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
 from research.lab.run_results import read_claims
 from research.lab.validation import validated
+from research.report import PICTURES, Report
 from research.reporting import html_report, sweep_report
+from research.reporting.claims_table import claims_table
+from research.store.claims_file import claims_from_json, claims_json
 from research.store.files import (
   disk_full_is_a_user_error,
   json_text,
@@ -200,7 +202,7 @@ def _taken_back_if_refused(
     raise
 
 
-def conduct(experiment: Experiment, config: Any, lab: Lab) -> reporting.Report:
+def conduct(experiment: Experiment, config: Any, lab: Lab) -> Report:
   """The experiment itself: its own `run`, or one fit and its report.
 
   Says first which of the settings that were changed nothing reads.
@@ -220,7 +222,7 @@ def _write_report(
   entry: Entry,
   identity: run_folder.Identity,
   surroundings: dict[str, Any],
-  report: reporting.Report,
+  report: Report,
 ) -> None:
   (folder / "figures").mkdir(exist_ok=True)
   pictures = []
@@ -232,7 +234,7 @@ def _write_report(
     pictures.append((path, picture.caption))
   captions = {picture.name: picture.caption for picture in report.pictures}
   write_json(folder / "figures" / "captions.json", captions)
-  claims = reporting.claims_json(report.claims)
+  claims = claims_json(report.claims)
   rows = {identity_of(row): row for row in read_rows(folder)}
   html_report.write_report(
     folder / "report.html",
@@ -257,11 +259,11 @@ def is_stale(folder: Path, entry: Entry) -> bool:
 
 
 def _conclude(folder: Path, say: Callable[[str], None]) -> None:
-  claims = reporting.claims_from_json(read_claims(folder))
+  claims = claims_from_json(read_claims(folder))
   if claims:
-    say("\n" + reporting.claims_table(claims))
+    say("\n" + claims_table(claims))
   files = (folder / "figures").glob("*")
-  figures = sorted(str(path) for path in files if path.suffix in reporting.PICTURES)
+  figures = sorted(str(path) for path in files if path.suffix in PICTURES)
   if figures:
     say("figures: " + " ".join(figures))
   say(f"report:  {folder / 'report.html'}")

@@ -12,11 +12,14 @@ from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, inputs_of
 from research.config import pytree_config, static, traced
+from research.data import sampling
 from research.energy import rbm
 from research.energy.rbm import Rbm
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Config, Learner, Metrics
 from research.metrics import Mean, batch_means, batch_shares
+from research.task import Task
+from research.training import Training
 
 
 @pytree_config
@@ -78,6 +81,60 @@ def contrastive(parts: Parts) -> Learner:
     functools.partial(_step, parts),
     functools.partial(_evaluate, parts),
   )
+
+
+def contrastive_training(
+  task: Callable[[Config, int], Task],
+  biases: Callable[[Config], Float[Array, " visible"]],
+  *,
+  evaluations: int = 1,
+  transform: Callable[[Learner], Learner] = lambda learner: learner,
+) -> Callable[[Config, int], Training]:
+  """Makes the `training(config, seed)` of a restricted Boltzmann machine.
+
+  These fields of the config are read by their names:
+
+    machine: its settings, a `Contrastive`.
+    batch_size: examples per step.
+    epochs, or steps: how long to learn. With epochs the evaluation sets are looked at after every
+      epoch, of as many whole batches as there are; with steps, `evaluations` times.
+    steady: epochs from which on the momentum is the later one; 0 where there is no such field.
+
+  Args:
+    task: gives the images of a config and a seed.
+    biases: of the visible units at first, [visible].
+    evaluations: how often the evaluation sets are looked at, where the config has steps.
+    transform: changes the learner.
+  """
+  of_epochs = lambda config, epoch: config.epochs * epoch if hasattr(config, "epochs") else None
+
+  @functools.cache
+  def learner(epoch: int) -> Learner:
+    parts = Parts(
+      machine=lambda config: config.machine,
+      biases=biases,
+      steps=lambda config: of_epochs(config, epoch) or config.steps,
+      steady=lambda config: getattr(config, "steady", 0) * epoch,
+    )
+    return transform(contrastive(parts))
+
+  def training(config: Config, seed: int) -> Training:
+    train, evaluate, best = task(config, seed)
+    epoch = max(1, len(train["image"]) // config.batch_size)
+    steps = of_epochs(config, epoch)
+    every = epoch if steps else max(1, config.steps // evaluations)
+    return Training(
+      learner(epoch),
+      train,
+      sampling.by_epoch(config.batch_size),
+      steps=steps or config.steps,
+      evaluate=evaluate,
+      evaluate_every=every,
+      log_every=every,
+      best=best,
+    )
+
+  return training
 
 
 def flat(batch: Batch) -> Float[Array, "batch visible"]:

@@ -1,8 +1,11 @@
 """Bar charts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from research.figures.style import label_axes, new_figure, stroke
+import numpy as np
+from numpy.typing import ArrayLike
+
+from research.figures.style import label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 
 
@@ -29,4 +32,29 @@ def bar_charts(
       axes.set_yscale("log")
     axes.margins(y=0.15)
     label_axes(axes, x, y)
+  return Picture(file, figure, caption)
+
+
+def grouped_bars(
+  groups: Mapping[str, ArrayLike],
+  names: Sequence[str],
+  *,
+  title: str,
+  x: str,
+  y: str,
+  caption: str,
+  file: str = "grouped_bars",
+) -> Picture:
+  """For each of `names` along the horizontal axis a bar of every group, [names] values each."""
+  figure, grid = new_figure(title, panel_inches=(6.4, 3.4))
+  width = 0.8 / len(groups)
+  for number, (group, values) in enumerate(groups.items()):
+    places = np.arange(len(names)) + width * (number - (len(groups) - 1) / 2)
+    colour, hatch = stroke(number).colour, "//" if number % 2 else ""
+    grid[0, 0].bar(
+      places, np.asarray(values), 0.95 * width, color=colour, hatch=hatch, label=group, ec="white"
+    )
+  grid[0, 0].set_xticks(range(len(names)), names)
+  label_axes(grid[0, 0], x, y)
+  legend_below(figure)
   return Picture(file, figure, caption)

@@ -265,9 +265,9 @@ def _histories(fits: Runs, epochs: bool = False, from_step: int = 0) -> Historie
   }
 
 
-def series(rows: Sequence[Row], key: str) -> tuple[np.ndarray, np.ndarray]:
-  """Steps [t] and values [t] of the rows that hold `key`; null stands for not-a-number."""
-  held = [(row["step"], row[key]) for row in rows if key in row]
+def series(run: Run, key: str, *, epochs: bool = False) -> tuple[np.ndarray, np.ndarray]:
+  """Steps (or epochs) [t] and values [t] of the rows that hold `key`; null is not a number."""
+  held = [(row["step"], row[key]) for row in rows_of(run, epochs=epochs) if key in row]
   steps, values = zip(*held, strict=True) if held else ((), ())
   return np.asarray(steps, float), np.asarray(values, float)
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from research.report import claims_from_json
+from research.store.claims_file import claims_from_json
 from research.store.files import read_json, sha256, write_json
 
 CHECKSUMS = "checksums.json"

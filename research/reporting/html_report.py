@@ -15,7 +15,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from research.report import bar_and_unit, shown_value
+from research.reporting.claims_table import shown_value
+from research.store.claims_file import bar_and_unit
 from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of
 

@@ -10,16 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import (
-  PERCENT,
-  Bar,
-  Claim,
-  Verdict,
-  claims_from_json,
-  half_interval,
-  mean_of,
-  shown_number,
-)
+from research.report import PERCENT, Bar, Claim, Verdict, half_interval, mean_of
+from research.reporting.claims_table import shown_number
+from research.store.claims_file import claims_from_json
 from research.store.files import write_atomically
 
 # The order in which the inventory lists its families.

@@ -10,11 +10,13 @@ import pytest
 import research as ln
 from experiments.unsupervised import (
   boltzmann_machine,
+  contrastive_bias,
   deep_belief_net,
   generative_discriminative,
   rbm_exact,
   rbm_features,
   rbm_samples,
+  simulated_annealing,
   wake_sleep,
 )
 from research.analysis import image_judge
@@ -23,11 +25,11 @@ from research.energy import rbm
 from research.lab.lab import Lab
 from research.training import Options
 from tests.helpers.little_data import replace_sets
-from tests.helpers.stand_in_labs import UntrainedLab, failed
+from tests.helpers.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
 def test_boltzmann_machine_learns_parity_with_hidden_units_only(tmp_path):
-  few = {"steps": 400, "repeats": 2, "chains": 32, "units": 8, "machines": 2}
+  few = {"steps": 400, "repeats": 2, "chains": 32}
   report = boltzmann_machine.run(
     replace(boltzmann_machine.Config(), few), Lab(tmp_path, seed=0, options=Options())
   )
@@ -40,9 +42,10 @@ def test_both_halves_of_the_gradient_agree_on_a_small_machine(phases):
   config = replace(
     boltzmann_machine.Config(), {"phases": phases, "chains": 20_000, "optimizer.name": "sgd"}
   )
-  state = boltzmann_machine.init(config, jax.random.key(0))
+  learner = boltzmann_machine.training(config, 0).learner
+  state = learner.init(config, jax.random.key(0))
   batch = {"pattern": jnp.tile(jnp.asarray(boltzmann_machine.EVEN), (2000, 1))}
-  step = jax.jit(boltzmann_machine.step)
+  step = jax.jit(learner.step)
   for _ in range(20):  # the chains start at random, and the couplings stand still
     after, _ = step(config, state, batch)
     state = state._replace(step=after.step, free=after.free)
@@ -54,7 +57,13 @@ def test_both_halves_of_the_gradient_agree_on_a_small_machine(phases):
     np.testing.assert_allclose(found / rate, expected, atol=0.03 if phases == "sampled" else 1e-4)
 
 
+def test_annealed_machines_find_their_least_energy():
+  config = replace(simulated_annealing.Config(), {"units": 8, "machines": 2})
+  assert not failed(simulated_annealing.run(config, FakeLab()))
+
+
 def test_exact_machines_agree_with_enumeration_and_their_bias_falls():
+  assert not failed(contrastive_bias.run(contrastive_bias.Config(), FakeLab()))
   config = replace(rbm_exact.Config(), {"machine.hidden": 4, "repeats": 2})
   assert not failed(rbm_exact.run(config, UntrainedLab()))
 

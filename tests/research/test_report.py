@@ -14,17 +14,14 @@ from research.report import (
   above,
   at_least,
   at_most,
-  bar_and_unit,
   below,
-  claims_from_json,
-  claims_json,
-  claims_table,
   equals,
   half_interval,
-  shown_value,
   within,
   within_ratio,
 )
+from research.reporting.claims_table import claims_table, shown_value
+from research.store.claims_file import bar_and_unit, claims_from_json, claims_json
 
 pytestmark = pytest.mark.fast
 

@@ -3,8 +3,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from research.report import Claim, above, at_least, claims_json
+from research.report import Claim, above, at_least
 from research.reporting.html_report import write_report
+from research.store.claims_file import claims_json
 
 pytestmark = pytest.mark.fast
 

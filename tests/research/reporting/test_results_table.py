@@ -5,8 +5,9 @@ import math
 import pytest
 
 from research.errors import UserError
-from research.report import Claim, above, at_least, at_most, claims_json
+from research.report import Claim, above, at_least, at_most
 from research.reporting.results_table import FAMILIES, Verified, merge, over_seeds, read
+from research.store.claims_file import claims_json
 
 pytestmark = pytest.mark.fast
 

@@ -7,7 +7,7 @@ sampled: it falls with k (Bengio and Delalleau 2009). `rbm_exact` shows what it 
 
     python launch.py --experiment=contrastive_bias
 
-Expected: the mean bias falls with every k; SECONDS of one CPU core.
+Expected: the mean bias falls with every k; a few seconds of one CPU core.
 """
 
 import jax

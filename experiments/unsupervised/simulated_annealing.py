@@ -7,7 +7,7 @@ the first valley. The machines are small enough that the least energy is found b
 
     python launch.py --experiment=simulated_annealing
 
-Expected: some annealed run finds the least energy of every machine. SECONDS of one CPU core.
+Expected: some annealed run finds the least energy of every machine. a few seconds of one CPU core.
 """
 
 from typing import NamedTuple

@@ -22,7 +22,7 @@ from research.lab.labels import check_labels
 from research.lab.loop import run_fit
 from research.lab.recorder import About, Recorder, Start
 from research.lab.resume import Finished, Task, warn
-from research.lab.validation import validated_where_it_can
+from research.lab.validation import training_of_repeat, validated_where_it_can
 from research.lanes import lane, reserve, stack
 from research.store import checkpoint
 from research.store.checkpoint import Checkpoints
@@ -195,7 +195,7 @@ class Lab:
       DiskFullError, InterruptedRun.
     """
     seed = self.seed if seed is None else seed
-    of_repeat = functools.partial(_of_repeat, training, seed, self.validation)
+    of_repeat = functools.partial(training_of_repeat, training, seed, self.validation)
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
     path = self.folder / f"{name}.sqlite"
@@ -347,10 +347,3 @@ class Lab:
 def named_key(seed: int, name: str) -> jax.Array:
   """Returns a key of its own for every name."""
   return jax.random.fold_in(jax.random.key(seed), zlib.crc32(name.encode()))
-
-
-def _of_repeat(
-  training: Callable[[Any, int], Training], seed: int, share: float, config: Any, repeat: int
-) -> Training:
-  seed += repeat
-  return validated_where_it_can(training(config, seed), config, share, seed)

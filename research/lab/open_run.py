@@ -21,8 +21,8 @@ from research.lab.resume import warn
 from research.lab.run_folder import read_identity
 from research.lab.run_results import is_finished, read_claims
 from research.lab.validation import validated
-from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.host_state import from_host
 from research.store.metrics_log import Row, read_rows
 from research.sweep import space as spaces
 from research.sweep.plan import winner
@@ -117,7 +117,7 @@ class Run:
     template = jax.eval_shape(init, on_device(self.config), jax.random.key(0))
     snapshot = self.snapshot()
     try:
-      return checkpoint.from_host(snapshot.arrays, template)
+      return from_host(snapshot.arrays, template)
     except ValueError as error:
       raise UserError(
         f"{self.folder} holds no single network of {self.identity.experiment}'s config to "

@@ -12,7 +12,8 @@ import numpy as np
 from research.config import fields, show
 from research.errors import DivergedError
 from research.learner import State
-from research.store.checkpoint import Checkpoints, Snapshot, to_host
+from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.host_state import to_host
 from research.store.metrics_log import MetricsLog, Row
 from research.store.progress import Progress
 from research.training import ALONE, Member, Options, Training, larger_is_better

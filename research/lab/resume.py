@@ -11,8 +11,8 @@ from research.errors import UserError
 from research.lab.compiled_training import CompiledTraining
 from research.lab.recorder import About
 from research.lab.run_folder import FORK
-from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.host_state import from_host, to_host
 from research.training import Member, Training
 
 WEIGHTS = ("params/", "variables/", "target_params/")  # of a state: all that is learnt
@@ -55,7 +55,7 @@ def restored(name: str, snapshot: Snapshot, template: Any) -> Any:
     UserError: where the checkpoint is of another network or optimizer.
   """
   try:
-    return checkpoint.from_host(snapshot.arrays, template)
+    return from_host(snapshot.arrays, template)
   except ValueError as error:
     raise UserError(
       f"the checkpoint of fit {name!r} does not fit this config: {error}; change only settings "
@@ -94,7 +94,7 @@ def with_weights(state: Any, source: Path, name: str) -> Any:
   Raises:
     UserError: where there is no such checkpoint, or its weights have other names or shapes.
   """
-  arrays = checkpoint.to_host(state)
+  arrays = to_host(state)
   wanted = [each for each in arrays if each.startswith(WEIGHTS)]
   held = Checkpoints.held(source / "checkpoints" / name, warn=warn)
   if held is None or not wanted:
@@ -108,7 +108,7 @@ def with_weights(state: Any, source: Path, name: str) -> Any:
         "give settings of the same network"
       )
     arrays[each] = found.astype(arrays[each].dtype)
-  return checkpoint.from_host(arrays, jax.eval_shape(lambda: state))
+  return from_host(arrays, jax.eval_shape(lambda: state))
 
 
 def refuse_idle_fork(folder: Path, name: str, asked: Collection[str]) -> None:

@@ -111,3 +111,11 @@ def _examples(data: HostData, names: list[str]) -> list[tuple[bytes, ...]]:
   """The bytes of each example."""
   rows = [[row.tobytes() for row in np.asarray(data[name])] for name in names]
   return list(zip(*rows, strict=True))
+
+
+def training_of_repeat(
+  training: Callable[[Any, int], Training], seed: int, share: float, config: Any, repeat: int
+) -> Training:
+  """Returns the training of a trial's repetition, whose data and held-out share are its seed's."""
+  seed += repeat
+  return validated_where_it_can(training(config, seed), config, share, seed)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.data.sources import own_files_in
-from research.store.checkpoint import from_host, to_host
 from research.store.files import write_atomically
+from research.store.host_state import from_host, to_host
 from research.sweep.slots import Occupant, Reports, Slots, by_trial
 from research.sweep.workers import OfRepeat, Report
 from research.training import on_device

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import jax
 
 from research.config import flatten, from_json
-from research.store.checkpoint import Checkpoints, Snapshot, from_host, to_host
+from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.host_state import from_host, to_host
 from research.sweep.plan import Plan
 from research.sweep.slots import Occupant, Reports, Slots, by_trial
 from research.sweep.trainings import Trainings

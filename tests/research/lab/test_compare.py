@@ -8,7 +8,7 @@ from research.config import replace
 from research.errors import InterruptedRun
 from research.lab.groups import by_program
 from research.lab.lab import Lab
-from research.store import checkpoint
+from research.store.host_state import to_host
 from research.training import Options
 from tests.helpers.stop_after import StopAfter
 from tests.helpers.tiny_experiment import Config, everything_under, training
@@ -27,7 +27,7 @@ def compared(folder, members=MEMBERS, *, repeats=2, interruption=None, **options
 
 
 def bits(fit):
-  return {name: array.tobytes() for name, array in checkpoint.to_host(fit.state).items()}
+  return {name: array.tobytes() for name, array in to_host(fit.state).items()}
 
 
 @pytest.fixture(scope="module")

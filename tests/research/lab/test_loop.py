@@ -16,8 +16,8 @@ from research.config import digest
 from research.errors import DivergedError, InterruptedRun, UserError
 from research.lab.lab import Lab
 from research.reporting import html_report
-from research.store import checkpoint
 from research.store.checkpoint import Checkpoints
+from research.store.host_state import to_host
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, read_rows
 from research.training import Options
@@ -38,7 +38,7 @@ def fitted(folder, *, config=None, changes=None, name="train", interruption=None
 
 
 def bits(fit):
-  return {name: array.tobytes() for name, array in checkpoint.to_host(fit.state).items()}
+  return {name: array.tobytes() for name, array in to_host(fit.state).items()}
 
 
 def test_a_kept_file_with_another_content_is_refused(tmp_path):
@@ -179,9 +179,7 @@ def test_a_run_saved_on_one_device_goes_on_on_eight(tmp_path, parallel):
     run(tmp_path / "moved", "jit", StopAfter(3))
   moved = run(tmp_path / "moved", parallel)
   assert [row["step"] for row in moved.history] == list(range(noisy_net.STEPS + 1))
-  for ours, theirs in zip(
-    *(checkpoint.to_host(fit.state).values() for fit in (moved, whole)), strict=True
-  ):
+  for ours, theirs in zip(*(to_host(fit.state).values() for fit in (moved, whole)), strict=True):
     np.testing.assert_allclose(ours, theirs, atol=TOLERANCE)
 
 

@@ -14,7 +14,8 @@ import optax
 import pytest
 
 from research.store import checkpoint
-from research.store.checkpoint import Checkpoints, Snapshot, from_host, to_host
+from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.host_state import from_host, to_host
 
 # Orbax's threads may outlive the event loop of a restore that failed.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

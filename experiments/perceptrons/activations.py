@@ -103,117 +103,65 @@ def rank_through_a_waist(h: Function, config: Config, key: Array, waist: int) ->
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Values, derivatives, and what depth adds; all in float64."""
+  values, depth, claims = ln.claims("P04"), ln.claims("P05"), []
   with jax.enable_x64(True):
+    for x, digits, middle in ((1, "0.731...", 0.7315), (2, "0.880...", 0.8805)):
+      y = float(sigmoid(jnp.array(float(x))))
+      claims.append(values(f"sigmoid({x})", digits, y, ln.within(middle, 0.0005)))
     grid = jnp.arange(-50, 50) / 10
+    for name, activation in ACTIVATIONS.items():
+      what = f"{name}: derivative against central differences, largest error on the grid"
+      claims.append(values(what, "equal", slope_error(activation, grid), ln.at_most(1e-9)))
+
     linear = lambda x: config.slope * x
+    relative = linear(linear(linear(grid))) / (config.slope**3 * grid) - 1
+    thrice = float(jnp.max(jnp.abs(relative)[grid != 0]))
+    what = "h(h(h(x))) against c^3 x on the grid, h(x) = cx, largest relative error"
+    claims.append(depth(what, "equal", thrice, ln.at_most(1e-15)))
     keys = jax.random.split(lab.key("nets"), config.nets)
     nets = jax.jit(jax.vmap(lambda key: random_net(config, key)))(keys)
-    share = lambda h: jax.jit(jax.vmap(lambda net: beyond_affine(h, net)))(nets)
-    shares = {
-      name: np.asarray(share(activation.value))
-      for name, activation in (ACTIVATIONS | {"linear": Activation(linear, jnp.ones_like)}).items()
-    }
-    thrice = jnp.max(
-      jnp.abs(linear(linear(linear(grid))) / (config.slope**3 * grid) - 1)[grid != 0]
-    )
+    functions = {name: each.value for name, each in ACTIVATIONS.items()} | {"linear": linear}
+    what = "three random layers: variance that no affine map gives"
+    share = lambda h: np.asarray(jax.jit(jax.vmap(lambda net: beyond_affine(h, net)))(nets))
+    for name in ("identity", "linear"):
+      most, bar = share(functions[name]).max(), ln.at_most(1e-20)
+      claims.append(depth(f"{name}, {what}, largest of the nets", "none", most, bar))
+    for name in ("step", "sigmoid", "ReLU", "tanh"):
+      least, bar = share(functions[name]).min(), ln.at_least(0.001)
+      claims.append(depth(f"{name}, {what}, smallest of the nets", "some", least, bar, "%"))
     waist = config.width // 2
-    ranks = {
-      name: rank_through_a_waist(h, config, lab.key("waist"), waist)
-      for name, h in {"linear": linear, "ReLU": ACTIVATIONS["ReLU"].value}.items()
-    }
-    claims = [
-      ln.Claim(
-        "P04", "sigmoid(1)", "0.731...", float(sigmoid(jnp.array(1.0))), ln.within(0.7315, 0.0005)
-      ),
-      ln.Claim(
-        "P04", "sigmoid(2)", "0.880...", float(sigmoid(jnp.array(2.0))), ln.within(0.8805, 0.0005)
-      ),
-      *(
-        ln.Claim(
-          "P04",
-          f"{name}: derivative against central differences, largest error on the grid",
-          "equal",
-          slope_error(activation, grid),
-          ln.at_most(1e-9),
-        )
-        for name, activation in ACTIVATIONS.items()
-      ),
-      ln.Claim(
-        "P05",
-        "h(h(h(x))) against c^3 x on the grid, h(x) = cx, largest relative error",
-        "equal",
-        float(thrice),
-        ln.at_most(1e-15),
-      ),
-      *(
-        ln.Claim(
-          "P05",
-          f"{name}, three random layers: variance that no affine map gives, largest of the nets",
-          "none",
-          shares[name].max(),
-          ln.at_most(1e-20),
-        )
-        for name in ("identity", "linear")
-      ),
-      *(
-        ln.Claim(
-          "P05",
-          f"{name}, three random layers: variance that no affine map gives, smallest of the nets",
-          "some",
-          shares[name].min(),
-          ln.at_least(0.001),
-          "%",
-        )
-        for name in ("step", "sigmoid", "ReLU", "tanh")
-      ),
-      ln.Claim(
-        "P05",
-        f"linear: rank of the outputs behind a layer of {waist} units",
-        str(waist),
-        ranks["linear"],
-        ln.equals(waist),
-      ),
-      ln.Claim(
-        "P05",
-        f"ReLU: rank of the outputs behind a layer of {waist} units",
-        f"above {waist}",
-        ranks["ReLU"],
-        ln.at_least(waist + 1),
-      ),
+    what = f"rank of the outputs behind a layer of {waist} units"
+    rank = lambda h: rank_through_a_waist(h, config, lab.key("waist"), waist)
+    relu = ACTIVATIONS["ReLU"].value
+    claims += [
+      depth(f"linear: {what}", str(waist), rank(linear), ln.equals(waist)),
+      depth(f"ReLU: {what}", f"above {waist}", rank(relu), ln.at_least(waist + 1)),
     ]
-    drawn = jnp.linspace(-5, 5, 401)
-    curves = lambda part: {
-      name: (drawn, getattr(activation, part)(drawn)) for name, activation in ACTIVATIONS.items()
-    }
-    panels = [
-      ln.Panel("h(x)", curves("value"), "activation"),
-      ln.Panel("h'(x)", curves("slope"), "derivative"),
-    ]
-    both = ("step", "sigmoid")
-    comparison = ln.Panel("h(x)", {name: curves("value")[name] for name in both})
-  return ln.Report(
-    claims,
-    [
-      ln.function_curves(
-        panels,
-        title="Activations and their derivatives",
-        x="x",
-        caption=(
-          "Step's derivative is 0 wherever it has one, so that nothing could be learned "
-          "through it; "
-          "sigmoid's is at most 1/4, ReLU's is 1 or 0."
-        ),
-        file="activations",
-      ),
-      ln.function_curves(
-        [comparison],
-        title="Step and sigmoid",
-        x="x",
-        caption="Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
-        file="step_and_sigmoid",
-      ),
-    ],
-  )
+    return ln.Report(claims, pictures())
+
+
+def pictures() -> list[ln.Picture]:
+  """The functions with their derivatives, and two of them alone."""
+  x = jnp.linspace(-5, 5, 401)
+  values = {name: (x, activation.value(x)) for name, activation in ACTIVATIONS.items()}
+  slopes = {name: (x, activation.slope(x)) for name, activation in ACTIVATIONS.items()}
+  return [
+    ln.function_curves(
+      [ln.Panel("h(x)", values, "activation"), ln.Panel("h'(x)", slopes, "derivative")],
+      title="Activations and their derivatives",
+      x="x",
+      caption="Step's derivative is 0 wherever it has one, so that nothing could be learned "
+      "through it; sigmoid's is at most 1/4, ReLU's is 1 or 0.",
+      file="activations",
+    ),
+    ln.function_curves(
+      [ln.Panel("h(x)", {name: values[name] for name in ("step", "sigmoid")})],
+      title="Step and sigmoid",
+      x="x",
+      caption="Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
+      file="step_and_sigmoid",
+    ),
+  ]
 
 
 experiment = ln.Experiment(Config, run)

@@ -14,8 +14,6 @@ about 20 seconds on two CPU cores.
 """
 
 import functools
-import io
-import math
 import pickle
 import time
 from itertools import pairwise
@@ -26,12 +24,11 @@ import flax.linen as nn
 import jax
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 from research.figures.signal_flow import array_shapes
+from research.models.pickled_arrays import read_pickled_arrays
 
-SHAPE = (28, 28, 1)
 SIZES = (784, 50, 100, 10)
 BATCH = 100
 
@@ -43,6 +40,7 @@ class Config:
   weights: str = ln.static("", "file of the book's weights; empty trains a net of the same shape")
   init: ln.Init = ln.nested(ln.Init("xavier_normal"))
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="adam", learning_rate=1e-3))
+  batch_size: int = ln.static(100, "examples per step of the training", at_least=1)
   epochs: int = ln.static(5, "passes over the training set", at_least=1)
 
 
@@ -51,73 +49,7 @@ def model(config: Config) -> ln.MLP:
   return ln.MLP(SIZES[1:], nn.sigmoid, ln.kernel_init(config.init))
 
 
-def steps_per_epoch() -> int:
-  """Batches of 100 that hold every training image once."""
-  return math.ceil(ln.sets.spec("mnist").train_size / BATCH)
-
-
-learner = ln.supervised(
-  model,
-  ln.softmax_cross_entropy,
-  lambda config: SHAPE,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch()),
-)
-
-
-class StoredType:
-  """What a pickle says of an array's type: its code, such as "f4", and its byte order."""
-
-  def __init__(self, code: Any, *_: Any):
-    if code not in ("f4", "f8"):
-      raise pickle.UnpicklingError(f"an array of type {code!r}; weights are f4 or f8")
-    self.code, self.order = code, "<"
-
-  def __setstate__(self, state: Any) -> None:
-    self.order = {"<": "<", ">": ">"}[state[1]]
-
-
-class StoredArray:
-  """What a pickle says of an array; read as plain numbers, so that NumPy is never given a lie."""
-
-  value: np.ndarray
-
-  def __init__(self, *_: Any):
-    pass
-
-  def __setstate__(self, state: Any) -> None:
-    _, shape, dtype, is_fortran, data = state
-    numbers = np.frombuffer(data, dtype.order + dtype.code)
-    self.value = numbers.reshape(shape, order="F" if is_fortran else "C")
-
-
-def stored_array(data: Any, dtype: StoredType, shape: Any, order: str) -> StoredArray:
-  """The same as pickles of protocol 5 put it."""
-  array = StoredArray()
-  array.__setstate__((1, shape, dtype, order == "F", data))
-  return array
-
-
-# A pickle is a program that calls what it names. These are all the names that a pickle of arrays
-# needs (NumPy 2 renamed `core`), and what they may call here.
-ALLOWED: dict[tuple[str, str], Any] = {
-  ("numpy", "ndarray"): None,
-  ("numpy", "dtype"): StoredType,
-  ("numpy.core.multiarray", "_reconstruct"): StoredArray,
-  ("numpy._core.multiarray", "_reconstruct"): StoredArray,
-  ("numpy.core.numeric", "_frombuffer"): stored_array,
-  ("numpy._core.numeric", "_frombuffer"): stored_array,
-  ("_codecs", "encode"): lambda text, _: text.encode("latin1"),
-}
-
-
-class ArrayUnpickler(pickle.Unpickler):
-  """Reads dictionaries of arrays, and calls nothing that a file names but what is allowed."""
-
-  def find_class(self, module: str, name: str) -> Any:
-    """Returns the stand-in for a name in the file."""
-    if (module, name) not in ALLOWED:
-      raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-    return ALLOWED[module, name]
+training = ln.supervised_training(model)
 
 
 def read_weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -127,17 +59,16 @@ def read_weights(path: Path) -> dict[str, dict[str, np.ndarray]]:
     UserError: the file cannot be read, holds anything but arrays, or another net's.
   """
   try:
-    stored = ArrayUnpickler(io.BytesIO(path.read_bytes())).load()
-    arrays = {name: array.value for name, array in stored.items()}
+    arrays = read_pickled_arrays(path)
   except OSError as error:
     raise ln.UserError(f"--weights={path}: {error.strerror}; give the path of a file") from error
-  except Exception as error:  # a damaged pickle may raise anything
+  except pickle.UnpicklingError as error:
     raise ln.UserError(
       f"--weights={path} is not a pickled dictionary of arrays: {error}; give the book's "
       "sample_weight.pkl, or leave the flag out to train a net"
     ) from error
-  needed: dict[str, tuple[int, ...]]
-  needed = {f"W{n}": shape for n, shape in enumerate(pairwise(SIZES), start=1)}
+  needed: dict[str, tuple[int, ...]] = {}
+  needed |= {f"W{n}": shape for n, shape in enumerate(pairwise(SIZES), start=1)}
   needed |= {f"b{n}": (size,) for n, size in enumerate(SIZES[1:], start=1)}
   shapes = {name: array.shape for name, array in arrays.items()}
   if shapes != needed:
@@ -165,89 +96,50 @@ def read_all(params: Any, images: np.ndarray, size: int) -> tuple[np.ndarray, fl
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Reads the test set twice, with weights from a file or from a fit."""
   params = read_weights(Path(config.weights)) if config.weights else None
-  splits = ln.sets.load("mnist")
-  pictures = [ln.Picture("shapes", shapes(), "Figures 2.5 and 2.6, by the shapes of the arrays.")]
-  source, bar = "93.52 %", ln.equals(0.9352)
+  pictures, whose, source, bar = [], "given", "93.52 %", ln.equals(0.9352)
   if params is None:
-    training = ln.Training(
-      learner,
-      splits.train,
-      ln.sampling.by_epoch(BATCH),
-      steps=config.epochs * steps_per_epoch(),
-      evaluate={"test": splits.test},
-      evaluate_every=steps_per_epoch(),
-      log_every=steps_per_epoch(),
-    )
-    fit = lab.fit("train", config, training)
-    params = fit.state.params
-    source, bar = "93.52 % by other weights, not measured here", ln.at_least(0.9352)
-    pictures.append(
-      ln.learning_curves(
-        fit,
-        title="784-50-100-10 on MNIST",
-        epochs=True,
-        caption="The net that stands in for the book's.",
-      )
-    )
-  params = jax.device_put(params)
-  images = splits.test["image"].reshape(-1, SIZES[0]).astype(np.float32) / 255
+    fit = lab.fit("train", config, training(config, lab.seed))
+    params, whose, bar = fit.state.params, "trained here", ln.at_least(0.9352)
+    source += " by other weights, not measured here"
+    caption = "The net that stands in for the book's."
+    title = "784-50-100-10 on MNIST"
+    pictures.append(ln.learning_curves(fit, title=title, epochs=True, caption=caption))
+  params, test = jax.device_put(params), ln.sets.load("mnist").test
+  images = test["image"].reshape(-1, SIZES[0]).astype(np.float32) / 255
   by_hundred, seconds = read_all(params, images, BATCH)
   by_one, single_seconds = read_all(params, images, 1)
   answers = by_hundred.argmax(axis=1)
+  accuracy = float(np.mean(answers == test["label"]))
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+  others = np.sum(answers != by_one.argmax(axis=1))
+  apart, faster = np.abs(by_hundred - by_one).max(), single_seconds / seconds
+  claim = ln.claims("P08")
+  what = f"784-50-100-10, test accuracy, weights {whose}"
+  another = "test images whose class is another one alone than in a batch of 100"
+  logits_apart = "logits alone against logits in a batch of 100, largest difference"
+  speed = "speed of batches of 100 over single images, images per second"
   return ln.Report(
     [
-      ln.Claim(
-        "P08",
-        f"784-50-100-10, test accuracy, weights {'given' if config.weights else 'trained here'}",
-        source,
-        float(np.mean(answers == splits.test["label"])),
-        bar,
-        "%",
-      ),
-      ln.Claim(
-        "P08",
-        "parameters",
-        "45,360",
-        sum(leaf.size for leaf in jax.tree.leaves(params)),
-        ln.equals(45_360),
-      ),
-      ln.Claim(
-        "P08",
-        "test images whose class is another one alone than in a batch of 100",
-        "0",
-        float(np.sum(answers != by_one.argmax(axis=1))),
-        ln.equals(0),
-      ),
-      ln.Claim(
-        "P08",
-        "logits alone against logits in a batch of 100, largest difference",
-        "equal",
-        np.abs(by_hundred - by_one).max(),
-        ln.at_most(1e-4),
-      ),
-      ln.Claim(
-        "P08",
-        "speed of batches of 100 over single images, images per second",
-        "much faster",
-        single_seconds / seconds,
-        ln.at_least(2),
-        "times",
-      ),
+      claim(what, source, accuracy, bar, "%"),
+      claim("parameters", "45,360", parameters, ln.equals(45_360)),
+      claim(another, "0", others, ln.equals(0)),
+      claim(logits_apart, "equal", apart, ln.at_most(1e-4)),
+      claim(speed, "much faster", faster, ln.at_least(2), "times"),
     ],
-    pictures,
+    [shapes(params), *pictures],
   )
 
 
-def shapes() -> Figure:
-  """The arrays that one image and a batch meet, by tracing the net."""
-  abstract = jax.eval_shape(learner.init, Config(), jax.random.key(0)).params
-  kernels = {f"W{n + 1}": abstract[f"Dense_{n}"]["kernel"].shape for n in range(3)}
-  case = lambda x: {"x": x, **kernels, "y": (*x[:-1], SIZES[-1])}
+def shapes(params: Any) -> ln.Picture:
+  """The arrays that one image and a batch meet."""
+  kernels = {f"W{n + 1}": params[f"Dense_{n}"]["kernel"].shape for n in range(3)}
+  case = lambda *x: {"x": x, **kernels, "y": (*x[:-1], SIZES[-1])}
   return array_shapes(
-    {"one image": case((784,)), "a batch of 100": case((BATCH, 784))},
+    {"one image": case(784), "a batch of 100": case(BATCH, 784)},
     title="Shapes through the net",
-    caption="",
-  ).figure
+    caption="Figures 2.5 and 2.6, by the shapes of the arrays.",
+    file="shapes",
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -43,6 +43,7 @@ LAYERS = (
   Layer([[0.1, 0.3], [0.2, 0.4]], [0.1, 0.2]),
 )
 INPUT = (1.0, 0.5)
+GOLDEN = (0.31682708, 0.69627909)
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
@@ -78,77 +79,42 @@ def sum_error(a: Float[Array, "*batch classes"]) -> float:
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The golden value in float64, and softmax in four types."""
+  forward_claim, claim, claims = ln.claims("P06"), ln.claims("P07"), []
   with jax.enable_x64(True):
     signals = [np.asarray(signal) for signal in forward(LAYERS, jnp.array(INPUT))]
+    for place, (value, y) in enumerate(zip(GOLDEN, signals[-1], strict=True), start=1):
+      what = f"2-3-2-2 net, output y{place}"
+      claims.append(forward_claim(what, f"{value:.8f}", y, ln.within(value, 5e-9)))
     inputs = 3 * jax.random.normal(lab.key("inputs"), (config.vectors, config.classes))
     inputs = inputs.astype(jnp.float64)
     # Multiples of 1/8 below 16 lie in all four types, and so do their sums with 1024.
     large = jnp.array([1010.0, 1000.0, 990.0])
-    moved = softmax(inputs).argmax(axis=-1) != inputs.argmax(axis=-1)
-    claims = [
-      *(
-        ln.Claim(
-          "P06", f"2-3-2-2 net, output y{place + 1}", f"{value:.8f}", y, ln.within(value, 5e-9)
-        )
-        for place, (value, y) in enumerate(zip((0.31682708, 0.69627909), signals[-1], strict=True))
-      ),
-      ln.Claim(
-        "P07",
-        "softmax(a + 1000) against softmax(a), float64, largest difference",
-        "equal",
-        float(jnp.abs(softmax(inputs + 1000) - softmax(inputs)).max()),
-        ln.at_most(1e-12),
-      ),
-    ]
+    shift = float(jnp.abs(softmax(inputs + 1000) - softmax(inputs)).max())
+    what = "softmax(a + 1000) against softmax(a), float64, largest difference"
+    claims.append(claim(what, "equal", shift, ln.at_most(1e-12)))
+    finite = lambda y: int(jnp.isfinite(y).sum())
     for dtype in DTYPES:
+      error, guarded = sum_error(inputs.astype(dtype)), finite(softmax(large.astype(dtype)))
+      what = f"{dtype}: |sum of softmax - 1|, largest, in roundings of the type"
+      all_finite = f"{dtype}: finite elements of softmax(1010, 1000, 990), of 3"
+      naive = finite(naive_softmax(large.astype(dtype)))
       claims += [
-        ln.Claim(
-          "P07",
-          f"{dtype}: |sum of softmax - 1|, largest, in roundings of the type",
-          "sums to 1",
-          sum_error(inputs.astype(dtype)),
-          ln.at_most(config.classes),
-        ),
-        ln.Claim(
-          "P07",
-          f"{dtype}: finite elements of softmax(1010, 1000, 990), of 3",
-          "all",
-          int(jnp.isfinite(softmax(large.astype(dtype))).sum()),
-          ln.equals(3),
-        ),
-        ln.Claim(
-          "P07",
-          f"{dtype}: finite elements without the guard",
-          "overflows",
-          int(jnp.isfinite(naive_softmax(large.astype(dtype))).sum()),
-          ln.equals(0),
-        ),
+        claim(what, "sums to 1", error, ln.at_most(config.classes)),
+        claim(all_finite, "all", guarded, ln.equals(3)),
+        claim(f"{dtype}: finite elements without the guard", "overflows", naive, ln.equals(0)),
       ]
-    claims.append(
-      ln.Claim(
-        "P07",
-        f"inputs of {config.vectors:,} whose largest element softmax moves, float64",
-        "0: it may be left out",
-        int(moved.sum()),
-        ln.equals(0),
-      )
-    )
-  layers = [(np.array(layer.weights), np.array(layer.biases)) for layer in LAYERS]
-  return ln.Report(
-    claims,
-    [
-      signal_flow(
-        layers,
-        signals,
-        title="Signals through the 2-3-2-2 net",
-        names=("input", "layer 1", "layer 2", "output"),
-        caption=(
-          "Each arrow carries its weight; a circle holds what the neuron emits, grey ones the 1 of "
-          "the biases. Drawn from the arrays that are computed with."
-        ),
-      )
-    ],
+    moved = int((softmax(inputs).argmax(axis=-1) != inputs.argmax(axis=-1)).sum())
+  what = f"inputs of {config.vectors:,} whose largest element softmax moves, float64"
+  claims.append(claim(what, "0: it may be left out", moved, ln.equals(0)))
+  picture = signal_flow(
+    [(np.array(layer.weights), np.array(layer.biases)) for layer in LAYERS],
+    signals,
+    title="Signals through the 2-3-2-2 net",
+    names=("input", "layer 1", "layer 2", "output"),
+    caption="Each arrow carries its weight; a circle holds what the neuron emits, grey ones the 1 "
+    "of the biases. Drawn from the arrays that are computed with.",
   )
+  return ln.Report(claims, [picture])
 
 
 experiment = ln.Experiment(Config, run)

@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -97,62 +96,63 @@ def mini_batches(config: Config, key: Array) -> tuple[Line, Float[Array, " epoch
   return jax.lax.scan(epoch, start, jax.random.split(order_key, config.epochs))
 
 
+GOLDEN = (  # of the closed form and of descent: the notes' number, and its digits
+  ("least squares: intercept", 4.222151, 6),
+  ("least squares: slope", 2.968468, 6),
+  ("least squares: mean squared error", 0.992439, 6),
+  ("1,000 steps from 0: intercept", 4.1868, 4),
+  ("1,000 steps from 0: slope", 2.9998, 4),
+  ("1,000 steps from 0: mean squared error", 0.99280, 5),
+)
+
+
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Golden values in float64, then the book's three epochs."""
   with jax.enable_x64(True):
     x, y = (jnp.asarray(values) for values in notes_data())
     best = closed_form(x, y)
     found, errors = descend(x, y, config.rate, config.steps)
-    least, reached = (float(squared_error(line, x, y)) for line in (best, found))
+    ours = [
+      float(value)
+      for line in (best, found)
+      for value in (line.b, line.w[0], squared_error(line, x, y))
+    ]
+  claim, claims = ln.claims("D01"), []
+  for (what, target, digits), value in zip(GOLDEN, ours, strict=True):
+    claims.append(claim(what, f"{target}", value, ln.within(target, 10**-digits / 2)))
   line, losses = mini_batches(config, lab.key("mini-batches"))
-  row = lambda what, source, ours, bar: ln.Claim("D01", what, source, ours, bar)
-  golden = lambda what, target, ours, digits: row(
-    what, f"{target}", ours, ln.within(target, 10**-digits / 2)
-  )
-  return ln.Report(
+  off = max(abs(line.w[0] - 2), abs(line.w[1] + 3.4), abs(line.b - 4.2))
+  what, truth = "mini-batches: largest error of a parameter", "w = (2, -3.4), b = 4.2"
+  first = "mini-batches: half squared error after epoch 1"
+  last = "mini-batches: the same after the last epoch"
+  claims += [
+    claim(first, "0.0428", losses[0], ln.at_most(0.06)),
+    claim(last, "0.00005", losses[-1], ln.at_most(6e-5)),
+    claim(what, truth, off, ln.at_most(0.003)),
+  ]
+  excess = np.asarray(errors) - ours[2]
+  return ln.Report(claims, [lines(np.asarray(x[:, 0]), np.asarray(y), best, found, excess)])
+
+
+def lines(x: np.ndarray, y: np.ndarray, best: Line, found: Line, excess: np.ndarray) -> ln.Picture:
+  """The points with both lines, and what descent has left to do."""
+  ends = np.array([0.0, 2.0])
+  both = {"least squares": best, "descent": found}
+  fitted = {name: (ends, ends * float(w[0]) + float(b)) for name, (w, b) in both.items()}
+  steps = np.arange(len(excess))
+  return ln.function_curves(
     [
-      golden("least squares: intercept", 4.222151, best.b, 6),
-      golden("least squares: slope", 2.968468, best.w[0], 6),
-      golden("least squares: mean squared error", 0.992439, least, 6),
-      golden("1,000 steps from 0: intercept", 4.1868, found.b, 4),
-      golden("1,000 steps from 0: slope", 2.9998, found.w[0], 4),
-      golden("1,000 steps from 0: mean squared error", 0.99280, reached, 5),
-      row("mini-batches: half squared error after epoch 1", "0.0428", losses[0], ln.at_most(0.06)),
-      row("mini-batches: the same after the last epoch", "0.00005", losses[-1], ln.at_most(6e-5)),
-      row(
-        "mini-batches: largest error of a parameter",
-        "w = (2, -3.4), b = 4.2",
-        max(abs(line.w[0] - 2), abs(line.w[1] + 3.4), abs(line.b - 4.2)),
-        ln.at_most(0.003),
+      ln.Panel("y", fitted, "the data", points={"data": (x, y)}),
+      ln.Panel(
+        "mean squared error less the least", {"descent": (steps, excess)}, log="y", x="step"
       ),
     ],
-    [
-      ln.Picture(
-        "line",
-        figure(np.asarray(x[:, 0]), np.asarray(y), best, found, np.asarray(errors) - least),
-        "After 1,000 steps descent is still short of the least squares' line: slope and intercept "
-        "pull on each other, and the slow direction of their valley remains.",
-      )
-    ],
+    title="Linear regression",
+    x="x",
+    caption="Where descent ends short of the least squares' line, slope and intercept pull on each "
+    "other, and the slow direction of their valley remains.",
+    file="line",
   )
-
-
-def figure(x: np.ndarray, y: np.ndarray, best: Line, found: Line, excess: np.ndarray) -> Figure:
-  """The points with both lines, and what descent has left to do."""
-  made, grid = ln.new_figure("Linear regression", columns=2)
-  left, right = grid[0]
-  left.plot(x, y, "o", color=ln.INK, markersize=3, alpha=0.5)
-  ends = np.array([0.0, 2.0])
-  for index, (name, line) in enumerate({"least squares": best, "descent": found}.items()):
-    look = ln.stroke(index)
-    values = ends * float(line.w[0]) + float(line.b)
-    left.plot(ends, values, color=look.colour, linestyle=look.dashes, label=name, linewidth=1.8)
-  left.legend(fontsize=9, frameon=False, loc="upper left")
-  ln.label_axes(left, "x", "y", "the data")
-  right.plot(excess, color=ln.stroke(0).colour)
-  right.set_yscale("log")
-  ln.label_axes(right, "step", "mean squared error less the least", "descent")
-  return made
 
 
 experiment = ln.Experiment(Config, run)

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -67,46 +66,35 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   keys = jax.random.split(lab.key("nets"), config.nets)
   losses, right = jax.jit(jax.vmap(lambda key: learn(config, key)))(keys)
   shapes = jax.eval_shape(model(config).init, jax.random.key(0), jnp.zeros((1, FEATURES)))
-  row = lambda what, source, ours, bar, unit="": ln.Claim("D03", what, source, ours, bar, unit)
+  parameters = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+  first, lowered = losses[:, 0].mean(), jnp.mean(losses[:, 1] < losses[:, 0])
+  end, what = losses[:, -1].max(), "nets whose loss one step of Adam lowers"
+  claim = ln.claims("D03")
   return ln.Report(
     [
-      row("parameters", "283", sum(leaf.size for leaf in jax.tree.leaves(shapes)), ln.equals(283)),
-      row(
-        "first loss, mean of the nets, in nats",
-        "about 1.1",
-        losses[:, 0].mean(),
-        ln.within(1.1, 0.1),
-      ),
-      row(
-        "nets whose loss one step of Adam lowers",
-        "all",
-        jnp.mean(losses[:, 1] < losses[:, 0]),
-        ln.at_least(0.99),
-        "%",
-      ),
-      row("trained: largest loss at the end, in nats", "0", losses[:, -1].max(), ln.at_most(0.02)),
-      row("trained: points right at the end", "all", right.mean(), ln.equals(1), "%"),
+      claim("parameters", "283", parameters, ln.equals(283)),
+      claim("first loss, mean of the nets, in nats", "about 1.1", first, ln.within(1.1, 0.1)),
+      claim(what, "all", lowered, ln.at_least(0.99), "%"),
+      claim("trained: largest loss at the end, in nats", "0", end, ln.at_most(0.02)),
+      claim("trained: points right at the end", "all", right.mean(), ln.equals(1), "%"),
     ],
-    [
-      ln.Picture(
-        "losses",
-        figure(np.asarray(losses)),
-        "From log 3 down to nothing; the band holds the middle 90 % of the nets.",
-      ),
-    ],
+    [curves(np.asarray(losses))],
   )
 
 
-def figure(losses: Float[np.ndarray, "nets steps"]) -> Figure:
-  """The nets' losses."""
-  made, grid = ln.new_figure("Five random points learned by heart", panel_inches=(6.4, 3.6))
-  axes, steps = grid[0, 0], np.arange(losses.shape[1])
+def curves(losses: Float[np.ndarray, "nets steps"]) -> ln.Picture:
+  """The median of the nets' losses in the middle 90 % of them."""
+  steps = np.arange(losses.shape[1])
   low, middle, high = np.quantile(losses, (0.05, 0.5, 0.95), axis=0)
-  axes.fill_between(steps, low, high, color=ln.stroke(0).colour, alpha=0.2, linewidth=0)
-  ln.draw_curve(axes, steps, middle, name="median", look=ln.stroke(0))
-  axes.set_yscale("log")
-  ln.label_axes(axes, "step of Adam", "cross-entropy (nats)", f"median of {len(losses)} nets")
-  return made
+  median = {"median": (steps, middle)}
+  title, band = f"median of {len(losses)} nets", {"median": (low, high)}
+  return ln.function_curves(
+    [ln.Panel("cross-entropy (nats)", median, title, log="y", bands=band)],
+    title="Random points learned by heart",
+    x="step of Adam",
+    caption="The first loss is about log 3; the band holds the middle 90 % of the nets.",
+    file="losses",
+  )
 
 
 experiment = ln.Experiment(Config, run)

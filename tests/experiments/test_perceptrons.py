@@ -9,43 +9,49 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.perceptrons import activations, gates, mnist_inference, three_layer_net
+from experiments.perceptrons import (
+  activations,
+  gates,
+  mnist_inference,
+  perceptron_rule,
+  three_layer_net,
+)
 from research.errors import UserError
 from research.figures.signal_flow import array_shapes, signal_flow
+from research.models.threshold_units import AND, NAND, OR, ROWS, TABLES, Unit, fire
 
 
 @pytest.mark.parametrize("name", gates.GATES)
 def test_a_gate_has_its_truth_table(name):
-  assert tuple(gates.GATES[name](*gates.ROWS.T)) == gates.TABLES[name]
+  assert tuple(gates.GATES[name](*ROWS.T)) == TABLES[name]
 
 
 def test_the_first_layer_of_xor_is_nand_and_or_and_not_not_and_nand():
-  a, b = gates.ROWS.T
-  fire = gates.fire
-  right = fire(gates.AND, fire(gates.NAND, a, b), fire(gates.OR, a, b))
-  misprint = fire(gates.AND, 1 - a, fire(gates.NAND, a, b))
-  assert tuple(right) == gates.TABLES["XOR"] != tuple(misprint)
+  a, b = ROWS.T
+  right = fire(AND, fire(NAND, a, b), fire(OR, a, b))
+  misprint = fire(AND, 1 - a, fire(NAND, a, b))
+  assert tuple(right) == TABLES["XOR"] != tuple(misprint)
 
 
 @pytest.mark.parametrize("name", ["AND", "NAND", "OR"])
 def test_the_perceptron_rule_learns_what_one_unit_can_do(name):
-  learned = gates.perceptron_rule(jnp.array(gates.TABLES[name]), 10)
-  unit = gates.Unit(learned.units.weights[-1], learned.units.bias[-1])
-  assert tuple(gates.fire(unit, *gates.ROWS.T)) == gates.TABLES[name]
+  learned = perceptron_rule.perceptron_rule(jnp.array(TABLES[name]), 10)
+  unit = Unit(learned.units.weights[-1], learned.units.bias[-1])
+  assert tuple(fire(unit, *ROWS.T)) == TABLES[name]
   assert learned.mistakes[-1] == 0
 
 
 def test_the_rule_goes_in_circles_on_xor():
-  learned = gates.perceptron_rule(jnp.array(gates.TABLES["XOR"]), 20)
+  learned = perceptron_rule.perceptron_rule(jnp.array(TABLES["XOR"]), 20)
   assert learned.mistakes.min() > 0
-  assert gates.cycle_length(learned) > 0
-  assert gates.cycle_length(jax.tree.map(lambda leaf: leaf[:2], learned)) == 0
+  assert perceptron_rule.cycle_length(learned) > 0
+  assert perceptron_rule.cycle_length(jax.tree.map(lambda leaf: leaf[:2], learned)) == 0
 
 
 def test_a_linear_program_tells_separable_gates():
-  assert [gates.is_separable(table) for table in gates.TABLES.values()] == [True] * 3 + [False]
-  assert not gates.is_separable((1, 0, 0, 1))
-  assert gates.is_separable((0, 0, 0, 0))
+  assert [perceptron_rule.is_separable(table) for table in TABLES.values()] == [True] * 3 + [False]
+  assert not perceptron_rule.is_separable((1, 0, 0, 1))
+  assert perceptron_rule.is_separable((0, 0, 0, 0))
 
 
 def test_nands_add_and_carry_to_the_ninth_bit():
@@ -58,9 +64,9 @@ def test_adders_are_made_of_five_and_nine_nands(monkeypatch):
   units = []
   monkeypatch.setattr(gates, "fire", lambda unit, a, b: units.append(unit) or 1 - a * b)
   gates.half_adder(1, 1)
-  assert units == [gates.NAND] * 5
+  assert units == [NAND] * 5
   gates.full_adder(1, 0, 1)
-  assert units == [gates.NAND] * 14
+  assert units == [NAND] * 14
 
 
 @pytest.mark.parametrize("name", activations.ACTIVATIONS)
@@ -206,7 +212,8 @@ def test_a_missing_or_damaged_file_is_refused(tmp_path):
 
 
 def test_the_net_reads_a_batch_as_it_reads_single_images():
-  params = mnist_inference.learner.init(mnist_inference.Config(), jax.random.key(0)).params
+  net = mnist_inference.model(mnist_inference.Config())
+  params = net.init(jax.random.key(0), jnp.zeros((1, 784)))["params"]
   assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 45_360
   images = np.random.default_rng(0).random((6, 784), np.float32)
   batch, _ = mnist_inference.read_all(params, images, 3)

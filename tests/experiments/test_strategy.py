@@ -6,6 +6,7 @@ import numpy as np
 
 from experiments.strategy import label_noise
 from research.config import replace
+from research.task import supervised_training
 from tests.helpers.little_data import replace_sets
 from tests.helpers.stand_in_labs import UntrainedLab
 
@@ -58,7 +59,8 @@ def test_a_net_learns_the_labels_that_are_given(monkeypatch):
     "label": np.where(training.data["label"] == 4, 9, training.data["label"]),
   }
   after, metrics = jax.jit(training.learner.step)(config, state, training.data)
-  expected, others = jax.jit(label_noise.plain.step)(config, state, right)
+  plain = supervised_training(label_noise.model, label_noise.task)(config, 0).learner
+  expected, others = jax.jit(plain.step)(config, state, right)
   assert metrics["loss"] == others["loss"]
   jax.tree.map(np.testing.assert_array_equal, after.params, expected.params)
 

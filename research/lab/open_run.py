@@ -17,6 +17,7 @@ from research.config import from_json
 from research.errors import UserError
 from research.lab import registry
 from research.lab.compiled_training import evaluation
+from research.lab.experiment import Experiment
 from research.lab.resume import warn
 from research.lab.run_folder import read_identity
 from research.lab.run_results import is_finished, read_claims
@@ -32,7 +33,11 @@ STUDY = "study.sqlite"
 
 
 class Run:
-  """A finished or unfinished run, read only."""
+  """A finished or unfinished run, read only.
+
+  `identity`, `history` and `claims` are read from the run's files alone, so that they outlive the
+  experiment's code; the rest needs the code, as it was when the run was made.
+  """
 
   def __init__(self, folder: Path):
     """Reads the run's identity.
@@ -42,9 +47,16 @@ class Run:
     """
     self.folder = folder
     self.identity = read_identity(folder)
-    self.experiment = registry.load(registry.select(self.identity.experiment)[0])
+
+  @cached_property
+  def experiment(self) -> Experiment:
+    """The experiment that was run."""
+    return registry.load(registry.select(self.identity.experiment)[0])
+
+  @cached_property
+  def _base(self) -> Any:
     fields = {n: v for n, v in self.identity.config.items() if not n.startswith("--")}  # of a sweep
-    self._base: Any = from_json(self.experiment.Config(), fields)
+    return from_json(self.experiment.Config(), fields)
 
   @property
   def config(self) -> Any:

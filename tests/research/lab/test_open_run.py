@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,22 @@ def test_a_fit_of_another_name_is_evaluated_on_data_of_its_seed(monkeypatch, tmp
   assert tiny_experiment.launched(capfd, *command, experiment="tiny_text")[0] == 0
   run = open_run("run")
   assert run.evaluate()["test"]["loss"] == pytest.approx(-run.snapshot().about["best_score"])
+
+
+def test_history_and_claims_outlive_the_experiments_code(tmp_path):
+  settings = {"iterations": 5, "optimizer.name": "sgd"}
+  identity = {"experiment": "gone_since", "seed": 0, "config": settings}
+  (tmp_path / "config.json").write_text(json.dumps(identity))
+  (tmp_path / "metrics.jsonl").write_text('{"fit": "train", "step": 5, "test/loss": 0.5}\n')
+  claim = {"id": "C06", "what": "accuracy", "source": "98 %", "ours": 0.99, "verdict": "pass"}
+  (tmp_path / "claims.json").write_text(json.dumps([claim | {"bar": "≥ 0.98 (≥ 98 %)"}]))
+  (tmp_path / "report.html").touch()
+  (tmp_path / "figures").mkdir()
+  run = open_run(tmp_path)
+  assert run.identity.config == settings
+  assert run.history[0]["test/loss"] == 0.5 and run.claims[0]["ours"] == 0.99
+  with pytest.raises(UserError, match="gone_since"):
+    run.config  # noqa: B018
 
 
 def test_a_run_that_is_going_on_can_be_evaluated(door):

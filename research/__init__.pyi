@@ -6,6 +6,7 @@ from research.analysis.gradient_check import largest_difference as largest_diffe
 from research.batch import Batch as Batch
 from research.batch import inputs_of as inputs_of
 from research.batch import pair_inputs as pair_inputs
+from research.batch import text_inputs as text_inputs
 from research.compile import PARALLEL as PARALLEL
 from research.compile import compile_learner as compile_learner
 from research.config import nested as nested
@@ -46,6 +47,9 @@ from research.figures.policies import film as film
 from research.figures.policies import returns_by_game as returns_by_game
 from research.figures.policies import value_map as value_map
 from research.figures.policies import values_over_frames as values_over_frames
+from research.figures.scatter import Contours as Contours
+from research.figures.scatter import scatter_panels as scatter_panels
+from research.figures.scatter import strip_panels as strip_panels
 from research.figures.style import INK as INK
 from research.figures.style import label_axes as label_axes
 from research.figures.style import legend_below as legend_below
@@ -106,6 +110,7 @@ from research.rl.dqn_training import dqn_training as dqn_training
 from research.rl.evaluation import mean_returns as mean_returns
 from research.rl.rollout import play as play
 from research.task import Task as Task
+from research.task import bptt_training as bptt_training
 from research.task import images as images
 from research.task import images_and_train_set as images_and_train_set
 from research.task import supervised_training as supervised_training

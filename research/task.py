@@ -17,6 +17,7 @@ from research.data.sampling import Sampler
 from research.learner import Config, Learner, PerExample, supervised
 from research.losses import softmax_cross_entropy
 from research.training import HostData, Training
+from research.truncated_bptt import truncated_bptt
 
 
 class Task(NamedTuple):
@@ -134,6 +135,45 @@ def supervised_training(
       evaluate=evaluate,
       evaluate_every=epochs_per_evaluation * epoch or steps if by_epochs else often,
       log_every=getattr(config, "log_every", row),
+      best=best,
+      evaluation_batch_size=evaluation_batch_size,
+    )
+
+  return training
+
+
+def bptt_training(
+  model: Callable[[Config], nn.Module],
+  task: Callable[[Config, int], Task],
+  *,
+  transform: Callable[[Learner], Learner] = lambda learner: learner,
+  evaluation_batch_size: int = 1000,
+) -> Callable[[Config, int], Training]:
+  """Makes the `training(config, seed)` of a language model by truncated back-propagation.
+
+  The config's batch_size, steps, optimizer and clip are read as `supervised_training` does. The
+  batches follow each other in order; a row of the log and an evaluation come with every pass.
+
+  Args:
+    model: gives the Linen module, called as `module(tokens, carries, train=...)`.
+    task: gives the data of a config and a seed, as `research.data.text.language.partition` does.
+    transform: changes the learner.
+    evaluation_batch_size: examples per evaluation batch; it bounds the memory.
+  """
+  optimizer = lambda config: optimizers.optimizer_of(config, config.steps)
+  learner = transform(truncated_bptt(model, optimizer, lambda config: config.batch_size))
+
+  def training(config: Config, seed: int) -> Training:
+    train, evaluate, best = task(config, seed)
+    epoch = len(train["target"]) // config.batch_size
+    return Training(
+      learner,
+      train,
+      sampling.in_order(config.batch_size),
+      steps=config.steps,
+      evaluate=evaluate,
+      evaluate_every=epoch,
+      log_every=epoch,
       best=best,
       evaluation_batch_size=evaluation_batch_size,
     )

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 from research.layers.attention import attention_pooling, dot_product_scores, masked_softmax
@@ -87,128 +86,78 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     "width 1, not learnt": attention_pooling(at, x, y),
     f"width 1/{float(width):.1f}, learnt": attention_pooling(at, x, y, width),
   }
-  error = [float(jnp.mean(jnp.square(found - truth(at)))) for found, _ in pooled.values()]
-  sharpness = [
+  mean, fixed, _ = (float(jnp.mean(jnp.square(found - truth(at)))) for found, _ in pooled.values())
+  before, after = (
     float(weights.max(1).mean()) for _, weights in pooled.values() if weights is not None
-  ]
+  )
   q, k = jax.random.normal(score_key, (2, 30_000, config.dimension))
-  variance = float(jnp.var(jnp.sum(q * k, axis=1)))
-  example = masked_softmax(jnp.array([2.0, 4.0, 4.0]), jnp.ones(3, bool))
+  variance = float(jnp.var(jnp.sum(q * k, axis=1))) / config.dimension
+  first = float(masked_softmax(jnp.array([2.0, 4.0, 4.0]), jnp.ones(3, bool))[0])
   table = np.asarray(sinusoids(config.places, config.features))
+  shift = shift_error(table, 7)
+  s09, s10, s12 = ln.claims("S09"), ln.claims("S10"), ln.claims("S12")
+  loss = "leave-one-out loss with the learnt width over that with width 1"
+  sharper = "mean largest attention weight, learnt width over width 1"
+  nearer = "squared distance from the truth, width 1 over the mean of all"
+  spread = f"variance of q'k / d for normal q, k of d = {config.dimension}"
+  softmax, rounded = "softmax of (2, 4, 4): its first entry", "0.063 (the notes round to 0)"
+  turned = "positions turned by each pair's angle, against the positions 7 on: largest difference"
   return ln.Report(
     [
-      ln.Claim(
-        "S09",
-        "leave-one-out loss with the learnt width over that with width 1",
-        "falls",
-        float(losses[-1] / losses[0]),
-        ln.at_most(0.9),
-      ),
-      ln.Claim(
-        "S09",
-        "mean largest attention weight, learnt width over width 1",
-        "parametric is sharper",
-        sharpness[1] / sharpness[0],
-        ln.at_least(1.2),
-      ),
-      ln.Claim(
-        "S09",
-        "squared distance from the truth, width 1 over the mean of all",
-        "attention beats the mean",
-        error[1] / error[0],
-        ln.at_most(0.5),
-      ),
-      ln.Claim(
-        "S10",
-        f"variance of q'k / d for normal q, k of d = {config.dimension}",
-        "1: so scores are divided by sqrt(d)",
-        variance / config.dimension,
-        ln.within(1, 0.03),
-      ),
-      ln.Claim(
-        "S12",
-        "softmax of (2, 4, 4): its first entry",
-        "0.063 (the notes round to 0)",
-        float(example[0]),
-        ln.within(0.0634, 0.0001),
-      ),
-      ln.Claim(
-        "S12",
-        "positions turned by each pair's angle, against the positions 7 on: largest difference",
-        "equal",
-        shift_error(table, 7),
-        ln.at_most(1e-4),
-      ),
+      s09(loss, "falls", float(losses[-1] / losses[0]), ln.at_most(0.9)),
+      s09(sharper, "parametric is sharper", after / before, ln.at_least(1.2)),
+      s09(nearer, "attention beats the mean", fixed / mean, ln.at_most(0.5)),
+      s10(spread, "1: so scores are divided by sqrt(d)", variance, ln.within(1, 0.03)),
+      s12(softmax, rounded, first, ln.within(0.0634, 0.0001)),
+      s12(turned, "equal", shift, ln.at_most(1e-4)),
     ],
     [
-      ln.Picture(
-        "pooling",
-        pooling(x, y, at, {name: found for name, (found, _) in pooled.items()}),
-        "The mean of all points knows nothing of x; a fixed width smooths too much; the learnt "
-        "width follows the points, and their noise too.",
-      ),
-      ln.Picture(
-        "scaling",
-        scaling(lab.key("scaling")),
-        "With more features the softmax of plain dot products goes to one key, where it has no "
-        "gradient. Divided by sqrt(d) it stays as it is.",
-      ),
-      ln.Picture(
-        "positions",
-        positions(table),
-        "Each pair of features is a hand of a clock; the hands to the right turn more slowly.",
-      ),
+      pooling(x, y, at, {name: found for name, (found, _) in pooled.items()}),
+      scaling(lab.key("scaling")),
+      positions(table),
     ],
   )
 
 
-def pooling(x: Array, y: Array, at: Array, curves: dict[str, Array]) -> Figure:
+def pooling(x: Array, y: Array, at: Array, found: dict[str, Array]) -> ln.Picture:
   """Points, truth and predictions."""
-  figure, grid = ln.new_figure("Attention as regression", panel_inches=(6.2, 3.8))
-  axes = grid[0, 0]
-  axes.plot(x, y, "o", color="#888888", markersize=3.5, label="points")
-  for index, (name, found) in enumerate({"truth": truth(at), **curves}.items()):
-    look = ln.stroke(index)
-    axes.plot(at, found, color=look.colour, linestyle=look.dashes, label=name)
-  ln.label_axes(axes, "x", "y")
-  ln.legend_below(figure)
-  return figure
+  curves = {name: (at, values) for name, values in {"truth": truth(at), **found}.items()}
+  return ln.function_curves(
+    [ln.Panel("y", curves, points={"points": (x, y)})],
+    title="Attention as regression",
+    x="x",
+    panel_inches=(6.2, 3.8),
+    caption="Every prediction is a mean of the points' y: of all alike, or weighted by nearness.",
+    file="pooling",
+  )
 
 
-def scaling(key: Array) -> Figure:
+def scaling(key: Array) -> ln.Picture:
   """Mean largest weight against the number of features."""
-  figure, grid = ln.new_figure("Why scores are scaled", panel_inches=(5.6, 3.6))
-  axes, sizes = grid[0, 0], [2**power for power in range(1, 10)]
-  for index, (name, scaled) in enumerate({"q'k": False, "q'k / sqrt(d)": True}.items()):
-    look = ln.stroke(index)
-    shares = [largest_share(key, size, scaled=scaled) for size in sizes]
-    axes.plot(
-      sizes, shares, color=look.colour, linestyle=look.dashes, marker=look.marker, label=name
-    )
-  axes.set_xscale("log", base=2)
-  axes.set_ylim(0, 1)
-  ln.label_axes(axes, "features d", "mean largest weight of ten keys")
-  ln.legend_below(figure)
-  return figure
+  sizes = [2**power for power in range(1, 10)]
+  share = lambda scaled: [largest_share(key, size, scaled=scaled) for size in sizes]
+  curves = {"q'k": (sizes, share(False)), "q'k / sqrt(d)": (sizes, share(True))}
+  return ln.function_curves(
+    [ln.Panel("mean largest weight of ten keys", curves, log="x", y_range=(0, 1))],
+    title="Why scores are scaled",
+    x="features d",
+    caption="Where the softmax of the scores gives all weight to one key it has no gradient.",
+    file="scaling",
+  )
 
 
-def positions(table: np.ndarray) -> Figure:
-  """The table as shades, and four of its columns."""
-  figure, grid = ln.new_figure("Sinusoidal positions", columns=2)
-  shades = grid[0, 0].imshow(table, cmap="Greys", aspect="auto", vmin=-1, vmax=1)
-  ln.label_axes(grid[0, 0], "feature", "place")
-  grid[0, 0].grid(False)
-  bar = figure.colorbar(shades, ax=grid[0, 0], pad=0.02)
-  bar.ax.tick_params(labelsize=9, colors=ln.INK)
-  for index, feature in enumerate((6, 7, 8, 9)):
-    look = ln.stroke(index)
-    axes = grid[0, 1]
-    axes.plot(
-      table[:, feature], color=look.colour, linestyle=look.dashes, label=f"feature {feature}"
-    )
-  ln.label_axes(grid[0, 1], "place", "value")
-  ln.legend_below(figure)
-  return figure
+def positions(table: np.ndarray) -> ln.Picture:
+  """The table as shades."""
+  return ln.heat_maps(
+    {"": table},
+    title="Sinusoidal positions",
+    x="feature",
+    y="place",
+    value_range=(-1, 1),
+    shades="value",
+    caption="Each pair of features is a hand of a clock; the hands to the right turn more slowly.",
+    file="positions",
+  )
 
 
 experiment = ln.Experiment(Config, run)

@@ -21,29 +21,20 @@ them instead of 16, and so half the updates in as many passes, ended 0.19 higher
 seed). Five minutes of one CPU core.
 """
 
-import functools
-import gzip
-import lzma
 import math
-from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from jaxtyping import Array
 
 import research as ln
-from research.data.text import catalogs, language
+from research.analysis.compression import compressed_bits
+from research.data.text import corpora, language
 from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.figures.texts import text_columns
 from research.models import ngrams
-from research.models.decoding import Marks, sample
-from research.models.language_model import LanguageModel
-from research.truncated_bptt import BPTTState, truncated_bptt
+from research.models.language_model import LanguageModel, lines
+from research.truncated_bptt import BPTTState
 
 
 @ln.pytree_config
@@ -64,74 +55,25 @@ class Config:
   steps: int = ln.static(6000, "updates; fifteen passes over the packages' text", at_least=1)
 
 
-def network(config: Config) -> LanguageModel:
+SEGMENT = 2048  # characters; the held-out text is read from a carry of zero at every so many
+ORDERS = range(1, 6)
+
+
+def model(config: Config) -> LanguageModel:
   """The recurrent language model."""
   sizes = (config.vocabulary, config.embedding, config.hidden, config.layers, config.cell)
   return LanguageModel(*sizes, dropout=config.dropout)
 
 
-reader = truncated_bptt(
-  network,
-  lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
-  ),
-  lambda config: config.batch_size,
-)
+def with_naming(learner: ln.Learner) -> ln.Learner:
+  """The learner whose evaluated loss holds what naming the unknown characters costs, too."""
 
+  def evaluate(config: Config, state: BPTTState, batch: ln.Batch) -> dict[str, ln.Mean]:
+    tokens = learner.evaluate(config, state, batch)["loss"]
+    naming = ln.batch_means({"naming": batch["naming"]}, batch)["naming"]
+    return {"loss": ln.Mean(tokens.total + naming.total, tokens.weight)}
 
-def evaluate(config: Config, state: BPTTState, batch: ln.Batch) -> dict[str, ln.Mean]:
-  """The loss in nats per character, what naming the unknown ones costs included."""
-  tokens = reader.evaluate(config, state, batch)["loss"]
-  naming = ln.batch_means({"naming": batch["naming"]}, batch)["naming"]
-  return {"loss": ln.Mean(tokens.total + naming.total, tokens.weight)}
-
-
-learner = reader._replace(evaluate=evaluate)
-SEGMENT = 2048  # characters; the held-out text is read from a carry of zero at every so many
-ORDERS = range(1, 6)
-MOST_BITS_SHOWN = 4
-
-
-def text_of(config: Config, seed: int) -> tuple[str, str]:
-  """The text to learn and the text that is held out."""
-  if config.text:
-    text = language.text_of_file(config.text)
-  else:
-    lines = list(dict.fromkeys(" ".join(english.split()) for english, _ in catalogs.load()))
-    order = np.random.default_rng(seed).permutation(len(lines))
-    text = "\n".join(lines[index] for index in order)
-  end = len(text) * 9 // 10
-  return text[:end], text[end:]
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """Strands of the text; the held-out text, whose last segment is padded."""
-  train, test = text_of(config, seed)
-  characters = characters_of(config, train)
-  unseen = characters.encode(test)
-  try:
-    data = language.partition(characters.encode(train), config.batch_size, config.times)
-    held_out = segments(unseen)
-  except ValueError as error:
-    raise ln.UserError(f"the text is too short: {error}") from error
-  naming = naming_nats(characters, train, test).astype(np.float32)
-  held_out["naming"] = segments(naming)["target"][:, 1:].sum(axis=1)
-  epoch = len(data["target"]) // config.batch_size
-  return ln.Training(
-    learner,
-    data,
-    ln.sampling.in_order(config.batch_size),
-    steps=config.steps,
-    evaluate={"test": held_out},
-    evaluate_every=epoch,
-    log_every=epoch,
-    evaluation_batch_size=32,
-  )
-
-
-def segments(values: np.ndarray) -> language.Arrays:
-  """Those of the held-out text, the last one padded with 0."""
-  return language.windows(np.pad(values, (0, (1 - len(values)) % SEGMENT)), SEGMENT, SEGMENT)
+  return learner._replace(evaluate=evaluate)
 
 
 def characters_of(config: Config, train: str) -> Vocabulary:
@@ -139,9 +81,28 @@ def characters_of(config: Config, train: str) -> Vocabulary:
   return vocabulary(train, most=config.vocabulary - len(MARKS))
 
 
+def segments(values: np.ndarray) -> language.Arrays:
+  """Those of the held-out text, the last one padded with 0."""
+  return language.windows(np.pad(values, (0, (1 - len(values)) % SEGMENT)), SEGMENT, SEGMENT)
+
+
+def task(config: Config, seed: int) -> ln.Task:
+  """Strands of the text; the held-out text, whose last segment is padded."""
+  train, test = corpora.text(config.text, seed)
+  characters = characters_of(config, train)
+  data = language.partition(characters.encode(train), config.batch_size, config.times)
+  held_out = segments(characters.encode(test))
+  naming = naming_nats(characters, train, test).astype(np.float32)
+  held_out["naming"] = segments(naming)["target"][:, 1:].sum(axis=1)
+  return ln.Task(data, {"test": held_out})
+
+
+training = ln.bptt_training(model, task, transform=with_naming, evaluation_batch_size=32)
+
+
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The fit; what counting and compressing make of the same text; what the net writes."""
-  train, test = text_of(config, lab.seed)
+  train, test = corpora.text(config.text, lab.seed)
   characters = characters_of(config, train)
   to_train = training(config, lab.seed)  # refuses a text that is too short, so before all else
   lab.keep("characters.json", characters.to_json())
@@ -149,135 +110,69 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   fit = lab.fit("text", config, to_train)
   known, unseen = characters.encode(train), characters.encode(test)
   named = {
-    name: naming_nats(characters, train, text).mean() / math.log(2)
-    for name, text in {"train": train, "test": test}.items()
+    part: naming_nats(characters, train, text).mean() / math.log(2)
+    for part, text in {"train": train, "test": test}.items()
   }
   counted = {
-    order: counted_bits(known, unseen, len(characters), order) + named["test"] for order in ORDERS
+    order: ngrams.bits(known, unseen, len(characters), order) + named["test"] for order in ORDERS
   }
-  pressed = {
-    "gzip": pressed_bits(lambda data: gzip.compress(data, 9), train, test),
-    "lzma": pressed_bits(lambda data: lzma.compress(data, preset=9), train, test),
-  }
-  bits = fit.last("test/loss") / math.log(2)
-  best = max(ORDERS)
-  return ln.Report(
-    [
-      ln.Claim(
-        "S01",
-        f"perplexity of held-out characters: {config.cell} of {config.hidden} units (the bar is a "
-        f"smoothed {best}-gram's)",
-        f"below the {best}-gram's (proposed)",
-        2**bits,
-        ln.at_most(round(2 ** counted[best], 3)),
-      ),
-      *(
-        ln.Claim(
-          "S01",
-          f"bits per character of the same (the bar is {name}'s)",
-          "below a file compressor's (proposed)",
-          bits,
-          ln.at_most(round(needed, 3)),
-        )
-        for name, needed in pressed.items()
-      ),
-    ],
-    [
-      ln.Picture(
-        "bits",
-        bits_over_time(fit, counted, pressed, named["train"]),
-        "Each order of counting helps less than the one before. The net passes them all and the "
-        "compressors, which see nothing but repetitions.",
-      ),
-      text_columns(
-        {
-          f"temperature {temperature:g}": written(config, fit, characters, lab, temperature)
-          for temperature in (0.3, 0.6, 1.0)
-        },
-        title="What the net says",
-        caption=(
-          "Lines drawn from the model, each begun behind the end of a line. At a low temperature "
-          "they are safe and alike; at 1 they are as varied as the text, and less often right."
-        ),
-        file="written",
-      ),
-    ],
+  pressed = compressed_bits(train, test)
+  bits, best = fit.last("test/loss") / math.log(2), max(ORDERS)
+  claim = ln.claims("S01")
+  what = f"perplexity of held-out characters: {config.cell} of {config.hidden} units"
+  lower = ln.at_most(round(2 ** counted[best], 3))
+  claims = [
+    claim(
+      f"{what} (the bar is a smoothed {best}-gram's)",
+      f"below the {best}-gram's (proposed)",
+      2**bits,
+      lower,
+    )
+  ]
+  for name, needed in pressed.items():
+    what = f"bits per character of the same (the bar is {name}'s)"
+    lower = ln.at_most(round(needed, 3))
+    claims.append(claim(what, "below a file compressor's (proposed)", bits, lower))
+  others = {f"{order}-gram": each for order, each in counted.items()} | pressed
+  own_lines = text_columns(
+    {
+      f"temperature {temperature:g}": written(fit, characters, lab.key("written"), temperature)
+      for temperature in (0.3, 0.6, 1.0)
+    },
+    title="What the net says",
+    caption="Lines drawn from the model, each begun behind the end of a line; the lower the "
+    "temperature, the likelier the characters that are drawn.",
+    file="written",
   )
+  return ln.Report(claims, [bits_over_time(fit, others, named["train"]), own_lines])
 
 
-def counted_bits(known: np.ndarray, unseen: np.ndarray, size: int, order: int) -> float:
-  """Bits per character of the unseen text for an n-gram model of the known one."""
-  likelihood = ngrams.log_likelihoods(ngrams.count(known, size, order), unseen)
-  return float(-likelihood.mean() / math.log(2))
-
-
-def pressed_bits(compress: Callable[[bytes], bytes], train: str, test: str) -> float:
-  """Bits per character by which a compressed file grows when the held-out text is added."""
-  both, one = (len(compress(text.encode())) for text in (train + test, train))
-  return 8 * (both - one) / len(test)
-
-
-def written(
-  config: Config, fit: ln.Fit, characters: Vocabulary, lab: ln.Lab, temperature: float
-) -> list[str]:
+def written(fit: ln.Fit, characters: Vocabulary, key: Array, temperature: float) -> list[str]:
   """Ten lines of the net's own, of up to 100 characters."""
-  model, lines = network(config), 10
-  (newline,) = characters.encode("\n")
-
-  def following(params: Any, carries: tuple, token: jax.Array) -> tuple[jax.Array, tuple]:
-    logits, carries = model.apply({"params": params}, token[:, None], carries)
-    number = jnp.arange(config.vocabulary)
-    is_character = (number >= len(MARKS)) & (number < len(characters))
-    return jnp.where(is_character[None], logits[:, 0], -jnp.inf), carries
-
-  carries = jax.tree.map(lambda leaf: jnp.zeros((lines, leaf.shape[1])), fit.state.carries)
-
-  @jax.jit
-  def draw(params: Any, key: jax.Array) -> jax.Array:
-    writer, marks = functools.partial(following, params), Marks(newline, newline)
-    return sample(writer, carries, lines, marks, 100, key, temperature)
-
-  rows = draw(fit.state.params, lab.key("written"))
+  newline = int(characters.encode("\n")[0])
+  net, size = (model(fit.config), fit.state.params), len(characters)
+  rows = lines(*net, newline, size, 10, 100, key, temperature)
   return ["".join(characters.decode(row)).rstrip("\n") for row in np.asarray(rows)]
 
 
-def bits_over_time(
-  fit: ln.Fit, counted: dict[int, float], pressed: dict[str, float], named: float
-) -> Figure:
+def bits_over_time(fit: ln.Fit, others: dict[str, float], named: float) -> ln.Picture:
   """Bits per character of held-out and training text over the updates, and what others need.
 
   `named` is what naming the unknown characters of the training text costs, which its loss lacks.
   """
-  figure, grid = ln.new_figure("How surprising is real text?", panel_inches=(7.0, 4.0))
-  axes = grid[0, 0]
-  for index, (name, key, more) in enumerate(
-    [("net, held-out text", "test/loss", 0.0), ("net, training text", "train/loss", named)]
-  ):
-    steps, nats = ln.series(fit.history, key)
-    ln.draw_curve(axes, steps, nats / math.log(2) + more, name=name, look=ln.stroke(index))
-  for order, bits in counted.items():
-    label_line(axes, f"{order}-gram", bits, is_inside=False)
-  for name, bits in pressed.items():
-    label_line(axes, name, bits, is_inside=True)
-  axes.set_ylim(1, MOST_BITS_SHOWN)
-  ln.label_axes(axes, "step", "bits per character")
-  ln.legend_below(figure)
-  return figure
-
-
-def label_line(axes: Axes, name: str, bits: float, *, is_inside: bool) -> None:
-  """A level line with its name at its right end, on it or behind it."""
-  if bits < MOST_BITS_SHOWN:
-    axes.axhline(bits, color="#777777", linewidth=0.9, linestyle="--" if is_inside else "-")
-    axes.annotate(
-      name,
-      (0.99 if is_inside else 1.01, bits),
-      xycoords=("axes fraction", "data"),
-      fontsize=9,
-      color=ln.INK,
-      ha="right" if is_inside else "left",
-      va="bottom" if is_inside else "center",
-    )
+  held_out, learnt = (ln.series(fit.history, f"{part}/loss") for part in ("test", "train"))
+  curves = {
+    "net, held-out text": (held_out[0], held_out[1] / math.log(2)),
+    "net, training text": (learnt[0], learnt[1] / math.log(2) + named),
+  }
+  return ln.function_curves(
+    [ln.Panel("bits per character", curves, y_range=(1, 4), levels=others)],
+    title="How surprising is real text?",
+    x="step",
+    panel_inches=(7.0, 4.0),
+    caption="Level lines: what n-grams and file compressors need for the held-out text.",
+    file="bits",
+  )
 
 
 experiment = ln.Experiment(Config, run, training)

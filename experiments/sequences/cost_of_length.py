@@ -20,7 +20,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from matplotlib.figure import Figure
 
 import research as ln
 from research.flops import flops
@@ -100,31 +99,19 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     name: [microseconds_per_token(layer(), x, config.repeats) for x in inputs]
     for name, layer in LAYERS.items()
   }
-  return ln.Report(
-    [],
-    [
-      ln.Picture(
-        "cost",
-        cost(config, counted, timed),
-        "Left: the Transformer's products per token are constant until the sequence is about as "
-        "long as a token is wide, then grow with it; the GRU's stay. Right: the time per token.",
-      )
-    ],
-  )
-
-
-def cost(config: Config, counted: dict[str, list[float]], timed: dict[str, list[float]]) -> Figure:
-  """Products and time per token against the length."""
   curves = lambda values: {name: (config.lengths, found) for name, found in values.items()}
-  return ln.function_curves(
+  cost = ln.function_curves(
     [
       ln.Panel("operations per token", curves(counted), "counted", log="xy"),
       ln.Panel("time per token (µs)", curves(timed), "measured here", log="xy"),
     ],
     title=f"A training step of one layer, {config.features} features",
     x="tokens in the sequence",
-    caption="",
-  ).figure
+    caption="Left: additions and multiplications in matrix products, over the tokens. Right: the "
+    "shortest time of a step, over the tokens.",
+    file="cost",
+  )
+  return ln.Report([], [cost])
 
 
 experiment = ln.Experiment(Config, run)

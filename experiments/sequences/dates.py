@@ -13,32 +13,23 @@ updates on; without, 93.6 % after 500 and all but one after 1,000; by the Transf
 750 and all after 1,000. Four minutes of one CPU core.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any
-
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from matplotlib.figure import Figure
 
 import research as ln
 from research.data.spec import Arrays
 from research.data.text import tasks
-from research.data.text.vocabulary import BEGIN, END, padded
+from research.data.text.vocabulary import padded
 from research.figures.attention_maps import Map
 from research.metrics import exact_match
-from research.models.decoding import Marks, greedy
+from research.models.decoding import looks, written
 from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
 
-CHARACTERS = len(tasks.DATE_CHARACTERS)
+CHARACTERS = tasks.DATE_CHARACTERS
 SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS
-
-
 NETS = ("GRU", "GRU with attention", "Transformer")
+EXAMPLES = ("Friday, 9 July 2004", "the 31st of October 1999", "12/03/1957", "Feb 1 2080")
 
 
 @ln.pytree_config
@@ -56,53 +47,15 @@ class Config:
   steps: int = ln.static(1500, "updates of each net", at_least=1)
 
 
-def recurrent(config: Config, *, attention: bool) -> nn.Module:
-  """GRUs of one layer, the encoder's reading both ways."""
-  return Seq2Seq(
-    CHARACTERS,
-    CHARACTERS,
-    config.embedding,
-    config.hidden,
-    attention=attention,
-    bidirectional=True,
-  )
-
-
-def transformer(config: Config) -> nn.Module:
-  """Two layers of four heads, norms before the sublayers."""
-  return Transformer(
-    CHARACTERS,
-    CHARACTERS,
-    2,
-    config.features,
-    4,
-    2 * config.features,
-    longest=max(tasks.DATE_LENGTHS),
-    pre_norm=True,
-  )
-
-
-MODELS: dict[str, Callable[[Config], nn.Module]] = {
-  "GRU": functools.partial(recurrent, attention=False),
-  "GRU with attention": functools.partial(recurrent, attention=True),
-  "Transformer": transformer,
-}
-LEARNERS = {
-  name: ln.supervised(
-    model,
-    ln.token_cross_entropy,
-    lambda config: (
-      jax.ShapeDtypeStruct((SOURCE_LENGTH,), jnp.int32),
-      jax.ShapeDtypeStruct((TARGET_LENGTH - 1,), jnp.int32),
-    ),
-    lambda config: optax.chain(
-      optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
-    ),
-    metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
-    inputs=ln.pair_inputs,
-  )
-  for name, model in MODELS.items()
-}
+def model(config: Config) -> nn.Module:
+  """A GRU layer, read both ways by the encoder; or two layers of four heads, norms first."""
+  characters = (len(CHARACTERS), len(CHARACTERS))
+  if config.net == "Transformer":
+    sizes = (2, config.features, 4, 2 * config.features, max(tasks.DATE_LENGTHS))
+    return Transformer(*characters, *sizes, pre_norm=True)
+  attention = config.net == "GRU with attention"
+  units = (config.embedding, config.hidden)
+  return Seq2Seq(*characters, *units, attention=attention, bidirectional=True)
 
 
 def held_out(train: list[tuple[str, str]], seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
@@ -110,103 +63,72 @@ def held_out(train: list[tuple[str, str]], seed: int) -> tuple[Arrays, list[tupl
   return tasks.dates(2000, seed + 1_000_000, without={day for _, day in train})
 
 
-def training(config: Config, seed: int) -> ln.Training:
-  """The config's net on the training dates."""
-  data, pairs = tasks.dates(config.examples, seed)
-  every = max(1, config.steps // 6)
-  return ln.Training(
-    LEARNERS[config.net],
-    data,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.steps,
-    evaluate={"test": held_out(pairs, seed)[0]},
-    evaluate_every=every,
-    log_every=every,
-    evaluation_batch_size=250,
-  )
+def task(config: Config, seed: int) -> ln.Task:
+  """Training dates and held-out ones."""
+  train, pairs = tasks.dates(config.examples, seed)
+  return ln.Task(train, {"test": held_out(pairs, seed)[0]})
+
+
+training = ln.supervised_training(
+  model,
+  task,
+  loss=ln.token_cross_entropy,
+  metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
+  inputs=ln.pair_inputs,
+  evaluations=6,
+  evaluation_batch_size=250,
+)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same dates; then what it writes, and where it looks."""
-  lab.keep("characters.json", tasks.DATE_CHARACTERS.to_json())
-  fits: dict[str, ln.Fit] = {}
-  for name in NETS:
-    one = ln.replace(config, {"net": name})
-    fits[name] = lab.fit(name, one, training(one, lab.seed))
-  test, test_pairs = held_out(tasks.dates(config.examples, lab.seed)[1], lab.seed)
-  right = {
-    name: written(MODELS[name](config), fit, test["source"]) == [t for _, t in test_pairs]
-    for name, fit in fits.items()
-  }
-  claim = lambda id, name, source, bar: ln.Claim(
-    id,
-    f"{name}: dates right as a whole, of days never seen, decoded greedily",
-    source,
-    float(np.mean(right[name])),
-    bar,
-    "%",
+  lab.keep("characters.json", CHARACTERS.to_json())
+  fits = ln.fit_each(lab, {net: ln.replace(config, {"net": net}) for net in NETS}, training)
+  test, pairs = held_out(tasks.dates(config.examples, lab.seed)[1], lab.seed)
+  targets = np.array([target for _, target in pairs])
+  right = {name: float(np.mean(answers(fit, test) == targets)) for name, fit in fits.items()}
+  rows = (("S07", "GRU", 0.95), ("S11", "GRU with attention", 0.99), ("S13", "Transformer", 0.99))
+  what = "dates right as a whole, of days never seen, decoded greedily"
+  exact = ln.compare_curves(
+    fits,
+    "test/exact",
+    title="Dates, written in one way",
+    y="right as a whole (share)",
+    caption="Held-out dates of which every character is the likeliest, given those before it.",
+    file="exact",
   )
   return ln.Report(
     [
-      claim("S07", "GRU", "at least 95 % (proposed)", ln.at_least(0.95)),
-      claim("S11", "GRU with attention", "at least 99 % (proposed)", ln.at_least(0.99)),
-      claim("S13", "Transformer", "at least 99 % (proposed)", ln.at_least(0.99)),
+      ln.claims(id, "%")(
+        f"{name}: {what}", f"at least {bar:.0%} (proposed)", right[name], ln.at_least(bar)
+      )
+      for id, name, bar in rows
     ],
-    [
-      ln.compare_curves(
-        fits,
-        "test/exact",
-        title="Dates, written in one way",
-        y="right as a whole (share)",
-        caption=(
-          "With attention the decoder need not keep the date in one vector, and learns sooner."
-        ),
-        file="exact",
-      ),
-      ln.Picture(
-        "attention",
-        drawn(MODELS["GRU with attention"](config), fits["GRU with attention"]),
-        "Each figure looks at where it stands in the text, and the month at its name, wherever "
-        "that is.",
-      ),
-    ],
+    [exact, drawn(fits["GRU with attention"])],
   )
 
 
-def written(model: nn.Module, fit: ln.Fit, sources: np.ndarray) -> np.ndarray:
+def answers(fit: ln.Fit, test: Arrays) -> np.ndarray:
   """What the net writes for each source, as texts."""
-
-  @jax.jit
-  def decode(params: Any, source: jax.Array) -> jax.Array:
-    next_token = lambda memory, token: model.apply(params, memory, token, method="next")
-    memory = model.apply(params, source, TARGET_LENGTH, method="start")
-    return greedy(next_token, memory, len(source), Marks(BEGIN, END), TARGET_LENGTH)
-
-  rows = np.asarray(decode({"params": fit.state.params}, sources))
-  return np.array(["".join(tasks.DATE_CHARACTERS.decode(row)) for row in rows])
+  rows = written(model(fit.config), fit.state.params, test["source"], TARGET_LENGTH)
+  return np.array(["".join(CHARACTERS.decode(row)) for row in rows])
 
 
-EXAMPLES = ("Friday, 9 July 2004", "the 31st of October 1999", "12/03/1957", "Feb 1 2080")
-
-
-def drawn(model: nn.Module, fit: ln.Fit) -> Figure:
+def drawn(fit: ln.Fit) -> ln.Picture:
   """Four dates, and where the decoder looked for each character that it wrote."""
-  source = padded([tasks.DATE_CHARACTERS.encode(text) for text in EXAMPLES], SOURCE_LENGTH)
-  texts = written(model, fit, source)
-  rows = [tasks.DATE_CHARACTERS.encode(text) for text in texts]
-  target = padded(rows, TARGET_LENGTH - 1, begin=True)
-  look = jax.jit(functools.partial(model.apply, method="with_weights"))
-  _, weights = look({"params": fit.state.params}, (source, target))
+  source = padded([CHARACTERS.encode(text) for text in EXAMPLES], SOURCE_LENGTH)
+  texts = answers(fit, {"source": source})
+  target = padded([CHARACTERS.encode(text) for text in texts], TARGET_LENGTH, begin=True)
+  weights = looks(model(fit.config), fit.state.params, source, target)
   return ln.attention_maps(
     {
-      f"{text} → {answer}": Map(
-        np.asarray(weights[i, 0, : len(answer), : len(text)]), list(text), list(answer)
-      )
-      for i, (text, answer) in enumerate(zip(EXAMPLES, texts, strict=True))
+      f"{text} → {answer}": Map(shown[0, : len(answer), : len(text)], list(text), list(answer))
+      for text, answer, shown in zip(EXAMPLES, texts, weights, strict=True)
     },
     title="Where the decoder looks",
-    caption="",
-  ).figure
+    caption="A row is a character that was written, a column one of the date that was read.",
+    file="attention",
+  )
 
 
 experiment = ln.Experiment(Config, run, training)

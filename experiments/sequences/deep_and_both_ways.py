@@ -17,13 +17,10 @@ import math
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
 
 import research as ln
-from research.batch import text_inputs
 from research.data.spec import Arrays
 from research.data.text import language, tasks
 from research.models.language_model import LanguageModel
@@ -83,18 +80,6 @@ def model(config: Config) -> Logits:
   return Logits(net.layers, config.hidden, net.bidirectional)
 
 
-learner = ln.supervised(
-  model,
-  ln.token_cross_entropy,
-  lambda config: jax.ShapeDtypeStruct((config.times,), jnp.int32),
-  lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
-  ),
-  metrics={"end": loss_at_the_end},
-  inputs=text_inputs,
-)
-
-
 HELD_OUT = 40_000  # characters to be judged by
 
 
@@ -111,68 +96,55 @@ def segments(config: Config, text: str, stride: int) -> Arrays:
   return language.windows(tasks.DATE_CHARACTERS.encode(text), config.times, stride)
 
 
-def training(config: Config, seed: int) -> ln.Training:
-  """The config's net on the training segments."""
+def task(config: Config, seed: int) -> ln.Task:
+  """Segments of both texts; those to be judged by do not overlap."""
   train, test = texts(config, seed)
-  every = max(1, config.steps // 8)
-  return ln.Training(
-    learner,
-    segments(config, train, 5),
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.steps,
-    evaluate={"test": segments(config, test, config.times)},
-    evaluate_every=every,
-    log_every=every,
-  )
+  held_out = {"test": segments(config, test, config.times)}
+  return ln.Task(segments(config, train, 5), held_out)
+
+
+training = ln.supervised_training(
+  model,
+  task,
+  loss=ln.token_cross_entropy,
+  metrics={"end": loss_at_the_end},
+  inputs=ln.text_inputs,
+  evaluations=8,
+)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The three nets on the same segments."""
-  fits: dict[str, ln.Fit] = {}
-  for name in NETS:
-    one = ln.replace(config, {"net": name})
-    fits[name] = lab.fit(name, one, training(one, lab.seed))
+  configs = {name: ln.replace(config, {"net": name}) for name in NETS}
+  fits = ln.fit_each(lab, configs, training)
   everywhere = {name: math.exp(fit.last("test/loss")) for name, fit in fits.items()}
   at_the_end = {name: math.exp(fit.last("test/end")) for name, fit in fits.items()}
-  alone = everywhere["one layer"]
+  alone, deep, both = everywhere.values()
+  end = at_the_end["both ways"] / at_the_end["one layer"]
+  s05, s06 = ln.claims("S05"), ln.claims("S06")
+  too_good = "perplexity of reading both ways: too good to be true"
+  end_what = "perplexity at the last place, both ways over one layer's"
+  loss = ln.compare_curves(
+    fits,
+    "test/loss",
+    title="Characters of dates that are drawn anew",
+    y="test loss (nats per character)",
+    caption="Mean over all places of a segment. A net that reads both ways is shown what it is "
+    "asked for at every place but the last.",
+    file="test_loss",
+  )
   return ln.Report(
     [
-      ln.Claim(
-        "S05",
+      s05(
         "perplexity of two layers over one's",
         "at most 1 (d2l: 1.0 after 1.1)",
-        everywhere["two layers"] / alone,
+        deep / alone,
         ln.at_most(1.0),
       ),
-      ln.Claim(
-        "S06",
-        "perplexity of reading both ways: too good to be true",
-        "1.1 (d2l), and useless",
-        everywhere["both ways"],
-        ln.at_most(1.1),
-      ),
-      ln.Claim(
-        "S06",
-        "perplexity at the last place, both ways over one layer's",
-        "no better than forwards (proposed)",
-        at_the_end["both ways"] / at_the_end["one layer"],
-        ln.at_least(1.0),
-      ),
+      s06(too_good, "1.1 (d2l), and useless", both, ln.at_most(1.1)),
+      s06(end_what, "no better than forwards (proposed)", end, ln.at_least(1.0)),
     ],
-    [
-      ln.compare_curves(
-        fits,
-        "test/loss",
-        title="Characters of dates that are drawn anew",
-        y="test loss (nats per character)",
-        caption=(
-          "Reading both ways, the net is shown what it is asked for, and falls towards "
-          "nothing. The "
-          "other two end at what the dates leave open."
-        ),
-        file="test_loss",
-      ),
-    ],
+    [loss],
   )
 
 

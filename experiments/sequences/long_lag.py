@@ -16,12 +16,7 @@ and 14.0 % at 100. Two minutes on two CPU cores.
 import functools
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
 from jaxtyping import Array, Float, Int
-from matplotlib.figure import Figure
 
 import research as ln
 from research.data.text import tasks
@@ -64,90 +59,57 @@ class Classifier(nn.Module):
     return nn.Dense(self.symbols)(outputs[:, -1])
 
 
-def tokens_of(batch: ln.Batch) -> Array:
-  """Returns the tokens that the net reads."""
-  return batch["tokens"]
+def model(config: Config) -> Classifier:
+  """The config's cell."""
+  return Classifier(config.cell, config.symbols, config.hidden, config.keep_bias)
 
 
-learner = ln.supervised(
-  lambda config: Classifier(config.cell, config.symbols, config.hidden, config.keep_bias),
-  ln.softmax_cross_entropy,
-  lambda config: jax.ShapeDtypeStruct((config.lag + 2,), jnp.int32),
-  lambda config: optax.chain(
-    optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
-  ),
-  inputs=tokens_of,
-)
-
-
-def training(config: Config, seed: int) -> ln.Training:
-  """The config's cell at the config's lag."""
+def task(config: Config, seed: int) -> ln.Task:
+  """Sequences of the config's lag; no test sequence is learnt."""
   data = functools.partial(tasks.long_lag, lag=config.lag, symbols=config.symbols)
   train = data(config.examples, seed)
-  return ln.Training(
-    learner,
-    train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.steps,
-    evaluate={"test": tasks.held_out(data, 1000, seed + 1_000_000, train, "tokens")},
-    evaluate_every=config.steps,
-    log_every=max(1, config.steps // 10),
-  )
+  return ln.Task(train, {"test": tasks.held_out(data, 1000, seed + 1_000_000, train, "tokens")})
+
+
+training = ln.supervised_training(model, task, inputs=lambda batch: batch["tokens"], rows=10)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Every cell at every lag."""
-
-  def right(cell: str, lag: int) -> float:
-    one = ln.replace(config, {"cell": cell, "lag": lag})
-    return lab.fit(f"{cell} lag {lag}", one, training(one, lab.seed)).last("test/accuracy")
-
-  accuracy = {cell: [right(cell, lag) for lag in config.lags] for cell in NAMES}
-  at = lambda cell, lag: accuracy[cell][config.lags.index(lag)]
+  configs = {
+    f"{cell} lag {lag}": ln.replace(config, {"cell": cell, "lag": lag})
+    for cell in NAMES
+    for lag in config.lags
+  }
+  fits = ln.fit_each(lab, configs, training)
+  right = lambda cell, lag: fits[f"{cell} lag {lag}"].last("test/accuracy")
   longest, shortest = max(config.lags), min(config.lags)
-  claim = lambda id, cell, lag, source, bar: ln.Claim(
-    id, f"{NAMES[cell]}, a lag of {lag}: right answers", source, at(cell, lag), bar, "%"
+  fails, learns = f"fails; {1 / config.symbols:.1%} is guessing", ln.at_least(0.99)
+  rows = (
+    ("S02", "rnn", shortest, "learns", learns),
+    ("S02", "rnn", longest, fails, ln.at_most(0.3)),
+    ("S03", "gru", longest, "learns", learns),
+    ("S04", "lstm", longest, "learns", learns),
   )
-  return ln.Report(
-    [
-      claim("S02", "rnn", shortest, "learns", ln.at_least(0.99)),
-      claim("S02", "rnn", longest, f"fails; {1 / config.symbols:.1%} is guessing", ln.at_most(0.3)),
-      claim("S03", "gru", longest, "learns", ln.at_least(0.99)),
-      claim("S04", "lstm", longest, "learns", ln.at_least(0.99)),
-    ],
-    [
-      ln.Picture(
-        "over_lags",
-        over_lags(config, accuracy),
-        "All remember five steps back. The vanilla net loses the symbol as the lag grows; what "
-        "the gated nets carry by addition survives.",
-      )
-    ],
-  )
-
-
-def over_lags(config: Config, accuracy: dict[str, list[float]]) -> Figure:
-  """Share of right answers against the lag."""
-  figure, grid = ln.new_figure("Which symbol stood first?", panel_inches=(6.0, 3.8))
-  axes = grid[0, 0]
-  for index, (cell, values) in enumerate(accuracy.items()):
-    look = ln.stroke(index)
-    axes.plot(
-      config.lags,
-      100 * np.asarray(values),
-      color=look.colour,
-      linestyle=look.dashes,
-      marker=look.marker,
-      label=NAMES[cell],
+  claims = [
+    ln.claims(id, "%")(
+      f"{NAMES[cell]}, a lag of {lag}: right answers", source, right(cell, lag), bar
     )
-  axes.axhline(100 / config.symbols, color="#555555", linewidth=0.9, label="guessing")
-  axes.set_xscale("log")
-  axes.set_xticks(config.lags, [str(lag) for lag in config.lags])
-  axes.minorticks_off()
-  axes.set_ylim(0, 105)
-  ln.label_axes(axes, "distractors between symbol and question", "right answers (%)")
-  ln.legend_below(figure)
-  return figure
+    for id, cell, lag, source, bar in rows
+  ]
+  accuracy = {
+    name: (config.lags, [100 * right(cell, lag) for lag in config.lags])
+    for cell, name in NAMES.items()
+  }
+  guessing = {"guessing": 100 / config.symbols}
+  over_lags = ln.function_curves(
+    [ln.Panel("right answers (%)", accuracy, log="x", y_range=(0, 105), levels=guessing)],
+    title="Which symbol stood first?",
+    x="distractors between symbol and question",
+    caption="Each point is a net trained at that lag, judged on sequences that it has not seen.",
+    file="over_lags",
+  )
+  return ln.Report(claims, [over_lags])
 
 
 experiment = ln.Experiment(Config, run, training)

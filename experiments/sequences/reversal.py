@@ -21,16 +21,11 @@ a fixed context and the Transformer without positions none. Ten minutes of one C
 use too.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from matplotlib.figure import Figure
 
 import research as ln
 from research.data.spec import Arrays
@@ -38,6 +33,7 @@ from research.data.text import tasks
 from research.data.text.vocabulary import Vocabulary
 from research.figures.attention_maps import Map
 from research.metrics import exact_match
+from research.models.decoding import looks
 from research.models.seq2seq import Seq2Seq
 from research.models.transformer import Transformer
 
@@ -63,10 +59,11 @@ class Config:
   steps: int = ln.static(2000, "updates of each net", at_least=1)
 
 
-class Task(NamedTuple):
-  """What is asked, and how it is read.
+class Asked(NamedTuple):
+  """A task: what is asked, and how it is read.
 
   Attributes:
+    what: in words.
     tokens: of source and answer.
     lengths: tokens of the longest source, and of the longest answer with its end mark.
     data: (config, how many, seed, whether for the test) -> the pairs.
@@ -74,101 +71,56 @@ class Task(NamedTuple):
     looks_at: places of the source where the answer's tokens stand, for the longest one; or None.
   """
 
+  what: str
   tokens: Vocabulary
   lengths: Callable[[Config], tuple[int, int]]
   data: Callable[[Config, int, int, bool], Arrays]
-  backwards: bool
-  looks_at: Callable[[Config], np.ndarray] | None
+  backwards: bool = False
+  looks_at: Callable[[Config], np.ndarray] | None = None
 
 
-def strings(make: Callable[..., Arrays]) -> Callable[[Config, int, int, bool], Arrays]:
-  """Pairs of strings; the test's are all of the greatest length."""
-  return lambda config, count, seed, is_test: make(
-    count, seed, (config.longest if is_test else 1, config.longest), longest=config.longest
-  )
+def of_strings(
+  what: str, make: Callable[..., Arrays], looks_at: Callable[[Config], np.ndarray], backwards: bool
+) -> Asked:
+  """A task of strings; the test's are all of the greatest length."""
+
+  def data(config: Config, count: int, seed: int, is_test: bool) -> Arrays:
+    lengths = (config.longest if is_test else 1, config.longest)
+    return make(count, seed, lengths, longest=config.longest)
+
+  lengths = lambda config: (config.longest, config.longest + 1)
+  what = f"strings of {{longest}} letters {what}"
+  return Asked(what, tasks.LETTERS, lengths, data, backwards, looks_at)
 
 
-OF_STRINGS = lambda config: (config.longest, config.longest + 1)
 TASKS = {
-  "reversal": Task(
-    tasks.LETTERS,
-    OF_STRINGS,
-    strings(tasks.reversal),
-    True,
-    lambda config: np.arange(config.longest)[::-1],
+  "reversal": of_strings(
+    "reversed", tasks.reversal, lambda config: np.arange(config.longest)[::-1], backwards=True
   ),
-  "copy": Task(
-    tasks.LETTERS,
-    OF_STRINGS,
-    strings(tasks.copying),
-    False,
-    lambda config: np.arange(config.longest),
+  "copy": of_strings(
+    "copied", tasks.copying, lambda config: np.arange(config.longest), backwards=False
   ),
-  "addition": Task(
+  "addition": Asked(
+    "sums of numbers of up to {digits} digits",
     tasks.DIGITS,
     lambda config: (2 * config.digits + 1, config.digits + 2),
     lambda config, count, seed, is_test: tasks.addition(count, seed, config.digits),
-    False,
-    None,
   ),
 }
 
 
-def recurrent(config: Config, *, attention: bool) -> nn.Module:
-  """GRUs of one layer. The fixed context is of both ways of reading, which is the best for it."""
+def model(config: Config) -> nn.Module:
+  """GRUs of one layer, or Transformers of four heads, norms before the sublayers.
+
+  The fixed context is of both ways of reading, which is the best for it.
+  """
   task = TASKS[config.task]
-  return Seq2Seq(
-    len(task.tokens),
-    len(task.tokens),
-    config.embedding,
-    config.hidden,
-    attention=attention,
-    bidirectional=not attention,
-    backwards=task.backwards,
-  )
-
-
-def transformer(config: Config, *, positions: bool) -> nn.Module:
-  """Four heads, norms before the sublayers; with or without the places of the tokens."""
-  task = TASKS[config.task]
-  return Transformer(
-    len(task.tokens),
-    len(task.tokens),
-    config.layers,
-    config.features,
-    4,
-    2 * config.features,
-    longest=max(task.lengths(config)) + 1,
-    pre_norm=True,
-    positions=positions,
-  )
-
-
-def example(config: Config) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-  """The shapes of one source and one answer."""
-  read, written = TASKS[config.task].lengths(config)
-  return jax.ShapeDtypeStruct((read,), jnp.int32), jax.ShapeDtypeStruct((written,), jnp.int32)
-
-
-MODELS = {
-  "GRU": functools.partial(recurrent, attention=False),
-  "GRU with attention": functools.partial(recurrent, attention=True),
-  "Transformer": functools.partial(transformer, positions=True),
-  "Transformer without positions": functools.partial(transformer, positions=False),
-}
-LEARNERS = {
-  name: ln.supervised(
-    model,
-    ln.token_cross_entropy,
-    example,
-    lambda config: optax.chain(
-      optax.clip_by_global_norm(config.clip), ln.make_optimizer(config.optimizer, config.steps)
-    ),
-    metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
-    inputs=ln.pair_inputs,
-  )
-  for name, model in MODELS.items()
-}
+  tokens, attention = (len(task.tokens), len(task.tokens)), config.net == "GRU with attention"
+  if config.net.startswith("GRU"):
+    ways = {"bidirectional": not attention, "backwards": task.backwards}
+    return Seq2Seq(*tokens, config.embedding, config.hidden, attention=attention, **ways)
+  sizes = (config.layers, config.features, 4, 2 * config.features, max(task.lengths(config)) + 1)
+  return Transformer(*tokens, *sizes, pre_norm=True, positions=config.net == "Transformer")
 
 
 def pairs_of(config: Config, seed: int) -> tuple[Arrays, Arrays]:
@@ -179,88 +131,61 @@ def pairs_of(config: Config, seed: int) -> tuple[Arrays, Arrays]:
   return train, tasks.held_out(make, 1000, seed + 1_000_000, train)
 
 
-def training(config: Config, seed: int) -> ln.Training:
-  """The config's net on the training strings."""
+def task(config: Config, seed: int) -> ln.Task:
+  """The training strings and those of the test."""
   train, test = pairs_of(config, seed)
-  every = max(1, config.steps // 8)
-  return ln.Training(
-    LEARNERS[config.net],
-    train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.steps,
-    evaluate={"test": test},
-    evaluate_every=every,
-    log_every=every,
-    evaluation_batch_size=250,
-  )
+  return ln.Task(train, {"test": test})
+
+
+training = ln.supervised_training(
+  model,
+  task,
+  loss=ln.token_cross_entropy,
+  metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
+  inputs=ln.pair_inputs,
+  evaluations=8,
+  evaluation_batch_size=250,
+)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same strings, then where those that attend have looked."""
-  fits: dict[str, ln.Fit] = {}
-  for name in NETS:
-    one = ln.replace(config, {"net": name})
-    fits[name] = lab.fit(name, one, training(one, lab.seed))
-  task, (_, test) = TASKS[config.task], pairs_of(config, lab.seed)
-  maps = {
-    name: attention(MODELS[name](config), fits[name], test)
-    for name in ("GRU with attention", "Transformer")
-  }
-  what = {
-    "reversal": f"strings of {config.longest} letters reversed",
-    "copy": f"strings of {config.longest} letters copied",
-    "addition": f"sums of numbers of up to {config.digits} digits",
-  }[config.task]
-  exact = lambda id, name, source, bar: ln.Claim(
-    id, f"{name}: {what} without a mistake", source, fits[name].last("test/exact"), bar, "%"
-  )
-  claims = [
-    exact("S11", "GRU with attention", "at least 98 % (proposed)", ln.at_least(0.98)),
-    exact("S13", "Transformer", "at least 99 % (proposed)", ln.at_least(0.99)),
-    exact("S12", "Transformer without positions", "fails (proposed)", ln.at_most(0.01)),
+  fits = ln.fit_each(lab, {net: ln.replace(config, {"net": net}) for net in NETS}, training)
+  asked, (_, test) = TASKS[config.task], pairs_of(config, lab.seed)
+  maps = {name: attention(fits[name], test) for name in ("GRU with attention", "Transformer")}
+  what = asked.what.format(longest=config.longest, digits=config.digits)
+  rows = [
+    ("S11", "GRU with attention", "at least 98 % (proposed)", ln.at_least(0.98)),
+    ("S13", "Transformer", "at least 99 % (proposed)", ln.at_least(0.99)),
+    ("S12", "Transformer without positions", "fails (proposed)", ln.at_most(0.01)),
   ]
-  if task.looks_at:
-    claims += [
-      exact("S07", "GRU", "at most 70 % (proposed)", ln.at_most(0.7)),
-      ln.Claim(
-        "S11",
-        "GRU with attention: letters written while looking most at the right place",
-        "at least 95 % (proposed)",
-        alignment(maps["GRU with attention"], task.looks_at(config)),
-        ln.at_least(0.95),
-        "%",
-      ),
-    ]
-  return ln.Report(
-    claims,
-    [
-      ln.compare_curves(
-        fits,
-        "test/exact",
-        title=what.capitalize(),
-        y="without a mistake (share)",
-        caption=(
-          "Attention solves it, with recurrence first. One vector is too small for thirty letters, "
-          "and a Transformer that is not told the places cannot begin."
-        ),
-        file="exact",
-      ),
-      ln.Picture(
-        "attention",
-        drawn(task, maps, test),
-        "Each written letter looks at its mirror image. The last row is the end mark. The "
-        "Transformer shows the mean of the four heads in its last layer, which shares the work "
-        "with the layer before.",
-      ),
-    ],
+  if asked.looks_at:
+    rows.append(("S07", "GRU", "at most 70 % (proposed)", ln.at_most(0.7)))
+  exact = {name: fit.last("test/exact") for name, fit in fits.items()}
+  claims = [
+    ln.claims(id, "%")(f"{name}: {what} without a mistake", source, exact[name], bar)
+    for id, name, source, bar in rows
+  ]
+  if asked.looks_at:
+    looked = "GRU with attention: letters written while looking most at the right place"
+    share = alignment(maps["GRU with attention"], asked.looks_at(config))
+    claim = ln.claims("S11", "%")
+    claims.append(claim(looked, "at least 95 % (proposed)", share, ln.at_least(0.95)))
+  curves = ln.compare_curves(
+    fits,
+    "test/exact",
+    title=what.capitalize(),
+    y="without a mistake (share)",
+    caption="Test strings of which every token is the likeliest, given those before it.",
+    file="exact",
   )
+  return ln.Report(claims, [curves, drawn(asked, maps, test)])
 
 
-def attention(model: nn.Module, fit: ln.Fit, test: Arrays) -> np.ndarray:
+def attention(fit: ln.Fit, test: Arrays) -> np.ndarray:
   """Weights [strings, places, letters] on 100 test strings, the mean over the heads."""
-  inputs = ln.pair_inputs({name: jnp.asarray(array[:100]) for name, array in test.items()})
-  apply = jax.jit(lambda params, inputs: model.apply(params, inputs, method="with_weights")[1])
-  return np.asarray(apply({"params": fit.state.params}, inputs).mean(axis=1))
+  weights = looks(model(fit.config), fit.state.params, test["source"][:100], test["target"][:100])
+  return weights.mean(axis=1)
 
 
 def alignment(weights: np.ndarray, places: np.ndarray) -> float:
@@ -268,18 +193,18 @@ def alignment(weights: np.ndarray, places: np.ndarray) -> float:
   return float(np.mean(np.argmax(weights[:, : len(places)], axis=2) == places))
 
 
-def drawn(task: Task, maps: dict[str, np.ndarray], test: Arrays) -> Figure:
+def drawn(asked: Asked, maps: dict[str, np.ndarray], test: Arrays) -> ln.Picture:
   """The first test string under every net that attends."""
-  read = task.tokens.decode(test["source"][0])
-  written = [*task.tokens.decode(test["target"][0]), "end"]
+  read = asked.tokens.decode(test["source"][0])
+  written = [*asked.tokens.decode(test["target"][0]), "end"]
+  shown = {name: weights[0, : len(written), : len(read)] for name, weights in maps.items()}
   return ln.attention_maps(
-    {
-      name: Map(weights[0, : len(written), : len(read)], read, written)
-      for name, weights in maps.items()
-    },
+    {name: Map(weights, read, written) for name, weights in shown.items()},
     title="Where the decoder looks",
-    caption="",
-  ).figure
+    caption="A row is a letter that is written, the last one the end mark; a column is a letter of "
+    "the string. The Transformer shows the mean of the four heads in its last layer.",
+    file="attention",
+  )
 
 
 experiment = ln.Experiment(Config, run, training)

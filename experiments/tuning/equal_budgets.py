@@ -22,17 +22,16 @@ learning rate along the line of the population's best member falls in 7 seeds, b
 and rises in 2. 8 to 20 minutes on two CPU cores, for all ten seeds.
 """
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.figure import Figure
 
 import research as ln
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
 from research.data.stratify import shuffled_split
+from research.report import MakeClaim
 from research.sweep.plan import Settings, Swept
 from research.sweep.space import Distribution, Range, Space
 from research.training import on_device
@@ -67,34 +66,19 @@ class Config:
   batch_size: int = ln.static(100, "examples per step", at_least=1)
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold as many images as there are."""
-  return max(config.examples // config.batch_size, 1)
+def net(config: Config) -> ln.MLP:
+  """The layers of ReLU units."""
+  return ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init))
 
 
-learner = ln.supervised(
-  lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("mnist").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-)
+def task(config: Config, seed: int) -> ln.Task:
+  """The first images of MNIST, shuffled and then split, as R07's book does."""
+  mnist = ln.sets.load("mnist").train
+  few, held_out = shuffled_split(mnist, config.examples, config.held_out, seed)
+  return ln.Task(few, {"validation": held_out}, OBJECTIVE)
 
 
-def training(config: Config, seed: int) -> ln.Training:
-  """Returns the training of one trial."""
-  few, held_out = shuffled_split(
-    ln.sets.load("mnist").train, config.examples, config.held_out, seed
-  )  # the book shuffles, then splits
-  return ln.Training(
-    learner,
-    few,
-    ln.sampling.with_replacement(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"validation": held_out},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-    best=OBJECTIVE,
-  )
+training = ln.supervised_training(net, task, sampler=ln.sampling.with_replacement)
 
 
 def best(swept: Swept) -> float:
@@ -121,22 +105,20 @@ def panda(config: Config, lab: ln.Lab, seed: int) -> Panda:
   A stage has as many epochs as a member of the population, and there are as many stages as members.
   A stage that ends with a higher validation loss is taken back, and the rate falls to a quarter.
   """
-  task = training(config, seed)
-  steps = config.member_epochs * steps_per_epoch(config)
-  data, held_out = jax.device_put((dict(task.data), dict(task.evaluate["validation"])))
+  net = training(config, seed)
+  steps = config.member_epochs * net.steps_per_epoch
+  data, held_out = jax.device_put((dict(net.data), dict(net.evaluate["validation"])))
   init_key, order_key = jax.random.split(jax.random.fold_in(lab.key("panda"), seed))
 
   @jax.jit
   def stage(settings: Config, state: object, first: jax.Array) -> tuple:
-    state, _ = run_steps(
-      learner, task.sampler, ONE_DEVICE, steps, settings, state, data, order_key, first
-    )
-    means = run_evaluation(learner, config.held_out, ONE_DEVICE, settings, state, held_out)
+    how = net.learner, net.sampler, ONE_DEVICE, steps
+    state, _ = run_steps(*how, settings, state, data, order_key, first)
+    means = run_evaluation(net.learner, config.held_out, ONE_DEVICE, settings, state, held_out)
     return state, {name: mean.total / mean.weight for name, mean in means.items()}
 
-  rate, rates, accuracies = 1e-3, list[float](), list[float]()
-  state = jax.jit(learner.init)(on_device(config), init_key)
-  lowest = np.inf
+  rate, lowest, rates, accuracies = 1e-3, np.inf, list[float](), list[float]()
+  state = jax.jit(net.learner.init)(on_device(config), init_key)
   for number in range(config.members):
     settings = on_device(ln.replace(config, {RATE: rate}))
     after, means = stage(settings, state, jnp.int32(number * steps))
@@ -155,96 +137,65 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   short = ln.replace(config, {"epochs": config.member_epochs})
 
   def search(name: str, own: Config, ranges: dict, trials: int, **how: Any) -> list[Swept]:
-    settings = Settings(trials, OBJECTIVE)._replace(**how)
-    space = Space(own, ranges)
+    settings, space = Settings(trials, OBJECTIVE)._replace(**how), Space(own, ranges)
     return [lab.sweep(f"{name} {n}", space, training, settings, seed=n) for n in seeds]
 
-  whole = search("whole", config, RANGES, config.whole)
+  accuracy = lambda searches: np.array([best(swept) for swept in searches])
+  whole = accuracy(search("whole", config, RANGES, config.whole))
   asha = search("asha", config, RANGES, config.whole, stopper="asha")
-  few = {name: search(name, config, WIDER, config.few, **how) for name, how in SEARCHES.items()}
-  caviar = search("caviar", short, WIDER, config.members)
-  population = search("population", short, WIDER, config.members, stopper="pbt")
-  watched = [panda(config, lab, seed) for seed in seeds]
-
-  scores = {
-    "100 whole trials": {"random": list(map(best, whole)), "ASHA": list(map(best, asha))},
-    f"{config.few} trials": {name: list(map(best, each)) for name, each in few.items()},
-    f"{config.members * config.member_epochs} epochs": {
-      "panda": [one.accuracy for one in watched],
-      "caviar": list(map(best, caviar)),
-      "population": list(map(best, population)),
-    },
+  few = {
+    name: accuracy(search(name, config, WIDER, config.few, **how)) for name, how in SEARCHES.items()
   }
-  budgets = list(scores)
-  behind = np.array(scores[budgets[0]]["random"]) - np.array(scores[budgets[0]]["ASHA"])
-  ahead = np.array(scores[budgets[2]]["population"]) >= np.array(scores[budgets[2]]["caviar"])
-  row = lambda id, what, source, ours, bar, unit="": ln.Claim(id, what, source, ours, bar, unit)
+  caviar = accuracy(search("caviar", short, WIDER, config.members))
+  population = accuracy(search("population", short, WIDER, config.members, stopper="pbt"))
+  watched = np.array([panda(config, lab, seed).accuracy for seed in seeds])
+  behind = whole - accuracy(asha)
+  spent = float(np.mean([share_of_budget(each) for each in asha]))
+  close, as_good = float((behind <= 0.02 + 1e-6).sum()), float((population >= caviar).sum())
 
-  def ahead_of(id: str, budget: str, name: str, other: str, source: str) -> ln.Claim:
-    gain = 100 * (np.array(scores[budget][name]) - np.array(scores[budget][other]))
-    what = f"{name} less {other}, mean points"
-    return ln.Claim(id, what, source, float(gain.mean()), ln.above(0), repeats=gain.tolist())
+  def ahead_of(claim: MakeClaim, what: str, source: str, gain: np.ndarray) -> ln.Claim:
+    gain, what = 100 * gain, f"{what}, mean points"
+    return claim(what, source, float(gain.mean()), ln.above(0), repeats=gain.tolist())
 
+  r07, r08, r10 = (ln.claims(id) for id in ("R07", "R08", "R10"))
+  trials, of = f"the best of {config.whole} whole trials", f"seeds of {config.seeds_each}"
+  points = 100 * float(behind.mean())
+  gains = few["random"] - few["grid"], few["coarse to fine"] - few["random"]
+  most = 0.7 * config.seeds_each
   return ln.Report(
     [
-      row(
-        "R07",
-        "ASHA: share of the whole budget",
-        "at most a third",
-        float(np.mean([share_of_budget(each) for each in asha])),
-        ln.at_most(0.3333),
-        "%",
-      ),
-      row(
-        "R07",
-        f"ASHA: mean points behind the best of {config.whole} whole trials",
-        "within 2",
-        100 * float(behind.mean()),
-        ln.at_most(2),
-      ),
-      row(
-        "R07",
-        f"ASHA: seeds of {config.seeds_each} within 2 points",
-        "all",
-        float((behind <= 0.02 + 1e-6).sum()),
-        ln.at_least(config.seeds_each),
-      ),
-      ahead_of("R08", budgets[1], "random", "grid", "random is better"),
-      ahead_of("R08", budgets[1], "coarse to fine", "random", "better"),
-      row(
-        "R10",
-        f"seeds of {config.seeds_each} in which the population is as good as the caviar",
+      r07("ASHA: share of the whole budget", "at most a third", spent, ln.at_most(0.3333), "%"),
+      r07(f"ASHA: mean points behind {trials}", "within 2", points, ln.at_most(2)),
+      r07(f"ASHA: {of} within 2 points", "all", close, ln.at_least(config.seeds_each)),
+      ahead_of(r08, "random less grid", "random is better", gains[0]),
+      ahead_of(r08, "coarse to fine less random", "better", gains[1]),
+      r10(
+        f"{of} in which the population is as good as the caviar",
         "7 of 10",
-        float(ahead.sum()),
-        ln.at_least(0.7 * config.seeds_each),
+        as_good,
+        ln.at_least(most),
       ),
-      ahead_of("R10", budgets[2], "caviar", "panda", "not given"),
+      ahead_of(r10, "caviar less panda", "not given", caviar - watched),
     ],
     [
-      ln.Picture(
-        "equal_budgets",
-        strips(scores),
-        "A mark is a seed, the line its group's mean. Within a panel all have the same budget, "
-        "except that ASHA takes a part of it.",
+      ln.strip_panels(
+        {
+          "100 whole trials": {"random": whole, "ASHA": accuracy(asha)},
+          f"{config.few} trials": few,
+          f"{config.members * config.member_epochs} epochs": {
+            "panda": watched,
+            "caviar": caviar,
+            "population": population,
+          },
+        },
+        title="Searches at equal budgets",
+        y="best validation accuracy",
+        caption="A mark is a seed, the line its group's mean. Within a panel all have the same "
+        "budget, except that ASHA takes a part of it.",
+        file="equal_budgets",
       ),
     ],
   )
-
-
-def strips(scores: Mapping[str, Mapping[str, list[float]]]) -> Figure:
-  """The best accuracy of every seed by search, a panel for each budget."""
-  every = [value for groups in scores.values() for values in groups.values() for value in values]
-  figure, grid = ln.new_figure("Searches at equal budgets", 1, len(scores), panel_inches=(3.8, 3.4))
-  for axes, (budget, groups) in zip(grid[0], scores.items(), strict=True):
-    for place, (name, values) in enumerate(groups.items()):
-      spread = np.linspace(-0.18, 0.18, len(values))
-      look = ln.stroke(place)
-      axes.plot(place + spread, values, look.marker, color=look.colour, label=name)
-      axes.plot([place - 0.3, place + 0.3], [np.mean(values)] * 2, color=ln.INK, linewidth=1.6)
-    axes.set_xticks(range(len(groups)), list(groups), rotation=12)
-    ln.label_axes(axes, "", "best validation accuracy" if axes is grid[0, 0] else "", budget)
-    axes.set_ylim(min(every) - 0.02, max(every) + 0.02)
-  return figure
 
 
 experiment = ln.Experiment(Config, run, training, takes=("lanes", "engine"))

@@ -20,7 +20,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from matplotlib.figure import Figure
 
 import research as ln
 
@@ -102,43 +101,25 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   last = {name: float(each[:, -1].mean()) for name, each in best.items()}
   solved = {name: float(np.mean(each[:, -1] >= SOLVED)) for name, each in best.items()}
   alone = round(OPTIMUM - START**2, 6)
+  claim, share = ln.claims("R10"), f"populations above {SOLVED}"
+  flat, top = ln.within(alone, 0.01), ln.at_least(SOLVED)
+  exploiting, exploring = last["exploiting alone"], solved["exploring alone"]
   return ln.Report(
     [
-      ln.Claim(
-        "R10", "quadratic, neither step: Q", "1.2 - 0.81", last["neither"], ln.within(alone, 0.01)
-      ),
-      ln.Claim(
-        "R10",
-        "quadratic, exploiting alone: Q",
-        "not solved",
-        last["exploiting alone"],
-        ln.within(alone, 0.01),
-      ),
-      ln.Claim("R10", "quadratic, both: Q, mean", "1.2", last["both"], ln.at_least(SOLVED)),
-      ln.Claim(
-        "R10",
-        f"quadratic, both: populations above {SOLVED}",
-        "solved",
-        solved["both"],
-        ln.at_least(0.9),
-        "%",
-      ),
-      ln.Claim(
-        "R10",
-        f"quadratic, exploring alone: populations above {SOLVED}",
+      claim("quadratic, neither step: Q", "1.2 - 0.81", last["neither"], flat),
+      claim("quadratic, exploiting alone: Q", "not solved", exploiting, flat),
+      claim("quadratic, both: Q, mean", "1.2", last["both"], top),
+      claim(f"quadratic, both: {share}", "solved", solved["both"], ln.at_least(0.9), "%"),
+      claim(
+        f"quadratic, exploring alone: {share}",
         "only both solve it",
-        solved["exploring alone"],
+        exploring,
         ln.at_most(0.1),
         "%",
       ),
     ],
     [
-      ln.Picture(
-        "paths",
-        paths({name: each[0] for name, each in places.items()}),
-        "The way of two workers from the upper right; the top of the hill is in the lower left. "
-        "Only a worker that sees both coordinates gets there.",
-      ),
+      paths({name: each[0] for name, each in places.items()}),
       ln.compare_curves(
         {name: [rows(population) for population in each] for name, each in best.items()},
         "Q",
@@ -156,29 +137,21 @@ def rows(heights: np.ndarray) -> list[dict[str, float]]:
   return [{"step": step, "Q": value} for step, value in enumerate(heights.tolist())]
 
 
-def paths(places: dict[str, np.ndarray]) -> Figure:
+def paths(places: dict[str, np.ndarray]) -> ln.Picture:
   """Both workers' ways [step, worker, 2] over the hill, a panel for each kind."""
-  figure, grid = ln.new_figure(
-    "Two workers on the quadratic", 1, len(places), panel_inches=(2.8, 2.9)
-  )
   ticks = np.linspace(0, 1, 60)
-  hill = OPTIMUM - ticks[:, None] ** 2 - ticks[None] ** 2
-  for axes, (name, way) in zip(grid[0], places.items(), strict=True):
-    axes.contour(ticks, ticks, hill, levels=8, colors="#bbbbbb", linewidths=0.7)
-    for worker in range(WORKERS):
-      look = ln.stroke(worker)
-      axes.plot(
-        *way[:, worker].T,
-        look.marker,
-        color=look.colour,
-        markersize=3,
-        label=f"worker {worker + 1}",
-      )
-    axes.plot(0, 0, "*", color=ln.INK, markersize=10, clip_on=False)
-    ln.label_axes(axes, "a", "b" if axes is grid[0, 0] else "", name)
-    axes.set_aspect("equal")
-  ln.legend_below(figure)
-  return figure
+  workers = lambda way: {f"worker {number + 1}": way[:, number] for number in range(WORKERS)}
+  return ln.scatter_panels(
+    {name: workers(way) for name, way in places.items()},
+    title="Two workers on the quadratic",
+    x="a",
+    y="b",
+    contours=ln.Contours(ticks, ticks, OPTIMUM - ticks[:, None] ** 2 - ticks[None] ** 2),
+    panel_inches=(2.8, 2.9),
+    caption="The way of two workers from the upper right, over the hill's contours; its top is in "
+    "the lower left.",
+    file="paths",
+  )
 
 
 experiment = ln.Experiment(Config, run)

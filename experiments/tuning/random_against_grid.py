@@ -17,7 +17,6 @@ Expected: a third of the grid's distance to the best value, as the formula says;
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 import research as ln
 from research.sweep.search import suggest
@@ -116,98 +115,53 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   ratio = lambda which, one: found[which][one].mean() / found[which]["grid"].mean()
   side = int(config.evaluations**0.5)
   by_formula = distance_by_formula(config.evaluations) * 4 * (side - 1)
-  row = lambda what, source, ours, bar, unit="": ln.Claim("R08", what, source, ours, bar, unit)
+  claim = ln.claims("R08")
+  near, even, no_gain = ln.within_ratio(round(by_formula, 3), 0.15), ln.at_most(1), ln.at_least(0.9)
+  halton = ratio("one matters", "halton") / ratio("one matters", "random")
+  one, both = "one parameter matters", "both matter alike"
+  of_one, of_both = ratio("one matters", "random"), ratio("both matter", "random")
   claims = [
-    row(
-      "one parameter matters: random's loss / the grid's",
-      f"{by_formula:.3f} (formula)",
-      ratio("one matters", "random"),
-      ln.within_ratio(round(by_formula, 3), 0.15),
-    ),
-    row(
-      "one parameter matters: Halton's loss / random's",
-      "more even",
-      ratio("one matters", "halton") / ratio("one matters", "random"),
-      ln.at_most(1),
-    ),
-    row(
-      "both matter alike: random's loss / the grid's",
-      "no advantage",
-      ratio("both matter", "random"),
-      ln.at_least(0.9),
-    ),
+    claim(f"{one}: random's loss / the grid's", f"{by_formula:.3f} (formula)", of_one, near),
+    claim(f"{one}: Halton's loss / random's", "more even", halton, even),
+    claim(f"{both}: random's loss / the grid's", "no advantage", of_both, no_gain),
   ]
   for name, scales in SCALES.items():
     low, high = scales.share_of
-    kinds = ("linear", "its own"), (scales.linear, scales.own), scales.shares
-    for kind, scale, expected in zip(*kinds, strict=True):
+    kinds = {"linear": (scales.linear, scales.shares[0]), "its own": (scales.own, scales.shares[1])}
+    for kind, (scale, due) in kinds.items():
       values = draw(scale, lab.seed, config.draws)
-      claims.append(
-        row(
-          f"{name} on {kind} scale: share between {low} and {high}",
-          f"{expected:.1%} (formula)",
-          float(np.mean((values >= low) & (values <= high))),
-          ln.within(expected, 0.02),
-          "%",
-        )
-      )
+      what = f"{name} on {kind} scale: share between {low} and {high}"
+      share = float(np.mean((values >= low) & (values <= high)))
+      claims.append(claim(what, f"{due:.1%} (formula)", share, ln.within(due, 0.02), "%"))
     first, last = decades(name, np.array([scales.own.low, scales.own.high]))
     targets = rng.uniform(first, last, config.functions)
-    distance = {
-      kind: nearest(config, name, scale, targets).mean()
-      for kind, scale in (("linear", scales.linear), ("own", scales.own))
-    }
-    claims.append(
-      row(
-        f"{name}: decades to the best value, its own scale / linear scale",
-        "the own scale is better",
-        distance["own"] / distance["linear"],
-        ln.at_most(0.5),
-      )
+    own, linear = (
+      nearest(config, name, kind, targets).mean() for kind in (scales.own, scales.linear)
     )
+    what = f"{name}: decades to the best value, its own scale / linear scale"
+    claims.append(claim(what, "the own scale is better", own / linear, ln.at_most(0.5)))
   return ln.Report(
     claims,
-    [
-      ln.Picture(
-        "points",
-        points_figure(config, lab.seed),
-        "Seen from the axis that matters (marks above each panel) the grid's columns fall onto one "
-        "value each; random search and Halton's sequence try a new one every time.",
-      ),
-      ln.Picture(
-        "losses",
-        losses_figure(found),
-        "Left, one parameter matters: the grid's columns are far from most best values. Right, "
-        "both matter alike: the grid is as good as random search, which may leave a large hole.",
-      ),
-      ln.Picture(
-        "scales",
-        scales_figure(config, lab.seed),
-        "Each row shows values of one search on the scale of their effect. Linear draws crowd into "
-        "one decade; on the own scale every decade gets its share.",
-      ),
-    ],
+    [points_figure(config, lab.seed), losses_figure(found), scales_figure(config, lab.seed)],
   )
 
 
-def points_figure(config: Config, seed: int) -> Figure:
+def points_figure(config: Config, seed: int) -> ln.Picture:
   """The points of each search, and their shadows on the important axis."""
-  title = f"{config.evaluations} evaluations, one parameter matters"
-  figure, grid = ln.new_figure(title, 1, len(SAMPLERS), panel_inches=(3.5, 3.8))
-  for axes, sampler in zip(grid[0], SAMPLERS, strict=True):
-    at = points(sampler, seed, config.evaluations)
-    axes.plot(*at.T, "o", color=ln.stroke(0).colour, markersize=6, clip_on=False)
-    axes.vlines(at[:, 0], 1.06, 1.14, color=ln.INK, linewidth=1.4, clip_on=False)
-    count = len(set(at[:, 0]))
-    ln.label_axes(axes, "parameter that matters", "other parameter", f"{sampler}: {count} values")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.14)
-    axes.set_yticks(np.linspace(0, 1, 6))
-    axes.set_aspect("equal")
-  return figure
+  at = {sampler: points(sampler, seed, config.evaluations) for sampler in SAMPLERS}
+  return ln.scatter_panels(
+    {f"{name}: {len(set(each[:, 0]))} values": {"": each} for name, each in at.items()},
+    title=f"{config.evaluations} evaluations, one parameter matters",
+    x="parameter that matters",
+    y="other parameter",
+    shadows=True,
+    caption="Where each search evaluates; the strokes above a panel, and the number in its title, "
+    "are the different values of the parameter that matters.",
+    file="points",
+  )
 
 
-def losses_figure(found: dict[str, dict[str, np.ndarray]]) -> Figure:
+def losses_figure(found: dict[str, dict[str, np.ndarray]]) -> ln.Picture:
   """Share of objectives that are solved to within a loss."""
   share = lambda values: (np.sort(values), np.arange(1, len(values) + 1) / len(values))
   panels = [
@@ -215,24 +169,31 @@ def losses_figure(found: dict[str, dict[str, np.ndarray]]) -> Figure:
     for which, by in found.items()
   ]
   return ln.function_curves(
-    panels, title="Random against grid", x="loss of the best evaluation", caption=""
-  ).figure
+    panels,
+    title="Random against grid",
+    x="loss of the best evaluation",
+    caption="Left, one parameter matters; right, both alike. A curve is the share of the "
+    "objectives of which a search came at least so near.",
+    file="losses",
+  )
 
 
-def scales_figure(config: Config, seed: int) -> Figure:
+def scales_figure(config: Config, seed: int) -> ln.Picture:
   """The values of one search on each scale, placed by their effect."""
-  figure, grid = ln.new_figure("The scale on which to draw", 1, 2, panel_inches=(4.6, 2.6))
-  for axes, (name, scales) in zip(grid[0], SCALES.items(), strict=True):
-    for height, scale in enumerate((scales.own, scales.linear)):
-      values = draw(scale, seed, config.evaluations)
-      effect = 10 ** decades(name, values)
-      look = ln.stroke(1 - height)
-      axes.plot(effect, np.full(len(effect), height), look.marker, color=look.colour, alpha=0.7)
-    axes.set_xscale("log")
-    axes.set_ylim(-0.6, 1.6)
-    axes.set_yticks([0, 1], [f"{scales.own}", f"{scales.linear}"])
-    ln.label_axes(axes, scales.decades, "", name)
-  return figure
+  values = lambda name, scale: 10 ** decades(name, draw(scale, seed, config.evaluations))
+  return ln.strip_panels(
+    {
+      scales.decades: {f"{scale}": values(name, scale) for scale in (scales.linear, scales.own)}
+      for name, scales in SCALES.items()
+    },
+    title="The scale on which to draw",
+    y="value, or what it leads to",
+    log=True,
+    share_y=False,
+    caption="A column holds the values of one search, drawn on the scale that it names, over what "
+    "their effect is linear in; the line is their geometric mean.",
+    file="scales",
+  )
 
 
 experiment = ln.Experiment(Config, run)

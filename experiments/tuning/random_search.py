@@ -45,34 +45,19 @@ class Config:
   epochs: int = ln.static(50, "passes over the training images", at_least=1)
 
 
-def steps_per_epoch(config: Config) -> int:
-  """Batches that hold as many images as there are."""
-  return max(config.examples // config.batch_size, 1)
+def net(config: Config) -> ln.MLP:
+  """The layers of ReLU units."""
+  return ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init))
 
 
-learner = ln.supervised(
-  lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
-  ln.softmax_cross_entropy,
-  lambda config: ln.sets.spec("mnist").image_shape,
-  lambda config: ln.make_optimizer(config.optimizer, config.epochs * steps_per_epoch(config)),
-)
+def task(config: Config, seed: int) -> ln.Task:
+  """The first images of MNIST, shuffled and then split, as the book does."""
+  mnist = ln.sets.load("mnist").train
+  few, held_out = shuffled_split(mnist, config.examples, config.held_out, seed)
+  return ln.Task(few, {"train set": few, "validation": held_out}, OBJECTIVE)
 
 
-def training(config: Config, seed: int) -> ln.Training:
-  """Returns the training of one trial."""
-  few, held_out = shuffled_split(
-    ln.sets.load("mnist").train, config.examples, config.held_out, seed
-  )  # the book shuffles, then splits
-  return ln.Training(
-    learner,
-    few,
-    ln.sampling.with_replacement(config.batch_size),
-    steps=config.epochs * steps_per_epoch(config),
-    evaluate={"train set": few, "validation": held_out},
-    evaluate_every=steps_per_epoch(config),
-    log_every=steps_per_epoch(config),
-    best=OBJECTIVE,
-  )
+training = ln.supervised_training(net, task, sampler=ln.sampling.with_replacement)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -82,29 +67,21 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   ranked = swept.ranked()
   scores = np.array([swept.score(trial) for trial in ranked])
   rates, decays = (np.array([trial.values[name] for trial in ranked]) for name in RANGES)
-  row = lambda what, source, ours, bar, unit="": ln.Claim("R07", what, source, ours, bar, unit)
+  claim = ln.claims("R07")
+  best_rates, span = rates[:5], np.ptp(np.log10(decays[:5]))
+  of_rate, of_decay = rank_correlation(rates, scores), abs(rank_correlation(decays, scores))
   return ln.Report(
     [
-      row("validation accuracy of the best", "80-87 %", scores[0], ln.at_least(0.8), "%"),
-      row("validation accuracy of the 20th", "21-41 %", scores[19], ln.within(0.31, 0.1), "%"),
-      row("lowest learning rate of the best five", "0.0053", rates[:5].min(), ln.at_least(1e-3)),
-      row("highest learning rate of the best five", "0.0098", rates[:5].max(), ln.at_most(1e-2)),
-      row(
-        "decades that the weight decays of the best five span",
-        "3",
-        np.ptp(np.log10(decays[:5])),
-        ln.at_least(1),
-      ),
-      row(
-        "rank correlation of learning rate and score",
-        "decides",
-        rank_correlation(rates, scores),
-        ln.at_least(0.7),
-      ),
-      row(
+      claim("validation accuracy of the best", "80-87 %", scores[0], ln.at_least(0.8), "%"),
+      claim("validation accuracy of the 20th", "21-41 %", scores[19], ln.within(0.31, 0.1), "%"),
+      claim("lowest learning rate of the best five", "0.0053", min(best_rates), ln.at_least(1e-3)),
+      claim("highest learning rate of the best five", "0.0098", max(best_rates), ln.at_most(1e-2)),
+      claim("decades that the weight decays of the best five span", "3", span, ln.at_least(1)),
+      claim("rank correlation of learning rate and score", "decides", of_rate, ln.at_least(0.7)),
+      claim(
         "rank correlation of weight decay and score, its size",
         "no trend",
-        abs(rank_correlation(decays, scores)),
+        of_decay,
         ln.at_most(0.25),
       ),
     ],
@@ -121,18 +98,9 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def report(config: Config, fit: ln.Fit) -> ln.Report:
   """One trial alone, such as the winner of a sweep."""
-  return ln.Report(
-    [],
-    [
-      ln.learning_curves(
-        fit,
-        title="One trial",
-        epochs=True,
-        caption=f"Validation accuracy {fit.last(OBJECTIVE):.3g} at learning rate "
-        f"{config.optimizer.learning_rate:.3g}.",
-      )
-    ],
-  )
+  accuracy, rate = fit.last(OBJECTIVE), config.optimizer.learning_rate
+  caption = f"Validation accuracy {accuracy:.3g} at learning rate {rate:.3g}."
+  return ln.Report([], [ln.learning_curves(fit, title="One trial", epochs=True, caption=caption)])
 
 
 experiment = ln.Experiment(Config, run, training, report, takes=("lanes", "engine"))

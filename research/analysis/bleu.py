@@ -4,6 +4,8 @@ import collections
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 Tokens = Sequence[str]
 
 
@@ -48,3 +50,8 @@ def corpus_bleu(candidates: Sequence[Tokens], references: Sequence[Tokens], most
 
 def _ngrams(tokens: Tokens, n: int) -> collections.Counter[tuple[str, ...]]:
   return collections.Counter(tuple(tokens[i : i + n]) for i in range(len(tokens) - n + 1))
+
+
+def mean_d2l_bleu(texts: Sequence[Sequence[str]], references: Sequence[Sequence[str]]) -> float:
+  """Mean of `d2l_bleu` over the sentences."""
+  return float(np.mean([d2l_bleu(*both) for both in zip(texts, references, strict=True)]))

@@ -29,6 +29,7 @@ class Panel(NamedTuple):
     y_range: the ends of the vertical axis; None leaves one to the values.
     x: name of the horizontal axis, where it is not that of all panels.
     bands: by the name of a curve, the lower and the upper edge [n] of a band around it.
+    levels: by name, values that are drawn as level lines, named at the right end.
     ticks: names of the places 0, 1, 2, ... on the horizontal axis, in place of numbers.
   """
 
@@ -42,6 +43,7 @@ class Panel(NamedTuple):
   x: str = ""
   bands: Mapping[str, tuple[ArrayLike, ArrayLike]] = MappingProxyType({})
   ticks: Sequence[str] = ()
+  levels: Mapping[str, float] = MappingProxyType({})
 
 
 def function_curves(
@@ -111,6 +113,11 @@ def _scale(axes: Axes, panel: Panel) -> None:
     axes.set_yscale("log", nonpositive="mask")
   if panel.y_range != (None, None):  # else the limits go on following what shares them
     axes.set_ylim(*panel.y_range)
+  for name, value in panel.levels.items():
+    if axes.get_ylim()[0] <= value <= axes.get_ylim()[1]:
+      axes.axhline(value, color=POINT, linewidth=0.9)
+      place, across = (1.01, value), ("axes fraction", "data")
+      axes.annotate(name, place, xycoords=across, fontsize=8, color=INK, va="center")
 
 
 def spread_curves(

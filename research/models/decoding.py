@@ -7,9 +7,13 @@ parameters. A finished row goes on with padding, token 0.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
+
+from research.data.text.vocabulary import BEGIN, END
 
 Memory = Any
 Next = Callable[[Memory, Int[Array, " batch"]], tuple[Float[Array, "batch vocabulary"], Memory]]
@@ -123,3 +127,42 @@ def beam(
     Beam(nothing, jnp.full((batch, width), -jnp.inf)),
   )
   return jax.lax.scan(step, start, jnp.arange(length))[0][-1]
+
+
+def written(
+  model: nn.Module,
+  params: Any,
+  sources: Int[np.ndarray, "n source"],
+  length: int,
+  width: int = 1,
+  batch: int = 250,
+) -> Int[np.ndarray, "n length"]:
+  """The tokens that an encoder and decoder writes for each source, `batch` sources at a time.
+
+  The model has the methods `start` and `next` of `research.models.seq2seq.Seq2Seq`. It decodes
+  greedily where the beam's width is 1.
+  """
+  marks = Marks(BEGIN, END)
+
+  @jax.jit
+  def decode(variables: Any, source: Array) -> Array:
+    next_token = lambda memory, token: model.apply(variables, memory, token, method="next")
+    memory = model.apply(variables, source, length, method="start")
+    if width == 1:
+      return greedy(next_token, memory, len(source), marks, length)
+    return beam(next_token, memory, len(source), marks, length, width).tokens[:, 0]
+
+  firsts = range(0, len(sources), batch)
+  rows = [decode({"params": params}, sources[first : first + batch]) for first in firsts]
+  return np.concatenate([np.asarray(part) for part in rows])
+
+
+def looks(
+  model: nn.Module,
+  params: Any,
+  source: Int[np.ndarray, "n source"],
+  target: Int[np.ndarray, "n target"],
+) -> Float[np.ndarray, "n heads places source"]:
+  """Attention weights of a decoder that is led through the targets' tokens, all but the last."""
+  apply = jax.jit(lambda variables, pair: model.apply(variables, pair, method="with_weights")[1])
+  return np.asarray(apply({"params": params}, (jnp.asarray(source), jnp.asarray(target[:, :-1]))))

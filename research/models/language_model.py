@@ -3,10 +3,14 @@
 from typing import Any
 
 import flax.linen as nn
-from jaxtyping import Array, Float, Int
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
 
+from research.data.text.vocabulary import MARKS
 from research.layers.dropout import Dropout
 from research.layers.recurrent import Carry, RecurrentStack
+from research.models.decoding import Marks, sample
 
 
 class LanguageModel(nn.Module):
@@ -46,3 +50,33 @@ class LanguageModel(nn.Module):
     stack = RecurrentStack(self.hidden, self.layers, self.cell, self.bidirectional, self.dropout)
     x, carries = stack(x, carries, train=train)
     return nn.Dense(self.vocabulary)(drop(x, train=train)), carries
+
+
+def lines(
+  model: LanguageModel,
+  params: Any,
+  newline: int,
+  size: int,
+  count: int,
+  length: int,
+  key: Key[Array, ""],
+  temperature: float,
+) -> Int[Array, "count length"]:
+  """Lines drawn from a language model, each begun behind `newline` and ended by the next one.
+
+  Marks and tokens that the vocabulary of `size` tokens does not fill are not drawn.
+  """
+  _, carries = jax.eval_shape(model.apply, {"params": params}, jnp.zeros((count, 1), jnp.int32))
+  number = jnp.arange(model.vocabulary)
+  is_known = (number >= len(MARKS)) & (number < size)
+
+  @jax.jit
+  def draw(params: Any, key: Key[Array, ""]) -> Int[Array, "count length"]:
+    def following(carries: Any, token: Int[Array, " count"]) -> tuple[Array, Any]:
+      logits, carries = model.apply({"params": params}, token[:, None], carries)
+      return jnp.where(is_known[None], logits[:, 0], -jnp.inf), carries
+
+    zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carries)
+    return sample(following, zero, count, Marks(newline, newline), length, key, temperature)
+
+  return draw(params, key)

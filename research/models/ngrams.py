@@ -6,6 +6,7 @@ counts by how many different tokens it follows, not by how often: "Francisco" is
 follows one word.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,11 @@ def log_likelihoods(model: NGrams, tokens: np.ndarray) -> np.ndarray:
     interpolated = np.maximum(counts - order.discount, 0) + order.discount * kinds * probability
     probability = np.where(totals > 0, interpolated / np.maximum(totals, 1), probability)
   return np.log(probability)
+
+
+def bits(known: np.ndarray, unseen: np.ndarray, vocabulary: int, most: int) -> float:
+  """Bits per token of an unseen text, for the model of up to `most` tokens of a known one."""
+  return float(-log_likelihoods(count(known, vocabulary, most), unseen).mean() / math.log(2))
 
 
 def _codes(tokens: np.ndarray, vocabulary: int, length: int) -> np.ndarray:

@@ -7,14 +7,13 @@ import pytest
 
 from experiments.convolution import digits_convnet
 from experiments.sequences import (
-  character_model,
   dates,
   deep_and_both_ways,
   long_lag,
   reversal,
   translation,
 )
-from research.data.text import tasks
+from research.data.text import corpora, tasks
 from research.errors import UserError
 
 
@@ -71,7 +70,7 @@ def test_the_text_to_be_judged_by_has_days_of_its_own():
 def test_no_sentence_is_learnt_and_judged_by(seed, monkeypatch):
   corpus = [(f"Open the file {n} now", f"Ouvrir le fichier {n}") for n in range(300)]
   monkeypatch.setattr("research.data.text.catalogs.load", lambda: [*corpus, *corpus[:9]])
-  train, test = character_model.text_of(character_model.Config(), seed)
+  train, test = corpora.text("", seed)
   assert not set(train.split("\n")) & set(test.split("\n")[1:])
   parts = translation.corpus_of(translation.Config(vocabulary=60), seed).parts
   sources = [{tuple(pair[0]) for pair in part} for part in parts]

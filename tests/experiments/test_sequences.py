@@ -2,12 +2,14 @@
 
 import importlib
 import math
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import research as ln
 from experiments.sequences import (
   attention_lessons,
   backprop_through_time,
@@ -15,16 +17,22 @@ from experiments.sequences import (
   cost_of_length,
   dates,
   deep_and_both_ways,
+  gradient_clipping,
   long_lag,
+  lstm_equations,
   memorisation,
   reversal,
   translation,
 )
+from research.analysis.bleu import mean_d2l_bleu
+from research.analysis.compression import compressed_bits
 from research.config import replace
-from research.data.text import catalogs, sentences, tasks
+from research.data.text import catalogs, corpora, sentences, tasks
 from research.data.text.vocabulary import CHARACTERS_OF_UNICODE, UNKNOWN, naming_nats, vocabulary
 from research.errors import UserError
 from research.lab.lab import Lab
+from research.models import ngrams
+from research.models.decoding import written
 from research.optimizers import Optimizer
 from research.training import Fit, Options
 from tests.helpers.stand_in_labs import FakeLab, UntrainedLab, failed
@@ -40,18 +48,22 @@ def test_back_propagation_through_time_is_jaxs_gradient():
     by_jax = jax.grad(backprop_through_time.loss)(params, letters[:-1], letters[1:])
     for name in by_jax:
       np.testing.assert_allclose(by_hand[name], by_jax[name], rtol=1e-10, atol=1e-14)
-    assert backprop_through_time.distance_of_lstm_forms(jax.random.key(1), times=5) < 1e-12
+
+
+def test_the_lstms_two_forms_are_equal():
+  report = lstm_equations.run(lstm_equations.Config(times=5), FakeLab())
+  assert not failed(report)
 
 
 def test_clipping_bounds_the_updates():
-  config = backprop_through_time.Config(
+  config = gradient_clipping.Config(
     hidden=8, times=6, batch=4, updates=1, rate=0.5, theta=1e-2, bound=1e-3
   )
-  text = backprop_through_time.generated_text(config, 0, 200)
-  start = backprop_through_time.init(config, jax.random.key(0))
+  text = jnp.asarray(tasks.two_followers(config.vocabulary, 0, 200))
+  start = gradient_clipping.init(config, jax.random.key(0))
   steps, lengths = {}, {}
-  for cut in backprop_through_time.CUTS:
-    last, (_, lengths[cut]) = backprop_through_time.train(config, start, text, cut)
+  for cut in gradient_clipping.CUTS:
+    last, (_, lengths[cut]) = gradient_clipping.train(config, start, text, cut)
     steps[cut] = {name: last[name] - start[name] for name in start}
   flat = {
     cut: np.concatenate([leaf.ravel() for leaf in step.values()]) for cut, step in steps.items()
@@ -63,11 +75,11 @@ def test_clipping_bounds_the_updates():
 
 
 def test_an_error_that_is_cut_at_every_time_does_not_explode():
-  config = backprop_through_time.Config(hidden=8, times=20)
-  params = backprop_through_time.init(config, jax.random.key(0))
+  config = gradient_clipping.Config(hidden=8, times=20)
+  params = gradient_clipping.init(config, jax.random.key(0))
   params |= {"W": 3 * params["W"]}
-  letters = jax.nn.one_hot(backprop_through_time.generated_text(config, 0, 20)[:, None], 12)
-  found = backprop_through_time.cut_through_time(config, params, letters * 0)
+  letters = jax.nn.one_hot(tasks.two_followers(12, 0, 20)[:, None], 12)
+  found = gradient_clipping.cut_through_time(config, params, letters * 0)
   assert found["not cut"][0] > 1e3 and found["not cut"][-1] == pytest.approx(1)
   for name in ("at every time, by norm", "at every time, by value"):
     assert found[name].min() > 0.1 and found[name].max() <= 1 + 1e-5
@@ -76,8 +88,7 @@ def test_an_error_that_is_cut_at_every_time_does_not_explode():
 
 
 def test_the_generated_text_offers_two_letters_everywhere():
-  config = backprop_through_time.Config(vocabulary=3)
-  text = np.asarray(backprop_through_time.generated_text(config, 0, 2000))
+  text = tasks.two_followers(3, 0, 2000)
   followers = {}
   for a, b, c in zip(text, text[1:], text[2:], strict=False):
     followers.setdefault((a, b), set()).add(c)
@@ -99,17 +110,17 @@ def test_a_reversed_map_is_the_alignment_and_a_straight_one_is_not():
 @pytest.mark.parametrize("task", ["dates", *reversal.TASKS])
 def test_all_nets_of_an_experiment_take_its_batches(task):
   module = dates if task == "dates" else reversal
-  config = module.Config(embedding=4, hidden=8, features=8, optimizer=Optimizer("sgd", 0.1))
+  config = module.Config(
+    examples=100, embedding=4, hidden=8, features=8, optimizer=Optimizer("sgd", 0.1)
+  )
   if module is reversal:
     config = replace(config, {"longest": 6, "task": task})
-    data = reversal.TASKS[task].data(config, 4, 0, False)
-    lengths = [leaf.shape[0] for leaf in reversal.example(config)]
-    assert lengths == [data["source"].shape[1], data["target"].shape[1] - 1]
-  else:
-    data, _ = tasks.dates(4, 0)
-  for name, learner in module.LEARNERS.items():
-    state = jax.eval_shape(learner.init, replace(config, {"net": name}), jax.random.key(0))
-    moved, metrics = jax.eval_shape(learner.step, config, state, data)
+  for name in module.NETS:
+    one = replace(config, {"net": name})
+    training = module.training(one, 0)
+    data = {field: array[:4] for field, array in training.data.items()}
+    state = jax.eval_shape(training.learner.init, one, jax.random.key(0))
+    moved, metrics = jax.eval_shape(training.learner.step, one, state, data)
     assert set(metrics) == {"loss", "exact", "accuracy"}
     assert jax.tree.structure(moved) == jax.tree.structure(state)
 
@@ -117,8 +128,11 @@ def test_all_nets_of_an_experiment_take_its_batches(task):
 def test_the_long_lags_net_learns_a_short_one():
   config = long_lag.Config("rnn", 2, hidden=16, symbols=2, optimizer=Optimizer("adam", 0.02))
   data = tasks.long_lag(256, 0, 2, symbols=2)
-  state = jax.jit(long_lag.learner.init)(config, jax.random.key(0))
-  step = jax.jit(long_lag.learner.step)
+  task = lambda config, seed: ln.Task(data, {})
+  training = ln.supervised_training(long_lag.model, task, inputs=lambda batch: batch["tokens"])
+  learner = training(config, 0).learner
+  state = jax.jit(learner.init)(config, jax.random.key(0))
+  step = jax.jit(learner.step)
   for _ in range(60):
     state, metrics = step(config, state, data)
   assert float(metrics["accuracy"]) == 1
@@ -127,10 +141,10 @@ def test_the_long_lags_net_learns_a_short_one():
 def test_a_files_last_tenth_is_held_out(tmp_path):
   path = tmp_path / "text.txt"
   path.write_text("0123456789" * 10, "utf-8")
-  train, test = character_model.text_of(character_model.Config(text=str(path)), 0)
+  train, test = corpora.text(str(path), 0)
   assert train + test == path.read_text() and len(test) == 10
   with pytest.raises(UserError, match="cannot be read"):
-    character_model.text_of(character_model.Config(text=str(tmp_path / "none")), 0)
+    corpora.text(str(tmp_path / "none"), 0)
 
 
 def test_the_net_is_judged_on_the_whole_held_out_text(tmp_path):
@@ -149,7 +163,7 @@ def test_characters_without_room_cost_what_it_takes_to_name_them(tmp_path):
   drawn = np.random.default_rng(0).integers(0x4E00, 0x4E00 + 3000, 200_000)
   path.write_text("".join(map(chr, drawn)), "utf-8")
   config = character_model.Config(text=str(path), vocabulary=96, embedding=2, hidden=3)
-  train, test = character_model.text_of(config, 0)
+  train, test = corpora.text(config.text, 0)
   characters = character_model.characters_of(config, train)
   naming = naming_nats(characters, train, test)
   unknown = characters.encode(test) == UNKNOWN
@@ -158,12 +172,14 @@ def test_characters_without_room_cost_what_it_takes_to_name_them(tmp_path):
   share = np.bincount(characters.encode(train), minlength=len(characters)) / len(train)
   known = -np.log(share[characters.encode(test)]).mean()
   assert known < 1 and 11.5 < (known + naming.mean()) / math.log(2) < 11.7
-  data = character_model.training(config, 0).evaluate["test"]
+  training = character_model.training(config, 0)
+  data, learner = training.evaluate["test"], training.learner
+  reader = ln.bptt_training(character_model.model, character_model.task)(config, 0).learner
   assert data["naming"].sum() == pytest.approx(naming[1:].sum(), rel=1e-5)
-  state = jax.jit(character_model.learner.init)(config, jax.random.key(0))
+  state = jax.jit(learner.init)(config, jax.random.key(0))
   batch = {"target": jnp.asarray(data["target"][:2, :4]), "naming": jnp.array([3.0, 4.0])}
-  of_tokens = character_model.reader.evaluate(config, state, batch)["loss"]
-  of_characters = character_model.learner.evaluate(config, state, batch)["loss"]
+  of_tokens = reader.evaluate(config, state, batch)["loss"]
+  of_characters = learner.evaluate(config, state, batch)["loss"]
   assert of_characters.weight == of_tokens.weight == 6
   assert float(of_characters.total - of_tokens.total) == pytest.approx(7, rel=1e-5)
 
@@ -190,34 +206,31 @@ def test_a_text_that_is_too_short_leaves_nothing_behind(tmp_path):
 
 def test_a_line_of_the_packages_is_not_learnt_and_judged_by(monkeypatch):
   messages = [("Save it", "a"), ("Save  it", "b"), ("Go", "c")]
-  monkeypatch.setattr(character_model.catalogs, "load", lambda: messages)
-  assert sorted("".join(character_model.text_of(character_model.Config(), 0)).split("\n")) == [
-    "Go",
-    "Save it",
-  ]
+  monkeypatch.setattr(catalogs, "load", lambda: messages)
+  assert sorted("".join(corpora.text("", 0)).split("\n")) == ["Go", "Save it"]
 
 
 def test_a_text_that_repeats_itself_costs_few_bits():
   train, test = "the same line again\n" * 50, "the same line again\n" * 5
   noise = "".join(map(chr, np.random.default_rng(0).integers(97, 123, 100)))
-  compress = __import__("lzma").compress
-  assert character_model.pressed_bits(compress, train, test) < 1
-  assert character_model.pressed_bits(compress, train, noise) > 4
-  characters = character_model.vocabulary(train)
+  assert max(compressed_bits(train, test).values()) < 1
+  assert min(compressed_bits(train, noise).values()) > 4
+  characters = vocabulary(train)
   known, unseen = characters.encode(train), characters.encode(test)
-  bits = [character_model.counted_bits(known, unseen, len(characters), n) for n in (1, 2, 5)]
+  bits = [ngrams.bits(known, unseen, len(characters), n) for n in (1, 2, 5)]
   assert bits[0] > bits[1] > bits[2] and bits[2] < 0.2
 
 
 def test_the_language_model_writes_lines_of_its_own_characters():
   config = character_model.Config(vocabulary=12, embedding=3, hidden=5, batch_size=2)
-  characters = character_model.vocabulary("abc\n", most=8)
-  state = jax.jit(character_model.learner.init)(config, jax.random.key(0))
+  characters = vocabulary("abc\n", most=8)
+  model = character_model.model(config)
+  state = SimpleNamespace(**jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), jnp.int32)))
   fit = Fit("text", config, state, [], lambda: state, None)
-  lines = character_model.written(config, fit, characters, FakeLab(), 1.0)
+  lines = character_model.written(fit, characters, jax.random.key(1), 1.0)
   assert len(lines) == 10 and set("".join(lines)) <= set("abc")
   assert len(set(lines)) > 1 and lines == character_model.written(
-    config, fit, characters, FakeLab(), 1.0
+    fit, characters, jax.random.key(1), 1.0
   )
 
 
@@ -231,30 +244,34 @@ def test_pairs_that_are_too_few_are_refused(tmp_path):
   path = tmp_path / "pairs.tsv"
   path.write_text("Go now.\tVa !\n", "utf-8")
   with pytest.raises(UserError, match="1 pairs of 2 to 16 words are too few"):
-    translation.pairs_of(translation.Config(pairs=str(path)))
+    corpora.pairs(str(path), 16)
 
 
-def test_a_net_translates_greedily_and_with_a_beam():
+def test_a_net_translates_greedily_and_with_a_beam(monkeypatch):
   config = translation.Config(vocabulary=30, embedding=3, hidden=4, features=8)
-  read, write = (translation.tokeniser(config, [pair[side] for pair in PAIRS]) for side in (0, 1))
-  assert translation.lengths_of(PAIRS, read, write) == (3, 6)
+  read, write = (corpora.tokeniser([pair[side] for pair in PAIRS], "words", 30) for side in (0, 1))
+  assert corpora.lengths_of(PAIRS, read, write, 64) == (3, 6)
+  assert corpora.lengths_of(PAIRS, read, write, 4) == (3, 4)
   data = sentences.arrays_of(PAIRS, read, write, (3, 6))
   batch = {name: jnp.asarray(array[:4]) for name, array in data.items()}
-  learner = translation.LEARNERS["GRU with attention"]
+  monkeypatch.setattr(
+    translation,
+    "corpus_of",
+    lambda config, seed: SimpleNamespace(arrays={"train": data, "validation": data}),
+  )
+  learner = translation.training(config, 0).learner
   state = jax.jit(learner.init)(config, jax.random.key(0))
   _, metrics = jax.eval_shape(learner.step, config, state, batch)
   assert set(metrics) == {"loss", "nats", "accuracy"}
-  fit = Fit("fit", config, state, [], lambda: state, None)
-  model = translation.MODELS["GRU with attention"](config)
   for width in (1, 2):
-    rows = translation.written(model, fit, data["source"][:4], 6, width, batch=2)
+    rows = written(translation.model(config), state.params, data["source"][:4], 6, width, batch=2)
     assert rows.shape == (4, 6)
     assert all(isinstance(word, str) for word in write.decode(rows[0]))
 
 
 def test_d2ls_bleu_is_a_mean_over_sentences():
   go = ["va", "!"]
-  assert translation.mean_d2l([go, ["x"]], [go, go]) == 0.5
+  assert mean_d2l_bleu([go, ["x"]], [go, go]) == 0.5
 
 
 def test_only_a_net_that_reads_both_ways_sees_what_it_is_asked_for():

@@ -27,10 +27,11 @@ def windows(tokens: np.ndarray, length: int, stride: int) -> Arrays:
   """Segments of `length` + 1 tokens, one every `stride`: {"target": [n, length + 1]}.
 
   The model reads all but the last and predicts all but the first. Drawn at random, a stride of 1 is
-  d2l's section 9.3 in English, a stride of `length` without an offset its Chinese one.
+  d2l's section 9.3 in English, a stride of `length` without an offset its Chinese one. Raises
+  UserError where the text is shorter than one segment.
   """
   if len(tokens) < length + 1:
-    raise ValueError(f"{len(tokens)} tokens hold no segment of {length} + 1")
+    raise UserError(f"the text is too short: {len(tokens)} tokens hold no segment of {length} + 1")
   segments = np.lib.stride_tricks.sliding_window_view(tokens, length + 1)[::stride]
   return {"target": np.ascontiguousarray(segments)}
 
@@ -41,11 +42,15 @@ def partition(tokens: np.ndarray, batch_size: int, length: int) -> Arrays:
   For `sampling.in_order(batch_size)`: row b of each batch goes on where row b of the batch before
   stopped. "is_first" tells of the batch at the strands' beginning, where no carry is handed on.
 
-  Returns {"target": [n, length + 1], "is_first": bool [n]}, n a multiple of the batch size.
+  Returns {"target": [n, length + 1], "is_first": bool [n]}, n a multiple of the batch size. Raises
+  UserError where the text is too short for one batch.
   """
   steps = (len(tokens) - 1) // batch_size // length
   if steps < 1:
-    raise ValueError(f"{len(tokens)} tokens hold no batch of {batch_size} times {length} + 1")
+    raise UserError(
+      f"the text is too short: {len(tokens)} tokens hold no batch of {batch_size} times {length} + "
+      "1; take a smaller --batch_size"
+    )
   strand = steps * length
   starts = np.arange(steps)[:, None] * length + np.arange(batch_size)[None] * strand
   places = starts.reshape(-1, 1) + np.arange(length + 1)[None]

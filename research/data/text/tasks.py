@@ -174,3 +174,16 @@ def long_lag(count: int, seed: int, lag: int, symbols: int = 8) -> Arrays:
   question = np.full((count, 1), 2 * symbols)
   tokens = np.concatenate([label[:, None], noise, question], axis=1)
   return {"tokens": tokens.astype(np.int32), "label": label.astype(np.int32)}
+
+
+def two_followers(vocabulary: int, seed: int, count: int = 40_000) -> np.ndarray:
+  """A text of `count` letters, each one of two that may follow the two before it.
+
+  No model's perplexity on it is below 2. Letters are the numbers below `vocabulary`.
+  """
+  rng = np.random.default_rng(seed)
+  follows = rng.integers(vocabulary, size=(vocabulary, vocabulary, 2))
+  text = [0, 1]
+  for which in rng.integers(2, size=count - 2):
+    text.append(int(follows[text[-2], text[-1], which]))
+  return np.asarray(text, np.int32)

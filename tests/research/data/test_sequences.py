@@ -13,6 +13,7 @@ from research.analysis.bleu import corpus_bleu, d2l_bleu
 from research.data import sampling
 from research.data.text import language, tasks
 from research.data.text.vocabulary import Vocabulary, padded, vocabulary
+from research.errors import UserError
 
 pytestmark = pytest.mark.fast
 
@@ -55,14 +56,14 @@ def test_the_parts_of_a_partition_continue_each_other():
   np.testing.assert_array_equal(batches[0]["target"], batches[3]["target"])
   inside = np.concatenate([b["target"][:, :-1].ravel() for b in batches[:3]])
   np.testing.assert_array_equal(np.sort(inside), tokens[:36])
-  with pytest.raises(ValueError, match="43 tokens hold no batch of 20 times 4"):
+  with pytest.raises(UserError, match="43 tokens hold no batch of 20 times 4"):
     language.partition(tokens, 20, 4)
 
 
 def test_windows():
   found = language.windows(np.arange(10), 3, 2)["target"]
   np.testing.assert_array_equal(found, [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7], [6, 7, 8, 9]])
-  with pytest.raises(ValueError, match="2 tokens"):
+  with pytest.raises(UserError, match="2 tokens"):
     language.windows(np.arange(2), 3, 1)
 
 

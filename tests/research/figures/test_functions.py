@@ -28,3 +28,11 @@ def test_dots_have_a_row_each_and_none_falls_off_the_axis():
   dots = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
   assert dots["one"] == [[1e-3, 0], [1e-9, 1]] and dots["two"] == [[1e-5, 2]]
   assert [label.get_text() for label in axes.get_yticklabels()] == ["w", "b", "w"]
+
+
+def test_level_lines_are_named_and_those_beyond_the_axis_are_left_out():
+  x = np.arange(3)
+  panel = Panel("y", {"a": (x, x)}, y_range=(0, 4), levels={"guess": 3.0, "far": 9.0})
+  (axes,) = function_curves([panel], title="t", x="x", caption="").figure.axes
+  assert [text.get_text() for text in axes.texts] == ["guess"]
+  np.testing.assert_array_equal(axes.lines[-1].get_ydata(), [3, 3])

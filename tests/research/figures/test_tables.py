@@ -39,6 +39,14 @@ def test_a_bar_for_each_name_and_a_panel_for_each_quantity():
   assert [text.get_text() for text in figure.axes[0].texts] == ["10", "1e+03"]
 
 
+def test_lying_bars_go_to_the_right_and_the_first_is_on_top():
+  panels = {"BLEU": {"a long name": 10, "b": 1000}}
+  (axes,) = bar_charts(panels, title="t", x="", lying=True, caption="").figure.axes
+  assert [bar.get_width() for bar in axes.patches] == [10, 1000]
+  assert axes.get_xlabel() == "BLEU" and axes.yaxis_inverted()
+  assert [label.get_text() for label in axes.get_yticklabels()] == ["a long name", "b"]
+
+
 def test_panels_have_points_ranges_and_axes_of_their_own():
   line = (np.arange(3), np.arange(3))
   panels = [

@@ -100,7 +100,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   return ln.Report(
     [
       ln.claims(id, "%")(
-        f"{name}: {what}", f"at least {bar:.0%} (proposed)", right[name], ln.at_least(bar)
+        f"{name}: {what}", f"at least {100 * bar:g} % (proposed)", right[name], ln.at_least(bar)
       )
       for id, name, bar in rows
     ],

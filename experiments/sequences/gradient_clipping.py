@@ -23,14 +23,8 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 import research as ln
-from experiments.sequences.backprop_through_time import (
-  Params,
-  back_propagate,
-  error_through_time,
-  init,
-  loss,
-)
 from research.data.text import tasks
+from research.models.vanilla_rnn import Params, back_propagate, error_through_time, init, loss
 
 Tree = TypeVar("Tree", Params, Array)
 
@@ -110,11 +104,12 @@ def cut_through_time(config: Config, p: Params, x: Array) -> dict[str, Array]:
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Training with and without a cut, and an error that explodes on its way back."""
   text = jnp.asarray(tasks.two_followers(config.vocabulary, lab.seed))
+  sizes = config.vocabulary, config.hidden, config.gain
   with jax.enable_x64(True):
-    params = jax.tree.map(lambda w: w.astype(float), init(config, lab.key("check")))
+    params = jax.tree.map(lambda w: w.astype(float), init(*sizes, lab.key("check")))
     letters = jax.nn.one_hot(text[: config.times, None], config.vocabulary, dtype=float)
     cuts = cut_through_time(config, params | {"W": 3 * params["W"]}, letters)
-  start = init(config, lab.key("training"))
+  start = init(*sizes, lab.key("training"))
   training = jax.jit(train, static_argnames="cut")
   runs = {cut: jax.device_get(training(config, start, text, cut)[1]) for cut in CUTS}
   norm, value, without = (float(np.mean(perplexity[-20:])) for perplexity, _ in runs.values())

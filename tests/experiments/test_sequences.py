@@ -31,7 +31,7 @@ from research.data.text import catalogs, corpora, sentences, tasks
 from research.data.text.vocabulary import CHARACTERS_OF_UNICODE, UNKNOWN, naming_nats, vocabulary
 from research.errors import UserError
 from research.lab.lab import Lab
-from research.models import ngrams
+from research.models import ngrams, vanilla_rnn
 from research.models.decoding import written
 from research.optimizers import Optimizer
 from research.training import Fit, Options
@@ -39,15 +39,16 @@ from tests.helpers.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
 def test_back_propagation_through_time_is_jaxs_gradient():
-  config = backprop_through_time.Config(vocabulary=4, hidden=5, times=6)
   with jax.enable_x64(True):
-    params = backprop_through_time.init(config, jax.random.key(0))
+    params = vanilla_rnn.init(4, 5, 1.0, jax.random.key(0))
     params = jax.tree.map(lambda w: w + 0.3, params)
     letters = jax.nn.one_hot(jnp.array([[0, 1], [2, 3], [1, 1], [3, 0], [2, 2]]), 4, dtype=float)
-    by_hand = backprop_through_time.back_propagate(params, letters[:-1], letters[1:])
-    by_jax = jax.grad(backprop_through_time.loss)(params, letters[:-1], letters[1:])
+    by_hand = vanilla_rnn.back_propagate(params, letters[:-1], letters[1:])
+    by_jax = jax.grad(vanilla_rnn.loss)(params, letters[:-1], letters[1:])
     for name in by_jax:
       np.testing.assert_allclose(by_hand[name], by_jax[name], rtol=1e-10, atol=1e-14)
+  config = backprop_through_time.Config(vocabulary=4, hidden=5, times=6)
+  assert not failed(backprop_through_time.run(config, FakeLab()))
 
 
 def test_the_lstms_two_forms_are_equal():
@@ -60,7 +61,7 @@ def test_clipping_bounds_the_updates():
     hidden=8, times=6, batch=4, updates=1, rate=0.5, theta=1e-2, bound=1e-3
   )
   text = jnp.asarray(tasks.two_followers(config.vocabulary, 0, 200))
-  start = gradient_clipping.init(config, jax.random.key(0))
+  start = vanilla_rnn.init(12, 8, 1.0, jax.random.key(0))
   steps, lengths = {}, {}
   for cut in gradient_clipping.CUTS:
     last, (_, lengths[cut]) = gradient_clipping.train(config, start, text, cut)
@@ -76,7 +77,7 @@ def test_clipping_bounds_the_updates():
 
 def test_an_error_that_is_cut_at_every_time_does_not_explode():
   config = gradient_clipping.Config(hidden=8, times=20)
-  params = gradient_clipping.init(config, jax.random.key(0))
+  params = vanilla_rnn.init(12, 8, 1.0, jax.random.key(0))
   params |= {"W": 3 * params["W"]}
   letters = jax.nn.one_hot(tasks.two_followers(12, 0, 20)[:, None], 12)
   found = gradient_clipping.cut_through_time(config, params, letters * 0)

@@ -2,6 +2,10 @@
 
 The digests are those of the *uncompressed* IDX files, so that raw and gzipped copies from any
 source are judged alike.
+
+No image of either set occurs twice, within a part or across both. Six of the 10,000 test images of
+Fashion-MNIST are within 2 % of the range (root mean square over pixels) of a training image of the
+same class, the nearest within 0.3 %; none of MNIST is. The published split is kept.
 """
 
 import math

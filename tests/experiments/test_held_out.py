@@ -13,8 +13,10 @@ from experiments.sequences import (
   reversal,
   translation,
 )
+from research.data import sets
 from research.data.text import corpora, tasks
 from research.errors import UserError
+from research.lab import registry
 
 
 def rows(data, name):
@@ -40,6 +42,66 @@ def test_no_input_is_learnt_and_judged_by(name, seed):
   for data in training.evaluate.values():
     assert not learnt & rows(data, key)
     assert len(data[key]) >= 180
+
+
+# Test images of Fashion-MNIST, and the training images that they nearly are: as published.
+NEARLY = {4998: 13360, 9867: 58762, 2605: 11932, 6210: 19456, 2115: 18494, 4926: 18494}
+
+
+@pytest.mark.parametrize("name", sets.names())
+def test_no_published_image_is_in_both_parts_or_twice_in_one(name):
+  train, _, test = sets.load(name)
+  learnt, judged = rows(train, "image"), rows(test, "image")
+  assert (len(learnt), len(judged)) == (len(train["label"]), len(test["label"]))
+  assert not learnt & judged
+
+
+def test_a_few_of_fashion_mnist_are_nearly_in_both_parts():
+  train, _, test = sets.load("fashion_mnist")
+  for judged, learnt in NEARLY.items():
+    difference = test["image"][judged].astype(float) - train["image"][learnt]
+    assert 0 < np.sqrt(np.mean(difference**2)) < 0.02 * 255
+    assert test["label"][judged] == train["label"][learnt]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sets.names())
+def test_no_other_published_image_is_nearly_in_both_parts(name):
+  train, _, test = sets.load(name)
+  learnt, judged = (
+    part["image"].reshape(len(part["image"]), -1).astype(np.float32) for part in (train, test)
+  )
+  squares, near = (learnt**2).sum(axis=1), set()
+  for start in range(0, len(judged), 500):
+    some = judged[start : start + 500]
+    distance = squares - 2 * some @ learnt.T + (some**2).sum(axis=1)[:, None]
+    is_near = distance.min(axis=1) < learnt.shape[1] * (0.02 * 255) ** 2
+    near |= set((start + np.flatnonzero(is_near)).tolist())
+  assert near == (set(NEARLY) if name == "fashion_mnist" else set())
+
+
+AS_BITS = {"rbm_exact": 1}  # of 360 digits: drawn as bits, at seed 0, it equals a training image
+OF_IMAGES = [
+  name
+  for name, entry in registry.catalogue().items()
+  if "sets" in (registry.ROOT / entry.family / f"{name}.py").read_text("utf-8")
+  or "supervised_training" in (registry.ROOT / entry.family / f"{name}.py").read_text("utf-8")
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OF_IMAGES)
+def test_no_experiment_learns_from_an_image_that_it_is_judged_by(name):
+  experiment = registry.load(registry.catalogue()[name])
+  if experiment.training is None:
+    return
+  training = experiment.training(experiment.Config(), 0)
+  if "image" not in training.data:
+    return
+  learnt = rows(training.data, "image")
+  for held_out in {"test", "validation"} & training.evaluate.keys():
+    found = [image for image in training.evaluate[held_out]["image"] if image.tobytes() in learnt]
+    assert len(found) == AS_BITS.get(name, 0)
 
 
 @pytest.mark.parametrize("seed", [0, 5])

@@ -40,3 +40,16 @@ def test_a_draw_is_complete_and_no_other_one_is_closer_to_the_shares(labels, sha
   if up.any() and down.any():
     remainders = exact - np.floor(exact)
     assert remainders[up].min() >= remainders[down].max() - 1e-9
+
+
+@pytest.mark.parametrize(("kept", "held_out"), [(30, 12), (12, 30), (41, 1)])
+def test_the_first_examples_are_split_in_two_by_the_seed(kept, held_out):
+  arrays = {"image": np.arange(100) * 10, "label": np.arange(100)}
+  first, second = stratify.shuffled_split(arrays, kept, held_out, 3)
+  assert (len(first["label"]), len(second["label"])) == (kept, held_out)
+  both = np.concatenate([first["label"], second["label"]])
+  assert sorted(both) == list(range(kept + held_out)) and list(both) != sorted(both)
+  for part in (first, second):
+    np.testing.assert_array_equal(part["image"], 10 * part["label"])
+  again, _ = stratify.shuffled_split(arrays, kept, held_out, 3)
+  np.testing.assert_array_equal(again["label"], first["label"])

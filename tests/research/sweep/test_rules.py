@@ -127,3 +127,18 @@ def test_perturbed_values_stay_in_the_range_and_diverged_members_count_as_worst(
     assert copy.to == 0 and copy.source == 4 and 1e-4 <= copy.values["learning_rate"] <= 1.0
   oneminus = Range("oneminus", 0.9, 0.999)
   assert pbt.perturbed(oneminus, 0.99, 1.2) == pytest.approx(1 - 0.01 / 1.2)
+
+
+@pytest.mark.parametrize(
+  ("intervals", "compared"),
+  [
+    (100, [*range(10, 100, 10)]),
+    (50, [*range(5, 50, 5)]),
+    (25, [*range(2, 25, 2)]),
+    (10, [*range(1, 10)]),
+    (3, [1, 2]),
+    (1, []),
+  ],
+)
+def test_members_are_compared_ten_times_in_a_training_and_never_at_its_end(intervals, compared):
+  assert [n for n in range(1, intervals + 1) if pbt.is_ready(n, intervals)] == compared

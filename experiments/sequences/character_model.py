@@ -9,14 +9,14 @@ characters, and what gzip and lzma need for the held-out text behind the trainin
 for which the vocabulary has no room costs the net and the five-gram what it takes to name it
 besides (`data.text.vocabulary.naming_nats`), or leaving characters out would look like skill.
 
-The text is what seven open-source packages say to their users in English (456,000 characters,
+The text is what seven open-source packages say to their users in English (465,000 characters,
 `research/data/text/catalogs.py`), lines in random order, or a file of one's own, of which the last
 tenth is held out.
 
     python launch.py --experiment=character_model --text=FILE
 
-Expected, over three seeds: perplexity 3.367 +- 0.007 beside the five-gram's 3.54; 1.75 bits per
-character beside 1.82 (five-gram), 1.97 (lzma) and 2.91 (gzip). Strands make the difference: 32 of
+Expected (seed 0): perplexity 3.373 beside the five-gram's 3.60; 1.75 bits per character beside
+1.85 (five-gram), 2.02 (lzma) and 2.91 (gzip). Strands make the difference: 32 of
 them instead of 16, and so half the updates in as many passes, ended 0.19 higher in perplexity (one
 seed). Five minutes of one CPU core.
 """

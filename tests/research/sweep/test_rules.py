@@ -64,7 +64,9 @@ def test_the_median_rule_compares_with_averages_of_finished_trials():
 
   def rule(own, status="finished"):
     trial = Progress(6, own, "running")
-    return stopping.median_rule(10, [*trials(*others, status=status), trial], trial)
+    made = stopping.make("median", 10, 7)
+    assert made.promoted([trial]) is None
+    return made.verdict([*trials(*others, status=status), trial], trial)
 
   assert {rule([0.1] * 4, status) for status in ("running", "stopped", "diverged")} == {"go"}
   assert rule([0.1, 0.2, 0.3, 0.4]) == "stop" and rule([0.1, 0.6, 0.3, 0.4]) == "go"
@@ -88,6 +90,13 @@ def test_a_round_lies_between_the_worse_neighbours_of_the_best():
 def test_a_round_keeps_the_untried_part_beyond_its_best_trials():
   low, high, word = refined((0.05, 0), (0.6, 1), (0.7, 3), (0.72, 4), (0.8, 5))
   assert word == "narrowed" and low == pytest.approx(0.6) and high == pytest.approx(1.0)
+
+
+def test_a_worse_trial_between_the_best_bounds_nothing():
+  low, high, _ = refined((0.3, 5), (0.5, 4), (0.7, 3), (0.4, 1), (0.9, 0))
+  assert (low, high) == pytest.approx((0.2, 0.7))
+  low, high, _ = refined((0.3, 5), (0.5, 4), (0.7, 3), (0.6, 1), (0.1, 0))
+  assert (low, high) == pytest.approx((0.3, 0.8))
 
 
 def test_a_round_is_at_least_a_tenth_and_at_most_half_of_the_one_before():

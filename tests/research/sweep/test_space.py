@@ -95,8 +95,9 @@ def test_choices_keep_their_type_and_are_equally_likely():
 
 
 def test_seeds_are_parsed_as_repeats():
-  made = space.parse("scale=uniform(0,1); seeds(5)", Config())
-  assert made.repeats == 5 and str(made) == "scale=uniform(0,1); seeds(5)"
+  for repeats in (2, 5):
+    made = space.parse(f"scale=uniform(0,1); seeds({repeats})", Config())
+    assert made.repeats == repeats and str(made) == f"scale=uniform(0,1); seeds({repeats})"
 
 
 def test_a_range_can_be_narrowed_or_moved_beyond_its_end():

@@ -8,7 +8,7 @@ Rows = Float[Array, "n p"]
 
 
 def fold_of(examples: int, folds: int, key: Array) -> Int[Array, " n"]:
-  """Which part each example belongs to; the sizes differ by one at most."""
+  """Returns the part of each example; the sizes differ by one at most."""
   return jax.random.permutation(key, jnp.arange(examples) % folds)
 
 

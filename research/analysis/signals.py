@@ -37,7 +37,7 @@ class Signals(NamedTuple):
 
 
 class LayerSignals(NamedTuple):
-  """As `Signals`, of layers of different widths.
+  """The `Signals` of layers of different widths.
 
   Attributes:
     activations: outputs of every hidden layer.

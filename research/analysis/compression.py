@@ -1,4 +1,4 @@
-"""What file compressors make of a text."""
+"""Compression of a text by file compressors."""
 
 import gzip
 import lzma

@@ -117,7 +117,7 @@ def standardised(data: Data) -> Data:
 def most_promising(
   data: Data, noise: Array | float, steps: int, candidates: int, key: Key[Array, ""]
 ) -> Float[Array, " d"]:
-  """Where in the unit cube the expected improvement is largest, of a process fitted to the data.
+  """Finds the point of the unit cube where a fitted process expects the largest improvement.
 
   It is looked for at random points, then ever closer to the best one.
   """

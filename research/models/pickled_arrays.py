@@ -9,7 +9,7 @@ import numpy as np
 
 
 class StoredType:
-  """What a pickle says of an array's type: its code, such as "f4", and its byte order."""
+  """An array's type as a pickle states it: its code, such as "f4", and its byte order."""
 
   def __init__(self, code: Any, *_: Any):
     if code not in ("f4", "f8"):
@@ -21,7 +21,7 @@ class StoredType:
 
 
 class StoredArray:
-  """What a pickle says of an array; read as plain numbers, so that NumPy is never given a lie."""
+  """An array as a pickle states it; read as plain numbers, so that NumPy is never given a lie."""
 
   value: np.ndarray
 

@@ -10,11 +10,14 @@ from experiments.optimization import (
   clipping,
   decay,
   deep_linear,
+  epsilon,
   paths,
+  random_hessians,
   saddles,
   update_rules,
 )
 from research.analysis.descent import descend, steps_until
+from research.analysis.update_rules import Rule
 from tests.helpers.stand_in_labs import FakeLab, failed
 
 
@@ -35,15 +38,15 @@ def test_the_books_first_nesterov_is_another_formula():
   with jax.enable_x64(True):
     config = update_rules.Config(steps=20, size=7)
     _, by_optax = update_rules.PAIRS["Nesterov"]
-    wrong = update_rules.Rule(jnp.zeros_like, updated_velocity)
+    wrong = Rule(jnp.zeros_like, updated_velocity)
     gradients = update_rules.draw(config, 1)
     assert update_rules.worst_difference(wrong, by_optax, config, gradients) > 0.1
 
 
 def test_epsilon_acts_where_the_formulas_say():
   with jax.enable_x64(True):
-    for rule, predicted in update_rules.PLACEMENTS.values():
-      at_half = update_rules.half_way(rule, update_rules.Config())
+    for rule, predicted in epsilon.PLACEMENTS.values():
+      at_half = epsilon.half_way(rule, epsilon.Config())
       assert at_half == pytest.approx(predicted, rel=0.01)
 
 
@@ -126,3 +129,8 @@ def test_momentum_and_adam_leave_the_saddle_sooner():
 def test_the_linear_nets_hessian_at_zero_is_a_saddles():
   eigenvalues = jnp.linalg.eigvalsh(jax.hessian(saddles.linear_net)(jnp.zeros(18)))
   np.testing.assert_allclose(eigenvalues, np.repeat([-3, -2, -1, 1, 2, 3], 3), atol=1e-5)
+
+
+def test_random_hessians_are_minima_as_often_as_the_ensembles():
+  report = random_hessians.run(random_hessians.Config(matrices=2000), FakeLab())
+  assert len(report.claims) == 3 and not failed(report)

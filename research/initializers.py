@@ -9,6 +9,7 @@ Xavier's rule has two readings. Glorot and Bengio average the two fans: `xavier_
 older rule and stands here under his name: `lecun_normal`.
 """
 
+import functools
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -86,6 +87,18 @@ RULES: MappingProxyType[str, Initializer] = MappingProxyType(  # of the comparis
     "orthogonal x 1.41": initializer("orthogonal", 2**0.5),
   }
 )
+
+
+def rule_at(place: Scale) -> Initializer:
+  """The rule at this place in `RULES`, which may be a tracer: all rules are then one program."""
+
+  def init(
+    key: Key[Array, ""], shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+  ) -> Float[Array, "..."]:
+    draws = [functools.partial(draw, shape=shape, dtype=dtype) for draw in RULES.values()]
+    return jax.lax.switch(jnp.asarray(place, int), draws, key)
+
+  return init
 
 
 @pytree_config

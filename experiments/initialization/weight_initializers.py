@@ -2,10 +2,10 @@
 
 What Saito 2016, section 6.2, leaves out: zero, constant, deviation 1 and 0.01, LeCun's rule (the
 book's Xavier: fan-in), Glorot and Bengio's (fan-average), He's, each normal and uniform, and Saxe's
-orthogonal weights, in the net of `init_race`, 784-100x4-10. A member is a number, the rule's
-place in a list, so that all rules and seeds are lanes of one program. At every look the
-first 1,000 training images are sent through: the root mean squares of what each layer says and of
-the loss's gradient by its weighted sums, and the share of its units that say more than nothing.
+orthogonal weights, in the net of `init_race`, 784-100x4-10. All rules and seeds are lanes of one
+program. At every look the first 1,000 training images are sent through, for the root mean squares
+of every layer's outputs and of the loss's gradient by its weighted sums. What the layers do before
+anything is learned is the experiment `first_signals`.
 
     python launch.py --experiment=weight_initializers
     python launch.py --experiment=weight_initializers --dataset=fashion_mnist --activation=tanh
@@ -15,19 +15,14 @@ learn alike, He's and stretched orthogonal ones fastest. About two minutes on tw
 Fashion-MNIST LeCun's rule reaches 81.1 %, He's 83.3 %, and all else holds as well.
 """
 
-import functools
-import math
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 import research as ln
-from research.analysis.signals import ACTIVATIONS, LayerSignals, dense_signals, layer_means
+from research.analysis.signals import ACTIVATIONS, classifier_signals, layer_means
 from research.batch import weights_of
-from research.initializers import RULES
+from research.initializers import RULES, rule_at
 
 
 @ln.pytree_config
@@ -48,31 +43,18 @@ class Config:
   repeats: int = ln.static(3, "seeds of every member", at_least=1)
 
 
-def drawn(rule: float | Array, key: Array, shape: tuple[int, ...], dtype: type) -> Array:
-  """Weights by the rule at this place, which may be a tracer."""
-  draws = [functools.partial(draw, shape=shape, dtype=dtype) for draw in RULES.values()]
-  return jax.lax.switch(jnp.asarray(rule, int), draws, key)
-
-
 def model(config: Config) -> ln.MLP:
   """The net, whose weights the config's rule draws."""
-  init = lambda key, shape, dtype=jnp.float32: drawn(config.rule, key, shape, dtype)
-  return ln.MLP((*config.hidden, 10), ACTIVATIONS[config.activation], init)
-
-
-def look(config: Config, params: Any, batch: ln.Batch) -> LayerSignals:
-  """What the hidden layers do with a batch, and its losses' gradients by their weighted sums."""
-  pixels = ln.inputs_of(batch).reshape(len(batch["label"]), -1)
-  loss = lambda logits: ln.softmax_cross_entropy(logits, batch)
-  return dense_signals(ACTIVATIONS[config.activation], params, pixels, loss)
+  return ln.MLP((*config.hidden, 10), ACTIVATIONS[config.activation], rule_at(config.rule))
 
 
 def with_looks(learner: ln.Learner) -> ln.Learner:
   """The learner whose evaluation adds the means of `layer_means`."""
 
   def evaluate(config: Config, state: ln.TrainState, batch: ln.Batch) -> dict[str, ln.Mean]:
-    looks = layer_means(look(config, state.params, batch), weights_of(batch))
-    return dict(learner.evaluate(config, state, batch)) | looks
+    looks = classifier_signals(config.activation, state.params, batch)
+    means = layer_means(looks, weights_of(batch))
+    return dict(learner.evaluate(config, state, batch)) | means
 
   return learner._replace(evaluate=evaluate)
 
@@ -90,30 +72,22 @@ training = ln.supervised_training(
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
-  """Compares all rules; then what its layers did."""
+  """Compares all rules."""
   members = {name: ln.replace(config, {"rule": place}) for place, name in enumerate(RULES)}
   fits = lab.compare("race", members, training, repeats=config.repeats)
   return ln.Report(findings(config, fits), pictures(config, fits))
 
 
 def findings(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Claim]:
-  """What is lost on the way before learning, and how well each rule learns."""
+  """How well each rule learns."""
   loss = {name: ln.mean_of_last(fits[name], "train/loss") for name in RULES}
-  half, powers = math.sqrt(config.hidden[-1] / 2), len(config.hidden) - 1
-  factors = {  # of a layer, on the gradient
-    "std 1": half,
-    "std 0.01": 0.01 * half,
-    "LeCun normal": math.sqrt(0.5),
-    "He normal": 1.0,
-    "He uniform": 1.0,
-    "orthogonal x 1.41": 1.0,
-  }
+  ratio = lambda rule, other: loss[rule] / loss[other]
   is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")
   source = {"LeCun normal": 0.914, "He normal": 0.935} if is_the_books else {}
-  claim = ln.claims("I03")
-  last = f"loss of the last {config.evaluate_every} batches"
-  slope = f"gradient of layer 1 / of layer {len(config.hidden)} before learning"
-  nothing = "ln 10: nothing is learned"
+  claim, last = ln.claims("I03"), f"loss of the last {config.evaluate_every} batches"
+  nothing, one = "ln 10: nothing is learned", "1: the variance decides"
+  half, sooner = "above 1: the half that ReLU drops", ln.at_least(1.1)
+  he, stretched = ratio("LeCun normal", "He normal"), ratio("orthogonal", "orthogonal x 1.41")
   return [
     *(
       claim(f"{name}: {last}", nothing, loss[name], ln.within_ratio(2.3026, 0.01))
@@ -121,29 +95,15 @@ def findings(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Claim]:
     ),
     *(
       claim(
-        f"{name}: {slope}",
-        f"{power}: (s sqrt(n/2))^{powers}",
-        float(np.mean([back(fit, config) for fit in fits[name]])),
-        ln.within_ratio(float(power), 0.2),
-      )
-      for name, power in ((name, f"{factor**powers:.3g}") for name, factor in factors.items())
-    ),
-    *(
-      claim(
         f"loss of {rule} uniform / of {rule} normal",
-        "1: the variance decides",
-        loss[f"{rule} uniform"] / loss[f"{rule} normal"],
+        one,
+        ratio(f"{rule} uniform", f"{rule} normal"),
         ln.within_ratio(1, 0.1),
       )
       for rule in ("LeCun", "Xavier", "He")
     ),
-    *(
-      claim(f"loss of {worse} / of {better}", words, loss[worse] / loss[better], ln.at_least(1.1))
-      for worse, better, words in (
-        ("LeCun normal", "He normal", "above 1: the half that ReLU drops"),
-        ("orthogonal", "orthogonal x 1.41", "above 1: the same half"),
-      )
-    ),
+    claim("loss of LeCun normal / of He normal", half, he, sooner),
+    claim("loss of orthogonal / of orthogonal x 1.41", "above 1: the same half", stretched, sooner),
     *(
       claim(
         f"{name}: test accuracy",
@@ -157,12 +117,6 @@ def findings(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Claim]:
   ]
 
 
-def back(fit: ln.Fit, config: Config) -> float:
-  """Root mean square of the first layer's gradient over the last one's, before learning."""
-  start = fit.history[0]
-  return math.sqrt(start["look/gradient 1"] / start[f"look/gradient {len(config.hidden)}"])
-
-
 def test_accuracy(config: Config, repeats: list[ln.Fit]) -> float:
   """The mean over the seeds."""
   test = {name: jnp.asarray(array) for name, array in ln.sets.load(config.dataset).test.items()}
@@ -171,27 +125,21 @@ def test_accuracy(config: Config, repeats: list[ln.Fit]) -> float:
   return float(np.mean([float(np.divide(*judge(fit.state))) for fit in repeats]))
 
 
-SHOWN = {  # in histograms; deviation 1 has nothing finite to show afterwards
-  "before": ("std 1", "std 0.01", "LeCun normal", "He normal"),
-  "after": ("std 0.01", "LeCun normal", "He normal"),
-}
-HISTOGRAMS = (  # of what, when, their range, and what else the caption says
-  ("activations", "before", (0, 2), "Values above 2 are counted in the last bin."),
-  ("activations", "after", (0, 4), "Values above 4 are counted in the last bin."),
-  ("gradients", "before", None, "Of each image's loss by the layer's weighted sums."),
-  ("gradients", "after", None, "Of each image's loss by the layer's weighted sums."),
+SHOWN = ("std 0.01", "LeCun normal", "He normal")  # in histograms; deviation 1 is not finite
+HISTOGRAMS = (  # of what, their range, and the caption
+  ("activations", (0, 4), "Values above 4 are counted in the last bin."),
+  ("gradients", None, "Of each image's loss by the layer's weighted sums."),
 )
 FOLLOWED = ("std 0.01", "LeCun normal", "Xavier normal", "He normal", "orthogonal x 1.41")
 
 
 def pictures(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Picture]:
-  """The losses, the layers' statistics through training, and histograms before and after it."""
+  """The losses, the layers' statistics through training, and histograms after it."""
   spread = f"Lines are means over {config.repeats} seeds, bands one standard deviation."
   of = f"{config.activation}, {config.dataset}"
   few = {name: jnp.asarray(array) for name, array in images(config, 0).evaluate["look"].items()}
-  params = {
-    "before": {name: fits[name][0].initial().params for name in SHOWN["before"]},
-    "after": {name: fits[name][0].state.params for name in SHOWN["after"]},
+  looks = {
+    name: classifier_signals(config.activation, fits[name][0].state.params, few) for name in SHOWN
   }
   return [
     ln.compare_panels(
@@ -219,14 +167,14 @@ def pictures(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Picture]:
     ),
     *(
       ln.histogram_grid(
-        {name: getattr(look(config, own, few), kind) for name, own in params[when].items()},
-        title=f"{kind.capitalize()} {when} learning, {of}",
+        {name: getattr(look, kind) for name, look in looks.items()},
+        title=f"{kind.capitalize()} after learning, {of}",
         x=kind.removesuffix("s"),
         value_range=value_range,
         caption=caption,
-        file=f"{kind}_{when}",
+        file=f"{kind}_after",
       )
-      for kind, when, value_range, caption in HISTOGRAMS
+      for kind, value_range, caption in HISTOGRAMS
     ),
   ]
 

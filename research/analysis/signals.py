@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from research.batch import Batch, inputs_of
 from research.initializers import Initializer
+from research.losses import softmax_cross_entropy
 from research.metrics import Mean
 
 Activation = Callable[[Array], Array]
@@ -101,6 +103,13 @@ def dense_signals(
   unmoved = [jnp.zeros((len(x), layer["bias"].size)) for layer in hidden]
   gradients, activations = jax.grad(forward, has_aux=True)(unmoved)
   return LayerSignals(activations, gradients)
+
+
+def classifier_signals(activation: str, params: Mapping[str, Any], batch: Batch) -> LayerSignals:
+  """Sends a batch's flattened images through as `dense_signals`, and their cross-entropies back."""
+  pixels = inputs_of(batch).reshape(len(batch["label"]), -1)
+  loss = lambda logits: softmax_cross_entropy(logits, batch)
+  return dense_signals(ACTIVATIONS[activation], params, pixels, loss)
 
 
 def layer_means(found: LayerSignals, weights: Float[Array, " examples"]) -> dict[str, Mean]:

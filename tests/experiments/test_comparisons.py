@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import research as ln
-from experiments.initialization import bn_scales, init_race, weight_initializers
+from experiments.initialization import bn_scales, first_signals, init_race, weight_initializers
 from experiments.optimization import batch_sizes, optimizer_race
 from experiments.regression import softmax_regression
 from experiments.regularization import ensembles, weight_decay
+from research.analysis.signals import classifier_signals
 from research.config import replace
 from research.data import sets
 from research.lab.lab import Lab
@@ -132,16 +133,13 @@ def test_all_rules_race_as_one_program(lab, monkeypatch):
   assert (lab.folder / "checkpoints" / "race.0").is_dir()
   assert not (lab.folder / "checkpoints" / "race.1").exists()
   assert found(report, "zero: loss") == pytest.approx(np.log(10), rel=0.01)
+
+
+def test_first_signals_follow_the_weights(lab):
+  report = first_signals.run(first_signals.Config(hidden=(30, 30), looked_at=20, repeats=2), lab)
   assert found(report, "He normal: gradient of layer 1") == pytest.approx(1, abs=0.5)
   ratio = found(report, "std 1: gradient") / found(report, "std 0.01: gradient")
   assert ratio == pytest.approx(100, rel=0.2)  # one layer apart; the losses weigh otherwise
-
-
-def test_the_rule_is_a_number_that_may_be_traced():
-  draw = jax.jit(lambda rule: weight_initializers.drawn(rule, jax.random.key(0), (5, 4), float))
-  for place, rule in enumerate(weight_initializers.RULES.values()):
-    expected = rule(jax.random.key(0), (5, 4), float)
-    np.testing.assert_allclose(draw(float(place)), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_look_sees_every_examples_gradient(monkeypatch):
@@ -153,7 +151,7 @@ def test_a_look_sees_every_examples_gradient(monkeypatch):
   }
   learner = weight_initializers.training(config, 0).learner
   state = jax.jit(learner.init)(config, jax.random.key(0))
-  looks = weight_initializers.look(config, state.params, batch)
+  looks = classifier_signals("tanh", state.params, batch)
 
   def loss(params):
     return learner.evaluate(config, state._replace(params=params), batch)["loss"].total

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from research.errors import UserError
-from research.initializers import UNIT_INITIALIZERS, Init, initializer, kernel_init
+from research.initializers import RULES, UNIT_INITIALIZERS, Init, initializer, kernel_init, rule_at
 
 SHAPE = (400, 300)
 
@@ -58,3 +58,10 @@ def test_a_config_names_its_rule_and_its_scale():
   np.testing.assert_array_equal(
     kernel_init(Init("constant", 0.5))(jax.random.key(0), (2, 3)), np.full((2, 3), 0.5)
   )
+
+
+def test_the_rule_is_a_number_that_may_be_traced():
+  draw = jax.jit(lambda place: rule_at(place)(jax.random.key(0), (5, 4), float))
+  for place, rule in enumerate(RULES.values()):
+    expected = rule(jax.random.key(0), (5, 4), float)
+    np.testing.assert_allclose(draw(float(place)), expected, rtol=1e-5, atol=1e-6)

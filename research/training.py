@@ -206,6 +206,10 @@ class Fits(Protocol):
     """Returns the finished fit of that name, training it first where that was not done yet."""
     ...
 
+  def key(self, name: str) -> jax.Array:
+    """A key of its own for every name, from the run's seed."""
+    ...
+
   @property
   def seed(self) -> int:
     """The seed of the run."""

@@ -13,8 +13,6 @@ Expected: 4.4 % test error on the features, 7.6 % on the pixels, 8.7 % on random
 75 seconds of one CPU core.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +26,15 @@ from research.energy.rbm import Rbm
 
 
 @ln.pytree_config
+class Softmax:
+  """Settings of the softmax layer."""
+
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))
+  batch_size: int = ln.static(100, "examples per step", at_least=1)
+  epochs: int = ln.static(10, "passes over the images", at_least=1)
+
+
+@ln.pytree_config
 class Config:
   """The guide's settings; of the classifier, ours."""
 
@@ -38,8 +45,7 @@ class Config:
   batch_size: int = ln.static(100, "examples per step", at_least=1)
   epochs: int = ln.static(10, "passes over the images", at_least=1)
   steady: int = ln.static(5, "epochs from which on the momentum is the later one", at_least=0)
-  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))  # of the softmax layer
-  classifier_epochs: int = ln.static(10, "passes of the softmax layer", at_least=1)
+  classifier: Softmax = ln.nested(Softmax())
 
 
 def unlabelled(config: Config, seed: int) -> ln.Task:
@@ -58,28 +64,9 @@ training = contrastive.contrastive_training(
 def softmax_layer(config: Config, features: Rbm | None) -> ln.Training:
   """Learns the classes from the machine's hidden units, or without one from the pixels."""
   splits = ln.sets.load(config.dataset)
-  train, test = (seen_by(features, split) for split in (splits.train, splits.test))
-  epoch = max(1, len(train["label"]) // config.batch_size)
-  return ln.Training(
-    softmax_learner(train["image"][0].size, epoch),
-    train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=config.classifier_epochs * epoch,
-    evaluate={"test": test},
-    evaluate_every=epoch,
-    log_every=epoch,
-  )
-
-
-@functools.cache
-def softmax_learner(inputs: int, epoch: int) -> ln.Learner:
-  """Softmax regression on so many inputs."""
-  return ln.supervised(
-    lambda config: ln.MLP((10,)),
-    ln.softmax_cross_entropy,
-    lambda config: (inputs,),
-    lambda config: ln.make_optimizer(config.optimizer, config.classifier_epochs * epoch),
-  )
+  task = ln.Task(seen_by(features, splits.train), {"test": seen_by(features, splits.test)})
+  make = ln.supervised_training(lambda config: ln.MLP((10,)), lambda config, seed: task)
+  return make(config.classifier, 0)
 
 
 def seen_by(features: Rbm | None, split: ln.HostData) -> ln.HostData:
@@ -104,7 +91,9 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     "random features": shuffled(learnt, lab.key("shuffled")),
     "pixels": None,
   }
-  layers = {name: lab.fit(name, config, softmax_layer(config, by)) for name, by in seen.items()}
+  layers = {
+    name: lab.fit(name, config.classifier, softmax_layer(config, by)) for name, by in seen.items()
+  }
   errors = {name: round(1 - layer.last("test/accuracy"), 4) for name, layer in layers.items()}
   gap = fit.last("test/free_energy") - fit.last("train set/free_energy")
   claim, error = ln.claims("U03"), ln.claims("U03", unit="%")

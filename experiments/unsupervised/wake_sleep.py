@@ -19,9 +19,6 @@ held; of 1,000 by the net of the up-down algorithm, whose chains start at the da
 steps), so that the claim of 90 % fails. Half an hour of one CPU core.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -29,12 +26,11 @@ from jaxtyping import Array, Float, Int
 
 import research as ln
 from research.analysis.image_judge import Judge, judge
-from research.energy import belief_net, rbm
+from research.energy import belief_net
 from research.energy.belief_net import BeliefNet
 from research.energy.contrastive import flat
 from research.energy.greedy_layers import Greedy, greedy_layers
-from research.energy.rbm import Rbm
-from research.energy.wake_sleep import CLASSES, wake_sleep
+from research.energy.wake_sleep import CLASSES, Learnt, first_net, phase, up_down
 
 EACH = 10  # generated digits of each class that are shown; five times as many are judged
 
@@ -63,43 +59,6 @@ class Config:
   judge: Judge = ln.nested(Judge())
 
 
-def phase(config: Config, net: BeliefNet, *, top_only: bool) -> ln.Training:
-  """Learning that begins with `net`: of the top alone, or by the up-down algorithm."""
-  splits = ln.sets.load(config.dataset)
-  epoch = max(1, len(splits.train["label"]) // config.batch_size)
-  steps = epoch * (config.top_epochs if top_only else config.epochs)
-  return ln.Training(
-    wake_sleep(jax.tree.map(jnp.asarray, net), steps, top_only=top_only),
-    splits.train,
-    ln.sampling.by_epoch(config.batch_size),
-    steps=steps,
-    evaluate={"test": splits.test},
-    evaluate_every=epoch,
-    log_every=epoch,
-  )
-
-
-def first_net(config: Config, machines: Sequence[Rbm], key: Array) -> BeliefNet:
-  """The machines below a top machine that knows nothing yet."""
-  visible = jnp.zeros(config.layers.units[-1] + CLASSES)
-  return belief_net.untied(machines, rbm.draw(key, visible, config.top))
-
-
-class Learnt(NamedTuple):
-  """The fits of the top alone, and of all layers together."""
-
-  greedy: ln.Fit
-  tuned: ln.Fit
-
-
-def learn(config: Config, lab: ln.Lab, machines: Sequence[Rbm], prefix: str = "") -> Learnt:
-  """First the top learns, then the up-down algorithm goes on with all."""
-  begin = first_net(config, machines, lab.key(f"{prefix}top"))
-  greedy = lab.fit(f"{prefix}top", config, phase(config, begin, top_only=True))
-  tuned = phase(config, greedy.state.net, top_only=False)
-  return Learnt(greedy, lab.fit(f"{prefix}up-down", config, tuned))
-
-
 def small(config: Config) -> Config:
   """A net on the 8 by 8 digits, whose top machine can be enumerated."""
   settings = {"dataset": "digits", "layers.units": (40, 12), "top": 60, "batch_size": 20}
@@ -120,7 +79,7 @@ def bound(config: Config, fit: ln.Fit, key: Array, draws: int = 20) -> float:
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Greedy layers, the top, the up-down algorithm; then what nets make of each label."""
   machines = greedy_layers(lab, config.layers, ln.sets.load(config.dataset).train["image"])
-  learnt = learn(config, lab, machines)
+  learnt = up_down(lab, config, machines)
   errors = [round(1 - fit.last("test/accuracy"), 4) for fit in learnt]
   persistent = ln.replace(config, {"start": "persistent", "top_epochs": config.dreamer_epochs})
   begin = first_net(config, machines, lab.key("top"))
@@ -134,7 +93,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   right = (verdict.chances.argmax(axis=1).reshape(2, -1) == classes).mean(axis=1)
   little = small(config)
   pictures = ln.sets.load(little.dataset).train["image"]
-  few = learn(little, lab, greedy_layers(lab, little.layers, pictures, "small "), "small ")
+  few = up_down(lab, little, greedy_layers(lab, little.layers, pictures, "small "), "small ")
   before, after = (bound(little, fit, lab.key("bound")) for fit in few)
   claim = ln.claims("U05", unit="%")
   return ln.Report(

@@ -1,6 +1,7 @@
 """The up-down algorithm as a learner: contrastive wake-sleep for deep belief nets."""
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -9,13 +10,16 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, count
+from research.data import sampling, sets
 from research.energy import belief_net, rbm
 from research.energy.belief_net import Association, BeliefNet
 from research.energy.contrastive import flat
+from research.energy.rbm import Rbm
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Config, Learner, Metrics
 from research.losses import softmax_cross_entropy
 from research.metrics import Mean, accuracy, batch_means, batch_shares
+from research.training import Fit, Fits, Training
 
 CLASSES = 10
 GIBBS_STEPS = (3, 6, 10)  # in each third of the up-down algorithm
@@ -103,3 +107,50 @@ def _evaluate(config: Config, state: State, batch: Batch) -> dict[str, Mean]:
   scores = belief_net.label_scores(state.net, flat(batch))
   values = {"loss": softmax_cross_entropy(scores, batch), "accuracy": accuracy(scores, batch)}
   return batch_means(values, batch)
+
+
+def phase(config: Config, net: BeliefNet, *, top_only: bool) -> Training:
+  """Learning that begins with `net`: of the top alone, or by the up-down algorithm.
+
+  Reads `dataset`, `batch_size`, and `top_epochs` or `epochs` from the config.
+  """
+  splits = sets.load(config.dataset)
+  epoch = max(1, len(splits.train["label"]) // config.batch_size)
+  steps = epoch * (config.top_epochs if top_only else config.epochs)
+  return Training(
+    wake_sleep(jax.tree.map(jnp.asarray, net), steps, top_only=top_only),
+    splits.train,
+    sampling.by_epoch(config.batch_size),
+    steps=steps,
+    evaluate={"test": splits.test},
+    evaluate_every=epoch,
+    log_every=epoch,
+  )
+
+
+def first_net(config: Config, machines: Sequence[Rbm], key: Array) -> BeliefNet:
+  """The machines below a top machine that knows nothing yet."""
+  visible = jnp.zeros(config.layers.units[-1] + CLASSES)
+  return belief_net.untied(machines, rbm.draw(key, visible, config.top))
+
+
+class Learnt(NamedTuple):
+  """The fits of the top alone, and of all layers together."""
+
+  greedy: Fit
+  tuned: Fit
+
+
+def up_down(lab: Fits, config: Config, machines: Sequence[Rbm], prefix: str = "") -> Learnt:
+  """First the top learns on fixed layers, then the up-down algorithm moves all of them.
+
+  Args:
+    lab: keeps the fits "top" and "up-down".
+    config: of both, as `phase` and `wake_sleep` read it.
+    machines: the layers, learnt greedily.
+    prefix: of the fits' names.
+  """
+  begin = first_net(config, machines, lab.key(f"{prefix}top"))
+  greedy = lab.fit(f"{prefix}top", config, phase(config, begin, top_only=True))
+  tuned = phase(config, greedy.state.net, top_only=False)
+  return Learnt(greedy, lab.fit(f"{prefix}up-down", config, tuned))

@@ -70,7 +70,7 @@ def test_exact_machines_agree_with_enumeration_and_their_bias_falls():
 
 def test_features_are_learnt_and_judged(monkeypatch, tmp_path):
   replace_sets(monkeypatch)
-  settings = {"machine.hidden": 9, "batch_size": 20, "epochs": 2, "classifier_epochs": 1}
+  settings = {"machine.hidden": 9, "batch_size": 20, "epochs": 2, "classifier.epochs": 1}
   report = rbm_features.run(
     replace(rbm_features.Config(), settings), Lab(tmp_path, seed=0, options=Options())
   )

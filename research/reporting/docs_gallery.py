@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from research.errors import UserError
 from research.lab import registry
 from research.report import PICTURES
 from research.store.files import write_atomically, write_json
@@ -42,8 +43,15 @@ def renew(gallery: Path, entry: registry.Entry, runs: Sequence[Path]) -> None:
 
 
 def _picture(folder: Path, name: str) -> Path:
-  """The file of a picture, whichever of the kinds it is."""
-  return next(path for kind in PICTURES if (path := folder / f"{name}{kind}").exists())
+  """The file of a picture, whichever of the kinds it is.
+
+  Raises:
+    UserError: where the picture that a captions.json names is gone.
+  """
+  files = [path for kind in PICTURES if (path := folder / f"{name}{kind}").exists()]
+  if not files:
+    raise UserError(f"{folder}/captions.json names {name}, and no such picture is there")
+  return files[0]
 
 
 def _copy(picture: Path) -> bytes:

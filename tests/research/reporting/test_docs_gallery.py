@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from research.errors import UserError
 from research.figures.policies import film
 from research.lab import registry
 from research.lab.experiment import single_fit
@@ -89,3 +90,9 @@ def test_an_experiment_without_pictures_has_no_place_in_the_gallery(door, tmp_pa
   docs_gallery.renew(gallery, registry.catalogue()["tiny_net"], [run])
   (page,) = gallery.iterdir()
   assert "tiny_net" not in page.read_text()
+
+
+def test_a_caption_without_its_picture_is_one_line(tmp_path):
+  (tmp_path / "captions.json").write_text('{"lost": "It was here."}')
+  with pytest.raises(UserError, match=r"captions\.json names lost"):
+    docs_gallery._picture(tmp_path, "lost")

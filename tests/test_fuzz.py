@@ -54,6 +54,8 @@ VALUES = {
   "experiment": ["tiny_net", "tiny_race", "nope"],
   "workdir": ["done", "part", "sweep", "new", "deep/new", "file", "file/x", "~nosuchuser/x", "."],
   "fork": ["done", "part", "sweep", "new", "file", "done/checkpoints", "~nosuchuser"],
+  "init_from": ["done", "part", "sweep", "new", "file", "~nosuchuser"],
+  "validation": ["0.2", "0.5", "0", "1", "0.001", "2"],
   "data_dir": [".", "nowhere", "file", "~nosuchuser/x"],
   "flagfile": ["good.flags", "bad.flags", "file", "nowhere", "."],
   "seed": ["0", "7", "4294967296"],
@@ -66,7 +68,7 @@ VALUES = {
   "sampler": ["random", "grid", "sobol", "cmaes"],
   "stopper": ["none", "asha", "pbt", "median"],
   "rounds": ["1", "2"],
-  "objective": ["test/accuracy", "test/acc", "train/loss"],
+  "objective": ["test/accuracy", "test/acc", "train/loss", "validation/accuracy"],
   "lanes": ["auto", "map", "2", "0"],
   "engine": ["local", "ray", "slurm"],
   "workers": ["1"],
@@ -104,7 +106,7 @@ FLAGS = st.one_of(
 SENSIBLE = """--steps=10 --width=6 --kind=fancy --noise=0 --learning_rate=0.1 --seed=3 --dispatch=3
   --experiment=tiny_race --parallel=shard --fresh --nofresh --workdir=new --workdir=done
   --workdir=part --fork=done --evaluate --gradcheck --fatal_step=3 --on_nan=continue --verify
-  --seeds=1 --save_seconds=0"""
+  --seeds=1 --save_seconds=0 --validation=0.2 --init_from=done"""
 GOOD = st.sampled_from(SENSIBLE.split())
 SWEPT = st.tuples(
   SWEEPS.map(lambda text: f"--sweep={text}"),

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType
 from typing import NamedTuple
 
 import jax
@@ -139,7 +139,8 @@ def change_net(monkeypatch, *, training=training, report=report):
 
 
 def _set(monkeypatch, name, experiment):
-  module = SimpleNamespace(__file__=f"{name}.py", experiment=experiment)
+  module = ModuleType(name)  # Hypothesis hashes all modules, which a namespace is not made for
+  vars(module).update(__file__=f"{name}.py", experiment=experiment)
   monkeypatch.setitem(sys.modules, f"experiments.tiny.{name}", module)
 
 

@@ -1,14 +1,11 @@
 """Batch, mini-batch and stochastic descent on the same images (O04).
 
-Ng, course 2 week 2: one example at a time is noisy and cannot be vectorised, all m at once is
-smooth and makes one update an epoch; between them lie 64 to 512, and below about 2,000 examples
-one batch will do. Here m = 2048 images of MNIST, the net of `optimizer_race`, 784-100x4-10, SGD
-with rate 0.01 for all sizes, 20 epochs. The noise is the deviation of the batches' losses within
-the last epoch, as a share of their mean. Losses are compared after equal epochs and after equal
-time; the time of an epoch is measured with the compiled step, on the machine at hand. Ng expects
-mini-batches to win there. At one rate for all they do not: single examples make 64 times the
-updates in three to five times the time, and their loss stays lower; larger batches would need,
-and bear, larger rates.
+Ng, course 2 week 2: single examples are noisy and cannot be vectorised, all at once are smooth and
+make one update an epoch; between them lie 64 to 512. Here 2048 images of MNIST, the net of
+`optimizer_race`, SGD with rate 0.01 for all sizes. Noise is the deviation of the batches' losses
+within the last epoch over their mean. Losses are compared after equal epochs and equal time; the
+compiled step is timed on the machine at hand. At one rate for all, single examples, which make
+64 times the updates, keep the lower loss; larger batches would need, and bear, larger rates.
 
     python launch.py --experiment=batch_sizes
 
@@ -116,6 +113,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   calmer = deviation["1"] / deviation["64"]
   at_once = loss["64"][-1] / at_time("64", every, loss, seconds)
   claim, epoch = ln.claims("O04"), "seconds of an epoch, single examples"
+  slower = "no vectorising: slower"
   order = "loss after equal epochs rises with the size: neighbours in order, of 5"
   noisy, equal = "noise, single examples / 64", "sqrt(64) = 8 for losses of equal spread"
   sooner, fewer = "loss of 64 / of all, at the time that 64 needs", "mini-batches get there sooner"
@@ -123,10 +121,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     [
       claim(order, "all", 5 - falling, ln.equals(5)),
       claim(noisy, equal, calmer, ln.at_least(2)),
-      *(
-        claim(f"{epoch} / {name}", "no vectorising: slower", seconds["1"] / of, ln.at_least(1))
-        for name, of in (("64", seconds["64"]), ("all", seconds[every]))
-      ),
+      claim(f"{epoch} / 64", slower, seconds["1"] / seconds["64"], ln.at_least(1)),
+      claim(f"{epoch} / all", slower, seconds["1"] / seconds[every], ln.at_least(1)),
       claim(sooner, fewer, at_once, ln.at_most(0.5)),
     ],
     pictures(fits, loss, deviation, seconds),

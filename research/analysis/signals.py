@@ -1,11 +1,13 @@
 """Forward signals and backward gradients in layers of random weights."""
 
+import functools
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key
 
 from research.batch import Batch, inputs_of
@@ -135,3 +137,26 @@ def deviations(values: Float[Array, "layers examples width"]) -> Float[Array, " 
 def sizes(values: Float[Array, "layers examples width"]) -> Float[Array, " layers"]:
   """Root mean square of each layer's values."""
   return jnp.sqrt(jnp.mean(jnp.square(values), axis=(1, 2)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def log_sizes(
+  activation: str,
+  weights: Float[Array, "layers width width"],
+  x: Float[Array, "examples width"],
+  reading: Float[Array, "examples width"],
+) -> Float[Array, "2 layers"]:
+  """Logarithms of the root mean squares of `signals`: of the activations, of the gradients."""
+  both = signals(ACTIVATIONS[activation], weights, x, reading)
+  return jnp.log(jnp.stack([sizes(both.activations), sizes(both.gradients)]))
+
+
+def factors(measured: Float[np.ndarray, "2 layers"]) -> tuple[float, float]:
+  """What one layer does to the activations on their way forth, to the gradients on theirs back.
+
+  Geometric means, from the root mean squares of both in every layer; 0 / 0 is not a number.
+  """
+  forth, back = measured
+  each = 1 / (len(forth) - 1)
+  with np.errstate(invalid="ignore"):
+    return float((forth[-1] / forth[0]) ** each), float((back[0] / back[-1]) ** each)

@@ -8,7 +8,6 @@ import pytest
 from experiments.initialization import (
   activation_histograms,
   batch_norm_by_hand,
-  depth,
   input_normalisation,
   layer_norm,
   symmetry,
@@ -54,23 +53,6 @@ def test_histograms_of_a_few_nets_have_the_books_statistics():
   assert relu["activation"][0] == pytest.approx(0.83, abs=0.05)
   assert relu["activation"][-1] == pytest.approx(0.83, abs=0.25)
   assert statistics("ReLU", "std 0.01")["activation"][-1] < 1e-5
-
-
-@pytest.mark.parametrize("layers", [5, 30])
-def test_factors_do_not_depend_on_depth(layers):
-  config = depth.Config(depth=layers, width=64, examples=20, nets=1)
-  with jax.enable_x64(True):
-    x, reading = jax.random.normal(jax.random.key(0), (2, config.examples, config.width))
-    weights = depth.drawn_weights(depth.INITS["std 1"], jax.random.key(1), layers, config.width)
-    logs = depth.log_sizes("ReLU", weights, x, reading)
-  forth, back = depth.factors(np.exp(np.asarray(logs)))
-  assert forth == pytest.approx(32**0.5, rel=0.15)
-  assert back == pytest.approx(32**0.5, rel=0.15)
-
-
-def test_factors_are_taken_along_the_signals_way():
-  forth, back = depth.factors(np.array([[1.0, 2, 4], [9.0, 3, 1]]))
-  assert (forth, back) == (2, 3)
 
 
 def test_batch_norm_report_holds():

@@ -1,8 +1,17 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from research.analysis.signals import ACTIVATIONS, deviations, drawn_weights, signals, sizes
+from research.analysis.signals import (
+  ACTIVATIONS,
+  deviations,
+  drawn_weights,
+  factors,
+  log_sizes,
+  signals,
+  sizes,
+)
 from research.initializers import initializer
 
 
@@ -32,3 +41,19 @@ def test_deviation_is_about_the_mean_and_size_is_not():
   values = jnp.array([[[3.0, 5.0]], [[-4.0, -4.0]]])
   np.testing.assert_allclose(deviations(values), [1, 0])
   np.testing.assert_allclose(sizes(values), [17**0.5, 4], rtol=1e-6)
+
+
+@pytest.mark.parametrize("layers", [5, 30])
+def test_factors_do_not_depend_on_depth(layers):
+  with jax.enable_x64(True):
+    x, reading = jax.random.normal(jax.random.key(0), (2, 20, 64))
+    weights = drawn_weights(initializer("normal"), jax.random.key(1), layers, 64)
+    logs = log_sizes("ReLU", weights, x, reading)
+  forth, back = factors(np.exp(np.asarray(logs)))
+  assert forth == pytest.approx(32**0.5, rel=0.15)
+  assert back == pytest.approx(32**0.5, rel=0.15)
+
+
+def test_factors_are_taken_along_the_signals_way():
+  forth, back = factors(np.array([[1.0, 2, 4], [9.0, 3, 1]]))
+  assert (forth, back) == (2, 3)

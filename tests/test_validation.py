@@ -22,7 +22,7 @@ from tests.helpers.little_data import replace_sets
 from tests.helpers.stop_after import StopAfter
 from tests.helpers.tiny_experiment import Config, refused
 from tests.helpers.tiny_sweep import SETTINGS, rows
-from tests.test_one_number import TINY, assert_one_number
+from tests.test_one_number import IN_TWO, TINY, assert_one_number
 
 OWN_ACTIONS = ("dqn_", "minatar_games", "q_learning", "rainbow")
 OF_ITS_OWN = ("digits_convnet", "equal_budgets", "random_search", "translation")
@@ -38,7 +38,8 @@ def test_every_single_fit_that_learns_from_data_can_hold_out_a_share(monkeypatch
   monkeypatch.setattr(catalogs, "load", lambda: messages)
   known = {field.name: field for field in fields(experiment.Config())}
   possible = lambda key, value: key in known and known[key].rule.problem(value) is None
-  tiny = {key: value for key, value in TINY.items() if possible(key, value)}
+  small = TINY | (IN_TWO if "held_out" in known else {})
+  tiny = {key: value for key, value in small.items() if possible(key, value)}
   if name == "minatar_games":
     tiny["game"] = "breakout"
   if name in ("dqn_atari", "dqn_minatar", "minatar_games", "rainbow", "dqn_gymnasium"):

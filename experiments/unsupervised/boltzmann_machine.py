@@ -112,40 +112,24 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     name: np.array([fit.last("test/divergence") for fit in each]) for name, each in fits.items()
   }
   tempered, hot = found["tempered chains"], found["chains at T = 1"]
-  claim = ln.claims("U02")
+  claim, theory = ln.claims("U02"), f"log 2 = {np.log(2):.3f} (theory)"
+  error, slope = sampling_error(lab.key("means")), gradient_error(lab.key("gradient"))
+  sampled = (
+    "random machines, sampled means of their units against enumeration: root mean square "
+    "of the error in standard errors"
+  )
+  rule = "learning rule against the derivative of log P, largest difference"
+  parity = "even parity of three bits, three hidden units: worst divergence (nats)"
+  without, least = "without hidden units: least divergence (nats)", found["no hidden units"].min()
+  ratio = hot.mean() / tempered.mean()
+  cold = "chains at T = 1 only: mean divergence over that of tempered ones"
   return ln.Report(
     [
-      claim(
-        "random machines, sampled means of their units against enumeration: root mean square "
-        "of the error in standard errors",
-        "1 (chance)",
-        sampling_error(lab.key("means")),
-        ln.at_most(1.3),
-      ),
-      claim(
-        "learning rule against the derivative of log P, largest difference",
-        "equal",
-        gradient_error(lab.key("gradient")),
-        ln.at_most(1e-6),
-      ),
-      claim(
-        "even parity of three bits, three hidden units: worst divergence (nats)",
-        "0",
-        tempered.max(),
-        ln.at_most(0.02),
-      ),
-      claim(
-        "without hidden units: least divergence (nats)",
-        f"log 2 = {np.log(2):.3f} (theory)",
-        found["no hidden units"].min(),
-        ln.at_least(0.69),
-      ),
-      claim(
-        "chains at T = 1 only: mean divergence over that of tempered ones",
-        "above 1",
-        hot.mean() / tempered.mean(),
-        ln.at_least(1),
-      ),
+      claim(sampled, "1 (chance)", error, ln.at_most(1.3)),
+      claim(rule, "equal", slope, ln.at_most(1e-6)),
+      claim(parity, "0", tempered.max(), ln.at_most(0.02)),
+      claim(without, theory, least, ln.at_least(0.69)),
+      claim(cold, "above 1", ratio, ln.at_least(1)),
     ],
     [
       ln.compare_curves(

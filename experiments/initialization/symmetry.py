@@ -75,6 +75,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   fits = ln.fit_each(lab, configs, training)
   weights = {name: hidden_weights(fit) for name, fit in fits.items()}
   largest = np.abs(weights["zeros-relu"]).max()
+  size = fits["zeros"].training.data["image"].shape[1:3]
   gained = fits["normal"].last("test/accuracy") - fits["zeros"].last("test/accuracy")
   claim, still = ln.claims("I01"), "zeros, ReLU: largest hidden weight after training"
   broken = "test accuracy that broken symmetry gains over zeros"
@@ -93,7 +94,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     ],
     [
       ln.image_grid(
-        np.concatenate([weights[name].T.reshape(-1, 8, 8) for name in ("zeros", "normal")]),
+        np.concatenate([weights[name].T.reshape(-1, *size) for name in ("zeros", "normal")]),
         title="What the hidden units look at",
         columns=config.hidden,
         note="above: from zeros; below: from normal weights",

@@ -51,21 +51,16 @@ OPERATIONS = {
 }
 
 
-class Node(NamedTuple):
-  """An operation, and the names of the nodes or inputs that it works on."""
-
-  operation: str
-  inputs: tuple[str, ...]
-
-
-Graph = Mapping[str, Node]  # in an order in which it can be computed; the last node is the result
+# Every node's operation, and the nodes or inputs that it works on. They stand in an order in which
+# they can be computed; the last node is the result.
+Graph = Mapping[str, tuple[str, ...]]
 
 
 def forward(graph: Graph, inputs: Mapping[str, Scalar]) -> dict[str, Scalar]:
   """The values of all inputs and nodes."""
   values = dict(inputs)
-  for name, node in graph.items():
-    values[name] = OPERATIONS[node.operation].forward(*(values[x] for x in node.inputs))
+  for name, (operation, *sources) in graph.items():
+    values[name] = OPERATIONS[operation].forward(*(values[x] for x in sources))
   return values
 
 
@@ -74,35 +69,25 @@ def backward(graph: Graph, values: Mapping[str, Scalar]) -> tuple[dict[str, Scal
   last = list(graph)[-1]
   derivatives: dict[str, Scalar] = {**dict.fromkeys(values, 0.0), last: 1.0}
   edges = [Edge(last, None, values[last], 1.0)]
-  for name, node in reversed(list(graph.items())):
-    inputs = (values[x] for x in node.inputs)
-    handed_back = OPERATIONS[node.operation].backward(derivatives[name], *inputs)
-    for source, derivative in zip(node.inputs, handed_back, strict=True):
+  for name, (operation, *sources) in reversed(list(graph.items())):
+    inputs = (values[x] for x in sources)
+    handed_back = OPERATIONS[operation].backward(derivatives[name], *inputs)
+    for source, derivative in zip(sources, handed_back, strict=True):
       derivatives[source] += derivative  # a value that branches gets the sum of what comes back
       edges.append(Edge(source, name, values[source], derivative))
   return derivatives, edges
 
 
 class Example(NamedTuple):
-  """A graph with its inputs, as it is drawn.
-
-  Attributes:
-    title: of the drawing.
-    caption: of the drawing.
-    graph: its nodes.
-    inputs: their values.
-    result: the book's, where it has one.
-    slopes: the book's derivatives of the result.
-    rows: heights in the drawing of nodes whose edges would cross.
-  """
+  """A graph with its inputs, as it is drawn, and the book's numbers."""
 
   title: str
   caption: str
   graph: Graph
   inputs: Mapping[str, Scalar]
-  result: float | None = None
-  slopes: Mapping[str, float] = MappingProxyType({})
-  rows: Mapping[str, float] = MappingProxyType({})
+  result: float | None = None  # the book's, where it has one
+  slopes: Mapping[str, float] = MappingProxyType({})  # its derivatives of the result
+  rows: Mapping[str, float] = MappingProxyType({})  # heights of nodes whose edges would cross
 
 
 CONSTANTS = {"one": 1.0, "minus one": -1.0}
@@ -110,7 +95,7 @@ EXAMPLES = {
   "apples": Example(
     "Buying two apples",
     "The notes' figure 4.5. A product hands back the derivative times its other input.",
-    {"apples": Node("multiply", ("apple", "number")), "price": Node("multiply", ("apples", "tax"))},
+    {"apples": ("multiply", "apple", "number"), "price": ("multiply", "apples", "tax")},
     {"apple": 100.0, "number": 2.0, "tax": 1.1},
     220,
     {"apple": 2.2, "number": 110, "tax": 200},
@@ -119,10 +104,10 @@ EXAMPLES = {
     "Buying two apples and three oranges",
     "A sum hands the derivative back as it is.",
     {
-      "apples": Node("multiply", ("number of apples", "apple")),
-      "oranges": Node("multiply", ("orange", "number of oranges")),
-      "fruits": Node("add", ("apples", "oranges")),
-      "price": Node("multiply", ("fruits", "tax")),
+      "apples": ("multiply", "number of apples", "apple"),
+      "oranges": ("multiply", "orange", "number of oranges"),
+      "fruits": ("add", "apples", "oranges"),
+      "price": ("multiply", "fruits", "tax"),
     },
     {"number of apples": 2, "apple": 100.0, "orange": 150.0, "number of oranges": 3, "tax": 1.1},
     715,
@@ -131,17 +116,17 @@ EXAMPLES = {
   "square_of_sum": Example(
     "(x + y)^2 at x = 3, y = 4",
     "The chain rule: 2t = 14 passes through the sum to both inputs.",
-    {"t": Node("add", ("x", "y")), "z": Node("square", ("t",))},
+    {"t": ("add", "x", "y"), "z": ("square", "t")},
     {"x": 3.0, "y": 4.0},
   ),
   "sigmoid": Example(
     "The sigmoid at x = 1",
     "The notes' figure 4.6. What comes back to x is y (1 - y) = 0.1966.",
     {
-      "-x": Node("multiply", ("x", "minus one")),
-      "exp(-x)": Node("exp", ("-x",)),
-      "1 + exp(-x)": Node("add", ("exp(-x)", "one")),
-      "y": Node("reciprocal", ("1 + exp(-x)",)),
+      "-x": ("multiply", "x", "minus one"),
+      "exp(-x)": ("exp", "-x"),
+      "1 + exp(-x)": ("add", "exp(-x)", "one"),
+      "y": ("reciprocal", "1 + exp(-x)"),
     },
     {"x": 1.0, **CONSTANTS},
   ),
@@ -150,26 +135,24 @@ EXAMPLES = {
     "The notes' figure A.1, for two classes of which the second is right: the derivatives that "
     "come back to a1 = 1 add up to y1 - t1 = 0.731.",
     {
-      "exp 1": Node("exp", ("a1",)),
-      "exp 2": Node("exp", ("a2",)),
-      "1 + 2": Node("add", ("exp 1", "exp 2")),
-      "1 / S": Node("reciprocal", ("1 + 2",)),
-      "y1": Node("multiply", ("exp 1", "1 / S")),
-      "y2": Node("multiply", ("exp 2", "1 / S")),
-      "log y1": Node("log", ("y1",)),
-      "log y2": Node("log", ("y2",)),
-      "t1 log y1": Node("multiply", ("t1", "log y1")),
-      "t2 log y2": Node("multiply", ("t2", "log y2")),
-      "sum": Node("add", ("t1 log y1", "t2 log y2")),
-      "loss": Node("multiply", ("sum", "minus one")),
+      "exp 1": ("exp", "a1"),
+      "exp 2": ("exp", "a2"),
+      "1 + 2": ("add", "exp 1", "exp 2"),
+      "1 / S": ("reciprocal", "1 + 2"),
+      "y1": ("multiply", "exp 1", "1 / S"),
+      "y2": ("multiply", "exp 2", "1 / S"),
+      "log y1": ("log", "y1"),
+      "log y2": ("log", "y2"),
+      "t1 log y1": ("multiply", "t1", "log y1"),
+      "t2 log y2": ("multiply", "t2", "log y2"),
+      "sum": ("add", "t1 log y1", "t2 log y2"),
+      "loss": ("multiply", "sum", "minus one"),
     },
     {"a1": 1.0, "a2": 0.0, "t1": 0.0, "t2": 1.0, **CONSTANTS},
-    rows={
-      **dict.fromkeys(("a1", "exp 1", "y1", "log y1", "t1 log y1"), 0.0),
-      **dict.fromkeys(("a2", "exp 2", "y2", "log y2", "t2 log y2"), 3.0),
-      **dict.fromkeys(("1 + 2", "1 / S", "sum", "loss"), 1.5),
-      **{"t1": 1.0, "t2": 2.0, "minus one": 2.8},
-    },
+    rows={"t1": 1.0, "t2": 2.0, "minus one": 2.8}
+    | dict.fromkeys(("a1", "exp 1", "y1", "log y1", "t1 log y1"), 0.0)
+    | dict.fromkeys(("a2", "exp 2", "y2", "log y2", "t2 log y2"), 3.0)
+    | dict.fromkeys(("1 + 2", "1 / S", "sum", "loss"), 1.5),
   ),
 }
 
@@ -193,25 +176,21 @@ def worst_difference(example: Example, points: int, rng: np.random.Generator) ->
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The book's numbers, and random inputs against `jax.grad`, in float64."""
-  claims, pictures = [], []
+  claims, pictures, rng = [], [], np.random.default_rng(lab.seed)
   prices, squares, bar = ln.claims("B01"), ln.claims("B02"), ln.at_most(1e-12)
+  difference = lambda name: worst_difference(EXAMPLES[name], config.points, rng)
   with jax.enable_x64(True):
-    for name, example in EXAMPLES.items():
-      values = forward(example.graph, example.inputs)
-      derivatives, edges = backward(example.graph, values)
-      what, result = f"{name.replace('_', ' ')}: price", example.result
-      if result is not None:
-        claims.append(prices(what, f"{result}", float(values["price"]), ln.within(result, 1e-9)))
-      for x, slope in example.slopes.items():
-        ours = float(derivatives[x])
-        claims.append(prices(f"{what} by {x}", f"{slope}", ours, ln.within(slope, 1e-9)))
-      symbols = {name: OPERATIONS[node.operation].symbol for name, node in example.graph.items()}
-      title, caption, rows = example.title, example.caption, example.rows
+    for name, (title, caption, graph, inputs, result, slopes, rows) in EXAMPLES.items():
+      values = forward(graph, inputs)
+      derivatives, edges = backward(graph, values)
+      what = f"{name.replace('_', ' ')}: price"
+      known = [] if result is None else [(what, result, values["price"])]
+      known += [(f"{what} by {x}", slope, derivatives[x]) for x, slope in slopes.items()]
+      claims += [prices(what, f"{book}", ours, ln.within(book, 1e-9)) for what, book, ours in known]
+      symbols = {node: OPERATIONS[operation].symbol for node, (operation, *_) in graph.items()}
       pictures.append(
         computational_graph(symbols, edges, title=title, rows=rows, caption=caption, file=name)
       )
-    rng = np.random.default_rng(lab.seed)
-    difference = lambda name: worst_difference(EXAMPLES[name], config.points, rng)
     worst = max(map(difference, ("apples", "apples_and_oranges", "sigmoid", "softmax_with_loss")))
     what = "all graphs against jax.grad at random inputs, worst |a - b| / max(1, |b|)"
     claims.append(prices(what, "equal", worst, bar))
@@ -221,9 +200,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     error = max(ln.largest_difference(derivatives[name], 2 * (x + y)) for name in ("x", "y"))
     what = "derivatives of (x + y)^2 against 2 (x + y) at random points, worst difference"
     claims.append(squares(what, "2(x + y)", error, bar))
-    worst = difference("square_of_sum")
     what = "derivatives of (x + y)^2 against jax.grad at random points, worst |a - b| / max(1, |b|)"
-    claims.append(squares(what, "equal", worst, bar))
+    claims.append(squares(what, "equal", difference("square_of_sum"), bar))
   return ln.Report(claims, pictures)
 
 

@@ -13,6 +13,7 @@ Expected: equal to 1e-6, and to `jax.grad`; at least ten times as fast as the lo
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -40,6 +41,7 @@ class Layer(NamedTuple):
 
 
 Net = list[Layer]
+Rng = np.random.Generator
 Inputs = Float[Array, "n0 examples"]
 Outputs = Float[Array, "classes examples"]
 
@@ -52,16 +54,12 @@ class Cache(NamedTuple):
 
 
 def expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
-  """A wrong shape is the most common mistake in such code, so it is refused where it arises.
-
-  Raises:
-    ValueError: naming the array, its shape and the right one.
-  """
+  """Raises a ValueError that names the array, its shape and the right one, unless they agree."""
   if array.shape != shape:
     raise ValueError(f"{name} has shape {array.shape}, not {shape}")
 
 
-def init(sizes: tuple[int, ...], rng: np.random.Generator) -> Net:
+def init(sizes: tuple[int, ...], rng: Rng) -> Net:
   """He's weights, zero biases."""
   he = lambda m, n: jnp.asarray(rng.normal(0, np.sqrt(2 / m), (n, m)), float)
   return [Layer(he(m, n), jnp.zeros((n, 1))) for m, n in itertools.pairwise(sizes)]
@@ -104,14 +102,7 @@ def loss(net: Net, x: Inputs, t: Outputs) -> Float[Array, ""]:
   return -jnp.sum(t * jnp.log(forward(net, x)[0])) / x.shape[1]
 
 
-@jax.jit
-def add_one(total: Net, net: Net, x: Array, t: Array, example: int) -> Net:
-  """The sum so far, and the gradient of one more example."""
-  column = lambda array: jax.lax.dynamic_slice_in_dim(array, example, 1, axis=1)
-  return jax.tree.map(jnp.add, total, gradient(net, column(x), column(t)))
-
-
-def loop(net: Net, x: Array, t: Array) -> Net:
+def loop(net: Net, x: Inputs, t: Outputs) -> Net:
   """The explicit loop over examples, each one a compiled call."""
   total = jax.tree.map(jnp.zeros_like, net)
   for example in range(x.shape[1]):
@@ -119,28 +110,29 @@ def loop(net: Net, x: Array, t: Array) -> Net:
   return jax.tree.map(lambda g: g / x.shape[1], total)
 
 
-def mean_of_each(map: Callable[..., Net]) -> Callable[..., Net]:
-  """The mean of the gradients of single examples, taken by `jax.vmap` or `jax.lax.map`."""
+@jax.jit
+def add_one(total: Net, net: Net, x: Inputs, t: Outputs, example: int) -> Net:
+  """The sum so far, and the gradient of one more example."""
+  column = lambda array: jax.lax.dynamic_slice_in_dim(array, example, 1, axis=1)
+  return jax.tree.map(jnp.add, total, gradient(net, column(x), column(t)))
 
-  @jax.jit
-  def mean(net: Net, x: Array, t: Array) -> Net:
-    one = lambda pair: gradient(net, pair[0][:, None], pair[1][:, None])
-    return jax.tree.map(lambda g: g.mean(axis=0), map(one, (x.T, t.T)))
 
-  return mean
+@partial(jax.jit, static_argnums=0)
+def mean_of_each(map: Callable[..., Net], net: Net, x: Inputs, t: Outputs) -> Net:
+  """The mean of the gradients of single examples, taken by `map(gradient of one, examples)`."""
+  one = lambda pair: gradient(net, pair[0][:, None], pair[1][:, None])
+  return jax.tree.map(lambda g: g.mean(axis=0), map(one, (x.T, t.T)))
 
 
 WAYS: dict[str, Callable[..., Net]] = {
   "vectorised": jax.jit(gradient),
-  "vmap of one example": mean_of_each(lambda one, examples: jax.vmap(one)(examples)),
-  "loop inside the program": mean_of_each(jax.lax.map),  # no dispatch, one example at a time
+  "vmap of one example": partial(mean_of_each, lambda one, examples: jax.vmap(one)(examples)),
+  "loop inside the program": partial(mean_of_each, jax.lax.map),  # no dispatch, one at a time
   "loop of calls": loop,
 }
 
 
-def draw(
-  sizes: tuple[int, ...], examples: int, rng: np.random.Generator
-) -> tuple[Net, Array, Array]:
+def draw(sizes: tuple[int, ...], examples: int, rng: Rng) -> tuple[Net, Inputs, Outputs]:
   """A net, inputs and one-hot targets."""
   x = jnp.asarray(rng.normal(size=(sizes[0], examples)), float)
   t = jnp.asarray(np.eye(sizes[-1])[:, rng.integers(0, sizes[-1], examples)], float)
@@ -160,10 +152,9 @@ def milliseconds(way: Callable[..., Net], *arguments: object, repetitions: int =
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Equality at every depth, then equality and time over the number of examples."""
   claim, rng = ln.claims("B07"), np.random.default_rng(lab.seed)
-  most = max(config.examples)
+  most, claims = max(config.examples), []
   net, x, t = draw(config.sizes, most, rng)
   vectorised = WAYS["vectorised"](net, x, t)
-  claims = []
   for name, way in list(WAYS.items())[1:]:
     what = f"{name} against vectorised, float32, {most} examples, worst difference"
     difference = ln.largest_difference(vectorised, way(net, x, t))
@@ -172,19 +163,23 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     deep = [draw((6, *[5] * (depth - 1), 4), 9, rng) for depth in range(1, config.deepest + 1)]
     exact = jax.jit(jax.grad(loss))
     worst = max(ln.largest_difference(WAYS["vectorised"](*one), exact(*one)) for one in deep)
-  what = f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference"
-  claims.append(claim(what, "equal", worst, ln.at_most(1e-12)))
-  shapes = lambda net: [(layer.w.shape, layer.b.shape) for layer in net]
-  kept = sum(a == b for a, b in zip(shapes(vectorised), shapes(net), strict=True))
-  what = "layers whose dW and db have the shapes of W and b"
-  claims.append(claim(what, f"all {len(net)}", kept, ln.equals(len(net))))
+  kept = sum(
+    jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, layer)
+    for found, layer in zip(vectorised, net, strict=True)
+  )
   times = {
     name: [milliseconds(way, net, x[:, :count], t[:, :count]) for count in config.examples]
     for name, way in WAYS.items()
   }
-  what = f"time of the loop of calls over the vectorised time, {most} examples"
   ratio = times["loop of calls"][-1] / times["vectorised"][-1]
-  claims.append(claim(what, "faster (Ng)", ratio, ln.at_least(10)))
+  by_hand = f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference"
+  shapes = "layers whose dW and db have the shapes of W and b"
+  faster = f"time of the loop of calls over the vectorised time, {most} examples"
+  claims += [
+    claim(by_hand, "equal", worst, ln.at_most(1e-12)),
+    claim(shapes, f"all {len(net)}", kept, ln.equals(len(net))),
+    claim(faster, "faster (Ng)", ratio, ln.at_least(10)),
+  ]
   curves = {name: (config.examples, values) for name, values in times.items()}
   picture = ln.function_curves(
     [ln.Panel("time (ms)", curves, log="xy")],

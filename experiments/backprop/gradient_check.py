@@ -97,12 +97,9 @@ def differences(
   net: Net, config: Config, lab: ln.Lab, *, epsilon: float, coordinates: int | None
 ) -> list[Difference]:
   """The check at the net's initial parameters."""
-  learner = ln.supervised(
-    net.model,
-    ln.softmax_cross_entropy,
-    lambda config: net.input_shape,
-    lambda config: ln.make_optimizer(config.optimizer, 1),
-  )
+  loss, shape = ln.softmax_cross_entropy, net.input_shape
+  optimizer = lambda config: ln.make_optimizer(config.optimizer, 1)
+  learner = ln.supervised(net.model, loss, lambda config: shape, optimizer)
   state = jax.jit(learner.init)(config, lab.key("parameters"))
   batch = batch_for(net, config, lab.seed)
   return ln.check_gradient(learner, config, state, batch, coordinates=coordinates, epsilon=epsilon)
@@ -115,17 +112,11 @@ BOOK = {  # the notebook's mean absolute differences
   "Dense_1/kernel": ("W2", 6.2e-9),
   "Dense_1/bias": ("b2", 1.4e-7),
 }
-BARS = {
-  "two layers": ln.at_most(GREAT),
-  "convolution": ln.at_most(SUSPECT),
-  "batch norm and dropout": ln.at_most(GREAT),
-  "slope 1 % off": ln.at_least(WRONG),
-}
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Every net at the chosen epsilon; the first and the last also at others."""
-  claim, every = ln.claims("B05"), nets(config)
+  claim, every, claims = ln.claims("B05"), nets(config), []
   check = lambda name, epsilon, coordinates: differences(
     every[name], config, lab, epsilon=epsilon, coordinates=coordinates
   )
@@ -134,47 +125,39 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     name: [worst(check(name, epsilon, 100)).relative_norm for epsilon in EPSILONS]
     for name in ("two layers", "slope 1 % off")
   }
-  claims, ours = [], {one.name: one.mean_absolute for one in found["two layers"]}
+  ours = {one.name: one.mean_absolute for one in found["two layers"]}
   what = f"784-50-10, {config.images} images: mean |numerical - back-propagated| for"
   for name, (symbol, book) in BOOK.items():
-    source = f"{book} (notebook, float32)"
-    claims.append(claim(f"{what} {symbol}", source, ours[name], ln.at_most(book)))
+    source, bar = f"{book} (notebook, float32)", ln.at_most(book)
+    claims.append(claim(f"{what} {symbol}", source, ours[name], bar))
+  great, look, mistake = ln.at_most(GREAT), ln.at_most(SUSPECT), ln.at_least(WRONG)
   marks = "1e-7 great, 1e-5 look, 1e-3 mistake (Ng)"
-  for name, bar in BARS.items():
+  for name, bar in zip(every, (great, look, great, mistake), strict=True):
     what = f"{name}: largest relative norm over the parameters"
     claims.append(claim(what, marks, worst(found[name]).relative_norm, bar))
   at_ngs_epsilon = norms["two layers"][EPSILONS.index(1e-7)]
   what = "two layers at Ng's epsilon of 1e-7: largest relative norm, 100 coordinates a parameter"
-  claims.append(claim(what, "1e-7 great, 1e-5 look (Ng)", at_ngs_epsilon, ln.at_most(SUSPECT)))
-  return ln.Report(
-    claims,
-    [
-      dot_plot(
-        {name: {one.name: one.relative_norm for one in each} for name, each in found.items()},
-        title="Gradient check in float64",
-        x="||a - b|| / (||a|| + ||b||)",
-        least=1e-13,
-        marks={"great": GREAT, "look": SUSPECT, "mistake": WRONG},
-        caption="Every parameter of every net. The mistake is in the slope of the hidden layer: it "
-        "is in that layer's weights and biases, not in those behind it.",
-        file="relative_norms",
-      ),
-      ln.function_curves(
-        [
-          ln.Panel(
-            "largest relative norm over the parameters",
-            {name: (EPSILONS, values) for name, values in norms.items()},
-            log="xy",
-          )
-        ],
-        title="How far to move a parameter",
-        x="epsilon",
-        caption="Rounding of the loss spoils small distances, curvature large ones; a mistake "
-        "depends on neither.",
-        file="epsilon",
-      ),
-    ],
+  claims.append(claim(what, "1e-7 great, 1e-5 look (Ng)", at_ngs_epsilon, look))
+  curves = {name: (EPSILONS, values) for name, values in norms.items()}
+  by_parameter = dot_plot(
+    {name: {one.name: one.relative_norm for one in each} for name, each in found.items()},
+    title="Gradient check in float64",
+    x="||a - b|| / (||a|| + ||b||)",
+    least=1e-13,
+    marks={"great": GREAT, "look": SUSPECT, "mistake": WRONG},
+    caption="Every parameter of every net. The mistake is in the slope of the hidden layer: it "
+    "is in that layer's weights and biases, not in those behind it.",
+    file="relative_norms",
   )
+  by_epsilon = ln.function_curves(
+    [ln.Panel("largest relative norm over the parameters", curves, log="xy")],
+    title="How far to move a parameter",
+    x="epsilon",
+    caption="Rounding of the loss spoils small distances, curvature large ones; a mistake "
+    "depends on neither.",
+    file="epsilon",
+  )
+  return ln.Report(claims, [by_parameter, by_epsilon])
 
 
 experiment = ln.Experiment(Config, run)

@@ -26,7 +26,7 @@ def test_a_wrong_product_is_seen(monkeypatch):
 
 
 def test_a_value_that_is_used_twice_gets_both_derivatives():
-  cube = {"xx": graphs.Node("multiply", ("x", "x")), "xxx": graphs.Node("multiply", ("xx", "x"))}
+  cube = {"xx": ("multiply", "x", "x"), "xxx": ("multiply", "xx", "x")}
   derivatives, edges = graphs.backward(cube, graphs.forward(cube, {"x": 3.0}))
   assert derivatives["x"] == 27
   assert sorted(edge.backward for edge in edges if edge.source == "x") == [9, 9, 9]

@@ -123,12 +123,9 @@ def images(config: Config, seed: int) -> ln.Task:
   return ln.Task(enlarge(train), {"test": enlarge(evaluate["test"])})
 
 
+METRICS = {"accuracy": heads_accuracy}
 training = ln.supervised_training(
-  model,
-  images,
-  loss=heads_loss,
-  metrics={"accuracy": heads_accuracy},
-  evaluation_batch_size=500,
+  model, images, loss=heads_loss, metrics=METRICS, evaluation_batch_size=500
 )
 
 
@@ -137,28 +134,17 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
   id, source, bar = SOURCES[config.architecture]
   if config.dataset != "fashion_mnist":
     source, bar = "none for this set", BARS_ELSEWHERE[config.dataset]
-  what = f"{config.architecture} x {config.width} on {config.dataset}"
-  claim = ln.claims(id, unit="%")
-  return ln.Report(
-    [
-      claim(
-        f"{what}, test accuracy after {config.epochs} epochs",
-        source,
-        fit.last("test/accuracy"),
-        ln.at_least(bar),
-      )
-    ],
-    [
-      ln.learning_curves(
-        fit,
-        title=what,
-        epochs=True,
-        log_loss=True,
-        caption="Training curves are means over the epoch, test curves are taken at its end.",
-      ),
-      ln.confusion(fit, model(config)),
-    ],
+  net = f"{config.architecture} x {config.width} on {config.dataset}"
+  what = f"{net}, test accuracy after {config.epochs} epochs"
+  claim = ln.claims(id, unit="%")(what, source, fit.last("test/accuracy"), ln.at_least(bar))
+  curves = ln.learning_curves(
+    fit,
+    title=net,
+    epochs=True,
+    log_loss=True,
+    caption="Training curves are means over the epoch, test curves are taken at its end.",
   )
+  return ln.Report([claim], [curves, ln.confusion(fit, model(config))])
 
 
 experiment = ln.single_fit(Config, training, report)

@@ -71,15 +71,12 @@ Fits = dict[tuple[str, int], list[ln.Fit]]
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All nets of all depths; those of one depth start alike and see the same batches."""
   if unknown := sorted(set(config.depths) - set(CIFAR_DEPTHS)):
-    raise ln.UserError(
-      f"--depths holds {unknown[0]}; these nets have 6n + 2 layers: 8, 14, 20, 26..."
-    )
+    known = "these nets have 6n + 2 layers: 8, 14, 20, 26..."
+    raise ln.UserError(f"--depths holds {unknown[0]}; {known}")
   fits: Fits = {}
   for depth in config.depths:
-    twins = {
-      kind: ln.replace(config, {"depth": depth, "is_residual": is_residual})
-      for kind, is_residual in KINDS.items()
-    }
+    at_depth = ln.replace(config, {"depth": depth})
+    twins = {kind: ln.replace(at_depth, {"is_residual": has}) for kind, has in KINDS.items()}
     found = lab.compare(f"{depth} layers", twins, training, repeats=config.repeats)
     fits |= {(kind, depth): found[kind] for kind in KINDS}
   return report(config, fits)
@@ -89,55 +86,33 @@ def report(config: Config, fits: Fits) -> ln.Report:
   """Compares the losses on the training set over depths."""
   loss = lambda kind, depth: np.array([fit.last("train/loss") for fit in fits[kind, depth]])
   shallow, deep = min(config.depths), max(config.depths)
-  plain, residual = (loss(kind, deep) for kind in KINDS)
   less = f"training loss of {deep} layers less that of {shallow}, nats"
-  claim = ln.claims("A06")
-  return ln.Report(
-    [
-      claim(what, source, differences.mean(), bar, repeats=differences)
-      for what, source, differences, bar in (
-        (
-          f"plain nets: {less}",
-          "28.54 > 27.94 % error (34, 18 layers)",
-          plain - loss("plain", shallow),
-          ln.above(0),
-        ),
-        (
-          f"residual nets: {less}",
-          "25.03 < 27.88 % error (34, 18 layers)",
-          residual - loss("residual", shallow),
-          ln.below(0),
-        ),
-        (
-          f"{deep} layers: training loss of plain nets less that of residual ones, nats",
-          "28.54 > 25.03 % error",
-          plain - residual,
-          ln.above(0),
-        ),
-      )
-    ],
-    [
-      depth_figure(config, fits),
-      ln.compare_curves(
-        {f"{kind}-{depth}": fits[kind, depth] for kind, depth in fits if depth in (shallow, deep)},
-        "train/loss",
-        title="Shallowest and deepest nets while they train",
-        y="training loss (nats)",
-        epochs=True,
-        caption="The paper's figure 6: training loss with shortcuts and without, at two depths.",
-        file="curves",
-      ),
-    ],
+  of_both = f"{deep} layers: training loss of plain nets less that of residual ones, nats"
+  rise = {kind: loss(kind, deep) - loss(kind, shallow) for kind in KINDS}
+  apart, claim = loss("plain", deep) - loss("residual", deep), ln.claims("A06")
+  worse, better = "28.54 > 27.94 % error (34, 18 layers)", "25.03 < 27.88 % error (34, 18 layers)"
+  table = (
+    (f"plain nets: {less}", worse, rise["plain"], ln.above(0)),
+    (f"residual nets: {less}", better, rise["residual"], ln.below(0)),
+    (of_both, "28.54 > 25.03 % error", apart, ln.above(0)),
   )
+  claims = [claim(what, book, x.mean(), bar, repeats=x) for what, book, x, bar in table]
+  curves = ln.compare_curves(
+    {f"{kind}-{depth}": fits[kind, depth] for kind, depth in fits if depth in (shallow, deep)},
+    "train/loss",
+    title="Shallowest and deepest nets while they train",
+    y="training loss (nats)",
+    epochs=True,
+    caption="The paper's figure 6: training loss with shortcuts and without, at two depths.",
+    file="curves",
+  )
+  return ln.Report(claims, [depth_figure(config, fits), curves])
 
 
 def depth_figure(config: Config, fits: Fits) -> ln.Picture:
   """Training loss and test accuracy against depth, one point a net."""
-  panels = []
-  for metric, y in (
-    ("train/loss", "training loss (nats)"),
-    ("test/accuracy", "test accuracy (fraction)"),
-  ):
+  panels, metrics = [], {"train/loss": "training loss (nats)"}
+  for metric, y in (metrics | {"test/accuracy": "test accuracy (fraction)"}).items():
     values = {key: [fit.last(metric) for fit in found] for key, found in fits.items()}
     mean = lambda kind, values=values: [np.mean(values[kind, depth]) for depth in config.depths]
     nets = [(depth, value) for (_, depth), found in values.items() for value in found]

@@ -63,7 +63,7 @@ def slope_error(activation: Activation, x: Float[Array, " n"], h: float = 1e-5) 
   """
   x = x[jnp.abs(x) > h]
   quotient = (activation.value(x + h) - activation.value(x - h)) / (2 * h)
-  return float(jnp.max(jnp.abs(activation.slope(x) - quotient)))
+  return ln.largest_difference(activation.slope(x), quotient)
 
 
 class Net(NamedTuple):
@@ -78,9 +78,8 @@ def random_net(config: Config, key: Array) -> Net:
   """Normal inputs and biases, and weights that keep the variance."""
   width = config.width
   shapes = ((config.examples, width), (3, width, width), (3, 1, width))
-  draws = map(jax.random.normal, jax.random.split(key, 3), shapes)
-  net = Net(*draws)
-  return net._replace(weights=net.weights / jnp.sqrt(width))
+  x, weights, biases = map(jax.random.normal, jax.random.split(key, 3), shapes)
+  return Net(x, weights / jnp.sqrt(width), biases)
 
 
 def beyond_affine(h: Function, net: Net) -> Float[Array, ""]:
@@ -120,23 +119,20 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     claims.append(depth(what, "equal", thrice, ln.at_most(1e-15)))
     keys = jax.random.split(lab.key("nets"), config.nets)
     nets = jax.jit(jax.vmap(lambda key: random_net(config, key)))(keys)
-    functions = {name: each.value for name, each in ACTIVATIONS.items()} | {"linear": linear}
-    what = "three random layers: variance that no affine map gives"
     share = lambda h: np.asarray(jax.jit(jax.vmap(lambda net: beyond_affine(h, net)))(nets))
-    for name in ("identity", "linear"):
-      most, bar = share(functions[name]).max(), ln.at_most(1e-20)
+    what = "three random layers: variance that no affine map gives"
+    for name, h in (("identity", ACTIVATIONS["identity"].value), ("linear", linear)):
+      most, bar = share(h).max(), ln.at_most(1e-20)
       claims.append(depth(f"{name}, {what}, largest of the nets", "none", most, bar))
     for name in ("step", "sigmoid", "ReLU", "tanh"):
-      least, bar = share(functions[name]).min(), ln.at_least(0.001)
+      least, bar = share(ACTIVATIONS[name].value).min(), ln.at_least(0.001)
       claims.append(depth(f"{name}, {what}, smallest of the nets", "some", least, bar, "%"))
     waist = config.width // 2
     what = f"rank of the outputs behind a layer of {waist} units"
     rank = lambda h: rank_through_a_waist(h, config, lab.key("waist"), waist)
-    relu = ACTIVATIONS["ReLU"].value
-    claims += [
-      depth(f"linear: {what}", str(waist), rank(linear), ln.equals(waist)),
-      depth(f"ReLU: {what}", f"above {waist}", rank(relu), ln.at_least(waist + 1)),
-    ]
+    ranks, more = [rank(h) for h in (linear, ACTIVATIONS["ReLU"].value)], ln.at_least(waist + 1)
+    claims.append(depth(f"linear: {what}", f"{waist}", ranks[0], ln.equals(waist)))
+    claims.append(depth(f"ReLU: {what}", f"above {waist}", ranks[1], more))
     return ln.Report(claims, pictures())
 
 
@@ -145,23 +141,22 @@ def pictures() -> list[ln.Picture]:
   x = jnp.linspace(-5, 5, 401)
   values = {name: (x, activation.value(x)) for name, activation in ACTIVATIONS.items()}
   slopes = {name: (x, activation.slope(x)) for name, activation in ACTIVATIONS.items()}
-  return [
-    ln.function_curves(
-      [ln.Panel("h(x)", values, "activation"), ln.Panel("h'(x)", slopes, "derivative")],
-      title="Activations and their derivatives",
-      x="x",
-      caption="Step's derivative is 0 wherever it has one, so that nothing could be learned "
-      "through it; sigmoid's is at most 1/4, ReLU's is 1 or 0.",
-      file="activations",
-    ),
-    ln.function_curves(
-      [ln.Panel("h(x)", {name: values[name] for name in ("step", "sigmoid")})],
-      title="Step and sigmoid",
-      x="x",
-      caption="Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
-      file="step_and_sigmoid",
-    ),
-  ]
+  both = ln.function_curves(
+    [ln.Panel("h(x)", values, "activation"), ln.Panel("h'(x)", slopes, "derivative")],
+    title="Activations and their derivatives",
+    x="x",
+    caption="Step's derivative is 0 wherever it has one, so that nothing could be learned "
+    "through it; sigmoid's is at most 1/4, ReLU's is 1 or 0.",
+    file="activations",
+  )
+  step_and_sigmoid = ln.function_curves(
+    [ln.Panel("h(x)", {name: values[name] for name in ("step", "sigmoid")})],
+    title="Step and sigmoid",
+    x="x",
+    caption="Both go from 0 to 1; only the sigmoid is smooth, and takes all values between.",
+    file="step_and_sigmoid",
+  )
+  return [both, step_and_sigmoid]
 
 
 experiment = ln.Experiment(Config, run)

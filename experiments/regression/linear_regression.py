@@ -28,9 +28,7 @@ class Config:
 
   rate: float = ln.traced(0.01, "step size of full-batch descent", above=0)
   steps: int = ln.static(1000, "its steps", at_least=1)
-  batch_size: int = ln.static(
-    10, "examples per step of mini-batch descent", at_least=1, at_most=1000
-  )
+  batch_size: int = ln.static(10, "examples per step of mini-batches", at_least=1, at_most=1000)
   batch_rate: float = ln.traced(0.03, "its step size", above=0)
   epochs: int = ln.static(3, "its passes over 1,000 examples", at_least=1)
 
@@ -108,18 +106,15 @@ GOLDEN = (  # of the closed form and of descent: the notes' number, and its digi
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Golden values in float64, then the book's three epochs."""
+  claim, claims, golden = ln.claims("D01"), [], iter(GOLDEN)
   with jax.enable_x64(True):
     x, y = (jnp.asarray(values) for values in notes_data())
-    best = closed_form(x, y)
-    found, errors = descend(x, y, config.rate, config.steps)
-    ours = [
-      float(value)
-      for line in (best, found)
-      for value in (line.b, line.w[0], squared_error(line, x, y))
-    ]
-  claim, claims = ln.claims("D01"), []
-  for (what, target, digits), value in zip(GOLDEN, ours, strict=True):
-    claims.append(claim(what, f"{target}", value, ln.within(target, 10**-digits / 2)))
+    best, (found, errors) = closed_form(x, y), descend(x, y, config.rate, config.steps)
+    least = squared_error(best, x, y)
+    for line in (best, found):
+      for value in (line.b, line.w[0], squared_error(line, x, y)):
+        what, target, digits = next(golden)
+        claims.append(claim(what, f"{target}", float(value), ln.within(target, 10**-digits / 2)))
   line, losses = mini_batches(config, lab.key("mini-batches"))
   off = max(abs(line.w[0] - 2), abs(line.w[1] + 3.4), abs(line.b - 4.2))
   what, truth = "mini-batches: largest error of a parameter", "w = (2, -3.4), b = 4.2"
@@ -130,22 +125,18 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     claim(last, "0.00005", losses[-1], ln.at_most(6e-5)),
     claim(what, truth, off, ln.at_most(0.003)),
   ]
-  excess = np.asarray(errors) - ours[2]
-  return ln.Report(claims, [lines(np.asarray(x[:, 0]), np.asarray(y), best, found, excess)])
+  return ln.Report(claims, [lines(x[:, 0], y, best, found, np.asarray(errors) - float(least))])
 
 
-def lines(x: np.ndarray, y: np.ndarray, best: Line, found: Line, excess: np.ndarray) -> ln.Picture:
+def lines(x: Array, y: Array, best: Line, found: Line, excess: np.ndarray) -> ln.Picture:
   """The points with both lines, and what descent has left to do."""
-  ends = np.array([0.0, 2.0])
-  both = {"least squares": best, "descent": found}
+  ends, both = np.array([0.0, 2.0]), {"least squares": best, "descent": found}
   fitted = {name: (ends, ends * float(w[0]) + float(b)) for name, (w, b) in both.items()}
-  steps = np.arange(len(excess))
+  left = {"descent": (np.arange(len(excess)), excess)}
   return ln.function_curves(
     [
       ln.Panel("y", fitted, "the data", points={"data": (x, y)}),
-      ln.Panel(
-        "mean squared error less the least", {"descent": (steps, excess)}, log="y", x="step"
-      ),
+      ln.Panel("mean squared error less the least", left, log="y", x="step"),
     ],
     title="Linear regression",
     x="x",

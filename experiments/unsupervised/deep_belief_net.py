@@ -16,9 +16,8 @@ Expected: test errors of 8.8 % with 1,000 labels (14.2 % from random weights) an
 1.24 % (1.61 %) with seed 0, where he has 1.2 % (1.6 %); 23 minutes of a core that others shared.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 from flax import linen
 from jaxtyping import Array, Key
 
@@ -39,20 +38,14 @@ class Config:
   batch_size: int = ln.static(100, "examples per step", at_least=1)
 
 
-def steps(config: Config, examples: int, epochs: int) -> int:
-  """Updates of so many passes."""
-  return epochs * max(1, examples // config.batch_size)
-
-
-def classifier(examples: int, epochs: Callable[[Config], int]) -> ln.Learner:
+def classifier(steps: int) -> ln.Learner:
   """The net of sigmoid units under a softmax, begun at random."""
+  glorot = ln.initializer("xavier_normal")
   return ln.supervised(
-    lambda config: ln.MLP(
-      (*config.layers.units, 10), linen.sigmoid, ln.initializer("xavier_normal")
-    ),
+    lambda config: ln.MLP((*config.layers.units, 10), linen.sigmoid, glorot),
     ln.softmax_cross_entropy,
     lambda config: ln.sets.spec("mnist").image_shape,
-    lambda config: ln.make_optimizer(config.optimizer, steps(config, examples, epochs(config))),
+    lambda config: ln.make_optimizer(config.optimizer, steps),
   )
 
 
@@ -73,19 +66,13 @@ def begun_with(learner: ln.Learner, machines: Sequence[Rbm]) -> ln.Learner:
 def tuning(config: Config, labels: str, machines: Sequence[Rbm] | None) -> ln.Training:
   """Back-propagation, with all labels or with few; from the machines, or from random weights."""
   splits, is_few = ln.sets.load("mnist"), labels == "few"
-  examples = min(config.few if is_few else 60_000, len(splits.train["label"]))
+  train = {name: array[: config.few if is_few else None] for name, array in splits.train.items()}
   epochs = config.few_epochs if is_few else config.epochs
-  every = steps(config, examples, max(1, epochs // 20))
-  learner = classifier(examples, lambda config: config.few_epochs if is_few else config.epochs)
-  return ln.Training(
-    learner if machines is None else begun_with(learner, machines),
-    {name: array[:examples] for name, array in splits.train.items()},
-    ln.sampling.by_epoch(config.batch_size),
-    steps=steps(config, examples, epochs),
-    evaluate={"test": splits.test},
-    evaluate_every=every,
-    log_every=every,
-  )
+  epoch = max(1, len(train["label"]) // config.batch_size)
+  steps, every = epochs * epoch, max(1, epochs // 20) * epoch
+  learner = classifier(steps) if machines is None else begun_with(classifier(steps), machines)
+  sampler = ln.sampling.by_epoch(config.batch_size)
+  return ln.Training(learner, train, sampler, steps, {"test": splits.test}, every, every)
 
 
 # Test errors by hidden units and labels: pre-trained, and from random weights.
@@ -99,46 +86,35 @@ SOURCES = {
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The machines, then four nets: few labels and all, from the machines and from random weights."""
   machines = greedy_layers(lab, config.layers, ln.sets.load("mnist").train["image"])
-  fits = {
-    f"{labels} labels, {begin}": lab.fit(
-      f"{labels} labels, {begin}".replace(",", ""), config, tuning(config, labels, start)
-    )
-    for labels in ("few", "all")
-    for begin, start in (("pre-trained", machines), ("random", None))
-  }
-  errors = {name: round(1 - fit.last("test/accuracy"), 4) for name, fit in fits.items()}
+  fits = {}
+  for labels in ("few", "all"):
+    for begin, start in (("pre-trained", machines), ("random", None)):
+      fit = lab.fit(f"{labels} labels {begin}", config, tuning(config, labels, start))
+      fits[labels, begin] = fit
+  errors = {key: round(1 - fit.last("test/accuracy"), 4) for key, fit in fits.items()}
   net = "-".join(map(str, (784, *config.layers.units, 10)))
-  counts = {"few": f"{config.few:,} labels", "all": f"all labels, {config.epochs} epochs"}
   claim, claims = ln.claims("U04", unit="%"), []
-  for labels, count in counts.items():
-    trained, random = (errors[f"{labels} labels, {begin}"] for begin in ("pre-trained", "random"))
+  counts = {"few": f"{config.few:,} labels", "all": f"all labels, {config.epochs} epochs"}
+  for labels, least in (("few", 0.02), ("all", 0)):
+    trained, random = errors[labels, "pre-trained"], errors[labels, "random"]
     error, at_random = SOURCES.get((config.layers.units, labels), (None, "none"))
     if error:
-      what, bar = f"{net}, {count}: test error of the pre-trained net", ln.at_most(error)
+      what, bar = f"{net}, {counts[labels]}: test error of the pre-trained net", ln.at_most(error)
       claims.append(claim(what, f"{100 * error:.4g} %", trained, bar))
-    what, bar = f"{net}, {count}: random less pre-trained, points", ln.above(0.02)
-    bar = bar if labels == "few" else ln.above(0)
-    claims.append(claim(what, at_random, random - trained, bar))
-  titles = {"few": f"{config.few:,} labels", "all": "all labels"}
-  return ln.Report(claims, [test_errors(fits, titles)])
+    what = f"{net}, {counts[labels]}: random less pre-trained, points"
+    claims.append(claim(what, at_random, random - trained, ln.above(least)))
+  return ln.Report(claims, [test_errors(fits, {"few": counts["few"], "all": "all labels"})])
 
 
-def test_errors(fits: dict[str, ln.Fit], titles: dict[str, str]) -> ln.Picture:
+def test_errors(fits: dict[tuple[str, str], ln.Fit], titles: dict[str, str]) -> ln.Picture:
   """Test errors while the nets are trained, a panel for few labels and one for all."""
-
-  def curve(fit: ln.Fit) -> tuple[np.ndarray, np.ndarray]:
-    steps, accuracy = ln.series(fit, "test/accuracy")
-    return steps, 100 * (1 - accuracy)
-
-  panels = [
-    ln.Panel(
-      "test error (%)",
-      {begin: curve(fits[f"{labels} labels, {begin}"]) for begin in ("pre-trained", "random")},
-      title,
-      log="y",
-    )
-    for labels, title in titles.items()
-  ]
+  panels = []
+  for labels, title in titles.items():
+    curves = {}
+    for begin in ("pre-trained", "random"):
+      steps, accuracy = ln.series(fits[labels, begin], "test/accuracy")
+      curves[begin] = (steps, 100 * (1 - accuracy))
+    panels.append(ln.Panel("test error (%)", curves, title, log="y"))
   return ln.function_curves(
     panels,
     title="MNIST, from learnt and from random weights",

@@ -82,20 +82,16 @@ def bayes_error(data: ln.HostData) -> float:
   return float(np.mean(scores.argmax(axis=1) != test["label"]))
 
 
-def training_on(config: Config, data: ln.HostData) -> ln.Training:
-  """Logistic regression on the images that were drawn."""
-  return logistic_regression(config, 0)._replace(data=data)
-
-
 def errors(config: Config, lab: ln.Lab) -> dict[str, Float[np.ndarray, "size draw"]]:
   """Test errors of both, on the same draws."""
   rng = np.random.default_rng(lab.seed)
   found: dict[str, list[list[float]]] = {GENERATIVE: [], DISCRIMINATIVE: []}
+  training = logistic_regression(config, 0)
   for size in config.sizes:
     draws = [drawn(size, rng) for _ in range(config.repeats)]
     found[GENERATIVE].append([bayes_error(data) for data in draws])
     fits = [
-      lab.fit(f"{size} labels {number}", config, training_on(config, data))
+      lab.fit(f"{size} labels {number}", config, training._replace(data=data))
       for number, data in enumerate(draws)
     ]
     found[DISCRIMINATIVE].append([1 - fit.last("test/accuracy") for fit in fits])
@@ -106,52 +102,33 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Two curves that cross."""
   found = errors(config, lab)
   generative, discriminative = (found[name].mean(axis=1) for name in (GENERATIVE, DISCRIMINATIVE))
-  near = lambda curve: next(
-    size for size, error in zip(config.sizes, curve, strict=True) if error <= 1.1 * curve[-1]
-  )
-  claim = ln.claims("U06", unit="%")
+  near = lambda curve: config.sizes[np.flatnonzero(curve <= 1.1 * curve[-1])[0]]
+  labels = near(discriminative) / near(generative)
   few, many = f"{config.sizes[0]:,} labels", f"{config.sizes[-1]:,} labels"
-  return ln.Report(
-    [
-      claim(
-        f"{few}: test error of logistic regression less that of naive Bayes, points",
-        "above 0",
-        discriminative[0] - generative[0],
-        ln.above(0),
-      ),
-      claim(
-        f"{many}: test error of naive Bayes less that of logistic regression, points",
-        "above 0",
-        generative[-1] - discriminative[-1],
-        ln.above(0),
-      ),
-      claim(
-        "labels at which logistic regression is within a tenth of its last error, over those at "
-        "which naive Bayes is",
-        "above 1",
-        near(discriminative) / near(generative),
-        ln.above(1),
-        "times",
-      ),
-      claim(
-        f"{many}: test error of logistic regression",
-        "7.5-8 % (linear classifiers)",
-        discriminative[-1],
-        ln.at_most(0.085),
-      ),
-    ],
-    [
-      ln.spread_curves(
-        {name: (config.sizes, 100 * errors) for name, errors in found.items()},
-        title="Fitting the images, or the labels",
-        x="labelled images",
-        y="test error (%)",
-        log_x=True,
-        caption=f"Means of {config.repeats} draws, bars one standard deviation.",
-        file="crossing",
-      )
-    ],
+  at_first = f"{few}: test error of logistic regression less that of naive Bayes, points"
+  at_last = f"{many}: test error of naive Bayes less that of logistic regression, points"
+  later = (
+    "labels at which logistic regression is within a tenth of its last error, over those at "
+    "which naive Bayes is"
   )
+  end, linear = f"{many}: test error of logistic regression", "7.5-8 % (linear classifiers)"
+  claim, positive = ln.claims("U06", unit="%"), ln.above(0)
+  claims = [
+    claim(at_first, "above 0", discriminative[0] - generative[0], positive),
+    claim(at_last, "above 0", generative[-1] - discriminative[-1], positive),
+    claim(later, "above 1", labels, ln.above(1), "times"),
+    claim(end, linear, discriminative[-1], ln.at_most(0.085)),
+  ]
+  crossing = ln.spread_curves(
+    {name: (config.sizes, 100 * errors) for name, errors in found.items()},
+    title="Fitting the images, or the labels",
+    x="labelled images",
+    y="test error (%)",
+    log_x=True,
+    caption=f"Means of {config.repeats} draws, bars one standard deviation.",
+    file="crossing",
+  )
+  return ln.Report(claims, [crossing])
 
 
 experiment = ln.Experiment(Config, run)

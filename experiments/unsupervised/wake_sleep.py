@@ -84,11 +84,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   begin = first_net(config, machines, lab.key("top"))
   dreamer = lab.fit("dreamer", persistent, phase(persistent, begin, top_only=True))
   classes = np.tile(np.arange(CLASSES), 5 * EACH)
-  images = {
-    name: dreams(config, fit, classes, lab.key("dreams"))
-    for name, fit in (("contrastive", learnt.tuned), ("persistent", dreamer))
-  }
-  verdict = judge(lab, config.judge, config.dataset, np.concatenate(list(images.values())))
+  images = [dreams(config, fit, classes, lab.key("dreams")) for fit in (learnt.tuned, dreamer)]
+  verdict = judge(lab, config.judge, config.dataset, np.concatenate(images))
   right = (verdict.chances.argmax(axis=1).reshape(2, -1) == classes).mean(axis=1)
   little = small(config)
   pictures = ln.sets.load(little.dataset).train["image"]
@@ -113,7 +110,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     ],
     [
       ln.image_grid(
-        images["persistent"][: CLASSES * EACH],
+        images[1][: CLASSES * EACH],
         title="Digits that the net generates with a label held",
         value_range=(0, 1),
         caption="A column for each label from 0 to 9; every image from a chain of its own, "

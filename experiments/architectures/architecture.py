@@ -1,11 +1,10 @@
 """Any classic architecture on MNIST, Fashion-MNIST or the digits, at a width that fits (A01-A07).
 
-The networks are those of `research/models/`, exact to their papers at full width (their counts and
-their equality with PyTorch are in tests/research/models and tests/parity). Here they are narrow:
-`--width` scales them, and the stems of the ImageNet nets take images of 28 pixels (a 3x3 or 5x5
-convolution of stride 1, and of 2 in DenseNet). Adam at 0.001 falling linearly to zero serves them
-all. Dive into Deep Learning, whose numbers stand beside ours, trains the full widths on images
-blown up to 96 or 224 pixels, ten epochs by plain SGD.
+The networks of `research/models/` are exact to their papers at full width. Here they are narrow:
+`--width` scales them (the LeNets have one width), and the stems of the ImageNet nets take images of
+28 pixels. Adam at 0.001 falling linearly to zero serves them all. Dive into Deep Learning, whose
+numbers stand beside ours, trains the full widths on images blown up to 96 or 224 pixels, ten epochs
+by plain SGD.
 
     python launch.py --experiment=architecture --architecture=lenet --dataset=fashion_mnist
     python launch.py --experiment=architecture --architecture=resnet --width=2 --epochs=10
@@ -62,12 +61,8 @@ class Config:
   dataset: str = ln.static(
     "fashion_mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
   )
-  width: int = ln.static(
-    1, "multiple of the narrowest width: not of the LeNets'; 1, 2, 4, 8 for googlenet", at_least=1
-  )
-  depth: int = ln.static(
-    0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0 for the shallowest"
-  )
+  width: int = ln.static(1, "multiple of the narrowest; 1, 2, 4, 8 for googlenet", at_least=1)
+  depth: int = ln.static(0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0: the fewest")
   dropout: float = ln.traced(0.5, "rate of dropout where there is some", at_least=0, below=1)
   init: ln.Init = ln.nested(ln.Init("he_normal"))
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))

@@ -107,22 +107,17 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     error("softmax on random features", "9.79 %", errors["random features"], no_worse),
     claim(free, near, gap, ln.within(0, 5)),
   ]
+  size = int(len(learnt.visible) ** 0.5)
+  kernels = lambda machine: np.asarray(machine.weights)[:, :100].reshape(size, size, 1, -1)
   montage = ln.filter_montage(
-    {"at first": weights(fit.initial().rbm), "learnt": weights(learnt)},
+    {"at first": kernels(fit.initial().rbm), "learnt": kernels(learnt)},
     title="What 100 hidden units look for",
     shared_scale=False,
     caption="Weights of the first 100 hidden units, before and after learning.",
     file="features",
   )
-  return ln.Report(
-    claims, [montage, reconstructions(config, learnt), errors_and_free_energies(fit)]
-  )
-
-
-def weights(machine: Rbm) -> np.ndarray:
-  """Returns the weights of the first hidden units, as kernels [height, width, 1, unit]."""
-  size = int(len(machine.visible) ** 0.5)
-  return np.asarray(machine.weights)[:, :100].reshape(size, size, 1, -1)
+  pictures = [montage, reconstructions(config, learnt), errors_and_free_energies(fit)]
+  return ln.Report(claims, pictures)
 
 
 def reconstructions(config: Config, learnt: Rbm) -> ln.Picture:

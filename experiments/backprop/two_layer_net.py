@@ -66,9 +66,9 @@ class State(NamedTuple):
   params: Params
 
 
-def forward(activation: Activation, params: Params, x: Pixels) -> tuple[Hidden, Classes]:
+def forward(h: Activation, params: Params, x: Pixels) -> tuple[Hidden, Classes]:
   """The hidden layer's outputs and the logits."""
-  hidden = activation.value(x @ params["W1"] + params["b1"][None])
+  hidden = h.value(x @ params["W1"] + params["b1"][None])
   return hidden, hidden @ params["W2"] + params["b2"][None]
 
 
@@ -78,12 +78,12 @@ def loss(logits: Classes, target: Classes) -> Float[Array, " batch"]:
 
 
 def back_propagate(
-  activation: Activation, params: Params, x: Pixels, target: Classes, weight: Array
+  h: Activation, params: Params, x: Pixels, target: Classes, weight: Array
 ) -> Params:
   """Gradient of the sum of the losses by `weight` [batch], from the last layer to the first."""
-  hidden, logits = forward(activation, params, x)
+  hidden, logits = forward(h, params, x)
   d_logits = weight[:, None] * (jax.nn.softmax(logits) - target)  # Saito 2016, appendix A: y - t
-  d_hidden = d_logits @ params["W2"].T * activation.slope(hidden)
+  d_hidden = d_logits @ params["W2"].T * h.slope(hidden)
   hidden_layer = {"W1": x.T @ d_hidden, "b1": d_hidden.sum(axis=0)}
   return hidden_layer | {"W2": hidden.T @ d_logits, "b2": d_logits.sum(axis=0)}
 
@@ -97,25 +97,20 @@ def init(config: Config, key: Key[Array, ""]) -> State:
   return State({"W1": w1, "b1": jnp.zeros(hidden), "W2": w2, "b2": jnp.zeros(CLASSES)})
 
 
-def step(
-  activation: Activation, config: Config, state: State, batch: ln.Batch
-) -> tuple[State, ln.Metrics]:
+def step(h: Activation, config: Config, state: State, batch: ln.Batch) -> tuple[State, ln.Metrics]:
   """One update of gradient descent."""
-  x, target = unpack(batch)
-  weight = batch_shares(batch)
-  gradient = batch_sum(back_propagate(activation, state.params, x, target, weight))
+  (x, target), weight = unpack(batch), batch_shares(batch)
+  gradient = batch_sum(back_propagate(h, state.params, x, target, weight))
   params = {name: w - config.learning_rate * gradient[name] for name, w in state.params.items()}
-  _, logits = forward(activation, state.params, x)
+  _, logits = forward(h, state.params, x)
   return State(params), {"loss": batch_sum(jnp.sum(weight * loss(logits, target)))}
 
 
-def evaluate(
-  activation: Activation, config: Config, state: State, batch: ln.Batch
-) -> dict[str, ln.Mean]:
+def evaluate(h: Activation, config: Config, state: State, batch: ln.Batch) -> dict[str, ln.Mean]:
   """Loss and accuracy."""
   del config
   x, target = unpack(batch)
-  _, logits = forward(activation, state.params, x)
+  _, logits = forward(h, state.params, x)
   right = jnp.argmax(logits, axis=-1) == batch["label"]
   return ln.batch_means({"loss": loss(logits, target), "accuracy": right}, batch)
 
@@ -127,8 +122,7 @@ def unpack(batch: ln.Batch) -> tuple[Pixels, Classes]:
 
 
 LEARNERS = {
-  name: ln.Learner(init, partial(step, activation), partial(evaluate, activation))
-  for name, activation in ACTIVATIONS.items()
+  name: ln.Learner(init, partial(step, h), partial(evaluate, h)) for name, h in ACTIVATIONS.items()
 }
 
 
@@ -142,15 +136,15 @@ def training_of(config: Config, name: str) -> ln.Training:
 
 def worst_gradient_error(name: str, config: Config, lab: ln.Lab) -> float:
   """Ng's relative norm between the two gradients in float64, the worst over the parameters."""
-  rng, activation, norm = np.random.default_rng(lab.seed), ACTIVATIONS[name], jnp.linalg.norm
+  rng, h, norm = np.random.default_rng(lab.seed), ACTIVATIONS[name], jnp.linalg.norm
   with jax.enable_x64(True):
     params: Any = init(config, lab.key("gradient check")).params
     params = jax.tree.map(lambda w: jnp.asarray(rng.normal(0, 0.5, w.shape)), params)
     x = jnp.asarray(rng.random((5, params["W1"].shape[0])))
     target = jax.nn.one_hot(jnp.asarray(rng.integers(0, CLASSES, 5)), CLASSES, dtype=x.dtype)
     weight = jnp.full(5, 0.2)
-    by_hand = back_propagate(activation, params, x, target, weight)
-    total = lambda params: jnp.sum(weight * loss(forward(activation, params, x)[1], target))
+    by_hand = back_propagate(h, params, x, target, weight)
+    total = lambda params: jnp.sum(weight * loss(forward(h, params, x)[1], target))
     relative = lambda a, b: float(norm(a - b) / (norm(a) + norm(b)))
     return max(jax.tree.map(relative, by_hand, jax.grad(total)(params)).values())
 

@@ -76,9 +76,8 @@ def descend(x: Array, y: Array, rate: float | Array, steps: int) -> tuple[Line, 
 def mini_batches(config: Config, key: Array) -> tuple[Line, Float[Array, " epochs"]]:
   """The book's data and descent: the line, and half the squared error after every epoch."""
   x_key, noise_key, start_key, order_key = jax.random.split(key, 4)
-  x = jax.random.normal(x_key, (1000, 2))
-  y = predict(Line(jnp.array([2, -3.4]), jnp.array(4.2)), x)
-  y = y + 0.01 * jax.random.normal(noise_key, y.shape)
+  x, noise = jax.random.normal(x_key, (1000, 2)), 0.01 * jax.random.normal(noise_key, (1000,))
+  y = predict(Line(jnp.array([2, -3.4]), jnp.array(4.2)), x) + noise
 
   def step(line: Line, rows: Array) -> tuple[Line, None]:
     slope = jax.grad(squared_error)(line, x[rows], y[rows])

@@ -68,14 +68,14 @@ def function_curves(
   figure, grid = new_figure(title, rows, -(-len(panels) // rows), panel_inches=inches)
   names = list(dict.fromkeys(name for panel in panels for name in panel.curves))
   for number, (axes, panel) in enumerate(zip(grid.flat, panels, strict=True)):
+    if number and stacked:
+      axes.sharex(grid[0, 0])  # before anything is drawn, so that the limits hold all panels
+    if number and share_y:
+      axes.sharey(grid[0, 0])
     _draw(axes, panel, names)
     is_lowest = number + grid.shape[1] >= len(panels)
     label_axes(axes, (panel.x or x) if is_lowest else "", panel.y, panel.title)
     _scale(axes, panel)
-    if stacked:
-      axes.sharex(grid[0, 0])
-    if share_y and number:
-      axes.sharey(grid[0, 0])
   legend_below(figure)
   return Picture(file, figure, caption)
 

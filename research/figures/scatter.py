@@ -71,6 +71,8 @@ def strip_panels(
   """
   figure, grid = new_figure(title, columns=len(panels), panel_inches=(3.8, 3.4))
   for axes, (name, columns) in zip(grid[0], panels.items(), strict=True):
+    if share_y and axes is not grid[0, 0]:
+      axes.sharey(grid[0, 0])  # before anything is drawn, so that the limits hold all panels
     for place, values in enumerate(map(np.asarray, columns.values())):
       look = stroke(place)
       axes.plot(place + np.linspace(-0.18, 0.18, len(values)), values, look.marker, c=look.colour)
@@ -80,6 +82,4 @@ def strip_panels(
     label_axes(axes, "", y if axes is grid[0, 0] else "", name)
     if log:
       axes.set_yscale("log")
-    if share_y:
-      axes.sharey(grid[0, 0])
   return Picture(file, figure, caption)

@@ -36,3 +36,11 @@ def test_level_lines_are_named_and_those_beyond_the_axis_are_left_out():
   (axes,) = function_curves([panel], title="t", x="x", caption="").figure.axes
   assert [text.get_text() for text in axes.texts] == ["guess"]
   np.testing.assert_array_equal(axes.lines[-1].get_ydata(), [3, 3])
+
+
+def test_a_common_scale_holds_the_values_of_all_panels():
+  x = np.arange(3)
+  panels = [Panel("y", {"a": (x, high + x)}, ticks=("p", "q", "r")) for high in (100, 0, -50)]
+  figure = function_curves(panels, title="t", x="x", share_y=True, caption="").figure
+  for low, high in (axes.get_ylim() for axes in figure.axes):
+    assert low < -50 and high > 102

@@ -120,7 +120,7 @@ def in_words(size: int) -> str:
 
 def available_bytes() -> int | None:
   """Free memory of the first device, or of the machine where devices share it; None if unknown."""
-  import jax  # not above: the door needs this module before the process is set up for JAX
+  import jax  # not above: the command line needs this module before the process is set up for JAX
 
   device = jax.devices()[0]
   statistics = device.memory_stats() if device.platform != "cpu" else None

@@ -48,7 +48,7 @@ install_import_hook(
 
 
 @pytest.fixture
-def door(monkeypatch, tmp_path, capfd):
+def cli(monkeypatch, tmp_path, capfd):
   """Launches a tiny experiment, of one fit or of several, in a folder of its own."""
   from tests.helpers import tiny_experiment  # behind the hook
 

@@ -30,8 +30,8 @@ COMMANDS = [
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_documented_command_is_understood(command, capsys):
-  _, door, *arguments = shlex.split(command)
-  assert launch.main([door, *arguments, "--help"]) == 0, capsys.readouterr().err
+  _, cli, *arguments = shlex.split(command)
+  assert launch.main([cli, *arguments, "--help"]) == 0, capsys.readouterr().err
   assert "--seed" in capsys.readouterr().out or "--list" in command
 
 

@@ -151,7 +151,7 @@ RUNS = {
 
 
 @pytest.fixture
-def place(door, monkeypatch, tmp_path):
+def place(cli, monkeypatch, tmp_path):
   """A folder with runs of every kind, and the quick start a tiny one."""
   monkeypatch.setattr("research.cli.common_flags.QUICK_START", "tiny_net")
   monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
@@ -164,9 +164,9 @@ def place(door, monkeypatch, tmp_path):
     command = (*flags, f"--workdir={name}", "--save_seconds=0")
     if name == "part":
       with Stopped(5):
-        assert door(*command, experiment=None)[0] == 128 + signal.SIGTERM
+        assert cli(*command, experiment=None)[0] == 128 + signal.SIGTERM
     else:
-      assert door(*command, experiment=None)[0] == 0
+      assert cli(*command, experiment=None)[0] == 0
   return tmp_path
 
 
@@ -179,16 +179,16 @@ def contents(folder):
   }
 
 
-def checked(door, command):
-  """Goes through the door; returns the exit code and what was said."""
-  code, out, err = door(*command, experiment=None)  # whatever it raises is the finding
+def checked(cli, command):
+  """Runs the command line; returns the exit code and what was said."""
+  code, out, err = cli(*command, experiment=None)  # whatever it raises is the finding
   assert code in DOCUMENTED, (command, code, err)
   assert "Traceback" not in out + err, (command, err)
   event(f"exit code {code}")
   return code, out, err
 
 
-def test_command_lines(place, door):
+def test_command_lines(place, cli):
   count = []
 
   @in_one_folder
@@ -197,7 +197,7 @@ def test_command_lines(place, door):
     if "--verify" in command and any("experiment" in word for word in command):
       command = [word for word in command if word != "--verify"]  # of a family it is no short run
     before = contents(place)
-    code, _, err = checked(door, command)
+    code, _, err = checked(cli, command)
     count.append(code)
     if code == 2 and "diverged" not in err:
       assert err.splitlines()[-1].startswith("launch.py: "), err
@@ -240,9 +240,9 @@ DAMAGE = st.tuples(
 )
 
 
-def test_damaged_folders(place, door):
+def test_damaged_folders(place, cli):
   shutil.copytree("part", "whole")
-  assert door("--workdir=whole", experiment=None)[0] == 0
+  assert cli("--workdir=whole", experiment=None)[0] == 0
   expected = {name: Path(name, "claims.json") for name in RUNS} | {
     "part": Path("whole/claims.json")
   }
@@ -259,7 +259,7 @@ def test_damaged_folders(place, door):
     files = sorted(path for path in found if path.is_file())
     damaged(files[int(which * len(files))], kind, where)
     command = ("--evaluate",) if is_evaluated else RUNS[name]
-    code, out, err = checked(door, (*command, "--workdir=run"))
+    code, out, err = checked(cli, (*command, "--workdir=run"))
     counts.append(code)
     if code == 0 and not is_evaluated and "lost or changed" not in out:
       assert json.loads(Path("run/claims.json").read_text()) == claims[name]
@@ -270,10 +270,10 @@ def test_damaged_folders(place, door):
   print({code: counts.count(code) for code in sorted(set(counts))})
 
 
-def test_the_fuzz_sees_a_traceback(place, door, monkeypatch):
+def test_the_fuzz_sees_a_traceback(place, cli, monkeypatch):
   def broken(*arguments):
     raise IndexError("a fault")
 
   tiny_experiment.change_net(monkeypatch, training=broken)
   with pytest.raises(IndexError):
-    checked(door, ("--workdir=new",))
+    checked(cli, ("--workdir=new",))

@@ -1,4 +1,4 @@
-"""What the door refuses, and what it shows."""
+"""What the command line refuses, and what it shows."""
 
 import errno
 import os
@@ -83,10 +83,10 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize("flag", BAD_INPUT)
-def test_bad_input_is_one_line_with_name_value_and_what_is_allowed(door, monkeypatch, flag):
+def test_bad_input_is_one_line_with_name_value_and_what_is_allowed(cli, monkeypatch, flag):
   tiny_experiment.change_net(monkeypatch, training=None)  # nothing may come so far
   Path("latin.txt").write_bytes(b"--width=\xe9")
-  line = refused(door, *flag.split())
+  line = refused(cli, *flag.split())
   assert [words for words in BAD_INPUT[flag] if words not in line] == [], line
 
 
@@ -100,40 +100,40 @@ def test_bad_input_is_one_line_with_name_value_and_what_is_allowed(door, monkeyp
     ("all", ["simple_convnet", "--verify"]),
   ],
 )
-def test_an_unknown_experiment_or_a_family_is_refused_with_names(door, name, words):
-  line = refused(door, experiment=name)
+def test_an_unknown_experiment_or_a_family_is_refused_with_names(cli, name, words):
+  line = refused(cli, experiment=name)
   assert [word for word in words if word not in line] == [], line
 
 
-def test_a_verb_in_front_says_what_its_flag_says(door):
-  assert door("list", experiment=None) == door("--list", experiment=None)
-  assert door("run", "--experiment=tiny_net", "--steps=5", experiment=None)[0] == 0
-  finished = door("--steps=5")
+def test_a_verb_in_front_says_what_its_flag_says(cli):
+  assert cli("list", experiment=None) == cli("--list", experiment=None)
+  assert cli("run", "--experiment=tiny_net", "--steps=5", experiment=None)[0] == 0
+  finished = cli("--steps=5")
   assert "finished already" in finished[1]
-  evaluated = door("evaluate", "--experiment=tiny_net", "--steps=5", experiment=None)
-  assert evaluated == door("--evaluate", "--steps=5") and "accuracy" in evaluated[1]
-  assert "did you mean list" in refused(door, "lst", experiment=None)
-  assert "--sweep='FIELD=" in refused(door, "sweep", "--trials=3", experiment=None)
+  evaluated = cli("evaluate", "--experiment=tiny_net", "--steps=5", experiment=None)
+  assert evaluated == cli("--evaluate", "--steps=5") and "accuracy" in evaluated[1]
+  assert "did you mean list" in refused(cli, "lst", experiment=None)
+  assert "--sweep='FIELD=" in refused(cli, "sweep", "--trials=3", experiment=None)
 
 
-def test_a_value_may_follow_its_flag_after_a_space(door):
+def test_a_value_may_follow_its_flag_after_a_space(cli):
   command = ("--steps", "5", "--experiment", "tiny_net", "--seed", "3", "--workdir", "run")
-  assert door(*command, experiment=None)[0] == 0
+  assert cli(*command, experiment=None)[0] == 0
   found = run_folder.read_identity(Path("run"))
   assert (found.config["steps"], found.seed) == (5, 3)
 
 
-def test_a_flagfile_is_read_and_a_bad_flag_in_it_refused(door):
+def test_a_flagfile_is_read_and_a_bad_flag_in_it_refused(cli):
   Path("good.flags").write_text("--experiment=tiny_net\n--steps=5\n# a comment\n--workdir=run\n")
-  assert door("--flagfile=good.flags", experiment=None)[0] == 0
+  assert cli("--flagfile=good.flags", experiment=None)[0] == 0
   assert run_folder.read_identity(Path("run")).config["steps"] == 5
   Path("bad.flags").write_text("--experiment=tiny_net\n--steps=0\n")
-  assert "--steps=0" in refused(door, "--flagfile=bad.flags", experiment=None)
+  assert "--steps=0" in refused(cli, "--flagfile=bad.flags", experiment=None)
   Path("worse.flags").write_text("--experiment=tiny_net\n--stepz=5\n")
-  assert "did you mean --steps" in refused(door, "--flagfile=worse.flags", experiment=None)
+  assert "did you mean --steps" in refused(cli, "--flagfile=worse.flags", experiment=None)
 
 
-def test_a_workdir_that_cannot_hold_the_run_is_refused(door, monkeypatch):
+def test_a_workdir_that_cannot_hold_the_run_is_refused(cli, monkeypatch):
   Path("file").write_text("mine")
   Path("foreign").mkdir()
   Path("foreign/thesis.tex").write_text("mine")
@@ -146,7 +146,7 @@ def test_a_workdir_that_cannot_hold_the_run_is_refused(door, monkeypatch):
     "hidden": "holds other files",
   }.items():
     for others in ((), ("--fresh",)):
-      line = refused(door, f"--workdir={folder}", *others)
+      line = refused(cli, f"--workdir={folder}", *others)
       assert f"--workdir={folder} " in line and words in line, line
 
   def forbidden(*arguments, **options):
@@ -158,58 +158,58 @@ def test_a_workdir_that_cannot_hold_the_run_is_refused(door, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(Path, "iterdir", forbidden)
     patch.setattr("tests.helpers.tiny_experiment.everything_under", lambda folder: {})
-    assert "--workdir=new cannot be read: Permission denied" in refused(door, "--workdir=new")
+    assert "--workdir=new cannot be read: Permission denied" in refused(cli, "--workdir=new")
   with monkeypatch.context() as patch:
     patch.setattr(Path, "mkdir", read_only)
-    assert "--workdir=new cannot be written: Read-only" in refused(door, "--workdir=new")
+    assert "--workdir=new cannot be written: Read-only" in refused(cli, "--workdir=new")
 
 
-def test_ctrl_c_while_data_are_loaded_leaves_before_the_first_chunk(door, monkeypatch):
+def test_ctrl_c_while_data_are_loaded_leaves_before_the_first_chunk(cli, monkeypatch):
   def slow_training(config, seed):
     os.kill(os.getpid(), signal.SIGINT)
     return tiny_experiment.training(config)
 
   tiny_experiment.change_net(monkeypatch, training=slow_training)
-  code, _, err = door("--workdir=run")
+  code, _, err = cli("--workdir=run")
   assert code == 130 and "same command" in err
   monkeypatch.undo()
 
 
-def test_settings_beside_evaluate_must_be_those_of_the_run(door):
-  assert door("--steps=5", "--workdir=run")[0] == 0
-  line = refused(door, "--workdir=run", "--evaluate", "--steps=5", "--width=7", "--seed=2")
+def test_settings_beside_evaluate_must_be_those_of_the_run(cli):
+  assert cli("--steps=5", "--workdir=run")[0] == 0
+  line = refused(cli, "--workdir=run", "--evaluate", "--steps=5", "--width=7", "--seed=2")
   assert "(width: there 5, here 7, seed: there 0, here 2)" in line
-  assert door("--workdir=run", "--evaluate", "--steps=5", "--seed=0")[0] == 0
+  assert cli("--workdir=run", "--evaluate", "--steps=5", "--seed=0")[0] == 0
 
 
 @pytest.mark.parametrize("name", ["seeds", "trials", "flagfile", "list"])
-def test_a_field_with_the_name_of_a_flag_is_refused(door, monkeypatch, tmp_path, name):
+def test_a_field_with_the_name_of_a_flag_is_refused(cli, monkeypatch, tmp_path, name):
   taken = pytree_config(
     type("Config", (), {"__annotations__": {name: int}, name: static(1, "mine")})
   )
   net = tiny_experiment.ONE._replace(Config=taken)
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=net)
-  assert f"field '{name}' has the name of a flag" in refused(door)
+  assert f"field '{name}' has the name of a flag" in refused(cli)
 
 
-def test_a_file_without_an_experiment_is_named(door, monkeypatch, tmp_path):
+def test_a_file_without_an_experiment_is_named(cli, monkeypatch, tmp_path):
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=None)
-  assert "tiny_net.py holds no experiment; end it with" in refused(door)
+  assert "tiny_net.py holds no experiment; end it with" in refused(cli)
 
 
-def test_help_shows_the_flags_of_the_experiment(door):
-  code, out, err = door("--help")
+def test_help_shows_the_flags_of_the_experiment(cli):
+  code, out, err = cli("--help")
   assert (code, err) == (0, "")
   for words in ("A tiny net.", "--width", "a whole number of at least 1", "default: '5'", "--seed"):
     assert words in out, words
-  code, out, _ = door("--help", experiment=None)
+  code, out, _ = cli("--help", experiment=None)
   assert code == 0 and "--experiment" in out and "--width" not in out
   assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.mark.parametrize("verb", grammar.VERBS)
-def test_the_help_of_a_verb_shows_its_own_flags_first(door, verb):
-  code, out, err = door(verb, "--help", experiment=None)
+def test_the_help_of_a_verb_shows_its_own_flags_first(cli, verb):
+  code, out, err = cli(verb, "--help", experiment=None)
   if verb == "list":
     assert code == 0 and "tiny_net" in out
     return
@@ -259,9 +259,9 @@ def test_help_and_refusals_cost_a_few_seconds(tmp_path, arguments, code):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_verify_measures_every_seed_and_writes_the_results(door, monkeypatch, tmp_path):
+def test_verify_measures_every_seed_and_writes_the_results(cli, monkeypatch, tmp_path):
   monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
-  code, out, _ = door("--verify", "--seeds=2", "--seed=4")
+  code, out, _ = cli("--verify", "--seeds=2", "--seed=4")
   assert code == 0 and "RESULTS.md: 1 claims, all hold" in out
   assert "| C06 | test accuracy |" in (tmp_path / "RESULTS.md").read_text()
   (page,) = (tmp_path / "docs" / "gallery").glob("*.md")
@@ -269,22 +269,22 @@ def test_verify_measures_every_seed_and_writes_the_results(door, monkeypatch, tm
   assert (page.parent / picture).read_bytes().startswith(b"\x89PNG")
   runs = sorted(Path("runs/tiny_net").iterdir())
   assert [run_folder.read_identity(run).seed for run in runs] in ([4, 5], [5, 4])
-  code, out, _ = door("--verify", "--seeds=2", "--seed=4")
+  code, out, _ = cli("--verify", "--seeds=2", "--seed=4")
   assert code == 0 and out.count("finished already") == 2
 
   failing = lambda config, fit: tiny_experiment.Report(
     [tiny_experiment.Claim("C06", "test accuracy", "1", 0.0, tiny_experiment.at_least(1))]
   )
   tiny_experiment.change_net(monkeypatch, report=failing)
-  code, out, _ = door("--verify", "--seeds=2", "--seed=4", "--fresh")
+  code, out, _ = cli("--verify", "--seeds=2", "--seed=4", "--fresh")
   assert code == 1 and "failed: C06" in out
   assert "| fail |" in (tmp_path / "RESULTS.md").read_text()
 
 
-def test_the_default_folder_is_the_same_for_the_same_flags_only(door):
-  assert door("--steps=5")[0] == door("--steps=5", "--seed=1")[0] == 0
+def test_the_default_folder_is_the_same_for_the_same_flags_only(cli):
+  assert cli("--steps=5")[0] == cli("--steps=5", "--seed=1")[0] == 0
   assert len(list(Path("runs/tiny_net").iterdir())) == 2
-  assert "finished already" in door("--steps=5", "--dispatch=1", "--save_seconds=0")[1]
+  assert "finished already" in cli("--steps=5", "--dispatch=1", "--save_seconds=0")[1]
   assert runner.default_folder(run_folder.Identity("a", 0, {})) != runner.default_folder(
     run_folder.Identity("a", 1, {})
   )

@@ -67,9 +67,9 @@ def test_the_installed_command_runs_from_an_empty_folder(tmp_path):
     str(ROOT),
   ]
   subprocess.run(pip, check=True)
-  door = f"import sys; sys.path.insert(0, {str(site)!r}); import launch; sys.exit(launch.command())"
+  cli = f"import sys; sys.path.insert(0, {str(site)!r}); import launch; sys.exit(launch.command())"
   start = lambda *words: subprocess.run(
-    [sys.executable, "-c", door, *words], cwd=empty, capture_output=True, text=True, check=False
+    [sys.executable, "-c", cli, *words], cwd=empty, capture_output=True, text=True, check=False
   )
   listed = start("--list")
   assert listed.returncode == 0 and "simple_convnet" in listed.stdout

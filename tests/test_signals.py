@@ -51,13 +51,13 @@ def test_a_signal_where_no_fit_runs_leaves_with_its_code(tmp_path):
   assert seconds < SECONDS
 
 
-def test_control_c_is_not_raised_by_the_door(door, monkeypatch):
+def test_control_c_is_not_raised_by_the_door(cli, monkeypatch):
   def interrupted(entry):
     os.kill(os.getpid(), signal.SIGINT)
 
   monkeypatch.setattr("research.cli.runner.process.start_jax", lambda: None)
   monkeypatch.setattr("research.lab.run_folder.write_identity", lambda *given: interrupted(given))
-  code, _, err = door("--workdir=run")
+  code, _, err = cli("--workdir=run")
   assert code == 130 and "same command" in err and "Traceback" not in err
 
 
@@ -171,14 +171,14 @@ def test_no_home_is_needed_but_for_data_sets(monkeypatch, tmp_path):
   assert os.environ["JAX_COMPILATION_CACHE_DIR"] == str(tmp_path / ".cache/lineage/xla")
 
 
-def test_a_platform_that_is_not_there_is_refused(door, monkeypatch):
+def test_a_platform_that_is_not_there_is_refused(cli, monkeypatch):
   def devices():
     raise RuntimeError("Unable to initialize backend 'bogus'\nand more")
 
   monkeypatch.setenv("JAX_PLATFORMS", "bogus")
   monkeypatch.setattr("jax.devices", devices)
   for asked in ((), ("--gradcheck",), ("--evaluate",)):
-    assert "JAX_PLATFORMS='bogus'" in refused(door, *asked)
+    assert "JAX_PLATFORMS='bogus'" in refused(cli, *asked)
 
 
 ENVIRONMENTS = {

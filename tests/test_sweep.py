@@ -1,4 +1,4 @@
-"""Sweeps through the door: any experiment of one fit, with one flag."""
+"""Sweeps from the command line: any experiment of one fit, with one flag."""
 
 import json
 import random

@@ -100,19 +100,19 @@ def test_resumed_and_trained_elsewhere_it_is_the_same_share(monkeypatch, tmp_pat
   assert "validation/loss" in compared["one"][0].history[0]
 
 
-def test_the_share_is_part_of_the_run(door):
-  assert door("--steps=10", "--validation=0.2", "--workdir=run")[0] == 0
-  assert "finished already" in door("--steps=10", "--validation=0.2", "--workdir=run")[1]
+def test_the_share_is_part_of_the_run(cli):
+  assert cli("--steps=10", "--validation=0.2", "--workdir=run")[0] == 0
+  assert "finished already" in cli("--steps=10", "--validation=0.2", "--workdir=run")[1]
   for other in ("--validation=0.3", "--validation=0"):
-    assert "--validation: there 0.2, here" in refused(door, "--steps=10", other, "--workdir=run")
+    assert "--validation: there 0.2, here" in refused(cli, "--steps=10", other, "--workdir=run")
   assert "of other settings (--validation: there 0.2" in refused(
-    door, "--evaluate", "--validation=0.3", "--workdir=run"
+    cli, "--evaluate", "--validation=0.3", "--workdir=run"
   )
-  assert "validation accuracy" in door("--evaluate", "--workdir=run")[1]
+  assert "validation accuracy" in cli("--evaluate", "--workdir=run")[1]
   fork = ("--steps=20", "--fork=run", "--workdir=forked")
-  assert "has learnt from examples" in refused(door, *fork, "--validation=0.3")
-  assert "has learnt from examples" in refused(door, *fork, "--validation=0.2", "--seed=1")
-  assert door(*fork, "--validation=0.2")[0] == 0
+  assert "has learnt from examples" in refused(cli, *fork, "--validation=0.3")
+  assert "has learnt from examples" in refused(cli, *fork, "--validation=0.2", "--seed=1")
+  assert cli(*fork, "--validation=0.2")[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_the_share_is_part_of_the_run(door):
     (["--validation=0.1", "--verify"], "tiny_net", "--validation has no meaning beside --verify"),
   ],
 )
-def test_where_it_means_nothing_it_is_refused(door, arguments, experiment, words):
-  code, _, err = door(*arguments, experiment=experiment)
+def test_where_it_means_nothing_it_is_refused(cli, arguments, experiment, words):
+  code, _, err = cli(*arguments, experiment=experiment)
   assert code == 2 and err.count("\n") == 1 and re.search(words, err), err
   assert not Path("runs").exists()
 
@@ -137,11 +137,11 @@ def test_a_sweep_that_would_rank_by_the_test_set_is_told_of_it(monkeypatch, tmp_
     training=lambda config, seed: tiny_experiment.training(config, seed, best=None)
   )
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=unranked)
-  door = lambda *arguments: tiny_experiment.launched(capfd, *arguments)
+  cli = lambda *arguments: tiny_experiment.launched(capfd, *arguments)
   sweep = ["--sweep=learning_rate=choice(0.1,0.5)", "--sampler=grid", "--trials=2", "--steps=10"]
-  code, _, err = door(*sweep, "--workdir=run")
+  code, _, err = cli(*sweep, "--workdir=run")
   assert code == 2 and "--validation=0.1" in err and not Path("run").exists()
-  code, out, err = door(*sweep, "--workdir=run", "--validation=0.1")
+  code, out, err = cli(*sweep, "--workdir=run", "--validation=0.1")
   assert code == 0 and "validation/accuracy" in out, err
-  code, _, err = door(*sweep, "--validation=0.1", "--workdir=other", "--objective=test/accuracy")
+  code, _, err = cli(*sweep, "--validation=0.1", "--workdir=other", "--objective=test/accuracy")
   assert code == 2 and "chooses by the test set; take one of validation/" in err

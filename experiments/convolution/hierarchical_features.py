@@ -1,4 +1,4 @@
-"""What the layers see: deconvolution with switches, strongest images, occlusion (C08).
+"""Seeing what the layers see: deconvolution with switches, strongest images, occlusion (C08).
 
 Zeiler and Fergus 2014: a deconvnet leads an activation back to the pixels, through the transposed
 filters and through max pooling by the switches; from layer to layer the features grow from strokes

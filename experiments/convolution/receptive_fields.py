@@ -1,4 +1,4 @@
-"""What stacks of convolutions see, and how few parameters shared weights are (C05).
+"""The receptive fields of stacked convolutions, and how few parameters shared weights are (C05).
 
 Saito 2016, section 8.1.2: two layers of 3x3 see as far as one of 5x5 and three as far as one of
 7x7, with fewer weights. Nielsen, chapter 6: 20 shared filters of 5x5 have 520 parameters, a dense
@@ -41,7 +41,7 @@ def receptive_field(layers: int, window: int, size: int = 15) -> np.ndarray:
 
 
 def parameters(layer: linen.Module) -> int:
-  """Of a layer on images of 28x28; a dense one takes them flattened."""
+  """Parameters of a layer on images of 28x28; a dense one takes them flattened."""
   x = jnp.zeros((1, 28, 28, 1) if isinstance(layer, linen.Conv) else (1, 784))
   shapes = jax.eval_shape(layer.init, jax.random.key(0), x)
   return sum(leaf.size for leaf in jax.tree.leaves(shapes))

@@ -119,7 +119,7 @@ def path(config: Config, points: np.ndarray) -> ln.Picture:
 
 
 def distances(rates: tuple[float, ...], numeric: np.ndarray, exact: np.ndarray) -> ln.Picture:
-  """How far from the minimum every descent is after each step."""
+  """The distance of every descent from the minimum after each step."""
   runs = {f"rate {rate:g}": points for rate, points in zip(rates[:3], numeric[:3], strict=True)}
   runs[f"rate {rates[1]:g}, exact"] = exact
   curves = {name: (np.arange(len(x)), np.linalg.norm(x, axis=1)) for name, x in runs.items()}

@@ -42,7 +42,7 @@ def numerical_gradient(f: Function, x: Float[Array, " n"], h: float | Array) -> 
 
 
 def steepest_direction(f: Function, x: Float[Array, "2"], h: float) -> Float[Array, "2"]:
-  """Of 3,600 unit vectors the one along which `f` grows most over a step of length `h`."""
+  """The one of 3,600 unit vectors along which `f` grows most over a step of length `h`."""
   angles = jnp.arange(3600) * (2 * jnp.pi / 3600)
   directions = jnp.column_stack([jnp.cos(angles), jnp.sin(angles)])
   return directions[jax.vmap(lambda direction: f(x + h * direction))(directions).argmax()]

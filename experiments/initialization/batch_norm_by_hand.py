@@ -52,7 +52,7 @@ def forward(x: Array, gamma: Array, beta: Array) -> tuple[Array, tuple[Array, Ar
 
 
 def backward(kept: tuple[Array, Array, Array], d: Array) -> tuple[Array, Array, Array]:
-  """What comes back loses its mean, and its part along the normalised values (section 3)."""
+  """The gradient without its mean and without its part along the normalised values (section 3)."""
   normal, std, gamma = kept
   d_normal = d * gamma[None]
   along = jnp.mean(d_normal * normal, axis=0, keepdims=True)

@@ -1,4 +1,4 @@
-"""What four layers make of MNIST before anything is learned, by the rule of their weights (I03).
+"""Signals of four layers on MNIST before anything is learned, by the rule of their weights (I03).
 
 He et al. 2015, section 2.2: a ReLU layer of n units with weights of deviation s multiplies the
 gradient by s sqrt(n / 2). Measured on the nets with which `weight_initializers` begins,

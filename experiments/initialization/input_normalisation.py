@@ -41,7 +41,7 @@ MOST_STEPS = 2_000_000
 
 
 class Scaler(NamedTuple):
-  """What is subtracted from a feature, and what it is divided by; from the training set."""
+  """The number subtracted from a feature, and the one it is divided by; from the training set."""
 
   shift: Float[Array, " features"]
   scale: Float[Array, " features"]

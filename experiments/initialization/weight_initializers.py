@@ -79,7 +79,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 
 
 def findings(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Claim]:
-  """How well each rule learns."""
+  """Claims of how well each rule learns."""
   loss = {name: ln.mean_of_last(fits[name], "train/loss") for name in RULES}
   ratio = lambda rule, other: loss[rule] / loss[other]
   is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")

@@ -1,4 +1,4 @@
-"""Where epsilon stands in AdaGrad, RMSProp and Adam, and the gradients that it makes small (O01).
+"""The place of epsilon in AdaGrad, RMSProp and Adam, and the gradients that it makes small (O01).
 
 The formulas differ, and so does the size of steps along small gradients:
 

@@ -1,4 +1,4 @@
-"""How rarely a point without gradient is a minimum, by the number of dimensions (O07).
+"""The share of minima among points without gradient, by the number of dimensions (O07).
 
 Ng, course 2 week 2: in many dimensions a point without gradient is hardly ever a minimum, for every
 direction would have to curve upwards; it is a saddle. Drawn here as random symmetric matrices, the
@@ -22,7 +22,7 @@ import research as ln
 
 @ln.pytree_config
 class Config:
-  """How many matrices are drawn."""
+  """The number of matrices."""
 
   matrices: int = ln.static(20_000, "random Hessians of each size", at_least=1)
 

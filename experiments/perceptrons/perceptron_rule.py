@@ -62,7 +62,7 @@ def most_mistakes(unit: Unit, table: tuple[int, ...]) -> float:
 
 
 def is_separable(table: tuple[int, ...]) -> bool:
-  """Whether some unit has this truth table: a linear program finds its weights, or that none exist.
+  """Tells whether some unit has this truth table, by a linear program for its weights.
 
   The margin may be asked to be 1, since weights may be scaled.
   """

@@ -69,7 +69,7 @@ def naive_softmax(a: Float[Array, "*batch classes"]) -> Float[Array, "*batch cla
 
 
 def sum_error(a: Float[Array, "*batch classes"]) -> float:
-  """How far softmax's sum is from 1 at worst, in roundings of the type (half its epsilon).
+  """The largest distance of softmax's sum from 1, in roundings of the type (half its epsilon).
 
   The sum is taken in float64, so that only softmax itself rounds.
   """

@@ -65,7 +65,7 @@ def largest_share(key: Array, dimension: int, *, scaled: bool) -> float:
 
 
 def shift_error(table: np.ndarray, shift: int) -> float:
-  """How far the table, each pair of features turned by its angle, is from the table further on."""
+  """The distance of the table, its pairs of features turned, from the table further on."""
   features = table.shape[1]
   angles = shift * 10_000.0 ** (-np.arange(0, features, 2) / features)
   sine, cosine = table[:, ::2], table[:, 1::2]

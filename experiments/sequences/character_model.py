@@ -1,4 +1,4 @@
-"""How surprising is real text? An LSTM beside five-grams and file compressors (S01, S04).
+"""The surprise of real text: an LSTM beside five-grams and file compressors (S01, S04).
 
 A language model gives every character a probability after those before it; exp of the mean negative
 log-likelihood on text that was held out is the perplexity (1 for a prophet, the vocabulary's size

@@ -1,4 +1,4 @@
-"""What length costs: a Transformer layer and a GRU layer on ever longer sequences (S12, S13).
+"""The cost of length: a Transformer layer and a GRU layer on ever longer sequences (S12, S13).
 
 Vaswani et al. 2017, table 1: self-attention takes n^2 d multiplications for n tokens of d features
 and one step in sequence, recurrence n d^2 and n steps. So attention's share per token grows with n,

@@ -109,7 +109,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 
 
 def answers(fit: ln.Fit, test: Arrays) -> np.ndarray:
-  """What the net writes for each source, as texts."""
+  """The net's output for each source, as texts."""
   rows = written(model(fit.config), fit.state.params, test["source"], TARGET_LENGTH)
   return np.array(["".join(CHARACTERS.decode(row)) for row in rows])
 

@@ -1,4 +1,4 @@
-"""What was the first symbol? An LSTM knows after 100 steps, a vanilla RNN does not (S04, S03, S02).
+"""Remembering the first symbol for 100 steps: an LSTM does, a vanilla RNN does not (S04, S03, S02).
 
 The notes, section 3.2: in a vanilla net the gradient is multiplied by the recurrent matrix at every
 step, so it dies or explodes; the LSTM's inner state is carried by addition. The task is after

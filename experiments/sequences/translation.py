@@ -169,7 +169,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 
 
 def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dict[str, list[Words]]:
-  """What everyone writes for the test's sources, by name."""
+  """The translations of the test's sources, by the name of who writes them."""
   learnt, test = corpus.parts.train, corpus.parts.test
   sides = [pair.source for pair in learnt], [pair.target for pair in learnt]
   dictionary = word_by_word.learn(*sides)
@@ -204,7 +204,7 @@ def examples(pairs: list[Pair], texts: dict[str, list[Words]], count: int = 10) 
 
 
 def drawn(fit: ln.Fit, corpus: Corpus) -> ln.Picture:
-  """Where the decoder looks while it is led through the translators' words of the four longest."""
+  """The decoder's attention while it is led through the translators' words of the four longest."""
   test = corpus.arrays["test"]
   long = np.argsort(-np.count_nonzero(test["source"], axis=1), kind="stable")[:4]
   source, target = test["source"][long], test["target"][long]

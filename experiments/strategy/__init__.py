@@ -1,1 +1,1 @@
-"""Which way to go on: what a number says about data, net and labels (inventory family N)."""
+"""Choosing the next step: what a number says about data, net and labels (inventory family N)."""

@@ -45,7 +45,7 @@ class Config:
 
 
 class Workers(NamedTuple):
-  """Where two workers are, and what they see of each coordinate."""
+  """The places of two workers, and what they see of each coordinate."""
 
   place: Float[Array, "worker 2"]
   sight: Float[Array, "worker 2"]

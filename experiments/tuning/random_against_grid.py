@@ -60,7 +60,7 @@ SCALES = {
 
 
 def points(sampler: str, seed: int, evaluations: int) -> np.ndarray:
-  """Where a search of the unit square evaluates, [evaluations, 2]."""
+  """The points at which a search of the unit square evaluates, [evaluations, 2]."""
   trials = (suggest(sampler, SQUARE, seed, n, [], evaluations) for n in range(evaluations))
   return np.array([list(trial.values()) for trial in trials])
 

@@ -76,7 +76,7 @@ def sampling_error(
 
 
 def gradient_error(key: Key[Array, ""]) -> float:
-  """Of the rule from the derivative of the enumerated log-likelihood; the largest element."""
+  """The largest difference between the rule and the derivative of the enumerated likelihood."""
   couplings, even = boltzmann.draw(key, 2 * VISIBLE), jnp.asarray(EVEN)
   held = boltzmann.exact_clamped_statistics(couplings, even, jnp.full(len(even), 0.25))
   rule = boltzmann.log_likelihood_gradient(held, boltzmann.exact_statistics(couplings))

@@ -1,4 +1,4 @@
-"""What a restricted Boltzmann machine dreams of: samples, and the likelihood of digits (U03).
+"""Samples of a restricted Boltzmann machine, and the likelihood of digits (U03).
 
 Tieleman 2008, "Training restricted Boltzmann machines using approximations to the likelihood
 gradient": the same machine of 500 hidden units learns MNIST, whose pixels become bits with their
@@ -75,7 +75,7 @@ def partition(config: Config, machine: Rbm, key: Array) -> Estimate:
 
 
 def dreams(config: Config, fit: ln.Fit, key: Array) -> Float[np.ndarray, "chain height width 1"]:
-  """Where the chains are after some more steps, as chances."""
+  """The chains after some more steps, as probabilities of the pixels."""
   machine = learnt(fit)
   start = jnp.asarray(fit.state.fantasies)
   run_keys, last_keys = jax.random.split(key, (2, len(start)))

@@ -152,7 +152,7 @@ def log_sizes(
 
 
 def factors(measured: Float[np.ndarray, "2 layers"]) -> tuple[float, float]:
-  """What one layer does to the activations on their way forth, to the gradients on theirs back.
+  """The factors by which a layer changes activations going forward and gradients going back.
 
   Geometric means, from the root mean squares of both in every layer; 0 / 0 is not a number.
   """

@@ -1,4 +1,4 @@
-"""The door to every data set: `spec(name)` without loading it, `load(name)` as NumPy arrays.
+"""Every data set by its name: `spec(name)` without loading it, `load(name)` as NumPy arrays.
 
 Names: digits, mnist, fashion_mnist, and tfds:NAME or tfds:NAME/CONFIG for any TFDS data set that
 lies prepared in array_record files. Importing this module imports NumPy and nothing heavier.

@@ -1,4 +1,4 @@
-"""Experiments that compile in a blink, and the door as a function, for tests of launcher and lab."""
+"""Experiments that compile in a blink, and the command line as a function, for tests of launcher and lab."""
 
 import os
 import signal
@@ -145,17 +145,17 @@ def _set(monkeypatch, name, experiment):
 
 
 def launched(capfd, *arguments, experiment="tiny_net"):
-  """Goes through the door; returns (exit code, stdout, stderr)."""
+  """Runs the command line; returns (exit code, stdout, stderr)."""
   capfd.readouterr()
   named = [] if experiment is None else [f"--experiment={experiment}"]
   code = launch.main(["launch.py", *named, *map(str, arguments)])
   return code, *capfd.readouterr()
 
 
-def refused(door, *arguments, code=2, **options):
+def refused(cli, *arguments, code=2, **options):
   """The one line with which the arguments are refused, without a trace on the disk."""
   before = everything_under(Path.cwd())
-  answer, out, err = door(*arguments, **options)
+  answer, out, err = cli(*arguments, **options)
   assert answer == code, (out, err)
   assert everything_under(Path.cwd()) == before
   assert out == ""

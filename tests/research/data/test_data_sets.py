@@ -1,4 +1,4 @@
-"""The door: names, splits, shapes, determinism, and refusals."""
+"""Data sets: names, splits, shapes, determinism, and refusals."""
 
 import subprocess
 import sys
@@ -94,18 +94,18 @@ def test_a_negative_seed_and_a_missing_folder_are_refused(tmp_path):
     sets.load("mnist", data_dir=str(tmp_path / "nowhere"))
 
 
-@pytest.mark.parametrize("door", [sets.spec, sets.load])
+@pytest.mark.parametrize("reader", [sets.spec, sets.load])
 @pytest.mark.parametrize("name", ["mnits", "Fashion-MNIST", "", "tfds:", "imagenet"])
-def test_an_unknown_name_is_one_line_with_the_names(door, name):
+def test_an_unknown_name_is_one_line_with_the_names(reader, name):
   with pytest.raises(UserError) as caught:
-    door(name)
+    reader(name)
   message = str(caught.value)
   assert "\n" not in message and "digits, fashion_mnist, mnist" in message and repr(name) in message
   assert ("did you mean mnist" in message) == (name == "mnits")
   assert ("did you mean fashion_mnist" in message) == (name == "Fashion-MNIST")
 
 
-def test_importing_the_door_imports_nothing_heavy():
+def test_importing_the_command_line_imports_nothing_heavy():
   heavy = ("jax", "sklearn", "tensorflow_datasets", "urllib.request")
   code = f"import sys, research.data.sets; print([m for m in {heavy} if m in sys.modules])"
   done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

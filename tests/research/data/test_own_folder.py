@@ -23,7 +23,7 @@ def training(config, seed):
 
 
 @pytest.fixture
-def door(monkeypatch, tmp_path, capfd):
+def cli(monkeypatch, tmp_path, capfd):
   net = single_fit(tiny_experiment.Config, training, tiny_experiment.report)
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=net)
   asked.clear()
@@ -31,15 +31,15 @@ def door(monkeypatch, tmp_path, capfd):
   return lambda *arguments: launched(capfd, *arguments)
 
 
-def test_the_flag_reaches_the_training_and_leaves_no_trace(door, monkeypatch):
+def test_the_flag_reaches_the_training_and_leaves_no_trace(cli, monkeypatch):
   monkeypatch.setenv("LINEAGE_DATA_DIR", "of the environment")
-  assert door("--data_dir=own", "--steps=5", "--workdir=run")[0] == 0
-  assert door("--steps=6", "--workdir=other")[0] == 0
+  assert cli("--data_dir=own", "--steps=5", "--workdir=run")[0] == 0
+  assert cli("--steps=6", "--workdir=other")[0] == 0
   assert {str(asked[0]), str(asked[-1])} == {str(Path("own").absolute()), "of the environment"}
   assert os.environ["LINEAGE_DATA_DIR"] == "of the environment"
 
 
-def test_a_worker_elsewhere_gets_it_with_its_block(door, monkeypatch):
+def test_a_worker_elsewhere_gets_it_with_its_block(cli, monkeypatch):
   elsewhere = []  # what workers asked for
 
   def engine(blocks):
@@ -50,6 +50,6 @@ def test_a_worker_elsewhere_gets_it_with_its_block(door, monkeypatch):
 
   monkeypatch.setitem(remote.ENGINES, "ray", lambda options, folder: engine)
   sweep = ["--sweep=learning_rate=choice(0.1,0.5)", "--sampler=grid", "--trials=2", "--steps=10"]
-  code, _, err = door(*sweep, "--engine=ray", "--data_dir=own", "--workdir=run")
+  code, _, err = cli(*sweep, "--engine=ray", "--data_dir=own", "--workdir=run")
   assert code == 0, err
   assert set(elsewhere) == {Path("own").absolute()}

@@ -97,11 +97,11 @@ def test_images_of_varying_shape_are_refused(tmp_path):
     sets.load("tfds:lineage_shapes/loose", data_dir=prepare(tmp_path, "loose"))
 
 
-@pytest.mark.parametrize("door", [sets.spec, sets.load])
-def test_a_known_set_that_is_not_prepared_is_refused_at_once(door, tmp_path):
+@pytest.mark.parametrize("reader", [sets.spec, sets.load])
+def test_a_known_set_that_is_not_prepared_is_refused_at_once(reader, tmp_path):
   start = time.perf_counter()
   with pytest.raises(DataUnavailableError, match=r"tfds:mnist is not prepared in .*--data_dir"):
-    door("tfds:mnist", data_dir=str(tmp_path))
+    reader("tfds:mnist", data_dir=str(tmp_path))
   assert time.perf_counter() - start < 20  # TFDS's own way takes 204 s
 
 

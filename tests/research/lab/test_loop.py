@@ -184,9 +184,9 @@ def test_a_run_saved_on_one_device_goes_on_on_eight(tmp_path, parallel):
 
 
 @pytest.mark.parametrize("dispatch", [1, 4, 5])
-def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(door, dispatch):
+def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(cli, dispatch):
   command = ("--fatal_step=23", "--workdir=run", "--save_seconds=0", f"--dispatch={dispatch}")
-  code, _, err = door(*command)
+  code, _, err = cli(*command)
   (line,) = [line for line in err.splitlines() if line.startswith("launch.py: ")]
   assert code == 3
   for words in (
@@ -202,7 +202,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(door, dispatch):
   checkpoints.close()
   assert 15 <= snapshot.step <= 23 and f"checkpoint of step {snapshot.step} " in line
   assert all(np.isfinite(array).all() for array in snapshot.arrays.values())
-  again = door(*command)
+  again = cli(*command)
   assert again[0] == 3 and line in again[2].splitlines()
 
 
@@ -233,10 +233,10 @@ def test_a_fit_is_fingerprinted_once(tmp_path, monkeypatch):
   assert len(calls) == 3 * 2
 
 
-def test_on_nan_continue_goes_on_with_null_in_the_rows(door):
-  stopped = door("--fatal_step=23", "--workdir=run")
+def test_on_nan_continue_goes_on_with_null_in_the_rows(cli):
+  stopped = cli("--fatal_step=23", "--workdir=run")
   assert stopped[0] == 3
-  code, _, err = door("--fatal_step=23", "--workdir=run", "--on_nan=continue", "--save_seconds=0")
+  code, _, err = cli("--fatal_step=23", "--workdir=run", "--on_nan=continue", "--save_seconds=0")
   assert code == 0, err
 
   def refuse(constant):
@@ -262,8 +262,8 @@ DAMAGES = {
   ("experiment", "damage"),
   [*(("tiny_net", damage) for damage in DAMAGES), ("tiny_race", "flipped")],
 )
-def test_a_run_with_a_damaged_checkpoint_ends_as_if_it_were_whole(door, experiment, damage):
-  assert door("--workdir=expected", "--save_seconds=0", experiment=experiment)[0] == 0
+def test_a_run_with_a_damaged_checkpoint_ends_as_if_it_were_whole(cli, experiment, damage):
+  assert cli("--workdir=expected", "--save_seconds=0", experiment=experiment)[0] == 0
   names = sorted(path.name for path in Path("expected/checkpoints").iterdir())
   for victims in ([names[0]], names) if len(names) > 1 else (names,):
     shutil.copytree("expected", "run")
@@ -272,7 +272,7 @@ def test_a_run_with_a_damaged_checkpoint_ends_as_if_it_were_whole(door, experime
       for path in Path(f"run/checkpoints/{name}/40").rglob("*"):
         if path.is_file() and ("state/d" in str(path) or "about" in str(path)):
           DAMAGES[damage](path)
-    code, _, err = door("--workdir=run", experiment=experiment)
+    code, _, err = cli("--workdir=run", experiment=experiment)
     warnings = [line for line in err.splitlines() if line.startswith("warning: ")]
     assert code == 0 and "Traceback" not in err, err
     assert "step 40" in warnings[0] and "damaged-40.1" in warnings[0]
@@ -281,13 +281,13 @@ def test_a_run_with_a_damaged_checkpoint_ends_as_if_it_were_whole(door, experime
     shutil.rmtree("run")
 
 
-def test_a_run_without_any_whole_checkpoint_says_so_and_starts_anew(door):
-  assert door("--workdir=expected", "--save_seconds=0")[0] == 0
+def test_a_run_without_any_whole_checkpoint_says_so_and_starts_anew(cli):
+  assert cli("--workdir=expected", "--save_seconds=0")[0] == 0
   shutil.copytree("expected", "run")
   Path("run/claims.json").unlink()
   for path in Path("run/checkpoints/train").glob("*/about/metadata"):
     path.write_text("{}")
-  code, _, err = door("--workdir=run")
+  code, _, err = cli("--workdir=run")
   assert code == 0 and "no checkpoint is whole: starting from the beginning" in err
   assert outcome(Path("run")) == outcome(Path("expected"))
 
@@ -318,27 +318,27 @@ FULL = {
 
 @pytest.mark.parametrize("where", FULL)
 def test_a_full_disk_is_reported_in_one_line_and_the_resumed_run_ends_equal(
-  door, monkeypatch, where
+  cli, monkeypatch, where
 ):
-  assert door("--workdir=expected")[0] == 0
+  assert cli("--workdir=expected")[0] == 0
   owner, name, calls = FULL[where]
   with monkeypatch.context() as patch:
     patch.setattr(owner, name, after(calls, getattr(owner, name), full_disk))
-    code, _, err = door("--workdir=run", "--save_seconds=0")
+    code, _, err = cli("--workdir=run", "--save_seconds=0")
   lines = [line for line in err.splitlines() if not line.startswith("train: ")]
   assert code == 4 and len(lines) == 1, err
   assert "disk is full: run " in lines[0] and "free some space" in lines[0]
   assert not Path("run/claims.json").exists()
-  code, _, err = door("--workdir=run")
+  code, _, err = cli("--workdir=run")
   assert code == 0 and "warning" not in err, err
   assert outcome(Path("run")) == outcome(Path("expected"))
 
 
-def test_a_disk_that_fills_up_inside_of_orbax_is_reported_in_one_line(door, monkeypatch):
+def test_a_disk_that_fills_up_inside_of_orbax_is_reported_in_one_line(cli, monkeypatch):
   import orbax.checkpoint as ocp
 
   monkeypatch.setattr(ocp.CheckpointManager, "wait_until_finished", full_disk)
-  code, _, err = door("--workdir=run")
+  code, _, err = cli("--workdir=run")
   assert code == 4 and "Traceback" not in err and err.count("launch.py: the disk is full") == 1
 
 

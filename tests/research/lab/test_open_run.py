@@ -17,8 +17,8 @@ from tests.helpers.tiny_experiment import everything_under
 COMMAND = ("--workdir=run", "--steps=60", "--learning_rate=0.8", "--noise=1")
 
 
-def test_the_best_checkpoint_gives_the_numbers_of_its_row(door):
-  assert door(*COMMAND)[0] == 0
+def test_the_best_checkpoint_gives_the_numbers_of_its_row(cli):
+  assert cli(*COMMAND)[0] == 0
   before = everything_under(Path("run"))
   run = open_run("run")
   rows = [row for row in read_rows(Path("run")) if "test/accuracy" in row and row["step"]]
@@ -29,7 +29,7 @@ def test_the_best_checkpoint_gives_the_numbers_of_its_row(door):
   assert run.snapshot(best=False).step == 60
   assert run.config.steps == 60 and run.claims[0]["id"] == "C06"
   assert [row["step"] for row in run.history] == list(range(0, 61, 5))
-  code, out, _ = door(*COMMAND, "--evaluate")
+  code, out, _ = cli(*COMMAND, "--evaluate")
   assert code == 0 and f"accuracy {best['test/accuracy']:.5g}" in out
   assert everything_under(Path("run")) == before  # to read is not to write
 
@@ -66,41 +66,41 @@ def test_history_and_claims_outlive_the_experiments_code(tmp_path):
     run.config  # noqa: B018
 
 
-def test_a_run_that_is_going_on_can_be_evaluated(door):
-  assert door(*COMMAND)[0] == 0
+def test_a_run_that_is_going_on_can_be_evaluated(cli):
+  assert cli(*COMMAND)[0] == 0
   Path("run/claims.json").unlink()
   from research.lab.run_folder import Lock
 
   lock = Lock(Path("run"))
-  assert door(*COMMAND, "--evaluate")[0] == 0
+  assert cli(*COMMAND, "--evaluate")[0] == 0
   lock.release()
   assert open_run("run").claims == []
 
 
-def test_a_damaged_checkpoint_is_left_out_and_stays_where_it_is(door):
-  assert door(*COMMAND)[0] == 0
+def test_a_damaged_checkpoint_is_left_out_and_stays_where_it_is(cli):
+  assert cli(*COMMAND)[0] == 0
   best = open_run("run").snapshot().step
   (Path("run/checkpoints/train") / str(best) / "about/metadata").write_text("{")
   before = everything_under(Path("run"))
-  code, out, err = door(*COMMAND, "--evaluate")
+  code, out, err = cli(*COMMAND, "--evaluate")
   assert code == 0 and "accuracy" in out
   assert f"step {best} " in err and "left out" in err
   assert everything_under(Path("run")) == before
 
 
-def test_a_run_that_cannot_be_read_is_refused_in_one_line(door):
+def test_a_run_that_cannot_be_read_is_refused_in_one_line(cli):
   with pytest.raises(UserError, match="--workdir=nowhere holds no run"):
     open_run("nowhere")
-  assert door("--workdir=several", "--steps=5", experiment="tiny_race")[0] == 0
-  code, _, err = door("--workdir=several", "--evaluate", experiment="tiny_race")
+  assert cli("--workdir=several", "--steps=5", experiment="tiny_race")[0] == 0
+  code, _, err = cli("--workdir=several", "--evaluate", experiment="tiny_race")
   assert code == 2 and "several fits" in err
   with pytest.raises(UserError, match="several fits; name one: first, second, third"):
     open_run("several").snapshot()
   state = open_run("several").snapshot("second").arrays
   assert np.isfinite(state["params/W"]).all()
-  assert door("--workdir=run", "--steps=5")[0] == 0
+  assert cli("--workdir=run", "--steps=5")[0] == 0
   shutil.rmtree("run/checkpoints")
-  code, _, err = door("--workdir=run", "--steps=5", "--evaluate")
+  code, _, err = cli("--workdir=run", "--steps=5", "--evaluate")
   assert code == 2 and "no checkpoint of fit 'train'" in err
 
 

@@ -75,13 +75,13 @@ def test_nothing_is_traced_at_the_defaults(monkeypatch):
   assert unread.of_training(EXPERIMENT, Config(), 0) == []
 
 
-def test_the_command_line_warns_of_unread_settings_before_it_trains(door, monkeypatch, tmp_path):
-  code, _, err = door("--steps=5", "--kind=fancy", "--width=3")
+def test_the_command_line_warns_of_unread_settings_before_it_trains(cli, monkeypatch, tmp_path):
+  code, _, err = cli("--steps=5", "--kind=fancy", "--width=3")
   assert code == 0 and err.count("warning: ") == 1, err
   assert err.startswith("warning: --kind: nothing in tiny_net depends on it")
   several = Experiment(Config, lambda config, lab: Report([]))
   tiny_experiment.install(monkeypatch, tmp_path, tiny_race=several)
-  code, _, err = door("--idle=3", experiment="tiny_race")
+  code, _, err = cli("--idle=3", experiment="tiny_race")
   assert "warning: --idle: nothing in tiny_race depends on it" in err
 
 

@@ -34,7 +34,7 @@ def report(config, fit):
 
 
 @pytest.fixture
-def door(monkeypatch, tmp_path, capfd):
+def cli(monkeypatch, tmp_path, capfd):
   moving = single_fit(tiny_experiment.Config, tiny_experiment.training, report)
   tiny_experiment.install(monkeypatch, tmp_path, tiny_net=moving)
   monkeypatch.setattr("research.cli.main.RESULTS", tmp_path / "RESULTS.md")
@@ -46,8 +46,8 @@ def frames(path):
     return image.format, image.n_frames
 
 
-def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(door, tmp_path):
-  code, out, _ = door("--verify", "--seeds=1")
+def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(cli, tmp_path):
+  code, out, _ = cli("--verify", "--seeds=1")
   assert code == 0
   (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
   assert frames(run / "figures" / "policy.gif") == ("GIF", 3)
@@ -72,8 +72,8 @@ def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(door, tmp_p
   assert copy.read_bytes() == (run / "figures" / "policy.gif").read_bytes()
 
 
-def test_a_picture_that_became_a_film_leaves_no_still_behind(door, tmp_path):
-  door("--verify", "--seeds=1")
+def test_a_picture_that_became_a_film_leaves_no_still_behind(cli, tmp_path):
+  cli("--verify", "--seeds=1")
   (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
   own = tmp_path / "docs" / "gallery" / "tiny_net"
   (own / "policy.png").write_bytes(b"an older one")
@@ -82,8 +82,8 @@ def test_a_picture_that_became_a_film_leaves_no_still_behind(door, tmp_path):
   assert list(json.loads((own / "captions.json").read_text())) == ["curve", "policy"]
 
 
-def test_an_experiment_without_pictures_has_no_place_in_the_gallery(door, tmp_path):
-  door("--verify", "--seeds=1")
+def test_an_experiment_without_pictures_has_no_place_in_the_gallery(cli, tmp_path):
+  cli("--verify", "--seeds=1")
   (run,) = (tmp_path / "runs" / "tiny_net").iterdir()
   gallery = tmp_path / "docs" / "gallery"
   (run / "figures" / "captions.json").write_text("{}")

@@ -44,9 +44,10 @@ class Config:
 
 
 def halved(data: Arrays, examples: int) -> Arrays:
-  """The first so many images, each 2x2 pixels averaged."""
-  images = data["image"][:examples].astype(np.float32)
-  count, height, width, channels = images.shape
+  """The first so many images, each 2x2 pixels averaged; an odd last row or column is left out."""
+  height, width = (size // 2 * 2 for size in data["image"].shape[1:3])
+  images = data["image"][:examples, :height, :width].astype(np.float32)
+  count, *_, channels = images.shape
   means = images.reshape(count, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
   return {"image": means.round().astype(np.uint8), "label": data["label"][:examples]}
 

@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 
 import launch
@@ -19,7 +21,7 @@ def test_a_mistake_in_the_first_fit_of_several_is_found_and_named(capsys, monkey
   assert launch.main(arguments) == 0
   right = net.ACTIVATIONS["sigmoid"]
   wrong = right._replace(slope=lambda h: 1.1 * right.slope(h))
-  step = net.functools.partial(net.step, wrong)
+  step = functools.partial(net.step, wrong)
   monkeypatch.setitem(net.LEARNERS, "sigmoid", net.LEARNERS["sigmoid"]._replace(step=step))
   assert launch.main(arguments) == 1
   out = capsys.readouterr().out

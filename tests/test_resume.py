@@ -92,7 +92,18 @@ def is_training(folder):
   return rows.exists() and rows.read_bytes().count(b"\n") > 1
 
 
-@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+OFTEN = [("one fit", signal.SIGTERM), ("two fits", signal.SIGINT)]  # the other pairs are slow
+
+
+@pytest.mark.parametrize(
+  ("uninterrupted", "sent"),
+  [
+    pytest.param(name, sent, marks=() if (name, sent) in OFTEN else pytest.mark.slow)
+    for name in EXPERIMENTS
+    for sent in (signal.SIGTERM, signal.SIGINT)
+  ],
+  indirect=["uninterrupted"],
+)
 def test_a_signal_saves_and_leaves_within_seconds(uninterrupted, tmp_path, sent):
   arguments, expected = uninterrupted
   folder = tmp_path / "run"

@@ -50,7 +50,7 @@ install_import_hook(
 @pytest.fixture
 def cli(monkeypatch, tmp_path, capfd):
   """Launches a tiny experiment, of one fit or of several, in a folder of its own."""
-  from tests.helpers import tiny_experiment  # behind the hook
+  from tests.fixtures import tiny_experiment  # behind the hook
 
   tiny_experiment.install(
     monkeypatch, tmp_path, tiny_net=tiny_experiment.ONE, tiny_race=tiny_experiment.SEVERAL

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from research.store.metrics_log import MetricsLog
-from tests.helpers import tiny_experiment
+from tests.fixtures import tiny_experiment
 
 pytestmark = [
   pytest.mark.slow,

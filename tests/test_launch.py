@@ -15,9 +15,9 @@ import pytest
 from research.cli import common_flags, grammar, runner
 from research.config import pytree_config, static
 from research.lab import registry, run_folder
-from tests.helpers import tiny_experiment
-from tests.helpers.processes import ROOT, environment
-from tests.helpers.tiny_experiment import refused
+from tests.fixtures import tiny_experiment
+from tests.fixtures.processes import ROOT, environment
+from tests.fixtures.tiny_experiment import refused
 
 BAD_INPUT = {
   "--width=abc": ["--width=abc", "'abc' is not a number", "a whole number of at least 1"],
@@ -157,7 +157,7 @@ def test_a_workdir_that_cannot_hold_the_run_is_refused(cli, monkeypatch):
 
   with monkeypatch.context() as patch:
     patch.setattr(Path, "iterdir", forbidden)
-    patch.setattr("tests.helpers.tiny_experiment.everything_under", lambda folder: {})
+    patch.setattr("tests.fixtures.tiny_experiment.everything_under", lambda folder: {})
     assert "--workdir=new cannot be read: Permission denied" in refused(cli, "--workdir=new")
   with monkeypatch.context() as patch:
     patch.setattr(Path, "mkdir", read_only)

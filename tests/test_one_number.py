@@ -6,16 +6,13 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from research.config import fields, replace, show
-from research.data.text import catalogs
-from research.lab import registry
+from research.config import fields, show
 from research.lab.experiment import single_fit
 from research.lab.open_run import open_run
 from research.store.metrics_log import read_rows
 from research.sweep.slots import metrics_of
-from tests.helpers import tiny_experiment
-from tests.helpers.little_data import replace_sets
-from tests.helpers.tiny_experiment import launched
+from tests.fixtures import single_fits, tiny_experiment
+from tests.fixtures.tiny_experiment import launched
 
 
 def assert_one_number(capfd, experiment, objective, sweep, settings, seed):
@@ -78,46 +75,21 @@ def test_an_agent_whose_exact_values_depend_on_a_traced_field(monkeypatch, tmp_p
   assert_one_number(capfd, "q_learning", "test/distance", sweep, ["--steps=400"], 0)
 
 
-TINY = {
-  "steps": 6,
-  "epochs": 1,
-  "examples": 200,
-  "characters": 4000,
-  "hidden": 4,
-  "features": 8,
-  "vocabulary": 60,
-  "repeats": 1,
-  "agent.replay_capacity": 500,
-  "agent.min_replay_size": 50,
-  "frames": 400,
-}
-IN_TWO = {"examples": 40, "held_out": 20}  # of the few images there are
-SWEPT = [name for name, entry in registry.catalogue().items() if registry.load(entry).training]
+# q_learning has no learning rate and is swept above; memorisation is evaluated on nothing.
+RANKED = [name for name in single_fits.NAMES if name not in ("q_learning", "memorisation")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 5])
-@pytest.mark.parametrize("name", SWEPT)
+@pytest.mark.parametrize("name", RANKED)
 def test_every_experiment_that_takes_a_sweep(monkeypatch, tmp_path, capfd, name, seed):
-  experiment = registry.load(registry.catalogue()[name])
-  replace_sets(monkeypatch)
-  messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(300)]
-  monkeypatch.setattr(catalogs, "load", lambda: messages)
+  experiment, config, tiny = single_fits.small(monkeypatch, name)
   monkeypatch.chdir(tmp_path)
-  known = {field.name: field for field in fields(experiment.Config())}
-  tiny = {
-    key: value
-    for key, value in (TINY | (IN_TWO if "held_out" in known else {})).items()
-    if key in known and known[key].kind is int and known[key].rule.problem(value) is None
-  }
-  config = replace(experiment.Config(), tiny)
   metrics = metrics_of(experiment.training(config, seed), config)
-  rate = next((key for key in known if key.endswith("learning_rate")), None)
-  if not metrics or rate is None:
-    pytest.skip("nothing ranks its trials, or it has no learning rate")
-  value = known[rate].value
+  rates = [field for field in fields(experiment.Config()) if field.name.endswith("learning_rate")]
+  rate, value = rates[0].name, rates[0].value
   sweep = f"{rate}=choice({value / 2:g},{value:g})"
-  if "batch_size" in known:
+  if any(field.name == "batch_size" for field in fields(config)):
     sweep += ";batch_size=choice(4,5)"
   settings = [f"--{key}={value}" for key, value in tiny.items()]
   assert_one_number(capfd, name, metrics[0], sweep, settings, seed)

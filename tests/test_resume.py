@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.helpers.processes import (
+from tests.fixtures.processes import (
   TINY_ATARI,
   TINY_CARTPOLE,
   TINY_CONVNET,

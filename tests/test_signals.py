@@ -15,8 +15,8 @@ import launch
 from research.errors import UserError
 from research.lab import process, registry
 from research.store.files import cache_folder
-from tests.helpers.processes import ROOT, environment, start, wait_for
-from tests.helpers.tiny_experiment import refused
+from tests.fixtures.processes import ROOT, environment, start, wait_for
+from tests.fixtures.tiny_experiment import refused
 
 LAUNCH = f"{sys.executable} {ROOT / 'launch.py'}"
 TINY = "--experiment=digits_convnet --filters=2 --hidden=8"

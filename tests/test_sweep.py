@@ -14,9 +14,9 @@ from research.cli import common_flags
 from research.errors import UserError
 from research.reporting import sweep_report
 from research.sweep import names, remote, search, stopping
-from tests.helpers import tiny_experiment
-from tests.helpers.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
-from tests.helpers.tiny_experiment import everything_under, launched
+from tests.fixtures import tiny_experiment
+from tests.fixtures.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
+from tests.fixtures.tiny_experiment import everything_under, launched
 
 RATES = "--sweep=learning_rate=log(1e-3,10)"
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from research.config import fields, replace
-from research.data.text import catalogs
 from research.errors import InterruptedRun, UserError
-from research.lab import registry
 from research.lab.lab import Lab
 from research.lab.open_run import open_run
 from research.lab.validation import with_validation
@@ -17,34 +14,21 @@ from research.sweep import remote
 from research.sweep import space as spaces
 from research.sweep.blocks import train
 from research.training import Options
-from tests.helpers import tiny_experiment
-from tests.helpers.little_data import replace_sets
-from tests.helpers.stop_after import StopAfter
-from tests.helpers.tiny_experiment import Config, refused
-from tests.helpers.tiny_sweep import SETTINGS, rows
-from tests.test_one_number import IN_TWO, TINY, assert_one_number
+from tests.fixtures import single_fits, tiny_experiment
+from tests.fixtures.stop_after import StopAfter
+from tests.fixtures.tiny_experiment import Config, refused
+from tests.fixtures.tiny_sweep import SETTINGS, rows
+from tests.test_one_number import assert_one_number
 
-OWN_ACTIONS = ("dqn_", "minatar_games", "q_learning", "rainbow")
+OWN_ACTIONS = ("dqn_", "q_learning", "rainbow")
 OF_ITS_OWN = ("digits_convnet", "equal_budgets", "random_search", "translation")
 CONTINUED = ("boltzmann_machine", "character_model", "memorisation")
-SINGLE = [name for name, each in registry.catalogue().items() if registry.load(each).training]
 
 
-@pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.parametrize("name", single_fits.NAMES)
 def test_every_single_fit_that_learns_from_data_can_hold_out_a_share(monkeypatch, name):
-  experiment = registry.load(registry.catalogue()[name])
-  replace_sets(monkeypatch)
-  messages = [(f"Open file {n} now", f"Ouvrir le fichier {n}") for n in range(300)]
-  monkeypatch.setattr(catalogs, "load", lambda: messages)
-  known = {field.name: field for field in fields(experiment.Config())}
-  possible = lambda key, value: key in known and known[key].rule.problem(value) is None
-  small = TINY | (IN_TWO if "held_out" in known else {})
-  tiny = {key: value for key, value in small.items() if possible(key, value)}
-  if name == "minatar_games":
-    tiny["game"] = "breakout"
-  if name in ("dqn_atari", "dqn_minatar", "minatar_games", "rainbow", "dqn_gymnasium"):
-    pytest.importorskip({"dqn_atari": "ale_py", "dqn_gymnasium": "gymnasium"}.get(name, "pgx"))
-  before = experiment.training(replace(experiment.Config(), tiny), 5)
+  experiment, config, _ = single_fits.small(monkeypatch, name)
+  before = experiment.training(config, 5)
   reasons = {OWN_ACTIONS: "own actions", OF_ITS_OWN: "of its own", CONTINUED: "continue each other"}
   for names, words in reasons.items():
     if name.startswith(names):

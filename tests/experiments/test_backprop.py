@@ -9,7 +9,7 @@ from experiments.backprop import computational_graph as graphs
 from experiments.backprop import deep_net, layers_by_hand
 from experiments.backprop import gradient_check as checking
 from research.analysis.gradient_check import GREAT, WRONG, largest_difference, worst
-from tests.helpers.stand_in_labs import FakeLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
 def test_the_books_numbers_and_jax_grad():

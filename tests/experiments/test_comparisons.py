@@ -15,7 +15,7 @@ from research.config import replace
 from research.data import sets
 from research.lab.lab import Lab
 from research.training import Options
-from tests.helpers.little_data import TRAIN, replace_sets
+from tests.fixtures.little_data import TRAIN, replace_sets
 
 
 @pytest.fixture

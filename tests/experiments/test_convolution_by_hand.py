@@ -8,7 +8,7 @@ import pytest
 from experiments.convolution import convolution_by_hand as lesson
 from experiments.convolution import pooling_by_hand, receptive_fields
 from research.errors import UserError
-from tests.helpers.stand_in_labs import FakeLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
 def test_every_claim_holds():

@@ -9,8 +9,8 @@ from experiments.unsupervised import boltzmann_machine, rbm_exact, wake_sleep
 from research.config import replace
 from research.data import sampling
 from research.energy import rbm
-from tests.helpers.equivalence import assert_devices_agree
-from tests.helpers.little_data import replace_sets
+from tests.fixtures.equivalence import assert_devices_agree
+from tests.fixtures.little_data import replace_sets
 
 
 def test_tabular_q_learning():

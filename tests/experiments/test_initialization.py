@@ -14,7 +14,7 @@ from experiments.initialization import (
 )
 from research.analysis.gradient_check import largest_difference
 from research.config import replace
-from tests.helpers.stand_in_labs import FakeLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
 def test_columns_and_ranks_see_equal_and_different_units():

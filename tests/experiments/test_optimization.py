@@ -18,7 +18,7 @@ from experiments.optimization import (
 )
 from research.analysis.descent import descend, steps_until
 from research.analysis.update_rules import Rule
-from tests.helpers.stand_in_labs import FakeLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
 @pytest.mark.parametrize("name", update_rules.PAIRS)

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.regression import linear_regression, mlp_demo, softmax_regression
 from research.losses import softmax_cross_entropy
-from tests.helpers.stand_in_labs import FakeLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
 def test_the_golden_values():

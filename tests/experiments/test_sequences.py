@@ -35,7 +35,7 @@ from research.models import ngrams, vanilla_rnn
 from research.models.decoding import written
 from research.optimizers import Optimizer
 from research.training import Fit, Options
-from tests.helpers.stand_in_labs import FakeLab, UntrainedLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
 def test_back_propagation_through_time_is_jaxs_gradient():

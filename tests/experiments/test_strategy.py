@@ -7,8 +7,8 @@ import numpy as np
 from experiments.strategy import label_noise
 from research.config import replace
 from research.task import supervised_training
-from tests.helpers.little_data import replace_sets
-from tests.helpers.stand_in_labs import UntrainedLab
+from tests.fixtures.little_data import replace_sets
+from tests.fixtures.stand_in_labs import UntrainedLab
 
 
 def many_labels(count=20_000):

@@ -14,7 +14,7 @@ from experiments.tuning import (
 )
 from research.config import replace
 from research.data import sets
-from tests.helpers.stand_in_labs import FakeLab, failed
+from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
 def test_branins_minima():

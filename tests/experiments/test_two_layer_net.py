@@ -9,8 +9,8 @@ from experiments.backprop import two_layer_net as net
 from research.data import sampling
 from research.initializers import Init
 from research.training import Training
-from tests.helpers.equivalence import assert_devices_agree
-from tests.helpers.stand_in_labs import FakeLab
+from tests.fixtures.equivalence import assert_devices_agree
+from tests.fixtures.stand_in_labs import FakeLab
 
 
 @pytest.mark.parametrize("name", net.ACTIVATIONS)

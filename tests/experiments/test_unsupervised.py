@@ -24,8 +24,8 @@ from research.config import replace
 from research.energy import rbm
 from research.lab.lab import Lab
 from research.training import Options
-from tests.helpers.little_data import replace_sets
-from tests.helpers.stand_in_labs import FakeLab, UntrainedLab, failed
+from tests.fixtures.little_data import replace_sets
+from tests.fixtures.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
 def test_boltzmann_machine_learns_parity_with_hidden_units_only(tmp_path):

@@ -9,8 +9,8 @@ from research import compile as compiling
 from research.batch import take
 from research.data import sampling
 from research.optimizers import Optimizer
-from tests.helpers.equivalence import TOLERANCE, raw
-from tests.helpers.noisy_net import LEARNER, STEPS, Config, data_set
+from tests.fixtures.equivalence import TOLERANCE, raw
+from tests.fixtures.noisy_net import LEARNER, STEPS, Config, data_set
 
 
 @pytest.fixture(autouse=True)

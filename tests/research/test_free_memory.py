@@ -9,7 +9,7 @@ import pytest
 
 from research import free_memory
 from research.errors import OutOfMemoryError, UserError
-from tests.helpers.processes import ROOT, environment
+from tests.fixtures.processes import ROOT, environment
 
 pytestmark = pytest.mark.fast
 

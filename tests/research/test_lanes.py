@@ -11,8 +11,8 @@ from research import compile as compiling
 from research.data import sampling
 from research.lanes import compile_population, lane, pad, stack
 from research.optimizers import Optimizer
-from tests.helpers.equivalence import raw
-from tests.helpers.noisy_net import LEARNER, STEPS, Config, data_set
+from tests.fixtures.equivalence import raw
+from tests.fixtures.noisy_net import LEARNER, STEPS, Config, data_set
 
 SAMPLER = sampling.by_epoch(20)
 RATES = (0.02, 0.05, 0.005)

@@ -11,8 +11,8 @@ from research.learner import augmented, predict_classes, supervised
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import Mean, accuracy
 from research.optimizers import Optimizer, make_optimizer
-from tests.helpers.equivalence import raw
-from tests.helpers.noisy_net import LEARNER, Config, Network, data_set
+from tests.fixtures.equivalence import raw
+from tests.fixtures.noisy_net import LEARNER, Config, Network, data_set
 
 SETTINGS = Config()
 

@@ -3,10 +3,9 @@
 import pytest
 
 from research.errors import UserError
-from research.lab import registry
 from research.sweep.slots import metrics_of
 from research.training import larger_is_better
-from tests.helpers import tiny_experiment
+from tests.fixtures import single_fits, tiny_experiment
 
 pytestmark = pytest.mark.fast
 
@@ -26,17 +25,11 @@ def test_a_direction_is_declared_and_never_guessed():
 
 
 @pytest.mark.slow  # it reads the data of all experiments
-@pytest.mark.parametrize("name", list(registry.catalogue()))
+@pytest.mark.parametrize("name", single_fits.NAMES)
 def test_every_metric_of_the_catalogue_has_a_direction(name):
-  experiment = registry.load(registry.select(name)[0])
-  if experiment.training is None:
-    pytest.skip("several fits")
-  try:
-    config = experiment.Config()
-    training = experiment.training(config, 0)
-    metrics = metrics_of(training, config)
-  except (UserError, ImportError) as error:
-    pytest.skip(str(error))
-  for metric in metrics:
+  experiment = single_fits.load(name)
+  config = experiment.Config()
+  training = experiment.training(config, 0)
+  for metric in metrics_of(training, config):
     if not metric.rpartition("/")[2].startswith(UNDECIDED):
       assert larger_is_better(training, metric) in (True, False)

@@ -6,7 +6,7 @@ from jax.flatten_util import ravel_pytree
 
 import research as ln
 from research.optimizers import make_optimizer
-from tests.helpers.little_data import replace_sets
+from tests.fixtures.little_data import replace_sets
 
 pytestmark = pytest.mark.fast
 

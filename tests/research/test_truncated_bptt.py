@@ -11,7 +11,7 @@ from research.models.language_model import LanguageModel
 from research.optimizers import Optimizer, make_optimizer
 from research.training import Training
 from research.truncated_bptt import truncated_bptt
-from tests.helpers.equivalence import assert_devices_agree
+from tests.fixtures.equivalence import assert_devices_agree
 
 BATCH, LENGTH = 6, 4
 

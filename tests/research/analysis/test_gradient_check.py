@@ -24,7 +24,7 @@ from research.errors import UserError
 from research.initializers import Init
 from research.learner import Learner
 from research.optimizers import Optimizer
-from tests.helpers.noisy_net import LEARNER, Config, data_set
+from tests.fixtures.noisy_net import LEARNER, Config, data_set
 
 
 def raw(tree):

@@ -7,8 +7,8 @@ from experiments.backprop import two_layer_net as net
 from research.cli import gradcheck
 from research.lab import registry
 from research.lab.experiment import Experiment
-from tests.helpers.little_data import replace_sets
-from tests.helpers.processes import TINY_CONVNET, TINY_TWO_LAYER
+from tests.fixtures.little_data import replace_sets
+from tests.fixtures.processes import TINY_CONVNET, TINY_TWO_LAYER
 
 
 def test_the_gradient_of_a_convolutional_experiment_is_right(capsys):

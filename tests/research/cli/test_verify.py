@@ -11,8 +11,8 @@ from research.lab.experiment import Experiment
 from research.report import Claim, Picture, Report, at_least
 from research.reporting import results_table
 from research.training import Options
-from tests.helpers import tiny_experiment
-from tests.helpers.tiny_experiment import Config
+from tests.fixtures import tiny_experiment
+from tests.fixtures.tiny_experiment import Config
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from research.data import idx_sets
-from tests.helpers import tiny_idx
+from tests.fixtures import tiny_idx
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from research.data import cache, idx, idx_sets, prepared, sources
 from research.errors import DiskFullError, UserError
 from research.store.files import cache_folder
-from tests.helpers import tiny_idx
+from tests.fixtures import tiny_idx
 
 
 def start_process(tmp_path, raw_folder, kill_at="never"):

@@ -10,7 +10,7 @@ import pytest
 
 from research.data import sets
 from research.errors import UserError
-from tests.helpers import tiny_idx
+from tests.fixtures import tiny_idx
 
 
 def as_rows(arrays):

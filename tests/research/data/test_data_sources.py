@@ -14,7 +14,7 @@ import pytest
 
 from research.data import idx_sets, sets, sources
 from research.errors import DataUnavailableError
-from tests.helpers import tiny_idx
+from tests.fixtures import tiny_idx
 
 IMAGES = "train-images-idx3-ubyte"
 

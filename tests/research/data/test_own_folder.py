@@ -11,8 +11,8 @@ from research.data import sources
 from research.lab.experiment import single_fit
 from research.sweep import remote
 from research.sweep.blocks import train
-from tests.helpers import tiny_experiment
-from tests.helpers.tiny_experiment import launched
+from tests.fixtures import tiny_experiment
+from tests.fixtures.tiny_experiment import launched
 
 asked = []  # the folder at every call
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from research.energy.greedy_layers import Greedy, greedy_layers
-from tests.helpers.stand_in_labs import UntrainedLab
+from tests.fixtures.stand_in_labs import UntrainedLab
 
 pytestmark = pytest.mark.fast
 

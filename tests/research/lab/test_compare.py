@@ -10,8 +10,8 @@ from research.lab.groups import by_program
 from research.lab.lab import Lab
 from research.store.host_state import to_host
 from research.training import Options
-from tests.helpers.stop_after import StopAfter
-from tests.helpers.tiny_experiment import Config, everything_under, training
+from tests.fixtures.stop_after import StopAfter
+from tests.fixtures.tiny_experiment import Config, everything_under, training
 
 MEMBERS = {
   "slow": replace(Config(), {"learning_rate": 0.01}),

@@ -17,7 +17,7 @@ from research.models.language_model import LanguageModel
 from research.models.mlp import MLP
 from research.optimizers import Optimizer, make_optimizer
 from research.training import Options, Training
-from tests.helpers.tiny_experiment import Config
+from tests.fixtures.tiny_experiment import Config
 
 pytestmark = pytest.mark.fast
 

@@ -21,11 +21,11 @@ from research.store.host_state import to_host
 from research.store.interruption import Interruption
 from research.store.metrics_log import MetricsLog, read_rows
 from research.training import Options
-from tests.helpers import noisy_net
-from tests.helpers.equivalence import TOLERANCE
-from tests.helpers.processes import outcome
-from tests.helpers.stop_after import StopAfter
-from tests.helpers.tiny_experiment import Config, everything_under, training
+from tests.fixtures import noisy_net
+from tests.fixtures.equivalence import TOLERANCE
+from tests.fixtures.processes import outcome
+from tests.fixtures.stop_after import StopAfter
+from tests.fixtures.tiny_experiment import Config, everything_under, training
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 

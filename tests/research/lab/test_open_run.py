@@ -11,8 +11,8 @@ from research.lab.open_run import open_run
 from research.report import Report
 from research.store.checkpoint import Checkpoints
 from research.store.metrics_log import read_rows
-from tests.helpers import tiny_experiment
-from tests.helpers.tiny_experiment import everything_under
+from tests.fixtures import tiny_experiment
+from tests.fixtures.tiny_experiment import everything_under
 
 COMMAND = ("--workdir=run", "--steps=60", "--learning_rate=0.8", "--noise=1")
 

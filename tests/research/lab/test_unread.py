@@ -12,7 +12,7 @@ from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make_optimizer
 from research.report import Report
 from research.training import Training
-from tests.helpers import tiny_experiment
+from tests.fixtures import tiny_experiment
 
 
 @pytree_config

@@ -15,8 +15,8 @@ from research.lab import registry
 from research.lab.experiment import single_fit
 from research.report import Picture, Report
 from research.reporting import docs_gallery
-from tests.helpers import tiny_experiment
-from tests.helpers.tiny_experiment import launched
+from tests.fixtures import tiny_experiment
+from tests.fixtures.tiny_experiment import launched
 
 pytestmark = pytest.mark.fast
 

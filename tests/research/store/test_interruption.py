@@ -10,7 +10,7 @@ import pytest
 
 from research.errors import InterruptedRun
 from research.store.interruption import Interruption
-from tests.helpers.processes import ROOT
+from tests.fixtures.processes import ROOT
 
 
 @pytest.fixture

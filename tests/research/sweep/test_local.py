@@ -12,9 +12,9 @@ from research.reporting.sweep_report import _best_so_far
 from research.sweep import space as spaces
 from research.sweep.study import read
 from research.training import Options
-from tests.helpers.stop_after import StopAfter
-from tests.helpers.tiny_experiment import Config, training
-from tests.helpers.tiny_sweep import SETTINGS, SPACE, WITH_WIDTHS, rows
+from tests.fixtures.stop_after import StopAfter
+from tests.fixtures.tiny_experiment import Config, training
+from tests.fixtures.tiny_sweep import SETTINGS, SPACE, WITH_WIDTHS, rows
 
 
 def swept(folder, text=SPACE, *, lanes="auto", interruption=None, save_seconds=1e9, **changes):

@@ -13,8 +13,8 @@ from research.sweep import plan as planning
 from research.sweep.space import Choice, Range, Space
 from research.sweep.study import Trial
 from research.training import Options
-from tests.helpers.simulated_sweep import SPACE, plan_of, report, simulate
-from tests.helpers.tiny_experiment import Config
+from tests.fixtures.simulated_sweep import SPACE, plan_of, report, simulate
+from tests.fixtures.tiny_experiment import Config
 
 pytestmark = pytest.mark.fast
 

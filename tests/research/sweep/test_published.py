@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from research.sweep import pbt, stopping
-from tests.helpers.simulated_sweep import SPACE, plan_of, simulate
+from tests.fixtures.simulated_sweep import SPACE, plan_of, simulate
 
 STUDIES = {
   "seed": st.integers(0, 10**6),

@@ -10,10 +10,10 @@ from research.sweep import remote
 from research.sweep import space as spaces
 from research.sweep.blocks import train
 from research.training import Options
-from tests.helpers import tiny_experiment
-from tests.helpers.stop_after import StopAfter
-from tests.helpers.tiny_experiment import DEATH, Config, mortal_training
-from tests.helpers.tiny_sweep import SETTINGS, SPACE, WITH_WIDTHS, rows
+from tests.fixtures import tiny_experiment
+from tests.fixtures.stop_after import StopAfter
+from tests.fixtures.tiny_experiment import DEATH, Config, mortal_training
+from tests.fixtures.tiny_sweep import SETTINGS, SPACE, WITH_WIDTHS, rows
 
 
 def swept(

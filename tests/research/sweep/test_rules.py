@@ -7,7 +7,7 @@ import pytest
 from research.sweep import pbt, refine, stopping
 from research.sweep.space import Choice, Range, Space
 from research.sweep.stopping import Progress
-from tests.helpers.tiny_experiment import Config
+from tests.fixtures.tiny_experiment import Config
 
 pytestmark = pytest.mark.fast
 

@@ -10,10 +10,10 @@ from research.sweep.blocks import train
 from research.sweep.plan import Settings
 from research.sweep.trainings import Trainings
 from research.training import Options
-from tests.helpers import tiny_experiment
-from tests.helpers.stop_after import StopAfter
-from tests.helpers.tiny_experiment import Config
-from tests.helpers.tiny_sweep import rows
+from tests.fixtures import tiny_experiment
+from tests.fixtures.stop_after import StopAfter
+from tests.fixtures.tiny_experiment import Config
+from tests.fixtures.tiny_sweep import rows
 
 SEED = 5
 SETTINGS = Settings(trials=2, sampler="grid", objective="test/accuracy", slots=4)

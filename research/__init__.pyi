@@ -112,8 +112,9 @@ from research.rl.rollout import play as play
 from research.task import Task as Task
 from research.task import bptt_training as bptt_training
 from research.task import images as images
-from research.task import images_and_train_set as images_and_train_set
+from research.task import shuffled_images as shuffled_images
 from research.task import supervised_training as supervised_training
+from research.task import with_train_set as with_train_set
 from research.training import Fit as Fit
 from research.training import HostData as HostData
 from research.training import Options as Options

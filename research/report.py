@@ -15,7 +15,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, Protocol, SupportsFloat
+from typing import TYPE_CHECKING, Literal, SupportsFloat
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -189,8 +189,12 @@ class Claim:
     return self.bar.verdict(self.repeats or (self.ours,))
 
 
-class MakeClaim(Protocol):
-  """Makes claims of one inventory id."""
+@dataclass(frozen=True)
+class ClaimMaker:
+  """Makes the claims of one id; `unit` is theirs where a claim names none."""
+
+  id: str
+  unit: str = ""
 
   def __call__(
     self,
@@ -201,29 +205,18 @@ class MakeClaim(Protocol):
     unit: str | None = None,
     repeats: Sequence[float] = (),
   ) -> Claim:
-    """Makes a `Claim` without naming the id; `unit` is by default the one given to `claims`."""
-    ...
+    """Makes a `Claim` without naming the id again."""
+    unit = self.unit if unit is None else unit
+    return Claim(self.id, what, source, float(ours), bar, unit, repeats)
 
 
-def claims(id: str, unit: str = "") -> MakeClaim:
+def claims(id: str, unit: str = "") -> ClaimMaker:
   """Makes the claims of one id, so that each takes a line.
 
   claim = claims("C06", unit="%")
   claim("test accuracy, 20 epochs", "98.96 % (book)", fit.last("test/accuracy"), at_least(0.987))
   """
-  default = unit
-
-  def claim(
-    what: str,
-    source: str,
-    ours: SupportsFloat,
-    bar: Bar,
-    unit: str | None = None,
-    repeats: Sequence[float] = (),
-  ) -> Claim:
-    return Claim(id, what, source, float(ours), bar, default if unit is None else unit, repeats)
-
-  return claim
+  return ClaimMaker(id, unit)
 
 
 @dataclass(frozen=True)

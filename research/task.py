@@ -14,6 +14,7 @@ from research import optimizers
 from research.batch import Batch, inputs_of
 from research.data import sampling, sets
 from research.data.sampling import Sampler
+from research.data.stratify import shuffled_split
 from research.learner import Config, Learner, PerExample, supervised
 from research.losses import softmax_cross_entropy
 from research.training import HostData, Training
@@ -38,24 +39,33 @@ def images(config: Config, seed: int) -> Task:
   """The published training and test images of `config.dataset`.
 
   A config without that field gets MNIST. The first `config.examples` training images are learned
-  from, or all of them where the config has no such field. Where it has a field `validation` above
-  0, so many training images are set aside, and rank the checkpoints.
+  from, or all of them where the config has no such field.
   """
-  held_out = getattr(config, "validation", 0)
-  splits = sets.load(getattr(config, "dataset", "mnist"), validation=held_out)
+  splits = sets.load(getattr(config, "dataset", "mnist"))
   few = getattr(config, "examples", None)
   train = {name: array[:few] for name, array in splits.train.items()} if few else splits.train
-  if held_out:
-    return Task(
-      train, {"validation": splits.validation, "test": splits.test}, "validation/accuracy"
-    )
   return Task(train, {"test": splits.test})
 
 
-def images_and_train_set(config: Config, seed: int) -> Task:
-  """Returns `images`, with the images that are learned from evaluated too, as "train set"."""
-  train, evaluate, best = images(config, seed)
-  return Task(train, {"train set": train, **evaluate}, best)
+def shuffled_images(config: Config, seed: int) -> Task:
+  """The first images of MNIST, shuffled by the seed and then split (Saito 2016, section 6.5).
+
+  Reads how many are learned from, `config.examples`, and how many are validated on,
+  `config.held_out`.
+  """
+  mnist = sets.load("mnist").train
+  few, held_out = shuffled_split(mnist, config.examples, config.held_out, seed)
+  return Task(few, {"validation": held_out}, "validation/accuracy")
+
+
+def with_train_set(task: Callable[[Config, int], Task]) -> Callable[[Config, int], Task]:
+  """Gives the task whose training data are evaluated too, first and as "train set"."""
+
+  def with_own(config: Config, seed: int) -> Task:
+    train, evaluate, best = task(config, seed)
+    return Task(train, {"train set": train, **evaluate}, best)
+
+  return with_own
 
 
 def supervised_training(

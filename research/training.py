@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from research.config import digest, flatten
 from research.data.sampling import Sampler
 from research.errors import UserError
-from research.learner import Config, Learner, State
+from research.learner import Config, Learner, State, predict_classes
 from research.metrics import LARGER_IS_BETTER
 from research.store.metrics_log import Row
 
@@ -147,6 +149,14 @@ def mean_of_last(fits: Sequence[Fit], metric: str, steps: int = 0) -> float:
     if metric in row and row["step"] > fit.history[-1]["step"] - steps
   ]
   return float(np.mean(np.array(late, float)))
+
+
+def answers_of(
+  fit: Fit, model: nn.Module, split: str
+) -> tuple[HostData, Int[np.ndarray, " examples"]]:
+  """One of a fit's evaluation sets, and the class that the network gives to each of its images."""
+  data = fit.training.evaluate[split]
+  return data, predict_classes(model, fit.state, data, fit.training.evaluation_batch_size)
 
 
 ALONE = ""

@@ -128,7 +128,7 @@ LEARNERS = {
 
 def training_of(config: Config, name: str) -> ln.Training:
   """The fit of the net with this activation: batches drawn with replacement, as in the book."""
-  train, evaluate, _ = ln.images_and_train_set(config, 0)
+  train, evaluate, _ = ln.with_train_set(ln.images)(config, 0)
   epoch = min(math.ceil(count(train) / config.batch_size), config.steps)
   sampler = ln.sampling.with_replacement(config.batch_size)
   return ln.Training(LEARNERS[name], train, sampler, config.steps, evaluate, epoch, epoch)

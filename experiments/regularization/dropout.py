@@ -57,7 +57,7 @@ def model(config: Config) -> ln.MLP:
 
 training = ln.supervised_training(
   model,
-  ln.images_and_train_set,
+  ln.with_train_set(ln.images),
   sampler=ln.sampling.with_replacement,
   epochs_per_evaluation=3,
 )

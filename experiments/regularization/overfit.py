@@ -31,7 +31,7 @@ class Config:
 
 training = ln.supervised_training(
   lambda config: ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init)),
-  ln.images_and_train_set,
+  ln.with_train_set(ln.images),
   sampler=ln.sampling.with_replacement,
 )
 

@@ -30,8 +30,7 @@ import numpy as np
 
 import research as ln
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
-from research.data.stratify import shuffled_split
-from research.report import MakeClaim
+from research.report import ClaimMaker
 from research.sweep.plan import Settings, Swept
 from research.sweep.space import Distribution, Range, Space
 from research.training import on_device
@@ -71,14 +70,7 @@ def net(config: Config) -> ln.MLP:
   return ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init))
 
 
-def task(config: Config, seed: int) -> ln.Task:
-  """The first images of MNIST, shuffled and then split, as R07's book does."""
-  mnist = ln.sets.load("mnist").train
-  few, held_out = shuffled_split(mnist, config.examples, config.held_out, seed)
-  return ln.Task(few, {"validation": held_out}, OBJECTIVE)
-
-
-training = ln.supervised_training(net, task, sampler=ln.sampling.with_replacement)
+training = ln.supervised_training(net, ln.shuffled_images, sampler=ln.sampling.with_replacement)
 
 
 def best(swept: Swept) -> float:
@@ -146,7 +138,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   spent = float(np.mean([share_of_budget(each) for each in asha]))
   close, as_good = float((behind <= 0.02 + 1e-6).sum()), float((population >= caviar).sum())
 
-  def ahead_of(claim: MakeClaim, what: str, source: str, gain: np.ndarray) -> ln.Claim:
+  def ahead_of(claim: ClaimMaker, what: str, source: str, gain: np.ndarray) -> ln.Claim:
     gain, what = 100 * gain, f"{what}, mean points"
     return claim(what, source, float(gain.mean()), ln.above(0), repeats=gain.tolist())
 

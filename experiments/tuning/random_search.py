@@ -19,7 +19,6 @@ import jax
 import numpy as np
 
 import research as ln
-from research.data.stratify import shuffled_split
 from research.reporting.sweep_report import pictures
 from research.sweep.plan import Settings
 from research.sweep.space import Distribution, Range, Space
@@ -50,14 +49,9 @@ def net(config: Config) -> ln.MLP:
   return ln.MLP((*config.hidden, 10), jax.nn.relu, ln.kernel_init(config.init))
 
 
-def task(config: Config, seed: int) -> ln.Task:
-  """The first images of MNIST, shuffled and then split, as the book does."""
-  mnist = ln.sets.load("mnist").train
-  few, held_out = shuffled_split(mnist, config.examples, config.held_out, seed)
-  return ln.Task(few, {"train set": few, "validation": held_out}, OBJECTIVE)
-
-
-training = ln.supervised_training(net, task, sampler=ln.sampling.with_replacement)
+training = ln.supervised_training(
+  net, ln.with_train_set(ln.shuffled_images), sampler=ln.sampling.with_replacement
+)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:

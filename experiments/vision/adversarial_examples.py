@@ -15,7 +15,6 @@ nets err (seed 0) on 7.2, 8.0, 14.9, 2.4, 1.9 and 4.0 % of the test images where
 trained longer, err on 7.4, 9.4, 20, 1.6, 1.5 and 1.9 %.
 """
 
-import dataclasses
 import re
 from collections.abc import Mapping
 
@@ -45,16 +44,11 @@ class Config:
   steps: int = ln.static(6000, "updates", at_least=1)
 
 
-def penalised(config: Config) -> ln.Optimizer:
-  """The optimizer with the network's weight decay."""
-  return dataclasses.replace(config.optimizer, weight_decay=TABLE_1[config.network].penalty)
-
-
 training = ln.supervised_training(
   lambda config: szegedy2014.network(TABLE_1[config.network]),
   loss=szegedy2014.loss,
   metrics={"accuracy": szegedy2014.right},
-  optimizer=lambda config, steps: ln.make_optimizer(penalised(config), steps),
+  optimizer=szegedy2014.with_penalty(TABLE_1),
 )
 
 

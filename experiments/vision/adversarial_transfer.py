@@ -11,7 +11,6 @@ Expected by the source: 20.3 % of the examples for the wider net deceive the nar
 36.7, 10 and 82.7 %; noise as large changes 1.4 % of the answers.
 """
 
-import dataclasses
 import re
 from collections.abc import Mapping
 
@@ -53,17 +52,12 @@ def images(config: Config, seed: int) -> ln.Task:
   return ln.Task(train, evaluate)
 
 
-def penalised(config: Config) -> ln.Optimizer:
-  """The optimizer with the network's weight decay."""
-  return dataclasses.replace(config.optimizer, weight_decay=NETWORKS[config.network].penalty)
-
-
 training = ln.supervised_training(
   lambda config: szegedy2014.network(NETWORKS[config.network]),
   images,
   loss=szegedy2014.loss,
   metrics={"accuracy": szegedy2014.right},
-  optimizer=lambda config, steps: ln.make_optimizer(penalised(config), steps),
+  optimizer=szegedy2014.with_penalty(NETWORKS),
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from research import numerals
+from research.cli.grammar import VERBS
 from research.errors import UserError, unknown_name
 from research.sweep.names import SAMPLERS, STOPPERS
 
@@ -78,11 +79,9 @@ def define() -> flags.FlagValues:
     "give auto, vmap, map, or a whole number of at least 1",
     flag_values=values,
   )
-  switch("list", "list the experiments")
-  switch("help", "show the flags of --experiment")
-  switch("verify", "measure the claims of --experiment over --seeds, and renew RESULTS.md")
-  switch("evaluate", "measure the best checkpoint of the run, finished or not")
-  switch("gradcheck", "compare the gradient that is followed with differences of the loss")
+  for name, verb in VERBS.items():
+    if name not in ("run", "sweep"):  # without a flag an experiment is run; --sweep takes a text
+      switch(name, verb.help)
   switch("fresh", "start the run over; the old one is kept aside")
   return values
 
@@ -139,15 +138,15 @@ def options(values: flags.FlagValues) -> "Options":
   from research.training import Options
 
   return Options(
-    values.parallel,
-    values.on_nan == "stop",
-    values.save_seconds,
-    values.dispatch,
-    values.lanes,
-    values.engine,
-    values.workers,
-    values.slurm,
-    data_dir(values),
+    parallel=values.parallel,
+    stop_on_nan=values.on_nan == "stop",
+    save_seconds=values.save_seconds,
+    dispatch=values.dispatch,
+    lanes=values.lanes,
+    engine=values.engine,
+    workers=values.workers,
+    slurm=values.slurm,
+    data_dir=data_dir(values),
   )
 
 

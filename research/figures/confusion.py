@@ -9,9 +9,8 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure
-from research.learner import predict_classes
 from research.report import Picture
-from research.training import Fit
+from research.training import Fit, answers_of
 
 MOST_CLASSES_WITH_NUMBERS = 20
 
@@ -76,8 +75,7 @@ def confusion(
   file: str = "confusion",
 ) -> Picture:
   """The confusion matrix of a classifier of images on one of its fit's evaluation sets."""
-  data = fit.training.evaluate[split]
-  answers = predict_classes(model, fit.state, data, fit.training.evaluation_batch_size)
+  data, answers = answers_of(fit, model, split)
   classes = int(max(data["label"].max(), answers.max())) + 1
   counts = confusion_counts(data["label"], answers, classes)
   return confusion_matrix(counts, title=title, class_names=class_names, caption=caption, file=file)

@@ -8,9 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, new_figure
-from research.learner import predict_classes
 from research.report import Picture
-from research.training import Fit
+from research.training import Fit, answers_of
 
 TILE_INCHES = 0.95
 CAPTION_LINE_INCHES = 0.2
@@ -87,8 +86,7 @@ def misclassified(
   file: str = "misclassified",
 ) -> Picture:
   """The first mistakes of a classifier of images on one of its fit's evaluation sets."""
-  data = fit.training.evaluate[split]
-  answers = predict_classes(model, fit.state, data, fit.training.evaluation_batch_size)
+  data, answers = answers_of(fit, model, split)
   return misclassified_gallery(
     data["image"], data["label"], answers, title=title, caption=caption, file=file
   )

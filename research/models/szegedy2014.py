@@ -1,9 +1,11 @@
 """The networks that Szegedy et al. 2014 attack (table 1), and what they learn by."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import optax
 from flax import linen
 from jaxtyping import Array, Float
 
@@ -13,6 +15,7 @@ from research.losses import softmax_cross_entropy
 from research.metrics import accuracy
 from research.models.autoencoder import CodeClassifier, Coded, code_loss
 from research.models.mlp import MLP
+from research.optimizers import Optimizer, make_optimizer
 
 Outputs = Float[Array, "batch class"] | Coded
 
@@ -56,6 +59,18 @@ def network(row: Row) -> MLP | CodeClassifier:
   if row.is_code:
     return CodeClassifier(*row.features, kernel_init=kernel_init)
   return MLP(row.features, linen.sigmoid, kernel_init=kernel_init)
+
+
+def penalised(networks: Mapping[str, Row], config: Any) -> Optimizer:
+  """The config's `optimizer`, with the weight decay of its `network`, a name in `networks`."""
+  return dataclasses.replace(config.optimizer, weight_decay=networks[config.network].penalty)
+
+
+def with_penalty(
+  networks: Mapping[str, Row],
+) -> Callable[[Any, int], optax.GradientTransformation]:
+  """The optimizer, `penalised`, of a config and a number of steps."""
+  return lambda config, steps: make_optimizer(penalised(networks, config), steps)
 
 
 def loss(outputs: Outputs, batch: Batch) -> Float[Array, " batch"]:

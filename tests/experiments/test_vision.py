@@ -26,7 +26,7 @@ def learner_of(experiment, config):
 @pytest.mark.parametrize("name", ("FC10(1)", adversarial_examples.DEEP))
 def test_weight_decay_is_the_papers_lambda_over_the_units(name):
   row = szegedy2014.TABLE_1[name]
-  penalty = adversarial_examples.penalised(a_config(name)).weight_decay
+  penalty = szegedy2014.penalised(szegedy2014.TABLE_1, a_config(name)).weight_decay
   # lambda sum w^2 / k has the gradient 2 lambda w / k, and the optimizer adds c w.
   assert penalty == pytest.approx(2 * row.decay / row.features[0])
 

@@ -54,16 +54,18 @@ def test_lengths_in_steps_are_evaluated_at_the_end(monkeypatch):
 
 
 @ln.pytree_config
-class Validated:
-  dataset: str = ln.static("digits", "images")
-  validation: int = ln.static(97, "images set aside", at_least=0)
+class Split:
+  examples: int = ln.static(30, "training images")
+  held_out: int = ln.static(20, "images after those")
 
 
-def test_images_set_aside_rank_the_checkpoints():
-  train, evaluate, best = ln.images(Validated(), 0)
-  assert len(train["label"]) == 1340 and len(evaluate["validation"]["label"]) == 97
-  assert list(evaluate) == ["validation", "test"] and best == "validation/accuracy"
-  assert ln.images(Validated(validation=0), 0).best is None
+def test_shuffled_images_are_split_by_the_seed_and_rank_the_checkpoints(monkeypatch):
+  replace_sets(monkeypatch)
+  train, evaluate, best = ln.with_train_set(ln.shuffled_images)(Split(), 0)
+  assert len(train["label"]) == 30 and len(evaluate["validation"]["label"]) == 20
+  assert list(evaluate) == ["train set", "validation"] and best == "validation/accuracy"
+  other = ln.shuffled_images(Split(), 1).train["image"]
+  assert (train["image"] != other).any()
 
 
 @ln.pytree_config
@@ -105,7 +107,7 @@ def test_each_config_is_fitted_at_the_runs_seed():
 
 def test_the_training_images_can_be_evaluated_too(monkeypatch):
   replace_sets(monkeypatch)
-  train, evaluate, _ = ln.images_and_train_set(Epochs(), 0)
+  train, evaluate, _ = ln.with_train_set(ln.images)(Epochs(), 0)
   assert list(evaluate) == ["train set", "test"] and evaluate["train set"] is train
 
 

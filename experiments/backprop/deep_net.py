@@ -11,7 +11,6 @@ Expected: equal to 1e-6, and to `jax.grad`; at least ten times as fast as the lo
 """
 
 import itertools
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
+from research.analysis.timing import shortest_call
 
 
 @ln.pytree_config
@@ -139,16 +139,6 @@ def draw(sizes: tuple[int, ...], examples: int, rng: Rng) -> tuple[Net, Inputs, 
   return init(sizes, rng), x, t
 
 
-def milliseconds(way: Callable[..., Net], *arguments: object, repetitions: int = 5) -> float:
-  """The fastest of some calls, after one that compiles."""
-  times = []
-  for _ in range(repetitions + 1):
-    start = time.perf_counter()
-    jax.block_until_ready(way(*arguments))
-    times.append(1000 * (time.perf_counter() - start))
-  return min(times[1:])
-
-
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Equality at every depth, then equality and time over the number of examples."""
   claim, rng = ln.claims("B07"), np.random.default_rng(lab.seed)
@@ -168,7 +158,10 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     for found, layer in zip(vectorised, net, strict=True)
   )
   times = {
-    name: [milliseconds(way, net, x[:, :count], t[:, :count]) for count in config.examples]
+    name: [
+      1000 * shortest_call(partial(way, net, x[:, :count], t[:, :count]), calls=5)
+      for count in config.examples
+    ]
     for name, way in WAYS.items()
   }
   ratio = times["loop of calls"][-1] / times["vectorised"][-1]

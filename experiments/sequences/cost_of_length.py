@@ -13,7 +13,6 @@ times as many at 1,024 tokens as at 16. On two CPU cores, where little is won by
 once, the GRU is also the faster one, from 64 tokens on. Half a minute.
 """
 
-import time
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 import research as ln
+from research.analysis.timing import shortest_call
 from research.flops import flops
 from research.layers.attention import key_mask
 from research.layers.transformer import EncoderLayer
@@ -77,13 +77,8 @@ def microseconds_per_token(layer: nn.Module, x: Tokens, repeats: int) -> float:
   """The shortest time of a compiled step, over the tokens; neighbours can only make it longer."""
   step, params = program(layer, x)
   compiled = jax.jit(step)
-  jax.block_until_ready(compiled(params, x))
-  seconds = []
-  for _ in range(repeats):
-    started = time.perf_counter()
-    jax.block_until_ready(compiled(params, x))
-    seconds.append(time.perf_counter() - started)
-  return 1e6 * min(seconds) / (x.shape[0] * x.shape[1])
+  seconds = shortest_call(lambda: compiled(params, x), repeats)
+  return 1e6 * seconds / (x.shape[0] * x.shape[1])
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:

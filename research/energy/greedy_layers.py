@@ -6,11 +6,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from research.config import nested, pytree_config, replace, static
-from research.data import sampling
 from research.energy import contrastive, rbm
-from research.energy.contrastive import Contrastive, Parts
+from research.energy.contrastive import Contrastive, contrastive_training
 from research.energy.rbm import Rbm
-from research.learner import Learner
+from research.task import Task
 from research.training import Fits, HostData, Training
 
 
@@ -39,17 +38,8 @@ def greedy_layers(lab: Fits, config: Greedy, images: np.ndarray, prefix: str = "
   machines: list[Rbm] = []
   for layer, units in enumerate(config.units):
     biases = jnp.zeros(config.units[layer - 1]) if layer else odds
-    every = max(1, len(images) // config.batch_size)
-    training = Training(
-      _learner(units, every, biases),
-      data,
-      sampling.by_epoch(config.batch_size),
-      steps=config.epochs * every,
-      evaluate={},
-      evaluate_every=every,
-      log_every=every,
-    )
-    fit = lab.fit(f"{prefix}layer {layer + 1}", config, training)
+    own = replace(config, {"machine.hidden": units})
+    fit = lab.fit(f"{prefix}layer {layer + 1}", own, _training(own, data, biases))
     machines.append(jax.tree.map(jnp.asarray, fit.state.rbm))
     if layer + 1 < len(config.units):
       data = {"image": hidden_chances(machines[-1], data["image"])}
@@ -65,12 +55,5 @@ def hidden_chances(
   return np.concatenate([np.asarray(each) for each in blocks])
 
 
-def _learner(units: int, every: int, biases: Float[Array, " visible"]) -> Learner:
-  return contrastive.contrastive(
-    Parts(
-      machine=lambda config: replace(config.machine, {"hidden": units}),
-      biases=lambda config: biases,
-      steps=lambda config: config.epochs * every,
-      steady=lambda config: config.steady * every,
-    )
-  )
+def _training(config: Greedy, data: HostData, biases: Float[Array, " visible"]) -> Training:
+  return contrastive_training(lambda config, seed: Task(data, {}), lambda config: biases)(config, 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from research.cli import common_flags, grammar, runner
-from research.config import pytree_config, static
+from research.config import digest, flatten, pytree_config, replace, static
 from research.lab import registry, run_folder
 from tests.fixtures import tiny_experiment
 from tests.fixtures.processes import ROOT, environment
@@ -61,6 +61,8 @@ BAD_INPUT = {
   "--objective=test/accuracy": ["--objective", "--sweep="],
   "--lanes=2": ["--lanes", "tiny_net", "--sweep="],
   "--engine=ray": ["--engine", "tiny_net", "--sweep="],
+  "--single_fit": ["--single_fit", "tiny_net has no single fit"],
+  "--single_fit --gradcheck": ["--gradcheck", "--single_fit"],
   "--workers=2": ["--workers", "--engine=ray or slurm"],
   "--slurm=x": ["--slurm", "--engine=slurm"],
   "--evaluate --dispatch=2": ["--dispatch", "--evaluate"],
@@ -296,3 +298,10 @@ def test_an_experiment_declares_the_flags_that_its_run_makes_use_of():
     searches, compares = "lab.sweep(" in source, "lab.compare(" in source
     used = ["lanes"] * (searches or compares) + ["engine"] * searches
     assert list(registry.load(entry).takes) == used, name
+
+
+def test_the_settings_that_verification_measures_are_settings_of_the_experiment():
+  for name, entry in registry.catalogue().items():
+    experiment = registry.load(entry)
+    measured = [flatten(replace(experiment.Config(), each)) for each in experiment.verified]
+    assert len({digest(each) for each in measured}) == len(measured) > 0, name

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import parquet
 
 from research.config import fields, show
-from research.lab.experiment import single_fit
+from research.lab.experiment import Experiment, single_fit
 from research.lab.open_run import open_run
 from research.store.metrics_log import read_rows
 from research.sweep.slots import metrics_of
@@ -57,13 +57,21 @@ def getattr_of(config, name):
   return next(field.value for field in fields(config) if field.name == name)
 
 
-@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.slow), 5])
-def test_a_net_whose_data_are_its_seeds(monkeypatch, tmp_path, capfd, seed):
+def conducts_something_else(config, lab):
+  raise AssertionError("the pasted command conducts the experiment, and not its single fit")
+
+
+@pytest.mark.parametrize(
+  ("seed", "own_run"), [pytest.param(0, None, marks=pytest.mark.slow), (5, conducts_something_else)]
+)
+def test_a_net_whose_data_are_its_seeds(monkeypatch, tmp_path, capfd, seed, own_run):
   def training(config, seed):
     held_out = {"test": tiny_experiment.data(seed + 100)}
     return tiny_experiment.training(config, data=tiny_experiment.data(seed), evaluate=held_out)
 
   seeded = single_fit(tiny_experiment.Config, training, tiny_experiment.report)
+  if own_run:
+    seeded = Experiment(tiny_experiment.Config, own_run, training)
   tiny_experiment.install(monkeypatch, tmp_path, seeded=seeded)
   sweep = "learning_rate=choice(0.1,0.5);width=choice(3,4)"
   assert_one_number(capfd, "seeded", "test/loss", sweep, ["--steps=20"], seed)

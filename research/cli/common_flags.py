@@ -83,6 +83,7 @@ def define() -> flags.FlagValues:
     if name not in ("run", "sweep"):  # without a flag an experiment is run; --sweep takes a text
       switch(name, verb.help)
   switch("fresh", "start the run over; the old one is kept aside")
+  switch("single_fit", "train just the one fit that a sweep of the experiment repeats")
   return values
 
 

@@ -7,7 +7,17 @@ from absl import flags
 
 from research.errors import UserError, unknown_name
 
-RUN = ("experiment", "seed", "validation", "workdir", "fresh", "fork", "init_from", "data_dir")
+RUN = (
+  "experiment",
+  "seed",
+  "validation",
+  "single_fit",
+  "workdir",
+  "fresh",
+  "fork",
+  "init_from",
+  "data_dir",
+)
 HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
 SEARCH = (
   "sweep",

@@ -100,7 +100,9 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
   init_from = path(values, "init_from") if values.init_from else None
   if values.evaluate:
     process.start_jax()
-    identity = runner.identify(entry, config, values.seed, search, init_from, values.validation)
+    identity = runner.identify(
+      entry, config, values.seed, search, init_from, values.validation, values.single_fit
+    )
     run = open_run.open_run(folder or runner.default_folder(identity))
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
@@ -121,6 +123,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     fork=path(values, "fork") if values.fork else None,
     init_from=init_from,
     validation=values.validation,
+    single_fit=values.single_fit,
     search=search,
   )
   return 0

@@ -19,6 +19,7 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
   """
   for flag, others in (
     ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck", "validation")),
+    ("single_fit", ("verify", "gradcheck", "sweep")),
     ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh", "validation")),
     ("evaluate", ("fresh", "fork")),
     ("sweep", ("verify", "gradcheck", "fork", "init_from")),

@@ -13,7 +13,7 @@ from research import free_memory
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
 from research.lab import process, run_folder, run_fork, run_results, unread
-from research.lab.experiment import Experiment
+from research.lab.experiment import Experiment, alone
 from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
 from research.lab.run_results import read_claims
@@ -54,14 +54,17 @@ def identify(
   search: Mapping[str, Any] = NO_SEARCH,
   init_from: Path | None = None,
   validation: float = 0.0,
+  single_fit: bool = False,
 ) -> run_folder.Identity:
-  """The identity of a run: its config, the flags of its search, the run it takes weights from, and
-  the share of the examples that it holds out."""
+  """The identity of a run: its config, the flags of its search, the run it takes weights from, the
+  share of the examples that it holds out, and whether it is the experiment's single fit alone."""
   flags = {f"--{name}": value for name, value in search.items()}
   if init_from is not None:
     flags["--init_from"] = os.path.abspath(init_from)
   if validation:
     flags["--validation"] = validation
+  if single_fit:
+    flags["--single_fit"] = True
   return run_folder.Identity(entry.name, seed, flatten(config) | flags)
 
 
@@ -76,19 +79,22 @@ def run(
   fork: Path | None = None,
   init_from: Path | None = None,
   validation: float = 0.0,
+  single_fit: bool = False,
   search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
   """Runs, resumes, or finds an experiment finished; returns its folder.
 
   With a `search`, the flags of a sweep by name, the experiment is swept. With a `validation`, the
-  share of the training examples to hold out, each fit has them as its validation set.
+  share of the training examples to hold out, each fit has them as its validation set. With a
+  `single_fit`, the experiment is only the fit that a sweep of it would repeat.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
-  identity = identify(entry, config, seed, search, init_from, validation)
+  experiment = alone(load(entry)) if single_fit else load(entry)
+  identity = identify(entry, config, seed, search, init_from, validation, single_fit)
   folder = folder or default_folder(identity)
   aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
@@ -103,7 +109,6 @@ def run(
     return folder
   if again := [name for name in lost if name.startswith(run_results.DRAWN)]:
     say(f"{folder}: {', '.join(again)} lost or changed; made again")
-  experiment = load(entry)
   process.start_jax()
   made = run_folder.first_missing(folder)
   with disk_full_is_a_user_error(folder):

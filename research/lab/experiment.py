@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from research.errors import UserError
+from research.figures.curves import learning_curves
 from research.lab.lab import Lab
 from research.report import Report
 from research.training import Fit, Training
@@ -42,6 +44,28 @@ def single_fit(
   """The experiment that trains once and reports on what came of it."""
   run = functools.partial(_run, training, report)
   return Experiment(Config, run, training, report, is_single_fit=True)
+
+
+def alone(experiment: Experiment) -> Experiment:
+  """The experiment as its single fit, without the comparison or search that it makes by itself.
+
+  Raises:
+    UserError: for an experiment without a single fit, or with nothing else.
+  """
+  if experiment.training is None:
+    raise UserError(f"--single_fit: {experiment.name} has no single fit; leave it out")
+  if experiment.is_single_fit:
+    raise UserError(f"--single_fit: {experiment.name} is a single fit by itself; leave it out")
+  report = experiment.report or _curves
+  return single_fit(experiment.Config, experiment.training, report)._replace(name=experiment.name)
+
+
+def _curves(config: Any, fit: Fit) -> Report:
+  """The learning curves of a fit about which its experiment says nothing by itself."""
+  if not any(name.endswith(("/loss", "/accuracy")) for row in fit.history for name in row):
+    return Report([], [])
+  caption = "Loss, and accuracy where there is one, on each set."
+  return Report([], [learning_curves(fit, title="The single fit", caption=caption)])
 
 
 def _run(

@@ -141,6 +141,7 @@ def command(experiment: Experiment, winner: Any, lab: Lab) -> str:
   changed = {name: value for name, value in flatten(winner).items() if value != default[name]}
   words = [f"--experiment={experiment.name}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
   words += [f"--validation={lab.validation}"] if lab.validation else []
+  words += [] if experiment.is_single_fit else ["--single_fit"]
   words += [f"--{field}={show(value)}" for field, value in changed.items()]
   return shlex.join(["python", "launch.py", *words])
 

@@ -90,10 +90,11 @@ def task(config: Config, seed: int) -> ln.Task:
   """Strands of the text; the held-out text, whose last segment is padded."""
   train, test = corpora.text(config.text, seed)
   characters = characters_of(config, train)
-  data = language.partition(characters.encode(train), config.batch_size, config.times)
-  held_out = segments(characters.encode(test))
-  naming = naming_nats(characters, train, test).astype(np.float32)
-  held_out["naming"] = segments(naming)["target"][:, 1:].sum(axis=1)
+  strands = lambda values: language.partition(values, config.batch_size, config.times)
+  data, held_out = strands(characters.encode(train)), segments(characters.encode(test))
+  for text, cut, into in ((train, strands, data), (test, segments, held_out)):
+    naming = naming_nats(characters, train, text).astype(np.float32)
+    into["naming"] = cut(naming)["target"][:, 1:].sum(axis=1)
   return ln.Task(data, {"test": held_out})
 
 

@@ -18,6 +18,7 @@ def with_validation(training: Training, share: float, seed: int) -> Training:
   """The training on all but a share of its examples, evaluated on these as "validation".
 
   They are drawn by the seed: class by class where the data have one "label" each, else plainly.
+  Where batches continue each other, they are the last batches: the end of every strand of a text.
   What is left keeps its order. Steps, rows and evaluations stay where they were, so that the
   settings mean the same number of updates; what they call an epoch goes over the smaller set
   1 / (1 - share) times. A set to evaluate that holds training examples alone loses those that are
@@ -25,8 +26,8 @@ def with_validation(training: Training, share: float, seed: int) -> Training:
   chosen is chosen by that metric on the validation set.
 
   Raises:
-    UserError: where there are no examples to hold out, or a validation set already; where batches
-      continue each other, which examples taken out would tear; where either part would be empty.
+    UserError: where there are no examples to hold out, or a validation set already; where one batch
+      is all there is to learn from; where either part would be empty.
   """
   if not training.data:
     raise UserError(
@@ -37,22 +38,21 @@ def with_validation(training: Training, share: float, seed: int) -> Training:
     raise UserError(
       f"--validation={share:g}: this experiment has a validation set of its own; leave it out"
     )
-  if training.sampler == sampling.in_order(training.sampler.batch_size):
+  batch_size, examples = training.sampler.batch_size, len(next(iter(training.data.values())))
+  are_in_order = training.sampler == sampling.in_order(batch_size)
+  if are_in_order and examples <= batch_size:
     raise UserError(
-      f"--validation={share:g}: the batches of this experiment continue each other, and examples "
-      "taken out would tear them; leave it out"
+      f"--validation={share:g}: every step of this experiment learns from all its examples, and "
+      "none can be held out; leave it out"
     )
-  examples = len(next(iter(training.data.values())))
-  count = round(share * examples)
+  unit = batch_size if are_in_order else 1
+  count = unit * round(share * examples / unit)
   if not 0 < count < examples:
+    what = f"{examples // unit} batches" if are_in_order else f"{examples} training examples"
     raise UserError(
-      f"--validation={share:g} of {examples} training examples leaves one of the two sets empty; "
-      "give another share"
+      f"--validation={share:g} of {what} leaves one of the two sets empty; give another share"
     )
-  labels = np.asarray(training.data.get("label", 0))
-  if labels.ndim != 1 or labels.dtype.kind not in "iu":
-    labels = np.zeros(examples, np.int32)  # one class: a plain random draw
-  drawn = stratify.draw(labels, count, seed)
+  drawn = np.arange(examples) >= examples - count if are_in_order else _draw(training, count, seed)
   kept, held_out = _where(training.data, ~drawn), _where(training.data, drawn)
   sets = {name: _without(data, training.data, kept) for name, data in training.evaluate.items()}
   best = training.best
@@ -61,6 +61,15 @@ def with_validation(training: Training, share: float, seed: int) -> Training:
     evaluate={"validation": held_out, **sets},
     best=best and best.replace("test/", "validation/"),
   )
+
+
+def _draw(training: Training, count: int, seed: int) -> np.ndarray:
+  """Tells for each example whether it is one of the `count` that are held out."""
+  labels = np.asarray(training.data.get("label", 0))
+  if labels.ndim != 1 or labels.dtype.kind not in "iu":
+    examples = len(next(iter(training.data.values())))
+    labels = np.zeros(examples, np.int32)  # one class: a plain random draw
+  return stratify.draw(labels, count, seed)
 
 
 def ranked(training: Training, config: Any) -> Training:

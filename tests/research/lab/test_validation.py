@@ -72,12 +72,19 @@ def test_a_set_of_training_examples_loses_those_that_are_held_out():
   assert all(after.evaluate[name] is sets[name] for name in ("mixed", *others))
 
 
+def test_of_batches_that_continue_each_other_the_last_are_held_out():
+  after = with_validation(made(sampler=sampling.in_order(20)), 0.35, 3)
+  assert numbers(after.data) == list(range(60))
+  assert numbers(after.evaluate["validation"]) == list(range(60, 100))
+
+
 @pytest.mark.parametrize(
   ("changes", "share", "words"),
   [
     ({"data": {}}, 0.1, "--validation=0.1 .* its own actions"),
     ({"evaluate": {"validation": TEST}}, 0.1, "--validation=0.1: .* validation set of its own"),
-    ({"sampler": sampling.in_order(7)}, 0.1, "--validation=0.1: .* continue each other"),
+    ({"sampler": sampling.in_order(100)}, 0.1, "--validation=0.1: .* from all its examples"),
+    ({"sampler": sampling.in_order(20)}, 0.05, "--validation=0.05 of 5 batches .* empty"),
     ({}, 0.001, "--validation=0.001 of 100 .* empty"),
     ({}, 1.0, "--validation=1 of 100 .* empty"),
   ],

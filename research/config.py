@@ -19,8 +19,6 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, dataclass_transform
 
-import jax
-
 from research import numerals
 from research.errors import UserError, unknown_name
 
@@ -102,6 +100,8 @@ def pytree_config(cls: type[T]) -> type[T]:
   Raises:
     TypeError: for a field that is not declared with `static`, `traced` or `nested`.
   """
+  import jax  # slow, and the list of runs, which reads settings without any config, goes without
+
   # A nested config is an instance, hashable because it is frozen; dataclasses accept it as such.
   cls = dataclasses.dataclass(frozen=True)(cls)
   data, meta = [], []

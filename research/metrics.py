@@ -1,7 +1,6 @@
 """Metrics: pure functions like the losses, and means that add up over batches and devices."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -10,24 +9,6 @@ from jaxtyping import Array, Float
 
 from research.batch import Batch, weights_of
 from research.layers.batch_axis import batch_sum
-
-# Whether a larger value is better; None where that depends on the task.
-LARGER_IS_BETTER: Mapping[str, bool | None] = MappingProxyType(
-  {
-    "accuracy": True,
-    "distance": False,
-    "divergence": False,
-    "end": False,
-    "exact": True,
-    "fours": True,
-    "free_energy": False,
-    "length": None,
-    "log_likelihood": True,
-    "loss": False,
-    "nats": False,
-    "return": True,
-  }
-)
 
 
 class Mean(NamedTuple):

@@ -14,9 +14,9 @@ from jaxtyping import Int
 
 from research.config import digest, flatten
 from research.data.sampling import Sampler
+from research.directions import LARGER_IS_BETTER
 from research.errors import UserError
 from research.learner import Config, Learner, State, predict_classes
-from research.metrics import LARGER_IS_BETTER
 from research.store.metrics_log import Row
 
 HostData = Mapping[str, np.ndarray]
@@ -37,7 +37,7 @@ class Training(NamedTuple):
     best: metric by which the best checkpoint is kept, such as "validation/accuracy".
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
     directions: whether a larger value is better, by the names of metrics that
-      `research.metrics.LARGER_IS_BETTER` lacks.
+      `research.directions.LARGER_IS_BETTER` lacks.
   """
 
   learner: Learner
@@ -62,7 +62,7 @@ def larger_is_better(training: Training, metric: str) -> bool:
   """Tells whether a larger value of a metric such as "validation/nats" is a better one.
 
   Raises:
-    UserError: where neither the training nor `research.metrics` says so.
+    UserError: where neither the training nor `research.directions` says so.
   """
   name = metric.rpartition("/")[2]
   found = training.directions.get(name, LARGER_IS_BETTER.get(name))

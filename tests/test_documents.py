@@ -10,6 +10,7 @@ import pytest
 
 import launch
 from research.cli import runner
+from research.cli.grammar import ON_RUNS
 from research.config import replace
 from research.lab.lab import Lab
 from research.training import Options
@@ -32,7 +33,8 @@ COMMANDS = [
 def test_every_documented_command_is_understood(command, capsys):
   _, cli, *arguments = shlex.split(command)
   assert launch.main([cli, *arguments, "--help"]) == 0, capsys.readouterr().err
-  assert "--seed" in capsys.readouterr().out or "--list" in command
+  is_on_runs = arguments and arguments[0] in ON_RUNS
+  assert ("--folder" if is_on_runs else "--seed") in capsys.readouterr().out or "--list" in command
 
 
 def test_the_experiment_that_contributing_shows_is_a_whole_one(tmp_path):

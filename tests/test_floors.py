@@ -35,7 +35,7 @@ FLOORS = [
   ["research.initializers", "research.schedules", "research.flops"],
   ["research.batch", "research.free_memory"],
   ["research.config"],
-  ["research.errors", "research.numerals"],
+  ["research.errors", "research.numerals", "research.directions"],
 ]
 # What one module knows of the file system and another of Orbax stays there.
 ONLY_IN = {

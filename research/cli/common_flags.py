@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from research import numerals
-from research.cli.grammar import VERBS
+from research.cli.grammar import ON_RUNS, VERBS
 from research.errors import UserError, unknown_name
 from research.sweep.names import SAMPLERS, STOPPERS
 
@@ -80,7 +80,11 @@ def define() -> flags.FlagValues:
     flag_values=values,
   )
   for name, verb in VERBS.items():
-    if name not in ("run", "sweep"):  # without a flag an experiment is run; --sweep takes a text
+    if name not in (
+      "run",
+      "sweep",
+      *ON_RUNS,
+    ):  # without a flag an experiment is run; --sweep takes a text
       switch(name, verb.help)
   switch("fresh", "start the run over; the old one is kept aside")
   switch("single_fit", "train just the one fit that a sweep of the experiment repeats")
@@ -104,9 +108,17 @@ class _Number(flags.ArgumentParser):
 
 
 def parse(
-  values: flags.FlagValues, argv: list[str], *, known_only: bool = False, hint: str = ""
-) -> None:
+  values: flags.FlagValues,
+  argv: list[str],
+  *,
+  known_only: bool = False,
+  hint: str = "",
+  takes_words: bool = False,
+) -> list[str]:
   """Parses the command line; a complaint is one line, and `hint` ends one about an unknown flag.
+
+  Returns:
+    The words that are no flags: none unless `known_only` or `takes_words` allows them.
 
   Raises:
     UserError: for an unknown flag, with the nearest ones, and for a value that is not allowed.
@@ -130,8 +142,9 @@ def parse(
     raise UserError("--flagfile is not a UTF-8 text file; give one flag a line") from error
   except ValueError as error:  # absl's own reading of a switch that was given a value
     raise UserError(" ".join(str(error).split())) from error
-  if rest[1:] and not known_only:
+  if rest[1:] and not (known_only or takes_words):
     raise UserError(f"unexpected argument {rest[1]!r}; flags are written --name=value")
+  return rest[1:]
 
 
 def options(values: flags.FlagValues) -> "Options":

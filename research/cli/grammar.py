@@ -72,7 +72,13 @@ VERBS = {
     "compares the gradient that is followed with differences of the loss",
     ("experiment", "seed"),
   ),
+  "runs": Verb(
+    "runs --folder=runs",
+    "lists the runs under a folder: when, how long, state, settings, best metric",
+    ("folder", "experiment", "state", "where", "sort", "metric", "json"),
+  ),
 }
+ON_RUNS = ("runs",)  # verbs with flags of their own, which no experiment has
 
 
 def verb_of(argv: list[str]) -> str:
@@ -103,7 +109,7 @@ def in_flags(argv: list[str]) -> list[str]:
   is_given = any(word.lstrip("-").startswith("sweep") for word in rest)
   if verb == "sweep" and not (is_given or is_asked):
     raise UserError("sweep needs a space to search, as in --sweep='FIELD=log(1e-4,1e-1)'")
-  is_flag = has_verb and verb not in ("run", "sweep")
+  is_flag = has_verb and verb not in ("run", "sweep", *ON_RUNS)
   return [argv[0], *([f"--{verb}"] if is_flag else []), *rest]
 
 
@@ -116,8 +122,9 @@ def overview() -> str:
       "",
       *(f"{usage}\n      {help}" for usage, help in lines),
       "",
-      "Every verb but run and sweep is a flag too (--list, --verify, ...). `VERB --help` shows the",
-      "flags of a verb. After `pip install .`, `lineage` stands for `python launch.py`.",
+      "Every verb of an experiment but run and sweep is a flag too (--list, --verify, ...). `VERB",
+      "--help` shows the flags of a verb. After `pip install .`, `lineage` stands for",
+      "`python launch.py`.",
     ]
   )
 
@@ -132,7 +139,8 @@ def help_text(values: flags.FlagValues, verb: str, about: str = "") -> str:
   """
   of_experiment = [flag.name for flag in values.flags_by_module_dict().get(OF_EXPERIMENT, ())]
   own = VERBS[verb].flags if verb != "run" else ()
-  groups = {f"Flags of {verb}": own, "Flags of the experiment": of_experiment, **GROUPS}
+  groups = {f"Flags of {verb}": own, "Flags of the experiment": of_experiment}
+  groups |= {} if verb in ON_RUNS else GROUPS
   head = about or (overview() if verb in ("run", "help", "list") else _usage(verb))
   shown: set[str] = set()
   parts = [head]

@@ -44,6 +44,10 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     if not is_text(word):
       raise UserError(f"{word!a} is not UTF-8 text; give another name")
   verb, argv = grammar.verb_of(argv), grammar.in_flags(argv)
+  if verb in grammar.ON_RUNS:
+    from research.cli import run_verbs
+
+    return run_verbs.call(verb, argv)
   values = common_flags.define()
   parse(values, argv, known_only=True)
   refusals.refuse_contradictions(values)

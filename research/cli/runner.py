@@ -124,7 +124,12 @@ def run(
       if run_folder.grows(folder, identity):
         run_folder.grow(folder, identity)
         say(f"{folder}: the sweep goes on to {search['trials']} trials")
-      surroundings = process.describe(entry.name) | {"options": options._asdict()}
+      default = flatten(experiment.Config())
+      different = [name for name, value in default.items() if identity.config[name] != value]
+      surroundings = process.describe(entry.name) | {
+        "options": options._asdict(),
+        "changed": different,
+      }
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(

@@ -6,9 +6,10 @@ import json
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from research.config import show
 from research.errors import UserError
@@ -18,6 +19,7 @@ from research.store.files import write_json
 from research.sweep import plan as planning
 
 LOCK = ".lock"
+LOOKS = 5  # at a folder's lock, which a reader may hold for an instant
 FORK = "fork.json"
 UNFINISHED_FORK = ".fork"
 FORKED = ("checkpoints", "metrics.jsonl", FORK)
@@ -191,7 +193,7 @@ class Lock:
         f"--workdir={folder} cannot be written: {error.strerror}; give another folder"
       ) from error
     try:
-      fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      _lock(self._file)
       self._file.truncate(0)
       self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
       self._file.flush()
@@ -212,6 +214,35 @@ class Lock:
   def release(self) -> None:
     """Releases the folder to other processes."""
     self._file.close()
+
+
+def _lock(file: IO[str]) -> None:
+  """Locks a file, for which a reader that just looks (`is_locked`) is no hindrance.
+
+  Raises:
+    BlockingIOError: where another process owns it.
+    OSError: where files cannot be locked.
+  """
+  for look in range(LOOKS):
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      return
+    except BlockingIOError:
+      if look == LOOKS - 1:
+        raise
+      time.sleep(0.02)
+
+
+def is_locked(folder: Path) -> bool:
+  """Tells whether a process owns the folder; writes nothing."""
+  try:
+    with open(folder / LOCK) as file:
+      fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return True
+  except OSError:  # no lock is there, or none that could be read
+    return False
+  return False
 
 
 def first_missing(folder: Path) -> Path | None:

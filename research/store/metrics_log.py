@@ -1,5 +1,6 @@
 """The metrics of a run: JSON lines, equal to the byte in equal runs, and TensorBoard events."""
 
+import itertools
 import json
 import math
 import os
@@ -21,14 +22,25 @@ def read_rows(folder: Path, fit: str | None = None) -> list[Row]:
   path = folder / "metrics.jsonl"
   if not path.exists():
     return []
-  rows = []
-  for line in path.read_bytes().splitlines():
-    row = _row_or_none(line)
-    if row is None:
-      break
-    if fit is None or row["fit"] == fit:
-      rows.append(row)
-  return rows
+  rows = itertools.takewhile(lambda row: row is not None, _rows_or_none(path))
+  return [row for row in rows if row is not None and fit in (None, row["fit"])]
+
+
+def read_timing(folder: Path) -> list[Row]:
+  """Returns the rows of timing.jsonl; torn lines are left out."""
+  path = folder / "timing.jsonl"
+  return [row for row in _rows_or_none(path) if row is not None] if path.exists() else []
+
+
+def _rows_or_none(path: Path) -> list[Row | None]:
+  lines = path.read_bytes().splitlines()
+  try:  # all at once, which is faster where thousands of runs are read
+    rows = json.loads(b"[" + b",".join(lines) + b"]")
+  except (ValueError, RecursionError):
+    rows = []
+  if len(rows) == len(lines):
+    return [row if isinstance(row, dict) and "fit" in row else None for row in rows]
+  return [_row_or_none(line) for line in lines]
 
 
 def identity_of(row: Mapping[str, Any]) -> str:
@@ -140,7 +152,7 @@ class MetricsLog:
 def _row_or_none(line: bytes) -> Row | None:
   try:
     row = json.loads(line)
-  except ValueError:
+  except (ValueError, RecursionError):
     return None
   return row if isinstance(row, dict) and "fit" in row else None
 

@@ -1,0 +1,91 @@
+"""The verbs about runs that are there already: they list, compare and clean them, without JAX."""
+
+import fnmatch
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from research.cli import common_flags, grammar
+from research.errors import UserError, unknown_name
+from research.lab import run_index
+from research.lab.run_index import Record
+from research.reporting import runs_table
+
+
+def call(verb: str, argv: list[str]) -> int:
+  """Does what one of `grammar.ON_RUNS` asks for; returns the exit code.
+
+  Args:
+    verb: one of them.
+    argv: the program's name and what stands behind the verb.
+
+  Raises:
+    UserError: for bad input.
+  """
+  values = flags.FlagValues()
+  does = {"runs": runs}[verb]
+  flags.DEFINE_bool("help", False, "shows this", flag_values=values)
+  _define(verb, values)
+  words = common_flags.parse(values, argv, takes_words=verb == "compare")
+  if values.help:
+    print(grammar.help_text(values, verb))
+    return 0
+  return does(values, words)
+
+
+def _define(verb: str, values: flags.FlagValues) -> None:
+  text = lambda name, default, help: flags.DEFINE_string(name, default, help, flag_values=values)
+  switch = lambda name, help: flags.DEFINE_bool(name, False, help, flag_values=values)
+  if verb in ("runs", "clean"):
+    text("folder", "runs", "the folder under which runs are looked for")
+    text("experiment", None, "only runs of this experiment, or of this pattern, as in 'dqn_*'")
+    text("where", "", "only runs of which this holds: 'epochs=5; test/accuracy>=0.98'")
+  if verb == "runs":
+    text("state", None, f"only runs that are {', '.join(run_index.STATES)}")
+    text(
+      "sort", "when", "by when, took, experiment, state, best, folder, or a name; -NAME reverses"
+    )
+    text("metric", None, "what best speaks of, as in test/loss; by default what says most")
+    switch("json", "one JSON value a line, for programs")
+
+
+def chosen(values: flags.FlagValues) -> list[Record]:
+  """The runs under --folder that --experiment and --where choose.
+
+  Raises:
+    UserError: for a folder that is none, or a condition that cannot be read.
+  """
+  folder = common_flags.path(values, "folder")
+  records = [run_index.record(path) for path in run_index.find(folder)]
+  if pattern := values.experiment:
+    known = sorted({record.experiment for record in records})
+    records = [each for each in records if fnmatch.fnmatchcase(each.experiment, pattern)]
+    if not records and known:
+      raise UserError(f"--experiment: {unknown_name(pattern, known, 'experiment')}")
+  return runs_table.where(records, values.where)
+
+
+def runs(values: flags.FlagValues, words: list[str]) -> int:
+  """Lists the runs under a folder."""
+  del words
+  if values.state not in (None, *run_index.STATES):
+    raise UserError(f"--state: {unknown_name(values.state, run_index.STATES, 'state')}")
+  records = [each for each in chosen(values) if values.state in (None, each.state)]
+  if values.metric and records:
+    names = {name for record in records for name in record.metrics}
+    if values.metric not in names:
+      raise UserError(f"--metric: {unknown_name(values.metric, sorted(names), 'metric')}")
+  records = runs_table.ordered(records, values.sort, values.metric)
+  if values.json:
+    for record in records:
+      print(json.dumps(runs_table.as_json(record, values.metric)))
+    return 0
+  if not records:
+    print(f"no such run under {Path(values.folder)}")
+    return 0
+  width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+  print(runs_table.as_text(records, values.metric, width))
+  return 0

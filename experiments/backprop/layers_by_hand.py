@@ -3,7 +3,7 @@
 Saito 2016, sections 5.5, 5.6 and appendix A (the notes' 4.5 and 4.6): ReLU, sigmoid, affine for one
 example and for a batch, and softmax with cross-entropy, whose derivative is y - t; a value used
 twice gets the sum of what comes back. The identity with the squared error gives y - t as well.
-Each layer is a `jax.custom_vjp`: its forward pass and, beside it, the book's backward pass.
+Each layer is its forward pass, which also returns what is kept, and the book's backward pass.
 
     python launch.py --experiment=layers_by_hand
 
@@ -12,8 +12,8 @@ few seconds.
 """
 
 import functools
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 import research as ln
 
 Rows = Float[Array, "batch classes"]
+Layer = Callable[..., Any]
 
 
 @ln.pytree_config
@@ -34,31 +35,25 @@ class Config:
   classes: int = ln.static(4, "outputs of a layer", at_least=2)
 
 
-@jax.custom_vjp
-def relu(x: Float[Array, "..."]) -> Float[Array, "..."]:
-  """A switch: x where it is positive, else 0."""
-  return jnp.where(x > 0, x, 0)
+def by_hand(forward: Layer, backward: Layer) -> Layer:
+  """The layer that JAX differentiates by these two passes."""
+  layer = jax.custom_vjp(lambda *x: forward(*x)[0])
+  layer.defvjp(forward, backward)
+  return layer
 
 
-relu.defvjp(lambda x: (relu(x), x > 0), lambda is_on, d: (jnp.where(is_on, d, 0),))
-
-
-@jax.custom_vjp
-def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
+def sigmoid_forward(x: Float[Array, "..."]) -> tuple[Array, Array]:
   """1 / (1 + exp(-x)); what it hands back needs its output only."""
-  return 1 / (1 + jnp.exp(-x))
+  y = 1 / (1 + jnp.exp(-x))
+  return y, y
 
 
-sigmoid.defvjp(lambda x: (sigmoid(x),) * 2, lambda y, d: (d * y * (1 - y),))
-
-
-@jax.custom_vjp
-def affine(
+def affine_forward(
   x: Float[Array, "*batch n"], w: Float[Array, "n m"], b: Float[Array, " m"]
-) -> Float[Array, "*batch m"]:
+) -> tuple[Float[Array, "*batch m"], tuple[Array, Array]]:
   """x W + b, for one example or for a batch."""
   y = x @ w
-  return y + jnp.broadcast_to(b, y.shape)
+  return y + jnp.broadcast_to(b, y.shape), (x, w)
 
 
 def affine_backward(kept: tuple[Array, Array], d: Array) -> tuple[Array, Array, Array]:
@@ -68,24 +63,21 @@ def affine_backward(kept: tuple[Array, Array], d: Array) -> tuple[Array, Array, 
   return d @ w.T, rows.T @ d_rows, d_rows.sum(axis=0)
 
 
-affine.defvjp(lambda x, w, b: (affine(x, w, b), (x, w)), affine_backward)
-
-
-@jax.custom_vjp
-def softmax_with_loss(a: Rows, t: Rows) -> Float[Array, ""]:
-  """Mean cross-entropy of softmax(a) with one-hot targets."""
-  return mean_cross_entropy(softmax(a), t)
-
-
 def softmax(a: Rows) -> Rows:
   """exp(a) / sum(exp(a)); the largest a is taken off first, lest exp overflows."""
   e = jnp.exp(a - a.max(axis=-1, keepdims=True))
   return e / e.sum(axis=-1, keepdims=True)
 
 
-def mean_cross_entropy(y: Rows, t: Rows) -> Float[Array, ""]:
-  """-sum t log y, over the number of examples."""
-  return -jnp.sum(t * jnp.log(y)) / len(t)
+def softmax_forward(a: Rows, t: Rows) -> tuple[Array, tuple[Rows, Rows]]:
+  """Mean cross-entropy of softmax(a) with one-hot targets."""
+  y = softmax(a)
+  return -jnp.sum(t * jnp.log(y)) / len(t), (y, t)
+
+
+def squares_forward(a: Rows, t: Rows) -> tuple[Array, tuple[Rows, Rows]]:
+  """Mean of half the squared distance."""
+  return 0.5 * jnp.sum(jnp.square(a - t)) / len(t), (a, t)
 
 
 def y_minus_t(kept: tuple[Rows, Rows], d: Float[Array, ""]) -> tuple[Rows, Rows]:
@@ -94,39 +86,13 @@ def y_minus_t(kept: tuple[Rows, Rows], d: Float[Array, ""]) -> tuple[Rows, Rows]
   return d * (y - t) / len(t), jnp.zeros_like(t)
 
 
-def softmax_with_loss_forward(a: Rows, t: Rows) -> tuple[Array, tuple[Rows, Rows]]:
-  """The loss, and what the backward pass needs."""
-  y = softmax(a)
-  return mean_cross_entropy(y, t), (y, t)
-
-
-softmax_with_loss.defvjp(softmax_with_loss_forward, y_minus_t)
-
-
-@jax.custom_vjp
-def identity_with_loss(a: Rows, t: Rows) -> Float[Array, ""]:
-  """Mean of half the squared distance."""
-  return 0.5 * jnp.sum(jnp.square(a - t)) / len(t)
-
-
-identity_with_loss.defvjp(lambda a, t: (identity_with_loss(a, t), (a, t)), y_minus_t)
-
-
-@jax.custom_vjp
-def branch(x: Float[Array, "..."]) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-  """One value used twice; the derivatives that come back are added."""
-  return x, x
-
-
-branch.defvjp(lambda x: ((x, x), None), lambda _, d: (d[0] + d[1],))
-
-
-class Case(NamedTuple):
-  """A function by our layers, the same by plain `jax.numpy`, and its arguments' shapes."""
-
-  by_hand: Callable[..., Array]
-  plain: Callable[..., Array]
-  shapes: Mapping[str, tuple[int, ...]]
+# A switch, x where it is positive, else 0; and a value used twice, which gets a sum.
+relu = by_hand(lambda x: (jnp.where(x > 0, x, 0), x > 0), lambda on, d: (jnp.where(on, d, 0),))
+branch = by_hand(lambda x: ((x, x), None), lambda _, d: (d[0] + d[1],))
+sigmoid = by_hand(sigmoid_forward, lambda y, d: (d * y * (1 - y),))
+affine = by_hand(affine_forward, affine_backward)
+softmax_with_loss = by_hand(softmax_forward, y_minus_t)
+identity_with_loss = by_hand(squares_forward, y_minus_t)
 
 
 def residual(x: Array, w: Array, b: Array) -> Array:
@@ -135,43 +101,29 @@ def residual(x: Array, w: Array, b: Array) -> Array:
   return around + relu(affine(through, w, b))
 
 
-def cases(config: Config, t: Array) -> dict[str, Case]:
-  """Every layer on its own, and one block where a value branches."""
-  n, m, batch = config.features, config.classes, config.batch
-  weights = {"w": (n, m), "b": (m,)}
-  plain_affine, squares = affine.fun, identity_with_loss  # without the pass by hand
+def cases(config: Config, t: Rows) -> dict[str, tuple[Any, ...]]:
+  """By name: a layer by hand, the same by plain `jax.numpy`, and its arguments' shapes."""
+  n, m, x = config.features, config.classes, (config.batch, config.features)
+  plain_affine = lambda x, w, b: affine_forward(x, w, b)[0]
   plain_softmax = lambda a: -jnp.sum(t * jax.nn.log_softmax(a)) / len(t)
+  plain_squares = lambda a: squares_forward(a, t)[0]
   plain_residual = lambda x, w, b: x + jax.nn.relu(plain_affine(x, w, b))
   of = lambda loss: lambda a: loss(a, t)
   return {
-    "ReLU": Case(relu, jax.nn.relu, {"x": (batch, n)}),
-    "sigmoid": Case(sigmoid, jax.nn.sigmoid, {"x": (batch, n)}),
-    "affine, one example": Case(affine, plain_affine, {"x": (n,), **weights}),
-    "affine, batch": Case(affine, plain_affine, {"x": (batch, n), **weights}),
-    "softmax with loss": Case(of(softmax_with_loss), plain_softmax, {"a": (batch, m)}),
-    "identity with loss": Case(of(squares), of(squares.fun), {"a": (batch, m)}),
-    "branch": Case(residual, plain_residual, {"x": (batch, n), "w": (n, n), "b": (n,)}),
+    "ReLU": (relu, jax.nn.relu, x),
+    "sigmoid": (sigmoid, jax.nn.sigmoid, x),
+    "affine, one example": (affine, plain_affine, (n,), (n, m), (m,)),
+    "affine, batch": (affine, plain_affine, x, (n, m), (m,)),
+    "softmax with loss": (of(softmax_with_loss), plain_softmax, t.shape),
+    "identity with loss": (of(identity_with_loss), plain_squares, t.shape),
+    "branch": (residual, plain_residual, x, (n, n), (n,)),
   }
 
 
-def scalar(function: Callable[..., Array]) -> Callable[[dict[str, Array]], Array]:
-  """A scalar that depends on every output, as a function of named arguments."""
-
-  def total(arguments: dict[str, Array]) -> Array:
-    y = function(**arguments)
-    return jnp.sum(y * jnp.cos(jnp.arange(y.size).reshape(y.shape)))
-
-  return total
-
-
-def draw(case: Case, rng: np.random.Generator) -> dict[str, Array]:
-  """Normal arguments, in the default precision."""
-  return {name: jnp.asarray(rng.normal(size=s), float) for name, s in case.shapes.items()}
-
-
-def targets(config: Config, rng: np.random.Generator) -> Array:
-  """One-hot rows."""
-  return jnp.asarray(np.eye(config.classes)[rng.integers(0, config.classes, config.batch)], float)
+def scalar(layer: Layer) -> Layer:
+  """A scalar that depends on every output, as a function of the list of arguments."""
+  weigh = lambda y: jnp.sum(y * jnp.cos(jnp.arange(y.size).reshape(y.shape)))
+  return lambda arguments: weigh(layer(*arguments))
 
 
 DISTANCES = tuple(10.0**power for power in range(-11, -1))
@@ -180,30 +132,31 @@ DISTANCES = tuple(10.0**power for power in range(-11, -1))
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each layer against `jax.grad` in both precisions, and against central differences."""
   claims, layer, squares = [], ln.claims("B03"), ln.claims("B04")
-  rng = np.random.default_rng(lab.seed)
-  for name, case in cases(config, targets(config, rng)).items():
-    arguments = draw(case, rng)
-    ours, theirs = (jax.jit(jax.grad(scalar(f)))(arguments) for f in (case.by_hand, case.plain))
-    what = f"{name}: by hand against jax.grad, float32, worst difference"
-    claims.append(layer(what, "equal", ln.largest_difference(ours, theirs), ln.at_most(1e-6)))
+  worst, differences = ln.largest_difference, ln.central_differences
+  rng, errors = np.random.default_rng(lab.seed), {}
+  normal = lambda shapes: [jnp.asarray(rng.normal(size=shape), float) for shape in shapes]
+  one_hot = lambda: np.eye(config.classes)[rng.integers(0, config.classes, config.batch)]
+  gradient = lambda layer, x: jax.jit(jax.grad(scalar(layer)))(x)
+  for name, (ours, plain, *shapes) in cases(config, jnp.asarray(one_hot(), float)).items():
+    x = normal(shapes)
+    error, what = worst(gradient(ours, x), gradient(plain, x)), "by hand against jax.grad, float32"
+    claims.append(layer(f"{name}: {what}, worst difference", "equal", error, ln.at_most(1e-6)))
   with jax.enable_x64(True):
-    t, errors = targets(config, rng), {}
-    for name, case in cases(config, t).items():
-      arguments = draw(case, rng)
-      ours = jax.jit(jax.grad(scalar(case.by_hand)))(arguments)
-      numerical = jax.jit(functools.partial(ln.central_differences, scalar(case.plain)))
-      errors[name] = [ln.largest_difference(ours, numerical(arguments, h)) for h in DISTANCES]
-      what = f"{name}: by hand against central differences, float64, worst difference"
+    t, what = jnp.asarray(one_hot()), "by hand against central differences, float64"
+    for name, (ours, plain, *shapes) in cases(config, t).items():
+      x = normal(shapes)
+      found, numerical = gradient(ours, x), jax.jit(functools.partial(differences, scalar(plain)))
+      errors[name] = [worst(found, numerical(x, h)) for h in DISTANCES]
       error = errors[name][DISTANCES.index(1e-5)]
-      claims.append(layer(what, "equal", error, ln.at_most(1e-8)))
+      claims.append(layer(f"{name}: {what}, worst difference", "equal", error, ln.at_most(1e-8)))
     a = jnp.asarray(rng.normal(size=t.shape))
-    off = lambda loss, y: ln.largest_difference(len(t) * jax.grad(loss.fun)(a, t), y - t)
-    what = "jax.grad against y - t, float64, worst difference"
-    of_softmax, of_squares = off(softmax_with_loss, softmax(a)), off(identity_with_loss, a)
-    claims += [
-      layer(f"softmax with cross-entropy: {what}", "y - t", of_softmax, ln.at_most(1e-14)),
-      squares(f"identity with squared error: {what}", "y - t", of_squares, ln.at_most(1e-15)),
-    ]
+    off = lambda loss, y: worst(len(t) * jax.grad(lambda a: loss(a, t)[0])(a), y - t)
+    of_softmax, of_squares = off(softmax_forward, softmax(a)), off(squares_forward, a)
+  what = "jax.grad against y - t, float64, worst difference"
+  claims += [
+    layer(f"softmax with cross-entropy: {what}", "y - t", of_softmax, ln.at_most(1e-14)),
+    squares(f"identity with squared error: {what}", "y - t", of_squares, ln.at_most(1e-15)),
+  ]
   curves = {name: (DISTANCES, np.maximum(values, 1e-16)) for name, values in errors.items()}
   picture = ln.function_curves(
     [ln.Panel("largest |by hand - numerical|", curves, "float64", log="xy")],

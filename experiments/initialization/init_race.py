@@ -18,9 +18,8 @@ on two CPU cores. On Fashion-MNIST, of which the book says nothing, 2.30, 0.48 a
 import math
 
 import research as ln
+from research.analysis.races import Published, losses_at_end, race_claims, race_curves
 from research.analysis.signals import ACTIVATIONS
-
-LAST = 200  # batches whose losses are averaged at the end
 
 
 @ln.pytree_config
@@ -43,10 +42,10 @@ MEMBERS = {  # He's rule is the book's Xavier times the root of 2, so that both 
   "Xavier": {"init.name": "lecun_normal", "init.scale": 1.0},
   "He": {"init.name": "lecun_normal", "init.scale": math.sqrt(2)},
 }
-SOURCE = {  # loss and the words for it, test accuracy
-  "std 0.01": (2.301, "2.301, ln 10 = 2.303", 0.1135),
-  "Xavier": (0.295, "0.29-0.30", 0.914),
-  "He": (0.20, "0.20", 0.935),
+SOURCE = {
+  "std 0.01": Published(2.301, 0.1135, "2.301, ln 10 = 2.303"),
+  "Xavier": Published(0.295, 0.914, "0.29-0.30"),
+  "He": Published(0.20, 0.935, "0.20"),
 }
 
 
@@ -65,42 +64,20 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The comparison, and what is left of the loss at its end."""
   members = {name: ln.replace(config, init) for name, init in MEMBERS.items()}
   fits = lab.compare("race", members, training, repeats=config.repeats)
-  loss = {name: ln.mean_of_last(fits[name], "train/loss_after", LAST) for name in fits}
-  accuracy = {name: ln.mean_of_last(fits[name], "test/accuracy") for name in fits}
-  claim, what = ln.claims("I03"), f"mean loss of the last {LAST} batches"
-  is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")
+  loss, is_the_books = losses_at_end(fits), (config.dataset, config.activation) == ("mnist", "ReLU")
   source = SOURCE if is_the_books else {}
+  claim, faster = ln.claims("I03"), "below 1: He's rule is faster"
   return ln.Report(
     [
-      *(
-        claim(f"{name}: {what}", words, loss[name], ln.within_ratio(due, 0.1))
-        for name, (due, words, _) in source.items()
-      ),
-      *(
-        claim(
-          f"{name}: test accuracy", f"{100 * due:.4g} %", accuracy[name], ln.within(due, 0.015), "%"
-        )
-        for name, (_, _, due) in source.items()
-      ),
-      claim(
-        "loss of He / of Xavier",
-        "below 1: He's rule is faster",
-        loss["He"] / loss["Xavier"],
-        ln.at_most(0.9),
-      ),
+      *race_claims(claim, fits, source, loss_slack=0.1, accuracy_slack=0.015),
+      claim("loss of He / of Xavier", faster, loss["He"] / loss["Xavier"], ln.at_most(0.9)),
       claim("parameters", "109,810", fits["He"][0].parameters, ln.equals(109_810)),
     ],
     [
-      ln.compare_curves(
+      race_curves(
         fits,
-        "train/loss_after",
         title=f"Three rules for initial weights, {config.activation}, {config.dataset}",
-        y="loss after the update (nats)",
-        caption=(
-          f"The book's figure 5.6. A point is the mean over {config.log_every} batches; lines are "
-          f"means over {config.repeats} seeds, bands reach one standard deviation to both sides."
-        ),
-        file="loss",
+        caption="The book's figure 5.6.",
       )
     ],
   )

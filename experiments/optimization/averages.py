@@ -73,41 +73,25 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     late = {b: rmse(right[b], slice(EARLY, None)) for b in BETAS}
     first = max(float(jnp.max(jnp.abs(right[b][:, 0] - theta[:, 0]))) for b in BETAS)
     lags = {b: lag(b) for b in BETAS}
-  claim = ln.claims("O05")
+  what = "corrected average of the first day less the first day's temperature, all betas"
+  claim, against = ln.claims("O05"), "error against the season: beta"
+  rmse_ratio, gain = f"error of the first {EARLY} days, uncorrected / corrected", ln.at_least(1.2)
+  behind, better = "days behind a steady rise", "corrected is better"
+  age = {b: round(b / (1 - b)) for b in BETAS}  # today has age 0
   return ln.Report(
     [
-      claim(
-        "corrected average of the first day less the first day's temperature, all betas",
-        "equal",
-        first,
-        ln.at_most(1e-12),
+      claim(what, "equal", first, ln.at_most(1e-12)),
+      *(
+        claim(f"beta {b}: {behind}", f"beta / (1 - beta) = {age[b]}", days, ln.within(age[b], 1e-6))
+        for b, days in lags.items()
       ),
       *(
-        claim(
-          f"beta {beta}: days behind a steady rise",
-          f"beta / (1 - beta) = {beta / (1 - beta):.0f}",
-          days,
-          ln.within(round(beta / (1 - beta)), 1e-6),  # today has age 0
-        )
-        for beta, days in lags.items()
+        claim(f"beta {b}: {rmse_ratio}", better, before / after, gain)
+        for b, (before, after) in early.items()
       ),
       *(
-        claim(
-          f"beta {beta}: error of the first {EARLY} days, uncorrected / corrected",
-          "corrected is better",
-          before / after,
-          ln.at_least(1.2),
-        )
-        for beta, (before, after) in early.items()
-      ),
-      *(
-        claim(
-          f"error against the season: beta {worse} / beta 0.9",
-          f"{reason} (Ng)",
-          late[worse] / late[0.9],
-          ln.at_least(1.2),
-        )
-        for worse, reason in ((0.5, "too noisy"), (0.98, "too late"))
+        claim(f"{against} {b} / beta 0.9", f"{why} (Ng)", late[b] / late[0.9], gain)
+        for b, why in ((0.5, "too noisy"), (0.98, "too late"))
       ),
     ],
     [
@@ -134,11 +118,8 @@ def temperatures(
 ) -> ln.Picture:
   """Daily temperatures as dots, and averages of them."""
   days = np.arange(1, len(theta) + 1)
-  panel = ln.Panel(
-    "temperature (°F)",
-    {name: (days, values) for name, values in averages.items()},
-    points={"day": (days, theta)},
-  )
+  curves = {name: (days, values) for name, values in averages.items()}
+  panel = ln.Panel("temperature (°F)", curves, points={"day": (days, theta)})
   return ln.function_curves(
     [panel], title=title, x="day", panel_inches=(7.6, 4.0), caption=caption, file=file
   )

@@ -32,29 +32,6 @@ class Config:
   start: float = ln.traced(5.0, "the first w")
 
 
-# Schedules as factors of the rate, functions of the epoch (and of k, decay and the like).
-
-
-def inverse(epoch: Array, decay: float = 1.0) -> Array:
-  """1 / (1 + decay epoch)."""
-  return 1 / (1 + decay * epoch)
-
-
-def exponential(epoch: Array, base: float = 0.95) -> Array:
-  """base^epoch."""
-  return base**epoch
-
-
-def inverse_root(epoch: Array, k: float = 1.0) -> Array:
-  """k / sqrt(t), where t counts epochs from 1."""
-  return k / jnp.sqrt(epoch + 1)
-
-
-def staircase(epoch: Array, factor: float = 0.5, every: int = 10) -> Array:
-  """Multiplied by `factor` after every so many epochs."""
-  return factor ** jnp.floor(epoch / every)
-
-
 def by_hand(epoch: Array, changes: tuple[tuple[int, float], ...]) -> Array:
   """From each named epoch on, the factor that somebody chose while watching."""
   factors = jnp.array([1.0, *(factor for _, factor in changes)])
@@ -62,12 +39,13 @@ def by_hand(epoch: Array, changes: tuple[tuple[int, float], ...]) -> Array:
 
 
 CHOSEN = ((10, 0.3), (30, 0.1), (60, 0.03))
+# Factors of the rate, functions of the epoch, which counts from 0.
 SCHEDULES: dict[str, Callable[[Array], Array]] = {
   "constant": jnp.ones_like,
-  "1 / (1 + epoch)": inverse,
-  "0.95^epoch": exponential,
-  "1 / sqrt(t)": inverse_root,
-  "staircase": staircase,
+  "1 / (1 + epoch)": lambda epoch: 1 / (1 + epoch),
+  "0.95^epoch": lambda epoch: 0.95**epoch,
+  "1 / sqrt(t)": lambda epoch: 1 / jnp.sqrt(epoch + 1),
+  "staircase": lambda epoch: 0.5 ** jnp.floor(epoch / 10),
   "by hand": functools.partial(by_hand, changes=CHOSEN),
 }
 GOLDEN = (  # schedule, first rate, epoch, rate, and the half of its last digit
@@ -110,34 +88,26 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     for name, schedule in SCHEDULES.items()
   }
   tail = {name: float(np.mean(values[-10:])) for name, values in losses.items()}
-  hovering = config.rate / (2 * (2 - config.rate))
+  hovering, constant = config.rate / (2 * (2 - config.rate)), tail["constant"]
   claim, last = ln.claims("O06"), "mean loss of the last ten epochs"
+  rate_of = lambda name, first, epoch: first * float(SCHEDULES[name](jnp.float32(epoch)))
+  theory, near = f"alpha / (2 (2 - alpha)) = {hovering:.5f}", ln.within_ratio(hovering, 0.05)
+  half, share = ln.at_most(0.5), f"{last} / that of the constant rate"
   return ln.Report(
     [
       *(
         claim(
           f"{name} from {first:g}: rate at epoch {epoch}",
           f"{rate:g}",
-          first * float(SCHEDULES[name](jnp.float32(epoch))),
-          ln.within(rate, tolerance),
+          rate_of(name, first, epoch),
+          ln.within(rate, off),
         )
-        for name, first, epoch, rate, tolerance in GOLDEN
+        for name, first, epoch, rate, off in GOLDEN
       ),
-      claim(
-        f"constant rate: {last}",
-        f"alpha / (2 (2 - alpha)) = {hovering:.5f}",
-        tail["constant"],
-        ln.within_ratio(hovering, 0.05),
-      ),
+      claim(f"constant rate: {last}", theory, constant, near),
       *(
-        claim(
-          f"{name}: {last} / that of the constant rate",
-          "smaller",
-          tail[name] / tail["constant"],
-          ln.at_most(0.5),
-        )
-        for name in SCHEDULES
-        if name != "constant"
+        claim(f"{name}: {share}", "smaller", tail[name] / constant, half)
+        for name in list(SCHEDULES)[1:]
       ),
     ],
     [picture(config, losses)],

@@ -72,17 +72,15 @@ def output(net: Net, x: Float[Array, " n"], shifts: Float[Array, "layers n"]) ->
 
 def gradient_norms(net: Net, key: Array) -> Float[Array, " layers"]:
   """Length of the gradient of a random reading of the output by every layer's weighted sums."""
-  n = net.w.shape[-1]
-  x, reading = jax.random.normal(key, (2, n))
-  start = 0.5 + 0.1 * x  # the middle of a sigmoid's range, and as good as any for the others
-  gradients = jax.grad(lambda shifts: reading @ output(net, start, shifts))(jnp.zeros_like(net.b))
-  return jnp.linalg.norm(gradients, axis=-1)
 
+  @jax.jit
+  def norms(w: Array, b: Array, key: Array) -> Array:
+    x, reading = jax.random.normal(key, (2, w.shape[-1]))
+    start = 0.5 + 0.1 * x  # the middle of a sigmoid's range, and as good as any for the others
+    read = lambda shifts: reading @ output(Net(net.activation, w, b), start, shifts)
+    return jnp.linalg.norm(jax.grad(read)(jnp.zeros_like(b)), axis=-1)
 
-def measured(net: Net, key: Array) -> Float[Array, " layers"]:
-  """`gradient_norms` as a program whose arguments, not constants, are the weights."""
-  program = jax.jit(lambda w, b, key: gradient_norms(Net(net.activation, w, b), key))
-  return program(net.w, net.b, key)
+  return norms(net.w, net.b, key)
 
 
 def factor_per_layer(norms: Float[Array, " layers"]) -> float:
@@ -103,9 +101,9 @@ def power(gain: float, config: Config) -> float:
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Powers, then gradients of six nets, in float64."""
-  in_float32 = power(0.5, config)
+  n, in_float32 = config.layers, power(0.5, config)
   with jax.enable_x64(True):
-    exact = {gain: float(Fraction(gain) ** config.layers) for gain in (1.5, 0.5)}
+    exact = {gain: float(Fraction(gain) ** n) for gain in (1.5, 0.5)}
     off = {gain: abs(power(gain, config) / due - 1) for gain, due in exact.items()}
     key = lab.key("weights")
     nets = {
@@ -116,37 +114,28 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       "ReLU, variance 2/n": drawn(jax.nn.relu, "he_normal", 1.0, config, key),
       "sigmoid, variance 16/n, centred": centred_sigmoid(config, key),
     }
-    norms = {name: measured(net, lab.key("input")) for name, net in nets.items()}
+    norms = {name: gradient_norms(net, lab.key("input")) for name, net in nets.items()}
     factor = {name: factor_per_layer(values) for name, values in norms.items()}
     spreads = {name: spread(norms[name]) for name in list(nets)[3:]}  # of those that are cured
   claim, does = ln.claims("O08"), "what a layer does to the gradient"
-  worst = f"1.5^{config.layers - 1} = {1.5 ** (config.layers - 1):.0e}"
-  tiny, plain = f"0.5 I, {config.layers} layers, in float32: output", "sigmoid, variance 1/n"
-  slope = "vanishes: at most 1/4 (slope)"
+  powers, slope = f"{n} layers: output / exact power - 1", "vanishes: at most 1/4 (slope)"
+  perfect = f"1 is perfect; 1.5^{n - 1} = {1.5 ** (n - 1):.0e} is not"
+  plain, ratio = "sigmoid, variance 1/n", "longest / shortest gradient of the layers"
+  tiny = f"0.5 I, {n} layers, in float32: output"
   return ln.Report(
     [
       *(
-        claim(
-          f"{gain} I, {config.layers} layers: output / exact power - 1",
-          f"{gain}^{config.layers} = {exact[gain]:.4g}",
-          error,
-          ln.at_most(1e-13),
-        )
+        claim(f"{gain} I, {powers}", f"{gain}^{n} = {exact[gain]:.4g}", error, ln.at_most(1e-13))
         for gain, error in off.items()
       ),
       claim(tiny, "less than the smallest float", in_float32, ln.equals(0)),
       *(
-        claim(f"linear, {gain} I: {does}", f"{gain}", factor[f"linear, {gain} I"], bar)
-        for gain, bar in ((1.5, ln.within(1.5, 1e-9)), (0.5, ln.within(0.5, 1e-9)))
+        claim(f"{name}: {does}", f"{gain}", factor[name], ln.within(gain, 1e-9))
+        for name, gain in (("linear, 1.5 I", 1.5), ("linear, 0.5 I", 0.5))
       ),
       claim(f"{plain}: {does}", slope, factor[plain], ln.at_most(0.25)),
       *(
-        claim(
-          f"cured: {name}: longest / shortest gradient of the layers",
-          f"1 is perfect; {worst} is not",
-          value,
-          ln.at_most(1000),
-        )
+        claim(f"cured: {name}: {ratio}", perfect, value, ln.at_most(1000))
         for name, value in spreads.items()
       ),
     ],
@@ -157,20 +146,18 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 def over_layers(norms: dict[str, np.ndarray], cured: list[str]) -> ln.Picture:
   """Gradient norms over the layers, the last layer's set to one."""
   y = "gradient / gradient of the last layer"
-  shown: tuple[dict[str, tuple[np.ndarray, np.ndarray]], ...] = ({}, {})
-  for name, values in norms.items():
-    shown[name in cured][name] = (np.arange(1, len(values) + 1), values / values[-1])
+  curves = {name: (np.arange(1, len(g) + 1), g / g[-1]) for name, g in norms.items()}
+  wild = {name: curve for name, curve in curves.items() if name not in cured}
+  tame = {name: curves[name] for name in cured}
   return ln.function_curves(
     [
-      ln.Panel(y, shown[0], "explode or vanish", log="y"),
-      ln.Panel(y, shown[1], "cured by initialisation", log="y", y_range=(1e-4, 1e4)),
+      ln.Panel(y, wild, "explode or vanish", log="y"),
+      ln.Panel(y, tame, "cured by initialisation", log="y", y_range=(1e-4, 1e4)),
     ],
     title="Gradients on their way back",
     x="layer",
-    caption=(
-      "Left: a factor per layer is an exponential over layers. Right: weights that are drawn so "
-      "that the factor is one."
-    ),
+    caption="Left: a factor per layer is an exponential over layers. Right: weights that are drawn "
+    "so that the factor is one.",
     file="layers",
   )
 

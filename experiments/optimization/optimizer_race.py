@@ -14,8 +14,7 @@ book's; two minutes of one CPU core.
 """
 
 import research as ln
-
-LAST = 200  # batches whose losses are averaged at the end
+from research.analysis.races import Published, losses_at_end, race_claims, race_curves
 
 
 @ln.pytree_config
@@ -40,13 +39,13 @@ MEMBERS = {
   "RMSProp": {"name": "rmsprop", "beta2": 0.99, "epsilon": 1e-7},
   "Adam": {"name": "adam", "learning_rate": 0.001},
 }
-SOURCE = {  # loss; test accuracy where the source has it
-  "SGD": (0.20, 0.936),
-  "Momentum": (0.067, 0.970),
-  "Nesterov": (0.057, None),
-  "AdaGrad": (0.031, 0.971),
-  "RMSProp": (0.072, None),
-  "Adam": (0.041, 0.974),
+SOURCE = {
+  "SGD": Published(0.20, 0.936),
+  "Momentum": Published(0.067, 0.970),
+  "Nesterov": Published(0.057),
+  "AdaGrad": Published(0.031, 0.971),
+  "RMSProp": Published(0.072),
+  "Adam": Published(0.041, 0.974),
 }
 
 
@@ -67,42 +66,17 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     for name, own in MEMBERS.items()
   }
   fits = lab.compare("race", members, training, repeats=config.repeats)
-  loss = {name: ln.mean_of_last(fits[name], "train/loss_after", LAST) for name in fits}
-  accuracy = {name: ln.mean_of_last(fits[name], "test/accuracy") for name in fits}
-  by_loss = sorted(loss, key=loss.__getitem__)
+  loss = losses_at_end(fits)
+  by_loss, claim = sorted(loss, key=loss.__getitem__), ln.claims("O03")
   first = len({"AdaGrad", "Adam"} & {*by_loss[:2]})
-  claim, what = ln.claims("O03"), f"mean loss of the last {LAST} batches"
   return ln.Report(
     [
-      *(
-        claim(f"{name}: {what}", f"{due:g}", loss[name], ln.within_ratio(due, 0.3))
-        for name, (due, _) in SOURCE.items()
-      ),
-      *(
-        claim(
-          f"{name}: test accuracy", f"{100 * due:.4g} %", accuracy[name], ln.within(due, 0.01), "%"
-        )
-        for name, (_, due) in SOURCE.items()
-        if due is not None
-      ),
+      *race_claims(claim, fits, SOURCE, loss_slack=0.3, accuracy_slack=0.01),
       claim("place of SGD by that loss, of 6", "last", 1 + by_loss.index("SGD"), ln.equals(6)),
       claim("AdaGrad and Adam among the first two", "both", first, ln.equals(2)),
       claim("parameters", "109,810", fits["Adam"][0].parameters, ln.equals(109_810)),
     ],
-    [
-      ln.compare_curves(
-        fits,
-        "train/loss_after",
-        title=f"Six optimisers on {config.dataset}",
-        y="loss after the update (nats)",
-        log=True,
-        caption=(
-          f"A point is the mean over {config.log_every} batches; lines are means over "
-          f"{config.repeats} seeds, bands reach one standard deviation to both sides."
-        ),
-        file="loss",
-      )
-    ],
+    [race_curves(fits, title=f"Six optimisers on {config.dataset}", log=True)],
   )
 
 

@@ -34,7 +34,7 @@ def test_every_documented_command_is_understood(command, capsys):
   _, cli, *arguments = shlex.split(command)
   assert launch.main([cli, *arguments, "--help"]) == 0, capsys.readouterr().err
   is_on_runs = arguments and arguments[0] in ON_RUNS
-  assert ("--folder" if is_on_runs else "--seed") in capsys.readouterr().out or "--list" in command
+  assert ("Flags of" if is_on_runs else "--seed") in capsys.readouterr().out or "--list" in command
 
 
 def test_the_experiment_that_contributing_shows_is_a_whole_one(tmp_path):

@@ -180,13 +180,21 @@ def path(values: flags.FlagValues, name: str) -> Path:
   Raises:
     UserError: for the home of a user who does not exist, or a text that is no path.
   """
-  text = values[name].value
+  return as_path(values[name].value, f"--{name}=")
+
+
+def as_path(text: str, whose: str) -> Path:
+  """The path that a text names, which stands behind `whose` in an error.
+
+  Raises:
+    UserError: as `path`.
+  """
   if "\0" in text or not is_text(text):
-    raise UserError(f"--{name}={text!a} is not a path")
+    raise UserError(f"{whose}{text!a} is not a path")
   try:
     return Path(text).expanduser()
   except RuntimeError as error:
-    raise UserError(f"--{name}={text}: there is no such home folder; write the path out") from error
+    raise UserError(f"{whose}{text}: there is no such home folder; write the path out") from error
 
 
 def is_text(word: str) -> bool:

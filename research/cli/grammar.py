@@ -77,8 +77,13 @@ VERBS = {
     "lists the runs under a folder: when, how long, state, settings, best metric",
     ("folder", "experiment", "state", "where", "sort", "metric", "json"),
   ),
+  "compare": Verb(
+    "compare RUN RUN ... --page=comparison.html",
+    "writes a page: what differs between runs, their curves over each other, their claims",
+    ("page",),
+  ),
 }
-ON_RUNS = ("runs",)  # verbs with flags of their own, which no experiment has
+ON_RUNS = ("runs", "compare")  # verbs with flags of their own, which no experiment has
 
 
 def verb_of(argv: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The verbs about runs that are there already: they list, compare and clean them, without JAX."""
+"""The verbs about runs that are there already. The list of runs needs no JAX."""
 
 import fnmatch
 import json
@@ -10,7 +10,7 @@ from absl import flags
 
 from research.cli import common_flags, grammar
 from research.errors import UserError, unknown_name
-from research.lab import run_index
+from research.lab import run_folder, run_index
 from research.lab.run_index import Record
 from research.reporting import runs_table
 
@@ -26,7 +26,7 @@ def call(verb: str, argv: list[str]) -> int:
     UserError: for bad input.
   """
   values = flags.FlagValues()
-  does = {"runs": runs}[verb]
+  does = {"runs": runs, "compare": compare}[verb]
   flags.DEFINE_bool("help", False, "shows this", flag_values=values)
   _define(verb, values)
   words = common_flags.parse(values, argv, takes_words=verb == "compare")
@@ -50,6 +50,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     )
     text("metric", None, "what best speaks of, as in test/loss; by default what says most")
     switch("json", "one JSON value a line, for programs")
+  if verb == "compare":
+    text("page", "comparison.html", "the file that is written")
 
 
 def chosen(values: flags.FlagValues) -> list[Record]:
@@ -88,4 +90,19 @@ def runs(values: flags.FlagValues, words: list[str]) -> int:
     return 0
   width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
   print(runs_table.as_text(records, values.metric, width))
+  return 0
+
+
+def compare(values: flags.FlagValues, words: list[str]) -> int:
+  """Writes a page that shows the runs in the folders `words` side by side."""
+  from research.reporting import comparison  # matplotlib takes long
+
+  folders = [common_flags.as_path(word, "compare ") for word in words]
+  for folder in folders:
+    run_folder.read_identity(folder, "compare: folder")
+  page = common_flags.path(values, "page")
+  if page.is_dir():
+    raise UserError(f"--page={page} is a folder; give a file, as in {page / 'comparison.html'}")
+  comparison.write_comparison(page, [run_index.record(folder) for folder in folders])
+  print(page)
   return 0

@@ -80,6 +80,7 @@ def compare_curves(
   log: bool = False,
   caption: str,
   file: str = "compare_curves",
+  panel_inches: tuple[float, float] = (6.4, 3.9),
 ) -> Picture:
   """One metric of several named fits, or of several seeds of each.
 
@@ -92,7 +93,7 @@ def compare_curves(
   Raises ValueError naming fits whose seeds have no step with this metric in common.
   """
   histories = _histories(fits, epochs, from_step)
-  figure, grid = new_figure(title, panel_inches=(6.4, 3.9))
+  figure, grid = new_figure(title, panel_inches=panel_inches)
   axes = grid[0, 0]
   draw_spreads(axes, histories, metric, window=window)
   label_axes(

@@ -6,7 +6,7 @@ A folder that is damaged is a record of that state; a folder that is no run is n
 import math
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +76,7 @@ class Record(NamedTuple):
   @property
   def metric(self) -> str | None:
     """The metric that says most: of held-out examples, and one that grows, before others."""
-    return min(self.metrics, key=_importance, default=None)
+    return next(iter(by_importance(self.metrics)), None)
 
 
 def find(folder: Path) -> Iterator[Path]:
@@ -118,6 +118,11 @@ def record(folder: Path) -> Record:
     seconds = max(0.0, _changed_at(folder / STUDY, folder / f"{STUDY}-wal") - began)
   changed = _changed(folder, identity)
   return Record(folder, state, began, seconds, identity, changed, metrics, claims or {}, trials)
+
+
+def by_importance(names: Iterable[str]) -> list[str]:
+  """Sorts metrics: validation before test before training, and what grows before what falls."""
+  return sorted(names, key=_importance)
 
 
 def _importance(name: str) -> tuple[int, int]:

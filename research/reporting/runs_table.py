@@ -162,6 +162,13 @@ def settings(values: Mapping[str, Any]) -> str:
   )
 
 
+def shown(metric: str, value: float | None) -> str:
+  """A metric's value for readers: accuracies in %, others with five digits."""
+  if value is None:
+    return "-"
+  return f"{100 * value:.2f} %" if metric.endswith("accuracy") else f"{value:.5g}"
+
+
 def duration(seconds: float) -> str:
   """Seconds in the unit that suits them: "8 s", "12 min", "3.4 h"."""
   if seconds < 100:
@@ -178,8 +185,8 @@ def _state(record: Record) -> str:
 
 
 def _best(record: Record, metric: str | None) -> str:
-  name = metric or record.metric
-  held = record.metrics.get(name or "")
-  if held is None:
+  name = metric or record.metric or ""
+  if name not in record.metrics:
     return "-"
-  return f"{name} {held.last if held.best is None else held.best:.5g}"
+  held = record.metrics[name]
+  return f"{name} {shown(name, held.last if held.best is None else held.best)}"

@@ -151,7 +151,7 @@ def test_the_table_names_state_and_settings(tmp_path, capsys):
   assert launch.main(["launch.py", "runs", f"--folder={tmp_path}"]) == 0
   head, line = capsys.readouterr().out.splitlines()
   assert head.split() == ["when", "took", "experiment", "state", "best", "folder", "settings"]
-  assert "40 s  net         finished  test/accuracy 0.25" in line and line.endswith("rate=0.25")
+  assert "40 s  net         finished  test/accuracy 25.00 %" in line and line.endswith("rate=0.25")
 
 
 def test_the_list_needs_no_jax(tmp_path):

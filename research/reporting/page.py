@@ -1,0 +1,124 @@
+"""Pages for readers: the frame, the style and the parts that all have in common.
+
+A page holds its pictures inside, has no script, fetches nothing (its content policy forbids it),
+and follows the reader's light or dark setting. No text is trusted to be HTML.
+"""
+
+import base64
+import textwrap
+from collections.abc import Iterable, Sequence
+from html import escape
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+  """A whole page of parts that are HTML; empty ones are left out."""
+  return _PAGE.format(title=escape(title), style=_STYLE, body="\n".join(filter(None, parts)))
+
+
+def section(name: str, content: str) -> str:
+  """A section under its heading; "" where there is no content."""
+  return f"<section><h2>{escape(name)}</h2>{content}</section>" if content else ""
+
+
+def table(head: Sequence[str], lines: Sequence[str]) -> str:
+  """A table of lines that are HTML, which scrolls by itself where it is wider than the page."""
+  names = "".join(f"<th>{escape(name)}</th>" for name in head)
+  body = "\n".join(lines)
+  whole = f"<table><thead><tr>{names}</tr></thead><tbody>\n{body}\n</tbody></table>"
+  return f'<div class="wide">{whole}</div>'
+
+
+def line(cells: Sequence[str], kind: str = "") -> str:
+  """A table's line of plain cells; `kind` is a class of the page's style."""
+  opened = f'<tr class="{kind}">' if kind else "<tr>"
+  return opened + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+
+
+def bullets(items: Sequence[str]) -> str:
+  """A list of sentences; "" where there are none."""
+  return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>" if items else ""
+
+
+def pre(text: str) -> str:
+  """A text whose lines are kept, such as a command."""
+  return f"<pre>{escape(text)}</pre>"
+
+
+def prose(text: str) -> str:
+  """Paragraphs of a docstring; indented ones (commands, tables) keep their lines."""
+  parts = []
+  for block in text.strip().split("\n\n"):
+    if not block.strip():
+      continue
+    verbatim = any(line.startswith("  ") for line in block.splitlines())
+    parts.append(pre(textwrap.dedent(block)) if verbatim else f"<p>{escape(block)}</p>")
+  return "\n".join(parts)
+
+
+def figure(image: bytes, kind: str, caption: str) -> str:
+  """A picture in the page; `kind` is "png", "gif" or "svg+xml"."""
+  data = base64.b64encode(image).decode("ascii")
+  return (
+    f'<figure><img alt="{escape(caption)}" src="data:image/{kind};base64,{data}">'
+    f"<figcaption>{escape(caption)}</figcaption></figure>"
+  )
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{title}</title>
+<style>{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+_STYLE = """
+:root { --ink: #1c1c1c; --paper: #fff; --faint: #f2f3f5; --line: #d5d8dc; --quiet: #5a6068;
+  --pass: #00684a; --fail: #a8330b; --undecided: #6b5600; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --paper: #17191c; --faint: #22262b; --line: #3a4048; --quiet: #a3abb5;
+    --pass: #4cc79e; --fail: #ff9466; --undecided: #d9bd55; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--paper); color: var(--ink);
+  font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-bottom: .25rem;
+  border-bottom: 1px solid var(--line); }
+header p { max-width: 46rem; }
+.summary { font-weight: 600; }
+.pass { color: var(--pass); } .fail { color: var(--fail); }
+.undecided { color: var(--undecided); }
+.verdict { border: 1px solid; border-radius: .3rem; padding: .05rem .45rem; font-weight: 600;
+  font-size: .85rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .93rem; }
+th { text-align: left; font-weight: 600; color: var(--quiet); white-space: nowrap; }
+th, td { padding: .35rem .9rem .35rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+td.words { min-width: 9rem; }
+td code { overflow-wrap: anywhere; }
+.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
+code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace;
+  font-size: .88em; }
+pre { background: var(--faint); border-radius: .3rem; padding: .75rem 1rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+figure { margin: 1.25rem 0 2rem; }
+.panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
+  gap: 0 1.5rem; }
+.same { color: var(--quiet); }
+img { display: block; max-width: 100%; background: #fff; border-radius: .3rem; padding: .4rem; }
+figcaption { color: var(--quiet); font-size: .93rem; margin-top: .4rem; max-width: 46rem; }
+@media print { section { break-inside: avoid; } }
+"""

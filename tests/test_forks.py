@@ -42,7 +42,7 @@ def test_fork_refuses_what_cannot_be_forked(cli, monkeypatch):
   line = refused(cli, "--fork=nowhere", "--workdir=used", "--fresh")  # and `used` stays there
   assert "--fork=nowhere" in line
   shutil.rmtree("used/checkpoints")
-  assert "no checkpoint yet" in refused(cli, "--fork=used", "--workdir=new")
+  assert "has no checkpoint" in refused(cli, "--fork=used", "--workdir=new")
   for change, words in (
     ("--width=6", "has shape (5, 3), and (6, 3) is needed"),
     ("--steps=5", "at step 10 already"),

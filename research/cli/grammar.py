@@ -82,8 +82,13 @@ VERBS = {
     "writes a page: what differs between runs, their curves over each other, their claims",
     ("page",),
   ),
+  "clean": Verb(
+    "clean --folder=runs --older=30",
+    "frees the checkpoints of runs that finished long ago; shows which, and asks",
+    ("folder", "experiment", "where", "older", "keep", "yes"),
+  ),
 }
-ON_RUNS = ("runs", "compare")  # verbs with flags of their own, which no experiment has
+ON_RUNS = ("runs", "compare", "clean")  # verbs with flags of their own, which no experiment has
 
 
 def verb_of(argv: list[str]) -> str:

@@ -4,13 +4,14 @@ import fnmatch
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 from absl import flags
 
 from research.cli import common_flags, grammar
 from research.errors import UserError, unknown_name
-from research.lab import run_folder, run_index
+from research.lab import old_checkpoints, run_folder, run_index
 from research.lab.run_index import Record
 from research.reporting import runs_table
 
@@ -26,7 +27,7 @@ def call(verb: str, argv: list[str]) -> int:
     UserError: for bad input.
   """
   values = flags.FlagValues()
-  does = {"runs": runs, "compare": compare}[verb]
+  does = {"runs": runs, "compare": compare, "clean": clean}[verb]
   flags.DEFINE_bool("help", False, "shows this", flag_values=values)
   _define(verb, values)
   words = common_flags.parse(values, argv, takes_words=verb == "compare")
@@ -50,6 +51,12 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     )
     text("metric", None, "what best speaks of, as in test/loss; by default what says most")
     switch("json", "one JSON value a line, for programs")
+  if verb == "clean":
+    days = "how many days ago, at the least, a run must have finished"
+    flags.DEFINE_float("older", 30.0, days, lower_bound=0.0, flag_values=values)
+    kept = "whether the best checkpoint of every fit stays"
+    flags.DEFINE_enum("keep", "none", ("none", "best"), kept, flag_values=values)
+    switch("yes", "free without asking")
   if verb == "compare":
     text("page", "comparison.html", "the file that is written")
 
@@ -106,3 +113,51 @@ def compare(values: flags.FlagValues, words: list[str]) -> int:
   comparison.write_comparison(page, [run_index.record(folder) for folder in folders])
   print(page)
   return 0
+
+
+def clean(values: flags.FlagValues, words: list[str]) -> int:
+  """Frees checkpoints of finished runs, after it has shown which, and asked."""
+  del words
+  records = chosen(values)
+  before = time.time() - values.older * 86_400
+  found = old_checkpoints.removable(records, before, keep_best=values.keep == "best")
+  if not found:
+    print(f"nothing to free: no run under {values.folder} that finished so long ago has any")
+    return 0
+  width = max(len(_bytes(each.size)) for each in found)
+  for each in found:
+    print(f"{_bytes(each.size):>{width}}  {each.folder}")
+  total = _bytes(sum(each.size for each in found))
+  stays = "claims, metrics, figures and reports stay"
+  print(f"{total} in {len(found)} runs: their checkpoints can be freed; {stays}")
+  if not values.yes and not _agreed():
+    print("nothing is freed; --yes frees without asking")
+    return 0
+  freed = 0
+  for each in found:
+    try:
+      old_checkpoints.free(each)
+      freed += each.size
+    except UserError as error:
+      print(f"left alone: {error}", file=sys.stderr)
+    except OSError as error:
+      print(f"left alone: {each.folder}: {error.strerror}", file=sys.stderr)
+  print(f"{_bytes(freed)} freed")
+  return 0
+
+
+def _agreed() -> bool:
+  try:
+    return input("free them? [y/N] ").strip().lower() in ("y", "yes")
+  except EOFError:
+    print()
+    return False
+
+
+def _bytes(count: float) -> str:
+  """A number of bytes in the unit that suits it."""
+  for unit in ("B", "kB", "MB"):
+    if count < 1000:
+      return f"{count:.0f} {unit}"
+    count /= 1000
+  return f"{count:.1f} GB"

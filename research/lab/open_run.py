@@ -114,7 +114,8 @@ class Run:
     found = Checkpoints.held(self.folder / "checkpoints" / fit, warn=warn, best=best)
     if found is None:
       raise UserError(
-        f"{self.folder} has no checkpoint of fit {fit!r} yet; run it for a while first"
+        f"{self.folder} has no checkpoint of fit {fit!r} (none yet, or freed by `clean`); run it "
+        "for a while, or again with --fresh"
       )
     return found
 

@@ -41,7 +41,10 @@ def check_source(source: Path) -> None:
   """
   read_identity(source, "--fork")
   if not any(path.name.isdigit() for path in source.glob("checkpoints/*/*")):
-    raise UserError(f"--fork={source} has no checkpoint yet; let that run go on for a while first")
+    raise UserError(
+      f"--fork={source} has no checkpoint (none yet, or freed by `clean`); let that run go on for "
+      "a while first, or run it again with --fresh"
+    )
 
 
 def _forked_from(folder: Path) -> str | None:

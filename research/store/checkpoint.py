@@ -51,6 +51,22 @@ def exists(folder: Path) -> bool:
   return bool(steps(folder))
 
 
+def best_step(folder: Path) -> int | None:
+  """Returns the first step with the highest score, else the last; None where none was saved.
+
+  It imports no Orbax, and does not tell whether the checkpoint is whole.
+  """
+  best: tuple[float, int] | None = None
+  for step in steps(folder):
+    try:
+      score = _score(folder, step)
+    except (OSError, ValueError):
+      continue
+    if score is not None and (best is None or score > best[0]):
+      best = score, step
+  return best[1] if best else max(steps(folder), default=None)
+
+
 class Checkpoints:
   """The checkpoints in one folder: the latest two, and the best one by a score.
 

@@ -7,6 +7,7 @@ import pytest
 from experiments.convolution import (
   deep_convnet_ensemble,
   digits_convnet,
+  first_layer_filters,
   hierarchical_features,
   nielsen_ladder,
   reduced_precision,
@@ -45,11 +46,11 @@ def test_the_quick_start_never_looks_at_its_test_images_while_it_learns():
   assert len(both) <= 1  # scikit-learn's set holds a few equal images
 
 
-def test_smoothness_is_nothing_for_noise_and_large_for_an_edge():
+def test_structure_is_nothing_for_noise_and_large_for_an_edge():
   noise = np.random.default_rng(0).normal(size=(5, 5, 1, 200))
   edge = np.ones((5, 5, 1, 1)) * np.sign(np.arange(5) - 1.5)[:, None, None, None]
-  assert abs(simple_convnet.smoothness(noise)) < 0.1
-  assert simple_convnet.smoothness(edge) > 0.4
+  assert abs(first_layer_filters.structure(noise)) < 0.1
+  assert first_layer_filters.structure(edge) > 0.4
 
 
 def test_nielsens_net_has_289630_parameters_and_the_ladder_adds_one_idea_at_a_time():

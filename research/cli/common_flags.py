@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from research import numerals
-from research.cli.grammar import ON_RUNS, VERBS
+from research.cli.grammar import VERBS, WITHOUT_FLAG
 from research.errors import UserError, unknown_name
 from research.sweep.names import SAMPLERS, STOPPERS
 
@@ -80,11 +80,7 @@ def define() -> flags.FlagValues:
     flag_values=values,
   )
   for name, verb in VERBS.items():
-    if name not in (
-      "run",
-      "sweep",
-      *ON_RUNS,
-    ):  # without a flag an experiment is run; --sweep takes a text
+    if name not in WITHOUT_FLAG:
       switch(name, verb.help)
   switch("fresh", "start the run over; the old one is kept aside")
   switch("single_fit", "train just the one fit that a sweep of the experiment repeats")

@@ -82,12 +82,18 @@ VERBS = {
     "writes a page: what differs between runs, their curves over each other, their claims",
     ("page",),
   ),
+  "study": Verb(
+    "study --experiment=NAME --change='FIELD=VALUE' --seeds=5",
+    "runs a baseline and a change at paired seeds: mean difference, 95 % interval, test",
+    ("experiment", "change", "seeds", "seed", "metric", "fit", "validation", "workdir"),
+  ),
   "clean": Verb(
     "clean --folder=runs --older=30",
     "frees the checkpoints of runs that finished long ago; shows which, and asks",
     ("folder", "experiment", "where", "older", "keep", "yes"),
   ),
 }
+WITHOUT_FLAG = ("run", "sweep", "study", "runs", "compare", "clean")  # the others are flags too
 ON_RUNS = ("runs", "compare", "clean")  # verbs with flags of their own, which no experiment has
 
 
@@ -119,7 +125,7 @@ def in_flags(argv: list[str]) -> list[str]:
   is_given = any(word.lstrip("-").startswith("sweep") for word in rest)
   if verb == "sweep" and not (is_given or is_asked):
     raise UserError("sweep needs a space to search, as in --sweep='FIELD=log(1e-4,1e-1)'")
-  is_flag = has_verb and verb not in ("run", "sweep", *ON_RUNS)
+  is_flag = has_verb and verb not in WITHOUT_FLAG
   return [argv[0], *([f"--{verb}"] if is_flag else []), *rest]
 
 
@@ -132,8 +138,8 @@ def overview() -> str:
       "",
       *(f"{usage}\n      {help}" for usage, help in lines),
       "",
-      "Every verb of an experiment but run and sweep is a flag too (--list, --verify, ...). `VERB",
-      "--help` shows the flags of a verb. After `pip install .`, `lineage` stands for",
+      "list, evaluate, verify and gradcheck are flags too (--list, --verify, ...). `VERB --help`",
+      "shows the flags of a verb. After `pip install .`, `lineage` stands for",
       "`python launch.py`.",
     ]
   )

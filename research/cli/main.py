@@ -49,6 +49,10 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
 
     return run_verbs.call(verb, argv)
   values = common_flags.define()
+  if verb == "study":
+    from research.cli import study
+
+    study.define(values)
   parse(values, argv, known_only=True)
   refusals.refuse_contradictions(values)
   if values.list:
@@ -101,6 +105,11 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
   if search:
     sweep_report.prepare(experiment, config, search, values.seed)
   folder = path(values, "workdir") if values.workdir else None
+  if verb == "study":
+    from research.cli.study import study
+
+    study(entry, experiment, config, values, options, folder)
+    return 0
   init_from = path(values, "init_from") if values.init_from else None
   if values.evaluate:
     process.start_jax()

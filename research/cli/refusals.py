@@ -24,16 +24,18 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     ("evaluate", ("fresh", "fork")),
     ("sweep", ("verify", "gradcheck", "fork", "init_from")),
     ("fork", ("init_from",)),
+    ("change", ("verify", "gradcheck", "evaluate", "sweep", "fork", "init_from", "fresh")),
   ):
     for other in others:
-      if values[flag].value and values[other].value:
+      if flag in values and values[flag].value and values[other].value:
         raise UserError(f"--{other} has no meaning beside --{flag}; leave one of them out")
   of_sweeps = [name for name in SEARCH if name not in ("sweep", "lanes")]
   for name in of_sweeps:
-    if values[name].present and values.sweep is None and not (name == "seeds" and values.verify):
+    takes_seeds = name == "seeds" and (values.verify or "change" in values)  # of a study
+    if values[name].present and values.sweep is None and not takes_seeds:
       raise UserError(
         f"--{name} is of a sweep; add --sweep='FIELD=log(1e-4,1e-1)', or leave it out"
-        + ("; --verify takes it too" if name == "seeds" else "")
+        + ("; --verify and study take it too" if name == "seeds" else "")
       )
   for asked in ("evaluate", "gradcheck"):
     for name in HOW:

@@ -1,7 +1,6 @@
 """Several runs side by side on one page: settings that differ, curves over each other, claims."""
 
 import datetime
-import io
 import math
 import string
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from research.figures.curves import compare_curves
 from research.lab.run_index import Metric, Record, by_importance
 from research.report import Picture
 from research.reporting.claims_table import shown_value
-from research.reporting.page import figure, line, page, section, table
+from research.reporting.page import line, page, picture_in, section, table
 from research.reporting.runs_table import duration, shown
 from research.store.claims_file import bar_and_unit
 from research.store.files import read_json
@@ -35,9 +34,7 @@ def write_comparison(path: Path, records: Sequence[Record]) -> None:
   if not 2 <= len(records) <= MOST:
     raise UserError(f"compare takes 2 to {MOST} runs, not {len(records)}")
   letters = string.ascii_uppercase[: len(records)]
-  panels = "".join(
-    figure(_svg(picture), "svg+xml", picture.caption) for picture in curves(letters, records)
-  )
+  panels = "".join(picture_in(picture) for picture in curves(letters, records))
   experiments = ", ".join(dict.fromkeys(record.experiment for record in records))
   text = page(
     f"{len(records)} runs compared",
@@ -207,9 +204,3 @@ def _verdict(claim: Mapping[str, Any] | None) -> str:
     return f"<td>{NONE}</td>"
   verdict, ours = escape(claim["verdict"]), shown_value(claim["ours"], *bar_and_unit(claim))
   return f'<td class="number">{escape(ours)} <span class="{verdict}">{verdict}</span></td>'
-
-
-def _svg(picture: Picture) -> bytes:
-  image = io.BytesIO()
-  picture.figure.savefig(image, format="svg", metadata={"Date": None})
-  return image.getvalue()

@@ -5,9 +5,12 @@ and follows the reader's light or dark setting. No text is trusted to be HTML.
 """
 
 import base64
+import io
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
+
+from research.report import Picture
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -62,6 +65,13 @@ def figure(image: bytes, kind: str, caption: str) -> str:
     f'<figure><img alt="{escape(caption)}" src="data:image/{kind};base64,{data}">'
     f"<figcaption>{escape(caption)}</figcaption></figure>"
   )
+
+
+def picture_in(picture: Picture) -> str:
+  """A picture in the page, as lines that stay sharp at any size."""
+  image = io.BytesIO()
+  picture.figure.savefig(image, format="svg", metadata={"Date": None})
+  return figure(image.getvalue(), "svg+xml", picture.caption)
 
 
 _PAGE = """<!doctype html>

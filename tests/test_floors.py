@@ -40,7 +40,7 @@ FLOORS = [
 # What one module knows of the file system and another of Orbax stays there.
 ONLY_IN = {
   "orbax": {"research/store/checkpoint.py"},
-  "tensorboardX": {"research/store/metrics_log.py"},
+  "tensorboardX": {"research/store/tensorboard.py"},
   "tensorflow": set(),
 }
 

@@ -31,6 +31,7 @@ from research.store.files import (
 )
 from research.store.interruption import Interruption
 from research.store.metrics_log import identity_of, read_rows
+from research.store.tensorboard import EventFiles
 from research.training import Options
 
 NO_SEARCH: Mapping[str, Any] = MappingProxyType({})
@@ -235,13 +236,15 @@ def _write_report(
   report: Report,
 ) -> None:
   (folder / "figures").mkdir(exist_ok=True)
-  pictures = []
+  pictures, images = [], {}
   for picture in report.pictures:
     path = folder / "figures" / picture.file_name
     image = io.BytesIO()
     picture.figure.savefig(image, format=path.suffix.removeprefix("."))
     write_atomically(path, image.getvalue())
+    images[picture.name] = image.getvalue()
     pictures.append((path, picture.caption))
+  EventFiles(folder).show_pictures(images)
   captions = {picture.name: picture.caption for picture in report.pictures}
   write_json(folder / "figures" / "captions.json", captions)
   claims = claims_json(report.claims)

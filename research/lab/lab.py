@@ -28,7 +28,7 @@ from research.store import checkpoint
 from research.store.checkpoint import Checkpoints
 from research.store.files import write_atomically
 from research.store.interruption import Interruption
-from research.store.metrics_log import MetricsLog, read_rows
+from research.store.metrics_log import MetricsLog, identity_of, read_rows
 from research.sweep import plan as planning
 from research.sweep.local import LocalWorkers
 from research.sweep.loop import Sweep, run_sweep
@@ -265,6 +265,9 @@ class Lab:
   def _trained(self, task: Task) -> Any:
     """Returns the last state, on the host: stored, continued from a checkpoint, or trained."""
     self._claim_name(task)
+    for member in task.members:
+      owner = identity_of({"fit": task.name} | ({} if member.name == ALONE else member.labels))
+      self._log.events.describe(owner, {"seed": self.seed} | flatten(member.config))
     checkpoints = Checkpoints(self._checkpoint_folder(task.name), warn=warn)
     with ExitStack() as leaving:
       leaving.callback(self._log.close)

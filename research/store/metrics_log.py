@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from research.errors import UserError
+from research.store.tensorboard import EventFiles
 
 Row = dict[str, Any]
 LABELS = ("fit", "member", "repeat")
@@ -52,15 +53,14 @@ class MetricsLog:
   """Appends rows to metrics.jsonl, timing.jsonl and TensorBoard event files.
 
   The bytes up to `offset`, whose checksum is `checksum`, belong to the last checkpoint; what a
-  killed run wrote behind them is cut off and written again.
+  killed run wrote behind them is cut off and written again. `events` are TensorBoard's files.
   """
 
   def __init__(self, folder: Path):
     self._folder = folder
     self._file: TextIO | None = None
     self._timing: TextIO | None = None
-    self._tensorboard: Any = None
-    self._shown_at = 0.0
+    self.events = EventFiles(folder)
     self.offset = self.checksum = 0
 
   def fits_behind(self, offset: int) -> set[str]:
@@ -95,7 +95,7 @@ class MetricsLog:
     self._file.truncate(offset)
     self._timing = _opened_after_last_whole_line(self._folder / "timing.jsonl")
     self.offset, self.checksum = offset, checksum
-    self._replay_in_tensorboard()
+    self._replay()
 
   def append(self, row: Row, timing: dict[str, Any]) -> None:
     """Adds a row; its `timing`, in which equal runs differ, goes to timing.jsonl."""
@@ -109,7 +109,7 @@ class MetricsLog:
     timing = {"fit": row["fit"], "step": row["step"], **timing, "at": time.time()}
     self._timing.write(json.dumps(timing) + "\n")
     self._timing.flush()
-    self._show_in_tensorboard(clean)
+    self._show(clean)
 
   def sync(self) -> int:
     """Forces the rows to the disk; returns the offset that a checkpoint may rely on."""
@@ -120,33 +120,19 @@ class MetricsLog:
   def close(self) -> None:
     """Closes all files."""
     with ExitStack() as stack:  # closes all, even where one has no space for its last bytes
-      for file in (self._file, self._timing, self._tensorboard):
+      for file in (self._file, self._timing, self.events):
         if file is not None:
           stack.callback(file.close)
-      self._file = self._timing = self._tensorboard = None
+      self._file = self._timing = None
 
-  def _replay_in_tensorboard(self) -> None:
-    for old in self._folder.glob("events.out.tfevents.*"):
-      old.unlink()
+  def _replay(self) -> None:
+    self.events.remove()
     for row in read_rows(self._folder):
-      self._show_in_tensorboard(row)
+      self._show(row)
 
-  def _show_in_tensorboard(self, row: Row) -> None:
-    from tensorboardX.event_file_writer import EventsWriter
-    from tensorboardX.proto.event_pb2 import Event
-    from tensorboardX.summary import scalar
-
-    # Not a SummaryWriter: its thread dies silently of a full disk, and the run hangs behind it.
-    if self._tensorboard is None:
-      self._tensorboard = EventsWriter(str(self._folder / "events"))
-    for name, value in row.items():
-      if name not in (*LABELS, "step") and value is not None:
-        summary = scalar(f"{identity_of(row)}/{name}", value)
-        event = Event(wall_time=time.time(), step=row["step"], summary=summary)
-        self._tensorboard.write_event(event)
-    if time.monotonic() - self._shown_at > 1:  # a flush reaches the disk; what is lost is replayed
-      self._tensorboard.flush()
-      self._shown_at = time.monotonic()
+  def _show(self, row: Row) -> None:
+    metrics = {name: value for name, value in row.items() if name not in (*LABELS, "step")}
+    self.events.show(identity_of(row), row["step"], metrics)
 
 
 def _row_or_none(line: bytes) -> Row | None:

@@ -35,7 +35,7 @@ def masked(data):
 def events(folder):
   """(tag, step, value) of every record of the event files, checksums verified."""
   found = []
-  for path in sorted(folder.glob("events.out.tfevents.*")):
+  for path in sorted(folder.glob("events/*/events.out.tfevents.*")):
     data = path.read_bytes()
     while data:
       (length,), header = struct.unpack("<Q", data[:8]), data[:8]
@@ -66,7 +66,7 @@ def test_values_that_are_not_finite_become_null_in_valid_json(tmp_path):
     raise AssertionError(constant)
 
   assert json.loads(text, parse_constant=refuse) == row(1, a=None, b=None, c=None, d=0.5)
-  assert [tag for tag, _, _ in events(tmp_path)] == ["train/d"]
+  assert [tag for tag, _, _ in events(tmp_path)] == ["d"]
 
 
 def test_seek_cuts_rows_behind_the_checkpoint_and_equal_runs_have_equal_files(tmp_path):
@@ -76,8 +76,8 @@ def test_seek_cuts_rows_behind_the_checkpoint_and_equal_runs_have_equal_files(tm
   other = tmp_path / "other"
   other.mkdir()
   half = written(other, rows[:3])
-  for path in other.glob("events*"):  # of an earlier second, so that the next has another name
-    path.rename(other / "events.out.tfevents.1234567890.host")
+  for path in other.glob("events/*/*"):  # of an earlier second, so that the next has another name
+    path.rename(path.with_name("events.out.tfevents.1234567890.host"))
   offset, checksum = half.offset, half.checksum
   with open(other / "metrics.jsonl", "a") as file:
     file.write(json.dumps(row(3)) + '\n{"fit": "tr')
@@ -126,7 +126,7 @@ def test_all_files_are_closed_even_where_one_has_no_space(tmp_path):
     def close(self):
       raise OSError(errno.ENOSPC, "No space left on device")
 
-  log._tensorboard = Full()
+  log.events._writers["train"] = Full()
   with pytest.raises(OSError):
     log.close()
   assert file.closed and timing.closed

@@ -12,6 +12,7 @@ stacked config. A static field is part of the program: its values must be hashab
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -27,7 +28,11 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """The meaning of one field of a config and the values it takes."""
+  """The meaning of one field of a config and the values it takes.
+
+  A choice that ends with a colon and a word in capitals, such as "folder:PATH", stands for every
+  text that begins as it does.
+  """
 
   help: str
   is_traced: bool
@@ -58,7 +63,11 @@ class Rule:
   def problem(self, value: Any) -> str | None:
     """Says what is wrong with a value of the right type; None when nothing is."""
     if self.choices:
-      return None if value in self.choices else "is not among the choices"
+      return (
+        None
+        if any(map(functools.partial(_is_choice, value), self.choices))
+        else ("is not among the choices")
+      )
     for number in value if isinstance(value, tuple) else (value,):
       if isinstance(number, str):
         continue
@@ -76,6 +85,13 @@ class Rule:
       if abs(number) > largest:
         return f"is beyond {largest}"
     return None
+
+
+def _is_choice(value: Any, choice: str) -> bool:
+  start, colon, word = choice.partition(":")
+  if not (colon and word.isupper()):
+    return bool(value == choice)
+  return isinstance(value, str) and value.startswith(start + colon) and value != start + colon
 
 
 def static(default: T, help: str, **bounds: Any) -> T:

@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -28,23 +28,31 @@ class Task(NamedTuple):
     train: arrays by name, the examples along the first axis.
     evaluate: held-out sets by name.
     best: metric by which the best checkpoint is kept, such as "validation/accuracy".
+    class_names: by label, for figures; () where the labels are as good.
   """
 
   train: HostData
   evaluate: Mapping[str, HostData]
   best: str | None = None
+  class_names: Sequence[str] = ()
 
 
 def images(config: Config, seed: int) -> Task:
-  """The published training and test images of `config.dataset`.
+  """The training and test images of `config.dataset`.
 
   A config without that field gets MNIST. The first `config.examples` training images are learned
-  from, or all of them where the config has no such field.
+  from, or all of them where the config has no such field. A set that has validation images of its
+  own ranks checkpoints by them.
   """
-  splits = sets.load(getattr(config, "dataset", "mnist"))
+  dataset = getattr(config, "dataset", "mnist")
+  splits = sets.load(dataset)
   few = getattr(config, "examples", None)
   train = {name: array[:few] for name, array in splits.train.items()} if few else splits.train
-  return Task(train, {"test": splits.test})
+  task = Task(train, {"test": splits.test}, class_names=sets.spec(dataset).class_names)
+  if not any(map(len, splits.validation.values())):
+    return task
+  held_out = {"validation": splits.validation, "test": splits.test}
+  return task._replace(evaluate=held_out, best="validation/accuracy")
 
 
 def shuffled_images(config: Config, seed: int) -> Task:
@@ -62,8 +70,8 @@ def with_train_set(task: Callable[[Config, int], Task]) -> Callable[[Config, int
   """Gives the task whose training data are evaluated too, first and as "train set"."""
 
   def with_own(config: Config, seed: int) -> Task:
-    train, evaluate, best = task(config, seed)
-    return Task(train, {"train set": train, **evaluate}, best)
+    made = task(config, seed)
+    return made._replace(evaluate={"train set": made.train, **made.evaluate})
 
   return with_own
 
@@ -129,7 +137,7 @@ def supervised_training(
     )
 
   def training(config: Config, seed: int) -> Training:
-    train, evaluate, best = task(config, seed)
+    train, evaluate, best, class_names = task(config, seed)
     examples = len(next(iter(train.values())))
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
@@ -147,6 +155,7 @@ def supervised_training(
       log_every=getattr(config, "log_every", row),
       best=best,
       evaluation_batch_size=evaluation_batch_size,
+      class_names=class_names,
     )
 
   return training
@@ -174,7 +183,7 @@ def bptt_training(
   learner = transform(truncated_bptt(model, optimizer, lambda config: config.batch_size))
 
   def training(config: Config, seed: int) -> Training:
-    train, evaluate, best = task(config, seed)
+    train, evaluate, best, _ = task(config, seed)
     epoch = len(train["target"]) // config.batch_size
     return Training(
       learner,

@@ -38,6 +38,7 @@ class Training(NamedTuple):
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
     directions: whether a larger value is better, by the names of metrics that
       `research.directions.LARGER_IS_BETTER` lacks.
+    class_names: by label, for figures; () where the labels are as good.
   """
 
   learner: Learner
@@ -50,6 +51,7 @@ class Training(NamedTuple):
   best: str | None = None
   evaluation_batch_size: int = 1000
   directions: Mapping[str, bool] = MappingProxyType({})
+  class_names: Sequence[str] = ()
 
   @property
   def steps_per_epoch(self) -> int:

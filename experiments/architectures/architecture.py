@@ -4,7 +4,7 @@ The networks of `research/models/` are exact to their papers at full width. Here
 `--width` scales them (the LeNets have one width), and the stems of the ImageNet nets take images of
 28 pixels. Adam at 0.001 falling linearly to zero serves them all. Dive into Deep Learning, whose
 numbers stand beside ours, trains the full widths on images blown up to 96 or 224 pixels, ten epochs
-by plain SGD.
+by plain SGD. Images of your own (--dataset=folder:PATH) are not compared with any source.
 
     python launch.py --experiment=architecture --architecture=lenet --dataset=fashion_mnist
     python launch.py --experiment=architecture --architecture=resnet --width=2 --epochs=10
@@ -61,7 +61,7 @@ class Config:
     choices=tuple(SOURCES),
   )
   dataset: str = ln.static(
-    "fashion_mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
+    "fashion_mnist", "images", choices=("mnist", "fashion_mnist", "digits", *ln.sets.OWN_IMAGES)
   )
   width: int = ln.static(1, "multiple of the narrowest; 1, 2, 4, 8 for googlenet", at_least=1)
   depth: int = ln.static(0, "layers: 11, 13, 16, 19 for vgg, 6n + 2 for resnet; 0: the fewest")
@@ -72,36 +72,38 @@ class Config:
   epochs: int = ln.static(5, "passes over the training set", at_least=1)
 
 
-BUILD: dict[str, Callable[[Config, linen.initializers.Initializer], linen.Module]] = {
-  "lenet": lambda c, init: LeNet(activation=linen.relu, pool=ln.max_pool, kernel_init=init),
-  "lenet_sigmoid": lambda c, init: LeNet(kernel_init=init),
-  "lenet_1998": lambda c, init: LeNet5(kernel_init=init),
-  "alexnet": lambda c, init: AlexNet(
+# By name, the network of a config, a number of classes and a rule for the initial weights.
+BUILD: dict[str, Callable[[Config, int, linen.initializers.Initializer], linen.Module]] = {
+  "lenet": lambda c, k, init: LeNet(k, linen.relu, ln.max_pool, init),
+  "lenet_sigmoid": lambda c, k, init: LeNet(k, kernel_init=init),
+  "lenet_1998": lambda c, k, init: LeNet5(kernel_init=init),
+  "alexnet": lambda c, k, init: AlexNet(
     tuple(width * c.width for width in (12, 32, 48, 48, 32)),
     hidden=128 * c.width,
-    classes=10,
+    classes=k,
     dropout_rate=c.dropout,
     stem=(5, 1),
     kernel_init=init,
   ),
-  "vgg": lambda c, init: VGG(c.depth or 11, 8 * c.width, 128 * c.width, 10, c.dropout, init),
-  "nin": lambda c, init: NiN(24 * c.width, 10, c.dropout, (5, 1), 2, init),
-  "googlenet": lambda c, init: GoogLeNet(
-    8 // c.width, 10, "batch", dropout_rate=c.dropout, small_images=True, kernel_init=init
+  "vgg": lambda c, k, init: VGG(c.depth or 11, 8 * c.width, 128 * c.width, k, c.dropout, init),
+  "nin": lambda c, k, init: NiN(24 * c.width, k, c.dropout, (5, 1), 2, init),
+  "googlenet": lambda c, k, init: GoogLeNet(
+    8 // c.width, k, "batch", dropout_rate=c.dropout, small_images=True, kernel_init=init
   ),
-  "resnet": lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init),
-  "plain": lambda c, init: CifarResNet(c.depth or 8, 8 * c.width, 10, init, residual=False),
-  "densenet": lambda c, init: DenseNet(
-    (4, 4, 4), 8 * c.width, 16 * c.width, classes=10, small_stem=2, kernel_init=init
+  "resnet": lambda c, k, init: CifarResNet(c.depth or 8, 8 * c.width, k, init),
+  "plain": lambda c, k, init: CifarResNet(c.depth or 8, 8 * c.width, k, init, residual=False),
+  "densenet": lambda c, k, init: DenseNet(
+    (4, 4, 4), 8 * c.width, 16 * c.width, classes=k, small_stem=2, kernel_init=init
   ),
 }
 
 
 def model(config: Config) -> linen.Module:
-  """The network at its width; every one gives ten logits.
+  """The network at its width, with a logit for each class of the data.
 
   Raises:
-    UserError: for a width or a depth that the network does not come in.
+    UserError: for a width or a depth that the network does not come in, and for LeNet-5 of 1998,
+      whose outputs are drawn digits, with other than ten classes of grey images.
   """
   name, depth = config.architecture, config.depth
   if depth and depth not in DEPTHS.get(name, ()):
@@ -109,15 +111,22 @@ def model(config: Config) -> linen.Module:
     raise ln.UserError(f"--depth={depth} is no depth of {name} (it has {known}); 0 is always right")
   if name == "googlenet" and 8 % config.width:
     raise ln.UserError(f"--width={config.width} does not divide googlenet; give 1, 2, 4 or 8")
-  return BUILD[name](config, ln.kernel_init(config.init))
+  spec = ln.sets.spec(config.dataset)
+  if name == "lenet_1998" and (spec.classes, spec.image_shape[2]) != (10, 1):
+    raise ln.UserError(
+      "--architecture=lenet_1998 has drawings of ten digits for outputs and takes grey images; "
+      f"{config.dataset} has {spec.classes} classes of images {spec.image_shape}; give lenet"
+    )
+  return BUILD[name](config, spec.classes, ln.kernel_init(config.init))
 
 
 def images(config: Config, seed: int) -> ln.Task:
   """Training and test set; every pixel of the 8x8 digits becomes 4x4, as LeNet needs 28 of them."""
-  train, evaluate, _ = ln.images(config, seed)
-  factor = 4 if config.dataset == "digits" else 1
-  enlarge = lambda data: {**data, "image": data["image"].repeat(factor, 1).repeat(factor, 2)}
-  return ln.Task(enlarge(train), {"test": enlarge(evaluate["test"])})
+  task = ln.images(config, seed)
+  if config.dataset != "digits":
+    return task
+  enlarge = lambda data: {**data, "image": data["image"].repeat(4, 1).repeat(4, 2)}
+  return task._replace(train=enlarge(task.train), evaluate={"test": enlarge(task.evaluate["test"])})
 
 
 METRICS = {"accuracy": heads_accuracy}
@@ -130,7 +139,8 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
   """The test accuracy after the last step, the curves, and which classes are confused."""
   id, source, bar = SOURCES[config.architecture]
   if config.dataset != "fashion_mnist":
-    source, bar = ELSEWHERE[config.dataset]
+    chance = "chance", round(1 / ln.sets.spec(config.dataset).classes, 4)
+    source, bar = ELSEWHERE.get(config.dataset, chance)
   net = f"{config.architecture} x {config.width} on {config.dataset}"
   what = f"{net}, test accuracy after {config.epochs} epochs"
   claim = ln.claims(id, unit="%")(what, source, fit.last("test/accuracy"), ln.at_least(bar))

@@ -25,15 +25,13 @@ from research.batch import count
 from research.layers.batch_axis import batch_sum
 from research.metrics import batch_shares
 
-CLASSES = 10
-
 
 @ln.pytree_config
 class Config:
   """The book's settings."""
 
   dataset: str = ln.static(
-    "mnist", "images of ten classes", choices=("mnist", "fashion_mnist", "digits")
+    "mnist", "images", choices=("mnist", "fashion_mnist", "digits", *ln.sets.OWN_IMAGES)
   )
   hidden: int = ln.static(50, "units of the hidden layer", at_least=1)
   init: ln.Init = ln.nested(ln.Init("normal", 0.01))
@@ -91,15 +89,16 @@ def back_propagate(
 def init(config: Config, key: Key[Array, ""]) -> State:
   """Weights by the chosen rule, zero biases: 39,760 parameters on 28x28 pixels."""
   draw, hidden = ln.kernel_init(config.init), config.hidden
-  pixels = math.prod(ln.sets.spec(config.dataset).image_shape)
+  spec = ln.sets.spec(config.dataset)
+  pixels, classes = math.prod(spec.image_shape), spec.classes
   first, second = jax.random.split(key)
-  w1, w2 = draw(first, (pixels, hidden)), draw(second, (hidden, CLASSES))
-  return State({"W1": w1, "b1": jnp.zeros(hidden), "W2": w2, "b2": jnp.zeros(CLASSES)})
+  w1, w2 = draw(first, (pixels, hidden)), draw(second, (hidden, classes))
+  return State({"W1": w1, "b1": jnp.zeros(hidden), "W2": w2, "b2": jnp.zeros(classes)})
 
 
 def step(h: Activation, config: Config, state: State, batch: ln.Batch) -> tuple[State, ln.Metrics]:
   """One update of gradient descent."""
-  (x, target), weight = unpack(batch), batch_shares(batch)
+  (x, target), weight = unpack(batch, state), batch_shares(batch)
   gradient = batch_sum(back_propagate(h, state.params, x, target, weight))
   params = {name: w - config.learning_rate * gradient[name] for name, w in state.params.items()}
   _, logits = forward(h, state.params, x)
@@ -109,16 +108,16 @@ def step(h: Activation, config: Config, state: State, batch: ln.Batch) -> tuple[
 def evaluate(h: Activation, config: Config, state: State, batch: ln.Batch) -> dict[str, ln.Mean]:
   """Loss and accuracy."""
   del config
-  x, target = unpack(batch)
+  x, target = unpack(batch, state)
   _, logits = forward(h, state.params, x)
   right = jnp.argmax(logits, axis=-1) == batch["label"]
   return ln.batch_means({"loss": loss(logits, target), "accuracy": right}, batch)
 
 
-def unpack(batch: ln.Batch) -> tuple[Pixels, Classes]:
+def unpack(batch: ln.Batch, state: State) -> tuple[Pixels, Classes]:
   """Flat images in [0, 1], and one-hot labels."""
   x = ln.inputs_of(batch)
-  return x.reshape(x.shape[0], -1), jax.nn.one_hot(batch["label"], CLASSES)
+  return x.reshape(x.shape[0], -1), jax.nn.one_hot(batch["label"], len(state.params["b2"]))
 
 
 LEARNERS = {
@@ -128,7 +127,7 @@ LEARNERS = {
 
 def training_of(config: Config, name: str) -> ln.Training:
   """The fit of the net with this activation: batches drawn with replacement, as in the book."""
-  train, evaluate, _ = ln.with_train_set(ln.images)(config, 0)
+  train, evaluate, *_ = ln.with_train_set(ln.images)(config, 0)
   epoch = min(math.ceil(count(train) / config.batch_size), config.steps)
   sampler = ln.sampling.with_replacement(config.batch_size)
   return ln.Training(LEARNERS[name], train, sampler, config.steps, evaluate, epoch, epoch)
@@ -141,7 +140,8 @@ def worst_gradient_error(name: str, config: Config, lab: ln.Lab) -> float:
     params: Any = init(config, lab.key("gradient check")).params
     params = jax.tree.map(lambda w: jnp.asarray(rng.normal(0, 0.5, w.shape)), params)
     x = jnp.asarray(rng.random((5, params["W1"].shape[0])))
-    target = jax.nn.one_hot(jnp.asarray(rng.integers(0, CLASSES, 5)), CLASSES, dtype=x.dtype)
+    classes = params["b2"].shape[0]
+    target = jax.nn.one_hot(jnp.asarray(rng.integers(0, classes, 5)), classes, dtype=x.dtype)
     weight = jnp.full(5, 0.2)
     by_hand = back_propagate(h, params, x, target, weight)
     total = lambda params: jnp.sum(weight * loss(forward(h, params, x)[1], target))

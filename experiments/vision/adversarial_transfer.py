@@ -46,7 +46,7 @@ class Config:
 
 def images(config: Config, seed: int) -> ln.Task:
   """All of MNIST, or one half of it."""
-  train, evaluate, _ = ln.images(config, seed)
+  train, evaluate, *_ = ln.images(config, seed)
   if config.network in HALVES:
     train = {name: np.split(array, 2)[HALVES[config.network]] for name, array in train.items()}
   return ln.Task(train, evaluate)

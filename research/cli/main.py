@@ -96,7 +96,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     return 0 if check_gradient(experiment, config, values.seed) else 1
 
   from research.cli import runner
-  from research.lab import open_run, run_folder
+  from research.lab import open_run, own_data, run_folder
   from research.reporting import sweep_report
 
   search = {name: values[name].value for name in grammar.SEARCH} if values.sweep is not None else {}
@@ -121,7 +121,9 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
       raise UserError(
         f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
       )
-    given = [name for name in identity.config if values[name.removeprefix("--")].present]
+    own_data.check(run.folder, run.identity)
+    flags_of = {name: name.removeprefix("--") for name in identity.config if name != own_data.FLAG}
+    given = [name for name, flag in flags_of.items() if values[flag].present]
     run_folder.check_given(run.folder, identity, given + ["seed"] * values["seed"].present)
     for split, metrics in run.evaluate().items():
       print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))

@@ -12,7 +12,7 @@ from typing import Any
 from research import free_memory
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
-from research.lab import process, run_folder, run_fork, run_results, unread
+from research.lab import own_data, process, run_folder, run_fork, run_results, unread
 from research.lab.experiment import Experiment, alone
 from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
@@ -40,9 +40,11 @@ NO_SEARCH: Mapping[str, Any] = MappingProxyType({})
 def default_folder(identity: run_folder.Identity) -> Path:
   """`runs/<experiment>/<digest of config and seed>`: the same command is the same run.
 
-  So is a sweep with more trials, where it can get them.
+  So is a sweep with more trials, where it can get them. Other data of the same name belong to the
+  same folder, so that the change is noticed there.
   """
   config = dict(identity.config)
+  config.pop(own_data.FLAG, None)
   if run_folder.may_grow(identity):
     del config["--trials"]
   return Path("runs") / identity.experiment / digest(identity.seed, config)
@@ -58,7 +60,8 @@ def identify(
   single_fit: bool = False,
 ) -> run_folder.Identity:
   """The identity of a run: its config, the flags of its search, the run it takes weights from, the
-  share of the examples that it holds out, and whether it is the experiment's single fit alone."""
+  share of the examples that it holds out, whether it is the experiment's single fit alone, and the
+  digest of data that may change under their name."""
   flags = {f"--{name}": value for name, value in search.items()}
   if init_from is not None:
     flags["--init_from"] = os.path.abspath(init_from)
@@ -66,7 +69,8 @@ def identify(
     flags["--validation"] = validation
   if single_fit:
     flags["--single_fit"] = True
-  return run_folder.Identity(entry.name, seed, flatten(config) | flags)
+  fields = flatten(config)
+  return run_folder.Identity(entry.name, seed, fields | flags | own_data.identity(fields))
 
 
 def run(
@@ -100,7 +104,7 @@ def run(
   aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
   _refuse_leak(identity, fork, init_from)
-  run_folder.check(folder, identity)
+  _refuse_other_run(folder, identity)
   lost = run_results.lost(folder)
   if run_results.is_finished(folder) and not run_folder.grows(folder, identity):
     changed = ", by another version of the code" if is_stale(folder, entry) else ""
@@ -122,6 +126,7 @@ def run(
       if fork is not None and is_to_fork:
         run_fork.fork(fork, folder, identity)
       run_folder.write_identity(folder, identity)
+      own_data.write(folder, identity)
       if run_folder.grows(folder, identity):
         run_folder.grow(folder, identity)
         say(f"{folder}: the sweep goes on to {search['trials']} trials")
@@ -180,6 +185,12 @@ def _refuse_leak(identity: run_folder.Identity, fork: Path | None, init_from: Pa
       f"--fork={fork} has learnt from examples that --validation holds out here; fork a run of the "
       "same --validation and --seed, or leave --validation out"
     )
+
+
+def _refuse_other_run(folder: Path, identity: run_folder.Identity) -> None:
+  """Refuses a folder of other settings or of other data; changed files are named."""
+  own_data.check(folder, identity)
+  run_folder.check(folder, identity)
 
 
 def _refuse_idle_validation(experiment: Experiment, config: Any, lab: Lab) -> None:

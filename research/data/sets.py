@@ -1,7 +1,8 @@
-"""Every data set by its name: `spec(name)` without loading it, `load(name)` as NumPy arrays.
+"""Every data set by its name: its facts as `spec(name)`, its NumPy arrays as `load(name)`.
 
-Names: digits, mnist, fashion_mnist, and tfds:NAME or tfds:NAME/CONFIG for any TFDS data set that
-lies prepared in array_record files. Importing this module imports NumPy and nothing heavier.
+Names: digits, mnist, fashion_mnist; tfds:NAME or tfds:NAME/CONFIG for any TFDS data set that lies
+prepared in array_record files; and folder:PATH and its like for files of the user's own
+(`research.data.own`). Importing this module imports NumPy and nothing heavier.
 """
 
 import difflib
@@ -12,14 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from research.data import digits, prepared, sources, stratify
+from research.data import digits, own, prepared, sources, stratify
 from research.data.idx_sets import IDX_SETS
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
 
-__all__ = ["Arrays", "Spec", "Splits", "load", "names", "spec"]
+__all__ = ["OWN_IMAGES", "Arrays", "Spec", "Splits", "digests", "load", "names", "spec"]
 
 TFDS_PREFIX = "tfds:"
+# Forms of names, for a field's choices, of the user's own images.
+OWN_IMAGES = ("folder:PATH", "npz:PATH", "idx:PATH", "tfds:NAME")
 
 
 def names() -> list[str]:
@@ -31,9 +34,12 @@ def spec(name: str, *, data_dir: str | None = None) -> Spec:
   """The facts of a data set, without loading it.
 
   Only tfds:NAME looks at a disk, at its metadata in the TFDS folder `data_dir`, and may so raise
-  DataUnavailableError. Raises UserError for an unknown name.
+  DataUnavailableError; and the user's own files are read whole. Raises UserError for an unknown
+  name, and for such files that are not as they should be.
   """
   _check_known(name)
+  if own.is_own(name):
+    return own.spec(name)
   data_dir = _existing_folder(data_dir)
   if name.startswith(TFDS_PREFIX):
     from research.data import tfds_arrays
@@ -53,7 +59,7 @@ def load(
     validation: how many training examples to set aside, a count (int) or a fraction (float).
       They are drawn class by class, and what they are depends on nothing but `seed`; both parts
       keep the order of the original. A TFDS set that has splits "validation" and "test" gives its
-      own validation split instead, whole.
+      own validation split instead, whole; so does a set of the user's own files, asked or not.
     seed: 0 or more.
     data_dir: the folder of the raw IDX files for mnist and fashion_mnist (asked before any host;
       not needed once they are prepared), the TFDS folder for tfds:NAME; by default that of
@@ -71,18 +77,39 @@ def load(
   _check_known(name)
   _check_arguments(validation, seed)
   data_dir = _existing_folder(data_dir)
-  if name.startswith(TFDS_PREFIX):
+  if own.is_own(name):
+    train, held_out, test = own.load(name)
+    if len(held_out["label"]):
+      return Splits(train, held_out, test)
+  elif name.startswith(TFDS_PREFIX):
     from research.data import tfds_arrays
 
     plain = name.removeprefix(TFDS_PREFIX)
-    train, own, test = tfds_arrays.load(plain, data_dir or _named_tfds_folder(plain))
-    if own and validation:
-      return Splits(train, own, test)
+    train, held_out, test = tfds_arrays.load(plain, data_dir or _named_tfds_folder(plain))
+    if held_out and validation:
+      return Splits(train, held_out, test)
   elif name == digits.SPEC.name:
     train, test = digits.load()
   else:
     train, test = prepared.load(IDX_SETS[name], data_dir)
   return Splits(*_hold_out(name, train, validation, seed), test)
+
+
+def digests(name: str) -> dict[str, str]:
+  """The SHA-256 of each file of a data set that may change under its name; {} for the others.
+
+  Raises UserError where a file cannot be read, DataUnavailableError for a TFDS set that is not
+  prepared.
+  """
+  if own.is_own(name):
+    return own.digests(name)
+  if not name.startswith(TFDS_PREFIX):
+    return {}
+  from research.data import tfds_arrays
+
+  plain = name.removeprefix(TFDS_PREFIX)
+  folder = Path(tfds_arrays.open_builder(plain, _named_tfds_folder(plain)).data_dir)
+  return own.digests_of(folder, sorted(file for file in folder.rglob("*") if file.is_file()))
 
 
 def _hold_out(
@@ -108,11 +135,14 @@ def _hold_out(
 def _check_known(name: str) -> None:
   if name in names() or (name.startswith(TFDS_PREFIX) and name != TFDS_PREFIX):
     return
+  if own.is_own(name):
+    return
   near = difflib.get_close_matches(name.lower().replace("-", "_"), names(), cutoff=0.5)
   guess = f"did you mean {' or '.join(near)}? " if near else ""
   raise UserError(
     f"data set {name!r} is unknown; {guess}There are {', '.join(names())}, "
-    "and tfds:NAME for any prepared TFDS data set"
+    "tfds:NAME for any prepared TFDS data set, and for your own files "
+    f"{', '.join(f'{form}:PATH' for form in own.FORMS)}"
   )
 
 

@@ -11,10 +11,11 @@ class Spec(NamedTuple):
   """The facts of a data set that a network's shape depends on; known without loading it."""
 
   name: str
-  image_shape: tuple[int, ...]  # (height, width, channels) in pixels; () when there are no images
+  image_shape: tuple[int, ...]  # (height, width, channels) in pixels, or (features,); () for none
   classes: int  # labels are 0 .. classes - 1; 0 when there are no labels
   train_size: int  # examples, before a validation set is taken from them
   test_size: int
+  class_names: tuple[str, ...] = ()  # by label; () where they have none but their numbers
 
 
 class Splits(NamedTuple):

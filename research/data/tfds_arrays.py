@@ -87,7 +87,14 @@ def spec(name: str, data_dir: str | None) -> Spec:
     classes=_classes(builder, parts),
     train_size=train_size - drawn,
     test_size=test_size + drawn,
+    class_names=_class_names(features),
   )
+
+
+def _class_names(features: Any) -> tuple[str, ...]:
+  """The names of a ClassLabel's classes; () where they are their numbers, or there are none."""
+  names = tuple(getattr(features["label"], "names", ())) if "label" in features else ()
+  return () if names == tuple(map(str, range(len(names)))) else names
 
 
 def _classes(builder: Any, parts: Parts) -> int:

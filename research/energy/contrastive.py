@@ -119,7 +119,7 @@ def contrastive_training(
     return transform(contrastive(parts))
 
   def training(config: Config, seed: int) -> Training:
-    train, evaluate, best = task(config, seed)
+    train, evaluate, best, _ = task(config, seed)
     epoch = max(1, len(train["image"]) // config.batch_size)
     steps = of_epochs(config, epoch)
     every = epoch if steps else max(1, config.steps // evaluations)

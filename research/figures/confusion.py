@@ -74,11 +74,15 @@ def confusion(
   caption: str = "Counts off the diagonal are mistakes.",
   file: str = "confusion",
 ) -> Picture:
-  """The confusion matrix of a classifier of images on one of its fit's evaluation sets."""
+  """The confusion matrix of a classifier of images on one of its fit's evaluation sets.
+
+  Classes have the names of the fit's data where no others are given.
+  """
   data, answers = answers_of(fit, model, split)
-  classes = int(max(data["label"].max(), answers.max())) + 1
+  names = class_names or fit.training.class_names or None
+  classes = len(names) if names else int(max(data["label"].max(), answers.max())) + 1
   counts = confusion_counts(data["label"], answers, classes)
-  return confusion_matrix(counts, title=title, class_names=class_names, caption=caption, file=file)
+  return confusion_matrix(counts, title=title, class_names=names, caption=caption, file=file)
 
 
 def confusion_counts(labels: ArrayLike, predictions: ArrayLike, classes: int) -> np.ndarray:

@@ -88,7 +88,13 @@ def misclassified(
   """The first mistakes of a classifier of images on one of its fit's evaluation sets."""
   data, answers = answers_of(fit, model, split)
   return misclassified_gallery(
-    data["image"], data["label"], answers, title=title, caption=caption, file=file
+    data["image"],
+    data["label"],
+    answers,
+    title=title,
+    class_names=fit.training.class_names or None,
+    caption=caption,
+    file=file,
   )
 
 

@@ -84,7 +84,7 @@ def test_auxiliary_heads_count_in_the_loss_and_not_in_the_accuracy():
 
 def test_digits_are_enlarged_pixel_by_pixel():
   config = architecture.Config(dataset="digits")
-  train, evaluate, _ = architecture.images(config, 0)
+  train, evaluate, *_ = architecture.images(config, 0)
   assert train["image"].shape[1:] == evaluate["test"]["image"].shape[1:] == (32, 32, 1)
   np.testing.assert_array_equal(train["image"][:, ::4, ::4], train["image"][:, 3::4, 3::4])
 

@@ -61,7 +61,7 @@ class Split:
 
 def test_shuffled_images_are_split_by_the_seed_and_rank_the_checkpoints(monkeypatch):
   replace_sets(monkeypatch)
-  train, evaluate, best = ln.with_train_set(ln.shuffled_images)(Split(), 0)
+  train, evaluate, best, _ = ln.with_train_set(ln.shuffled_images)(Split(), 0)
   assert len(train["label"]) == 30 and len(evaluate["validation"]["label"]) == 20
   assert list(evaluate) == ["train set", "validation"] and best == "validation/accuracy"
   other = ln.shuffled_images(Split(), 1).train["image"]
@@ -107,7 +107,7 @@ def test_each_config_is_fitted_at_the_runs_seed():
 
 def test_the_training_images_can_be_evaluated_too(monkeypatch):
   replace_sets(monkeypatch)
-  train, evaluate, _ = ln.with_train_set(ln.images)(Epochs(), 0)
+  train, evaluate, *_ = ln.with_train_set(ln.images)(Epochs(), 0)
   assert list(evaluate) == ["train set", "test"] and evaluate["train set"] is train
 
 

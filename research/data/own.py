@@ -1,0 +1,245 @@
+"""Data sets of the user's own, by names such as folder:PATH.
+
+  folder:PATH             images in a sub-folder for each class (`image_folders`)
+  folder:PATH@32x48       the same at 32 pixels of height and 48 of width
+  npz:PATH                arrays x_train, y_train, x_test, y_test and their like (`array_files`)
+  idx:PATH                a folder of files named like MNIST's
+  idx:PATH@transposed     the same with EMNIST's images, which lie on their side
+
+The classes are the distinct labels of the training part, in their order, so that labels that begin
+at 1, that leave numbers out, or that are texts are understood. Examples without a label (-1 or an
+empty text) are left out of all parts. Training examples come in an order drawn with seed 0, since
+files are often sorted by class. Where there is no test part, a tenth of the training part is
+the test part, at least one example, drawn class by class with seed 0, as for TFDS data sets.
+"""
+
+import functools
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from research.data import stratify
+from research.data.own_parts import Part, Read
+from research.data.spec import Arrays, Spec, Splits
+from research.errors import UserError
+
+TEST_SHARE = 0.1
+
+
+class Form(NamedTuple):
+  """One way in which data lie on a disk.
+
+  Attributes:
+    files: all files of the set, in a fixed order; raises UserError where they cannot be one.
+    read: the parts, from the path and what stands behind @.
+  """
+
+  files: Callable[[Path], list[Path]]
+  read: Callable[[Path, str], Read]
+
+
+def _forms() -> dict[str, Form]:
+  from research.data import array_files, image_folders  # Pillow takes a while to import
+
+  return {
+    "folder": Form(image_folders.files, image_folders.read),
+    "npz": Form(array_files.npz_files, array_files.read_npz),
+    "idx": Form(array_files.idx_files, array_files.read_idx),
+  }
+
+
+FORMS = ("folder", "npz", "idx")
+
+
+def is_own(name: str) -> bool:
+  """Tells whether a data set's name is one of the user's own files."""
+  form, colon, path = name.partition(":")
+  return form in FORMS and bool(colon and path)
+
+
+def load(name: str) -> Splits:
+  """Reads a set whole; parts that it lacks are empty, but for the test part.
+
+  Raises:
+    UserError: in one line that names the file, and the row where there are rows.
+  """
+  return _loaded(name)[0]
+
+
+def spec(name: str) -> Spec:
+  """The facts of a set; reads it whole, as the files alone do not tell them.
+
+  Raises:
+    UserError: as `load`.
+  """
+  return _loaded(name)[1]
+
+
+def digests(name: str) -> dict[str, str]:
+  """The SHA-256 of every file of a set, by its path below the set's.
+
+  Raises:
+    UserError: where a file cannot be read.
+  """
+  form, path, _ = _resolved(name)
+  return digests_of(path, form.files(path))
+
+
+def digests_of(path: Path, files: list[Path]) -> dict[str, str]:
+  """The SHA-256 of files by their paths below the folder; of a single file, by its name.
+
+  Raises:
+    UserError: where a file cannot be read.
+  """
+  return _digests(path, _stamps(files))
+
+
+def _loaded(name: str) -> tuple[Splits, Spec]:
+  form, path, _ = _resolved(name)
+  return _read(name, _stamps(form.files(path)))
+
+
+def _resolved(name: str) -> tuple[Form, Path, str]:
+  """The form, the path and the option of a name; an @ may be part of the path as well."""
+  form, _, text = name.partition(":")
+  path, option = Path(text).expanduser(), ""
+  if not path.exists() and "@" in text:
+    start, _, option = text.rpartition("@")
+    path = Path(start).expanduser()
+  if not path.exists():
+    raise UserError(f"{name}: there is no {path.absolute()}; give the path of your own data")
+  return _forms()[form], path, option
+
+
+Stamps = tuple[tuple[str, int, int], ...]
+
+
+def _stamps(files: list[Path]) -> Stamps:
+  """Path, size and time of change of each file, by which a set that was read is known again."""
+  try:
+    stats = [file.stat() for file in files]
+  except OSError as error:
+    raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+  return tuple(
+    (str(file), stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats, strict=True)
+  )
+
+
+@functools.lru_cache(maxsize=4)
+def _digests(path: Path, stamps: Stamps) -> dict[str, str]:
+  found = {}
+  for file, _, _ in stamps:
+    try:
+      with open(file, "rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    except OSError as error:
+      raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    found[os.path.relpath(file, path) if path.is_dir() else path.name] = digest
+  return found
+
+
+@functools.lru_cache(maxsize=2)
+def _read(name: str, stamps: Stamps) -> tuple[Splits, Spec]:
+  del stamps  # another one is another set
+  form, path, option = _resolved(name)
+  splits, class_names = numbered(path, form.read(path, option))
+  train, _, test = splits
+  return splits, Spec(
+    name,
+    train["image"].shape[1:],
+    len(np.unique(train["label"])),
+    len(train["label"]),
+    len(test["label"]),
+    class_names,
+  )
+
+
+def numbered(path: Path, read: Read) -> tuple[Splits, tuple[str, ...]]:
+  """Numbers the labels and takes a test part where there is none; by the rules above.
+
+  The names of the classes are () where they are the numbers themselves.
+
+  Raises:
+    UserError: for labels that are no classes, one class only, and too few examples.
+  """
+  parts = {"train": read.train, "validation": read.validation, "test": read.test}
+  known = {part: _labelled(path, each) for part, each in parts.items() if each}
+  values = np.unique(known["train"].labels)
+  if len(values) < 2:
+    raise UserError(f"{path} holds one class only, {values[0]}; two are needed to tell apart")
+  arrays: dict[str, Arrays] = {}
+  for part, each in known.items():
+    unknown = np.flatnonzero(~np.isin(each.labels, values))
+    if len(unknown):
+      raise UserError(
+        f"{each.places[unknown[0]]}: label {each.labels[unknown[0]]} of the {part} part has no "
+        "example in the training part"
+      )
+    labels = np.searchsorted(values, each.labels).astype(np.int32)
+    arrays[part] = {"image": each.inputs, "label": labels}
+    if each.inputs.shape[1:] != known["train"].inputs.shape[1:]:
+      raise UserError(
+        f"{path}: the {part} inputs have shape {each.inputs.shape[1:]}, those of the training part "
+        f"{known['train'].inputs.shape[1:]}"
+      )
+  train, none = arrays["train"], {key: array[:0] for key, array in arrays["train"].items()}
+  if "test" not in arrays:
+    train, arrays["test"] = _with_test_part(path, train)
+  order = stratify.shuffled_order(len(train["label"]), seed=0)
+  train = {key: array[order] for key, array in train.items()}
+  names = read.class_names or tuple(map(str, values))
+  are_numbers = names == tuple(map(str, range(len(names))))
+  splits = Splits(train, arrays.get("validation", none), arrays["test"])
+  return splits, () if are_numbers else names
+
+
+def _labelled(path: Path, part: Part) -> Part:
+  """The examples that have a label, all of them whole numbers or texts."""
+  labels = part.labels
+  if labels.dtype.kind == "f":
+    fractions = np.flatnonzero(labels != np.rint(labels))  # NaN is one, too
+    if len(fractions):
+      raise UserError(
+        f"{part.places[fractions[0]]}: {labels[fractions[0]]:g} is no class; labels are whole "
+        "numbers or texts"
+      )
+    labels = labels.astype(np.int64)
+  if labels.dtype.kind in "iu":
+    has_label = labels != -1
+    below = np.flatnonzero(labels.astype(np.int64) < -1)
+    if len(below):
+      raise UserError(f"{part.places[below[0]]}: label {labels[below[0]]} is below 0 (-1 is none)")
+  elif labels.dtype.kind == "U":
+    has_label = labels != ""
+  elif labels.dtype.kind == "b":
+    has_label = np.ones(len(labels), bool)
+  else:
+    raise UserError(f"{path}: labels of type {labels.dtype} are neither whole numbers nor texts")
+  if not has_label.any():
+    raise UserError(f"{path}: no example of a part has a label")
+  if has_label.all():
+    return part._replace(labels=labels)
+  first = part.places[int(np.argmin(has_label))]
+  count = int(len(labels) - has_label.sum())
+  print(
+    f"left out {count} of {len(labels)} examples without a label, first {first}", file=sys.stderr
+  )
+  places = [place for place, is_kept in zip(part.places, has_label, strict=True) if is_kept]
+  return Part(part.inputs[has_label], labels[has_label], places)
+
+
+def _with_test_part(path: Path, train: Arrays) -> tuple[Arrays, Arrays]:
+  count = max(1, round(TEST_SHARE * len(train["label"])))
+  drawn = stratify.draw(train["label"], count, seed=0)
+  left = {key: array[~drawn] for key, array in train.items()}
+  if len(np.unique(left["label"])) < len(np.unique(train["label"])):
+    raise UserError(
+      f"{path} holds {len(drawn)} examples and no test part; a tenth is tested on, and a class "
+      "has none left to learn from"
+    )
+  return left, {key: array[drawn] for key, array in train.items()}

@@ -1,0 +1,60 @@
+"""Examples as they are read from a user's own files, before their labels are numbered."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+# Names of the parts of a data set, in the order in which they are looked for.
+PARTS = {
+  "train": ("train", "training"),
+  "validation": ("validation", "val", "valid"),
+  "test": ("test", "testing"),
+}
+
+
+class Part(NamedTuple):
+  """The training, validation or test examples.
+
+  Attributes:
+    inputs: [examples, ...]: images, or the columns of a table.
+    labels: [examples], whole numbers or texts; -1 and "" stand for a missing one.
+    places: the file or the row that each example comes from, for messages.
+  """
+
+  inputs: np.ndarray
+  labels: np.ndarray
+  places: Sequence[str]
+
+
+class Read(NamedTuple):
+  """All parts of a set.
+
+  Attributes:
+    train: to learn from.
+    validation: the set's own, None where it has none.
+    test: the set's own, None where it has none.
+    class_names: by label, where the files have names for them.
+  """
+
+  train: Part
+  validation: Part | None
+  test: Part | None
+  class_names: tuple[str, ...] = ()
+
+
+def which_parts(names: Collection[str]) -> dict[str, str]:
+  """Finds the parts among the names of files or folders: by part, the name; {} without "train".
+
+  Where there is a validation part and no test part, it is the test part.
+  """
+  found = {
+    part: next(name for name in known if name in names)
+    for part, known in PARTS.items()
+    if any(name in names for name in known)
+  }
+  if "train" not in found:
+    return {}
+  if "validation" in found and "test" not in found:
+    found["test"] = found.pop("validation")
+  return found

@@ -241,11 +241,26 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Table:
+  """A table of the report, under a title; cells are text."""
+
+  title: str
+  head: Sequence[str]
+  rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Report:
-  """All that an experiment found. Raises ValueError where two pictures share a name."""
+  """All that an experiment found. Raises ValueError where two pictures share a name.
+
+  `notes` are sentences that a reader must know, `commands` lines to paste by what they do.
+  """
 
   claims: Sequence[Claim]
   pictures: Sequence[Picture] = ()
+  notes: Sequence[str] = ()
+  tables: Sequence[Table] = ()
+  commands: Sequence[tuple[str, str]] = ()
 
   def __post_init__(self) -> None:
     names = [picture.name for picture in self.pictures]

@@ -262,7 +262,7 @@ def _write_report(
   rows = {identity_of(row): row for row in read_rows(folder)}
   html_report.write_report(
     folder / "report.html",
-    title=entry.name,
+    title=entry.name + (": a sweep" if "--sweep" in identity.config else ""),
     docstring=entry.docstring,
     command=surroundings["command"],
     config={"seed": identity.seed, **identity.config},
@@ -270,6 +270,9 @@ def _write_report(
     claims=claims,
     pictures=pictures,
     rows=list(rows.values()),
+    notes=report.notes,
+    tables=report.tables,
+    commands=report.commands,
   )
   text = json_text(claims)
   run_results.write_checksums(folder, text)

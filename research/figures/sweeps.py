@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
@@ -53,11 +53,16 @@ def best_curves(
       continue
     for index, (name, values) in enumerate(trials[number].lines.items()):
       look, x = stroke(index), np.arange(1, len(values) + 1)
-      axes.plot(x, values, color=look.colour, linestyle=look.dashes, linewidth=1.5, label=name)
+      marker = look.marker if len(values) < 3 else None  # a single value is no line
+      style = {"color": look.colour, "linestyle": look.dashes, "linewidth": 1.5}
+      axes.plot(x, values, label=name, marker=marker, markersize=4, **style)
     is_left, is_lowest = number % columns == 0, number + columns >= len(trials)
-    label_axes(axes, "interval" if is_lowest else "", metric if is_left else "")
+    label_axes(axes, "interval" if is_lowest else "", _named(metric) if is_left else "")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+    _in_percent(axes, metric)
     axes.set_title(trials[number].title, fontsize=8.5, color=INK)
     axes.sharey(grid[0, 0])
+    axes.sharex(grid[0, 0])
     axes.tick_params(labelleft=is_left, labelsize=8)
   legend_below(figure)
   return Picture(file, figure, caption)
@@ -87,7 +92,9 @@ def parameters_against_score(
     parameter = parameters[number]
     places = np.asarray(parameter.places)
     low, high = places[:best].min(), places[:best].max()
-    axes.axvspan(low, high, color="#56B4E9", alpha=0.25, linewidth=0, label="span of the best")
+    if parameter.scale != "choice":  # which has no order
+      span = f"span of the best {best}"
+      axes.axvspan(low, high, color="#56B4E9", alpha=0.25, linewidth=0, label=span)
     axes.scatter(places, scores, s=16, color="#0072B2", label="a trial")
     axes.scatter(
       places[0],
@@ -100,7 +107,8 @@ def parameters_against_score(
       label="the best trial",
       zorder=3,
     )
-    label_axes(axes, _axis_name(parameter), metric if number % columns == 0 else "")
+    label_axes(axes, _axis_name(parameter), _named(metric) if number % columns == 0 else "")
+    _in_percent(axes, metric)
     _own_ticks(axes, parameter)
   legend_below(figure)
   return Picture(file, figure, caption)
@@ -131,17 +139,15 @@ def parallel_coordinates(
     )
   for place, parameter in enumerate(parameters):
     for height, text in parameter.labels:
-      axes.annotate(text, (place, height), fontsize=7.5, xytext=(4, 0), textcoords="offset points")
+      _beside(axes, text, place, height)
   for share in (0.0, 0.5, 1.0):
-    axes.annotate(
-      f"{low + share * span:.3g}",
-      (len(parameters), share),
-      fontsize=7.5,
-      xytext=(4, 0),
-      textcoords="offset points",
-    )
-  label_axes(axes, "", "place in the range")
-  axes.set_xticks(range(len(parameters) + 1), [*map(_axis_name, parameters), metric], fontsize=8.5)
+    score = low + share * span
+    text = f"{100 * score:.4g}" if metric.endswith("accuracy") else f"{score:.3g}"
+    _beside(axes, text, len(parameters), share)
+  label_axes(axes, "", "")
+  axes.set_yticks([])  # each parameter has its own values beside it
+  names = [*map(_axis_name, parameters), _named(metric)]
+  axes.set_xticks(range(len(parameters) + 1), names, fontsize=8.5)
   axes.set_xlim(-0.1, len(parameters) + 0.35)
   axes.grid(True, axis="x", color="#888888", linewidth=1)
   legend_below(figure)
@@ -186,13 +192,34 @@ def budget_against_best(
   figure, grid = new_figure(title, panel_inches=(5.8, 3.4))
   axes = grid[0, 0]
   axes.step(spent, best, where="post", color="#0072B2", linewidth=1.8)
-  label_axes(axes, "intervals trained, over all trials", f"best {metric} so far")
+  if len(spent) == 1:
+    axes.plot(spent, best, "o", color="#0072B2")
+  label_axes(axes, "intervals trained, over all trials", f"best {_named(metric)} so far")
+  axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+  _in_percent(axes, metric)
   return Picture(file, figure, caption)
 
 
 def _axis_name(parameter: Axis) -> str:
   note = {"log": " (log)", "oneminus": " (log of 1 - value)"}.get(parameter.scale, "")
   return parameter.name + note
+
+
+def _named(metric: str) -> str:
+  return f"{metric} (%)" if metric.endswith("accuracy") else metric
+
+
+def _in_percent(axes: Axes, metric: str) -> None:
+  if metric.endswith("accuracy"):
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+
+
+def _beside(axes: Axes, text: str, x: float, y: float) -> None:
+  """A value beside an upright axis, on a ground of its own so that no line crosses it."""
+  ground = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+  axes.annotate(
+    text, (x, y), xytext=(4, 0), textcoords="offset points", fontsize=8, va="center", bbox=ground
+  )
 
 
 def _own_ticks(axes: Axes, parameter: Axis) -> None:

@@ -11,8 +11,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from research.report import Table
 from research.reporting.claims_table import shown_value
-from research.reporting.page import bullets, figure, page, pre, prose, section, table
+from research.reporting.page import bullets, figure, line, page, pre, prose, section, table
 from research.store.claims_file import bar_and_unit
 from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of
@@ -32,20 +33,24 @@ def write_report(
   pictures: Sequence[tuple[str | os.PathLike, str]],
   rows: Sequence[Mapping[str, Any]],
   notes: Sequence[str] = (),
+  tables: Sequence[Table] = (),
+  commands: Sequence[tuple[str, str]] = (),
 ) -> None:
   """Writes the page to `path`, whole or not at all.
 
   `docstring` is the experiment's, `command` the line that runs it again, `config` and
   `environment` may be nested. `claims` are those of `claims.json`, `pictures` pairs of a PNG or
   GIF file and its caption, `rows` the last row of metrics of each fit, `notes` sentences that a
-  reader must know. No text is trusted to be HTML.
+  reader must know, `commands` further lines to paste, by what they do.
 
   Raises FileNotFoundError for a picture that is not there, and leaves `path` as it was.
   """
   sections = [
     _introduction(title, docstring, claims),
+    section("Found", bullets(notes)),
+    section("Next", "".join(f"<p>{escape(what)}</p>{pre(words)}" for what, words in commands)),
     section("Claims", _claims_table(claims)),
-    section("Notes", bullets(notes)),
+    *(section(each.title, table(each.head, [*map(line, each.rows)])) for each in tables),
     section("Figures", "".join(_figure(Path(file), caption) for file, caption in pictures)),
     section("Final metrics", _metrics_table(rows)),
     section("Run it again", _again(command)),

@@ -1,7 +1,6 @@
 """An experiment turned into a sweep: from the flags to the table, the files and the figures."""
 
 import math
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from research.lab.experiment import Experiment
 from research.lab.lab import Lab
 from research.lab.validation import validated
 from research.report import Picture, Report
+from research.reporting import sweep_findings
+from research.reporting.runs_table import shown
 from research.sweep import plan as planning
 from research.sweep import space as spaces
 from research.sweep.plan import Settings, Swept
@@ -123,27 +124,24 @@ def conduct(
   own = training(winner, lab.seed)
   schedule = [(n * own.evaluate_every, config) for n, config in swept.schedule(best)]
   if len(schedule) == 1:
-    say(f"\nthe winner alone, again:\n{command(experiment, winner, lab)}\n")
+    words = sweep_findings.winner_command(experiment, winner, lab)
+    commands = [("Train the winner alone:", words)]
+    say(f"\nthe winner alone, again:\n{words}\n")
   else:
     say(f"\nthe winner alone, again, by its schedule:\n{scheduled(space, schedule)}\n")
+    commands = []
   fit = lab.fit("train", winner, own, schedule=schedule)
   say(
     f"alone, {objective} {fit.last(objective):.5g}; in the sweep {swept.score(best):.5g}"
     + (" over its seeds" if space.repeats > 1 else "")
   )
+  further = sweep_findings.next_command(experiment, config, lab, search, swept)
+  commands.append(("Search on around the best trials:", further))
+  notes = sweep_findings.notes(swept, fit.last(objective))
+  say("\n".join(["", *notes[1:], f"search on around the best:\n{further}", ""]))
   found = experiment.report(winner, fit).pictures if experiment.report else []
-  return Report((), [*pictures(swept), *found])
-
-
-def command(experiment: Experiment, winner: Any, lab: Lab) -> str:
-  """The command that trains the winner alone."""
-  default = flatten(experiment.Config())
-  changed = {name: value for name, value in flatten(winner).items() if value != default[name]}
-  words = [f"--experiment={experiment.name}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
-  words += [f"--validation={lab.validation}"] if lab.validation else []
-  words += [] if experiment.is_single_fit else ["--single_fit"]
-  words += [f"--{field}={show(value)}" for field, value in changed.items()]
-  return shlex.join(["python", "launch.py", *words])
+  tables = [sweep_findings.trials_table(swept)]
+  return Report((), [*pictures(swept), *found], notes, tables, commands)
 
 
 def scheduled(space: Space, schedule: Sequence[tuple[int, Any]]) -> str:
@@ -226,7 +224,7 @@ def pictures(swept: Swept) -> list[Picture]:
   ]
   best = [
     figures.Curves(
-      f"{rank}. trial {trial.number}: {swept.score(trial):.3g}",
+      f"{rank}. trial {trial.number}: {shown(objective, swept.score(trial))}",
       {name: trial.curve(name) for name in [objective, *others]},
     )
     for rank, trial in enumerate(scored[:20], 1)

@@ -107,7 +107,7 @@ def test_every_text_is_escaped(tmp_path):
 
 def test_what_is_missing_leaves_no_empty_section(tmp_path):
   page = written(tmp_path, claims=[], pictures=[], rows=[], notes=[], environment={})
-  for heading in ("Claims", "Figures", "Final metrics", "Notes", "Environment"):
+  for heading in ("Claims", "Figures", "Final metrics", "Found", "Environment"):
     assert heading not in page.text
 
 

@@ -120,6 +120,9 @@ def pytree_config(cls: type[T]) -> type[T]:
 
   # A nested config is an instance, hashable because it is frozen; dataclasses accept it as such.
   cls = dataclasses.dataclass(frozen=True)(cls)
+  if any(isinstance(field.type, str) for field in dataclasses.fields(cls)):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+      field.type = typing.get_type_hints(cls)[field.name]  # of `from __future__ import annotations`
   data, meta = [], []
   for field in dataclasses.fields(cls):  # type: ignore[arg-type]
     rule = field.metadata.get("rule")

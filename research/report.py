@@ -24,6 +24,7 @@ Relation = Literal["at least", "at most", "above", "below", "equals", "within", 
 Verdict = Literal["pass", "fail", "undecided"]
 
 PERCENT = "%"
+CLAIM_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 PICTURES = (".gif", ".png")  # what a picture's file may be: a film or a still
 
 
@@ -157,11 +158,11 @@ def within_ratio(target: float, fraction: float) -> Bar:
 class Claim:
   """One number of ours beside one number of the source.
 
-  `id` is the inventory's ("C06"); `what` is one short line; `source` is the published number as its
-  source gives it ("98.96 % (book)"); `ours` is the measured number, and `bar` speaks of the same
-  number. `unit` only changes how both are shown: "%" shows the fraction 0.9893 as "98.93 %", and
-  any other unit is set behind the number. A run that measures the number several times itself
-  gives all values as `repeats`, of which `ours` is the mean.
+  `id` is the inventory's ("C06"), or any short name; `what` is one short line; `source` is the
+  published number as its source gives it ("98.96 % (book)"); `ours` is the measured number, and
+  `bar` speaks of the same number. `unit` only changes how both are shown: "%" shows the fraction
+  0.9893 as "98.93 %", and any other unit is set behind the number. A run that measures the number
+  several times itself gives all values as `repeats`, of which `ours` is the mean.
 
   Raises ValueError for an id of another form and for a `what` or `source` of several lines.
   """
@@ -175,8 +176,10 @@ class Claim:
   repeats: Sequence[float] = ()
 
   def __post_init__(self) -> None:
-    if not re.fullmatch(r"[A-Z]\d{2}", self.id):
-      raise ValueError(f"a claim's id is a letter and two digits of the inventory, not {self.id!r}")
+    if not re.fullmatch(CLAIM_ID, self.id):
+      raise ValueError(
+        f"a claim's id is made of letters, digits, '.', '_' and '-' (at most 40), not {self.id!r}"
+      )
     for field in ("what", "source"):
       if "\n" in getattr(self, field):
         raise ValueError(f"{self.id}: `{field}` must be one line: {getattr(self, field)!r}")
@@ -256,7 +259,7 @@ class Report:
   `notes` are sentences that a reader must know, `commands` lines to paste by what they do.
   """
 
-  claims: Sequence[Claim]
+  claims: Sequence[Claim] = ()
   pictures: Sequence[Picture] = ()
   notes: Sequence[str] = ()
   tables: Sequence[Table] = ()

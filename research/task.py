@@ -1,6 +1,5 @@
 """A supervised task, and the training of a model on it."""
 
-import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -76,6 +75,13 @@ def with_train_set(task: Callable[[Config, int], Task]) -> Callable[[Config, int
   return with_own
 
 
+class _OfThisProcess(dict):
+  """A cache that is empty where it is unpickled: workers elsewhere get trainings as pickles."""
+
+  def __reduce__(self) -> tuple[Any, ...]:
+    return _OfThisProcess, ()
+
+
 def supervised_training(
   model: Callable[[Config], nn.Module],
   task: Callable[[Config, int], Task] = images,
@@ -123,18 +129,22 @@ def supervised_training(
   """
   made = optimizer or optimizers.optimizer_of
 
-  @functools.cache  # equal trainings share one learner, and so one compiled program
+  learners = _OfThisProcess()  # equal trainings share one learner, and so one compiled program
+
   def learner(example: tuple[Any, ...], structure: Any, examples: int) -> Learner:
-    return transform(
-      supervised(
-        model,
-        loss,
-        lambda config: jax.tree.unflatten(structure, example),
-        lambda config: made(config, _steps(config, examples)),
-        metrics=metrics,
-        inputs=inputs,
+    key = example, structure, examples
+    if key not in learners:
+      learners[key] = transform(
+        supervised(
+          model,
+          loss,
+          lambda config: jax.tree.unflatten(structure, example),
+          lambda config: made(config, _steps(config, examples)),
+          metrics=metrics,
+          inputs=inputs,
+        )
       )
-    )
+    return learners[key]
 
   def training(config: Config, seed: int) -> Training:
     train, evaluate, best, class_names = task(config, seed)

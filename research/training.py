@@ -90,6 +90,8 @@ class Options(NamedTuple):
     slurm: parameters of its jobs, as in "slurm_partition=gpu,gpus_per_node=1".
     data_dir: the folder of the user's own files of data sets, for the processes that train
       elsewhere; "" where there is none.
+    file: of an experiment outside of the catalogue, for the same processes; "" where it is one of
+      the catalogue.
   """
 
   parallel: str = "jit"
@@ -101,6 +103,7 @@ class Options(NamedTuple):
   workers: int = 4
   slurm: str = ""
   data_dir: str = ""
+  file: str = ""
 
 
 class Fit(NamedTuple):

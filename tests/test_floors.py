@@ -34,7 +34,7 @@ FLOORS = [
   ["research.layers"],
   ["research.initializers", "research.schedules", "research.flops"],
   ["research.batch", "research.free_memory"],
-  ["research.config"],
+  ["research.config", "research.experiment_file"],
   ["research.errors", "research.numerals", "research.directions"],
 ]
 # What one module knows of the file system and another of Orbax stays there.

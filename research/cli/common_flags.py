@@ -11,6 +11,7 @@ from absl import flags
 from research import numerals
 from research.cli.grammar import VERBS, WITHOUT_FLAG
 from research.errors import UserError, unknown_name
+from research.lab.registry import Entry
 from research.sweep.names import SAMPLERS, STOPPERS
 
 if TYPE_CHECKING:  # it imports JAX, which a listing does without
@@ -143,8 +144,8 @@ def parse(
   return rest[1:]
 
 
-def options(values: flags.FlagValues) -> "Options":
-  """The execution options that the flags ask for."""
+def options(values: flags.FlagValues, entry: Entry) -> "Options":
+  """The execution options that the flags ask for, of an experiment."""
   from research.training import Options
 
   return Options(
@@ -157,6 +158,7 @@ def options(values: flags.FlagValues) -> "Options":
     workers=values.workers,
     slurm=values.slurm,
     data_dir=data_dir(values),
+    file=str(entry.path) if entry.is_file else "",
   )
 
 

@@ -1,9 +1,11 @@
 """Real absl flags, made from a config."""
 
+from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from research import experiment_file
 from research.cli.grammar import OF_EXPERIMENT
 from research.config import Field, fields, replace, show
 from research.errors import UserError
@@ -35,8 +37,13 @@ class _BooleanField(flags.Flag):
     self.boolean = True  # absl's own class sets it to False
 
 
-def define(config: Any, flag_values: flags.FlagValues) -> None:
+def define(config: Any, flag_values: flags.FlagValues, file: Path | None = None) -> None:
   """Defines one flag for every field of the config, by its dotted name.
+
+  Args:
+    config: at its defaults.
+    flag_values: to which they are added.
+    file: of the experiment.
 
   Raises:
     UserError: where a field has the name of a flag that is there already.
@@ -44,8 +51,10 @@ def define(config: Any, flag_values: flags.FlagValues) -> None:
   reserved = {"flagfile", "undefok", *flag_values}
   for field in fields(config):
     if {field.name, field.name.removeprefix("no")} & reserved:
+      place = f"{experiment_file.place_of_field(file, field.name)}: " if file else ""
       raise UserError(
-        f"the Config's field {field.name!r} has the name of a flag of every experiment; rename it"
+        f"{place}the Config's field {field.name!r} has the name of a flag of every experiment; "
+        "rename it"
       )
     kind = "" if field.rule.is_traced else "; static: recompiles"
     help_text = f"{field.rule.help} ({field.rule.allowed(field.kind)}{kind})"

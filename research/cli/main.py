@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -56,7 +57,8 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
   parse(values, argv, known_only=True)
   refusals.refuse_contradictions(values)
   if values.list:
-    print(registry.listing(list(registry.catalogue().values())))
+    known = registry.installed() | registry.catalogue()
+    print(registry.listing(list(known.values())))
     return 0
   entries = registry.select(values.experiment)
   if values.help and (len(entries) > 1 or not values["experiment"].present):
@@ -66,7 +68,7 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     free_memory.refuse_small_limits()
     process.prepare_jax(collectives=values.parallel != "jit")
   is_verified = values.verify and not values.help
-  if not is_verified and (len(entries) > 1 or entries[0].name != values.experiment):
+  if not is_verified and (len(entries) > 1 or values.experiment in (entries[0].family, "all")):
     raise UserError(
       f"--experiment={values.experiment} names a family ({', '.join(e.name for e in entries)}); "
       "choose one of them, or add --verify"
@@ -77,17 +79,19 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
 
 def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], verb: str) -> int:
   """Runs one experiment, or shows its flags, or measures its best checkpoint."""
-  from research.cli import config_flags
+  from research.cli import config_flags, preflight
 
   experiment = registry.load(entry)
-  config_flags.define(experiment.Config(), values)
+  if entry.is_file:
+    preflight.check_settings(experiment)
+  config_flags.define(experiment.Config(), values, entry.path)
   parse(values, argv)
   refusals.refuse_idle(values, experiment)
   if values.help:
     print(grammar.help_text(values, verb, entry.docstring))
     return 0
   config = config_flags.read(experiment.Config(), values)
-  options = common_flags.options(values)
+  options = common_flags.options(values, entry)
 
   if values.gradcheck:
     from research.cli.gradcheck import check_gradient
@@ -116,7 +120,9 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     identity = runner.identify(
       entry, config, values.seed, search, init_from, values.validation, values.single_fit
     )
-    run = open_run.open_run(folder or runner.default_folder(identity))
+    run = open_run.Run(
+      folder or runner.default_folder(identity), entry if values["experiment"].present else None
+    )
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
         f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
@@ -149,12 +155,16 @@ def verify(values: flags.FlagValues, entries: list[registry.Entry], argv: list[s
   parse(values, argv, hint="; --verify measures experiments at their default settings")
   from research.cli.verify import verify as measure
 
+  is_ours = entries[0].module.startswith("experiments.")
+  results = RESULTS if is_ours else Path(RESULTS.name)  # a package's: here
+  if entries[0].is_file and entries[0].path:
+    results = entries[0].path.with_name(RESULTS.name)
   rows = measure(
     entries,
     seed=values.seed,
     seeds=values.seeds or 3,
-    options=common_flags.options(values),
-    results=RESULTS,
+    options=common_flags.options(values, entries[0]),
+    results=results,
     fresh=values.fresh,
   )
   failed, undecided = (
@@ -162,7 +172,7 @@ def verify(values: flags.FlagValues, entries: list[registry.Entry], argv: list[s
   )
   said = [f"failed: {', '.join(failed)}"] if failed else []
   said += [f"{len(undecided)} undecided: {', '.join(undecided)}"] if undecided else []
-  print(f"{RESULTS.name}: {len(rows)} claims, {'; '.join(said) or 'all hold'}")
+  print(f"{results.name}: {len(rows)} claims, {'; '.join(said) or 'all hold'}")
   return 1 if failed else 0
 
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from research import free_memory
+from research.cli import preflight
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
 from research.lab import own_data, process, run_folder, run_fork, run_results, unread
@@ -105,6 +106,7 @@ def run(
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
   _refuse_leak(identity, fork, init_from)
   _refuse_other_run(folder, identity)
+  run_folder.check_file(folder, entry.path if entry.is_file else None)
   lost = run_results.lost(folder)
   if run_results.is_finished(folder) and not run_folder.grows(folder, identity):
     changed = ", by another version of the code" if is_stale(folder, entry) else ""
@@ -130,12 +132,7 @@ def run(
       if run_folder.grows(folder, identity):
         run_folder.grow(folder, identity)
         say(f"{folder}: the sweep goes on to {search['trials']} trials")
-      default = flatten(experiment.Config())
-      different = [name for name, value in default.items() if identity.config[name] != value]
-      surroundings = process.describe(entry.name) | {
-        "options": options._asdict(),
-        "changed": different,
-      }
+      surroundings = _surroundings(entry, experiment, identity, options)
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(
@@ -148,6 +145,8 @@ def run(
       )
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
         _refuse_idle_validation(experiment, config, lab)
+        if is_new and entry.is_file:
+          preflight.try_report(experiment, config, seed)
         if search:
           report = sweep_report.conduct(experiment, config, lab, search, say)
         else:
@@ -158,6 +157,16 @@ def run(
     interruption.release()
     lock.release()
   return folder
+
+
+def _surroundings(
+  entry: Entry, experiment: Experiment, identity: run_folder.Identity, options: Options
+) -> dict[str, Any]:
+  """The machine, the code and the options of a run, and its settings that are no defaults."""
+  default = flatten(experiment.Config())
+  different = [name for name, value in default.items() if identity.config[name] != value]
+  about = {"options": options._asdict(), "changed": different}
+  return process.describe(entry.path) | about
 
 
 def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> Path | None:
@@ -282,7 +291,7 @@ def _write_report(
 def is_stale(folder: Path, entry: Entry) -> bool:
   """Tells whether the run in a folder was made by another version of the code."""
   made_by = read_json(folder / "environment.json")
-  return not isinstance(made_by, dict) or made_by.get("code") != process.code_digest(entry.name)
+  return not isinstance(made_by, dict) or made_by.get("code") != process.code_digest(entry.path)
 
 
 def _conclude(folder: Path, say: Callable[[str], None]) -> None:

@@ -55,11 +55,12 @@ def verify(
 
 def _rows(entry: Entry, folders: list[Path]) -> list[results_table.Verified]:
   """The rows of one run per seed."""
+  named = Path(entry.flag).name
   try:
     return results_table.over_seeds(
       [read_claims(folder) for folder in folders],
       experiment=entry.name,
-      command=f"python launch.py --verify --experiment={entry.name} --seeds={len(folders)}",
+      command=f"python launch.py --verify --experiment={named} --seeds={len(folders)}",
       date=datetime.date.today().isoformat(),
     )
   except ValueError as error:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from research.errors import UserError
@@ -23,7 +24,9 @@ class Experiment(NamedTuple):
     takes: those of the flags "lanes" and "engine" of which `run` makes use by itself: it compares
       side by side, or searches. A sweep of the experiment takes both.
     is_single_fit: tells that `run` only trains once and reports.
-    name: of its file.
+    name: of its file, or as a package names it.
+    file: in which it stands.
+    flag: the value by which --experiment names it.
   """
 
   Config: type[Any]
@@ -34,14 +37,17 @@ class Experiment(NamedTuple):
   takes: Sequence[str] = ()
   is_single_fit: bool = False
   name: str = ""
+  file: Path | None = None
+  flag: str = ""
 
 
 def single_fit(
   Config: type[Any],
   training: Callable[[Any, int], Training],
-  report: Callable[[Any, Fit], Report],
+  report: Callable[[Any, Fit], Report] | None = None,
 ) -> Experiment:
-  """The experiment that trains once and reports on what came of it."""
+  """The experiment that trains once and reports on what came of it: by default the curves alone."""
+  report = report or _curves
   run = functools.partial(_run, training, report)
   return Experiment(Config, run, training, report, is_single_fit=True)
 
@@ -56,8 +62,8 @@ def alone(experiment: Experiment) -> Experiment:
     raise UserError(f"--single_fit: {experiment.name} has no single fit; leave it out")
   if experiment.is_single_fit:
     raise UserError(f"--single_fit: {experiment.name} is a single fit by itself; leave it out")
-  report = experiment.report or _curves
-  return single_fit(experiment.Config, experiment.training, report)._replace(name=experiment.name)
+  fit = single_fit(experiment.Config, experiment.training, experiment.report)
+  return fit._replace(name=experiment.name, file=experiment.file, flag=experiment.flag)
 
 
 def _curves(config: Any, fit: Fit) -> Report:

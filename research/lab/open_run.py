@@ -15,7 +15,7 @@ import jax
 from research.compile import compile_learner
 from research.config import from_json
 from research.errors import UserError
-from research.lab import registry
+from research.lab import registry, run_folder
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.resume import warn
@@ -39,19 +39,32 @@ class Run:
   experiment's code; the rest needs the code, as it was when the run was made.
   """
 
-  def __init__(self, folder: Path):
+  def __init__(self, folder: Path, entry: registry.Entry | None = None):
     """Reads the run's identity.
+
+    Args:
+      folder: of the run.
+      entry: the experiment, where it is not the one that the run remembers.
 
     Raises:
       UserError: when there is no run in the folder.
     """
     self.folder = folder
     self.identity = read_identity(folder)
+    self._entry = entry
 
   @cached_property
   def experiment(self) -> Experiment:
-    """The experiment that was run."""
-    return registry.load(registry.select(self.identity.experiment)[0])
+    """The experiment that was run.
+
+    Raises:
+      UserError: where its code is gone.
+    """
+    entry = self._entry
+    if entry is None:
+      file = run_folder.file_of(self.folder)
+      entry = registry.of_file(file) if file else registry.select(self.identity.experiment)[0]
+    return registry.load(entry)
 
   @cached_property
   def _base(self) -> Any:
@@ -150,6 +163,11 @@ class Run:
     return found
 
 
-def open_run(folder: str | os.PathLike) -> Run:
-  """Opens the run in a folder; see `Run`."""
-  return Run(Path(folder))
+def open_run(folder: str | os.PathLike, file: str | os.PathLike | None = None) -> Run:
+  """Opens the run in a folder; see `Run`.
+
+  Args:
+    folder: of the run.
+    file: of the experiment, where it is not of the catalogue and has moved since.
+  """
+  return Run(Path(folder), registry.of_file(Path(file)) if file else None)

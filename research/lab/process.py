@@ -110,8 +110,8 @@ def cores() -> int:
   return os.cpu_count() or 1
 
 
-def describe(experiment: str) -> dict[str, Any]:
-  """Versions, devices, commit and command line of this process."""
+def describe(experiment: Path | None) -> dict[str, Any]:
+  """Versions, devices, commit and command line of this process, and the code of an experiment."""
   import jax
 
   versions = {}
@@ -132,10 +132,14 @@ def describe(experiment: str) -> dict[str, Any]:
   }
 
 
-def code_digest(experiment: str, root: Path = ROOT) -> str:
+def code_digest(experiment: Path | None, root: Path = ROOT) -> str:
   """Returns a short digest of the library's source, one experiment's, and of what that imports.
 
   Equal for equal text.
+
+  Args:
+    experiment: its file.
+    root: of the library.
   """
   digest = hashlib.sha256()
   for path in sources(experiment, root):
@@ -143,20 +147,38 @@ def code_digest(experiment: str, root: Path = ROOT) -> str:
   return digest.hexdigest()[:10]
 
 
-def sources(experiment: str, root: Path = ROOT) -> list[Path]:
-  """The files of the library, of one experiment, and of what that imports from the repository."""
-  paths = set(root.glob("research/**/*.py"))
-  new = set(root.glob(f"experiments/*/{experiment}.py"))
+def sources(experiment: Path | None, root: Path = ROOT) -> list[Path]:
+  """The files of the library, then those of one experiment as `own_sources` finds them."""
+  library = sorted(root.glob("research/**/*.py"))
+  return library + sorted(own_sources(experiment, root) - set(library))
+
+
+def own_sources(experiment: Path | None, root: Path = ROOT) -> set[Path]:
+  """An experiment's file, and what it imports from around it.
+
+  Around one of the catalogue is the repository; around a module of a package, the outermost
+  package; around any other file, its folder.
+  """
+  if experiment is None or not experiment.is_file():
+    return set()
+  if experiment.is_relative_to(root / "experiments"):  # other packages lie beside an installed one
+    tops, within = {root}, root if IS_CHECKOUT else root / "experiments"
+  else:
+    within = experiment.parent
+    while (within / "__init__.py").exists() and (within.parent / "__init__.py").exists():
+      within = within.parent
+    tops = {within.parent, experiment.parent}
+  paths: set[Path] = set()
+  new = {experiment}
   while new:
     paths |= new
-    new = {found for path in new for found in _imported(path, root)} - paths
-    if not IS_CHECKOUT:  # other packages lie beside an installed one
-      new = {path for path in new if path.relative_to(root).parts[0] == "experiments"}
-  return sorted(paths)
+    found = {each for path in new for top in tops for each in _imported(path, top)} - paths
+    new = {path for path in found if path.is_relative_to(within)}
+  return paths
 
 
 def _imported(path: Path, root: Path) -> Iterator[Path]:
-  """The files of the repository that a module imports, wherever in it."""
+  """The files under the root that a module imports, wherever in it."""
   try:
     nodes = list(ast.walk(ast.parse(path.read_bytes())))
   except (SyntaxError, ValueError):  # somebody is editing it

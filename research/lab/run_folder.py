@@ -15,10 +15,11 @@ from research.config import show
 from research.errors import UserError
 from research.lab.run_results import CHECKSUMS
 from research.store import checkpoint
-from research.store.files import write_json
+from research.store.files import read_json, write_json
 from research.sweep import plan as planning
 
 LOCK = ".lock"
+ENVIRONMENT = "environment.json"
 LOOKS = 5  # at a folder's lock, which a reader may hold for an instant
 FORK = "fork.json"
 UNFINISHED_FORK = ".fork"
@@ -57,6 +58,28 @@ def read_identity(folder: Path, flag: str = "--workdir") -> Identity:
       f"{flag}={folder}: config.json is damaged; put it back, give another folder, or start over "
       "with --fresh (the old run is kept aside)"
     ) from error
+
+
+def file_of(folder: Path) -> Path | None:
+  """The file of a run's experiment, where that is neither of the catalogue nor of a package."""
+  made_by = read_json(folder / ENVIRONMENT)
+  options = made_by.get("options") if isinstance(made_by, dict) else None
+  file = options.get("file") if isinstance(options, dict) else None
+  return Path(file) if isinstance(file, str) and file else None
+
+
+def check_file(folder: Path, file: Path | None) -> None:
+  """Checks that the run in a folder is not of another file of the same name.
+
+  Raises:
+    UserError: naming both, where the other one is still there.
+  """
+  before = file_of(folder) if holds_run(folder) else None
+  if before != file and (before is None or before.is_file()) and (folder / ENVIRONMENT).exists():
+    there, here = before or "the catalogue", file or "the catalogue"
+    raise UserError(
+      f"--workdir={folder} is a run of {there}, and not of {here}; give another --workdir"
+    )
 
 
 def check(folder: Path, identity: Identity) -> None:

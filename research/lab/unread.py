@@ -1,12 +1,14 @@
-"""Finds the settings that a command changes and nothing reads."""
+"""Finds the settings that nothing reads: those that a command changes, or that a file declares."""
 
 import dataclasses
 import functools
 import inspect
+import os
 import re
 import sys
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -101,7 +103,8 @@ def of_training(experiment: Experiment, config: Any, seed: int) -> list[str]:
     for name, is_used in zip(traced, _used_inputs(trace), strict=False)
     if is_used
   }
-  reported = _names(experiment.report)
+  around = experiment.file.parent if experiment.file else process.ROOT
+  reported = _names(experiment.report, around)
   owner = dict(_owners(config))
   return [
     field.name
@@ -120,10 +123,25 @@ def of_source(experiment: Experiment, config: Any) -> list[str]:
   changed = changes(experiment.Config(), config)
   if not changed:
     return []
-  text = "".join(path.read_text("utf-8") for path in process.sources(experiment.name))
+  text = "".join(path.read_text("utf-8") for path in process.sources(experiment.file))
   text += inspect.getsource(sys.modules[experiment.run.__module__])
   is_read = lambda field: re.search(rf"\.{field.name.rpartition('.')[2]}\b", text)
   return [field.name for field in changed if not is_read(field)]
+
+
+def declared(experiment: Experiment) -> list[str]:
+  """The fields of its own that an experiment's Config declares and no source text reads.
+
+  For files outside of the catalogue. The library reads a few by their names, such as `batch_size`.
+  """
+  own = "".join(path.read_text("utf-8") for path in process.own_sources(experiment.file))
+  library = "".join(path.read_text("utf-8") for path in process.sources(None))
+  names = [field.name for field in dataclasses.fields(experiment.Config)]
+  is_read = lambda name: (
+    re.search(rf"""\.{name}\b|["']{name}["']""", own)
+    or re.search(rf'config\.{name}\b|config, "{name}"', library)
+  )
+  return [name for name in names if not is_read(name)]
 
 
 def changes(default: Any, config: Any) -> list[Field]:
@@ -170,8 +188,11 @@ def _used_inputs(trace: ClosedJaxpr) -> list[bool]:
   return used
 
 
-def _names(function: Any, seen: set[Any] | None = None) -> set[str]:
-  """The names that a function uses, with those of the functions that it calls."""
+def _names(function: Any, around: Path, seen: set[Any] | None = None) -> set[str]:
+  """The names that a function uses, with those of the functions that it calls.
+
+  Functions are followed into this repository and into the folder `around`.
+  """
   seen = set() if seen is None else seen
   if not isinstance(function, FunctionType) or function in seen:
     return set()
@@ -179,20 +200,23 @@ def _names(function: Any, seen: set[Any] | None = None) -> set[str]:
   names = set(_names_of_code(function.__code__))
   held = [function.__globals__.get(name) for name in names]
   for module in [each for each in held if isinstance(each, ModuleType)]:
-    if _is_ours(module.__name__):
+    if _is_ours(module.__name__, around):
       held += [getattr(module, name, None) for name in names]
   for each in held:
-    if isinstance(each, FunctionType) and _is_ours(each.__module__):
-      names |= _names(each, seen)
+    if isinstance(each, FunctionType) and _is_ours(each.__module__, around):
+      names |= _names(each, around, seen)
   return names
 
 
-def _is_ours(module: str) -> bool:
-  """Tells whether a module belongs to this repository, not to an environment inside it."""
+def _is_ours(module: str, around: Path) -> bool:
+  """Tells whether a module is of this repository or the folder, not of an environment inside."""
   if module.partition(".")[0] in ("research", "experiments"):
     return True
   file = getattr(sys.modules.get(module), "__file__", None) or ""
-  return file.startswith(str(process.ROOT)) and "site-packages" not in file
+  return any(
+    file.startswith(f"{top}{os.sep}") and "site-packages" not in file.removeprefix(str(top))
+    for top in (process.ROOT, around)
+  )
 
 
 def _names_of_code(code: CodeType) -> Iterator[str]:

@@ -39,7 +39,7 @@ def renew(gallery: Path, entry: registry.Entry, runs: Sequence[Path]) -> None:
   if not captions:  # nothing is drawn any more, and an empty place says nothing
     (own / "captions.json").unlink()
     own.rmdir()
-  write_atomically(gallery / f"{entry.family}.md", _page(gallery, entry.family))
+  write_atomically(gallery / f"{entry.family}.md", _page(gallery, entry))
 
 
 def _picture(folder: Path, name: str) -> Path:
@@ -64,11 +64,14 @@ def _copy(picture: Path) -> bytes:
   return small.getvalue()
 
 
-def _page(gallery: Path, family: str) -> str:
+def _page(gallery: Path, renewed: registry.Entry) -> str:
+  family = renewed.family
   parts = [
     f"# {family.capitalize()}\n\nWhat the runs behind [RESULTS.md](../../RESULTS.md) drew.\n"
   ]
-  for entry in registry.catalogue().values():
+  catalogue = registry.catalogue()
+  entries = catalogue if renewed.name in catalogue and not renewed.is_file else registry.installed()
+  for entry in [renewed] if renewed.is_file else entries.values():
     path = gallery / entry.name / "captions.json"
     if entry.family != family or not path.exists():
       continue

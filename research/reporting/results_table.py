@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import PERCENT, Bar, Claim, Verdict, half_interval, mean_of
+from research.report import CLAIM_ID, PERCENT, Bar, Claim, Verdict, half_interval, mean_of
 from research.reporting.claims_table import shown_number
 from research.store.claims_file import claims_from_json
 from research.store.files import write_atomically
@@ -103,7 +103,7 @@ def merge(path: str | os.PathLike, rows: Sequence[Verified]) -> None:
   run_rows = [row for row in run_rows if row[0] not in renewed]
   run_rows += dict.fromkeys(_run_cells(row) for row in rows)
 
-  claim_rows.sort(key=lambda row: (_inventory_position(row[0]), row[-1]))
+  claim_rows.sort(key=lambda row: (_inventory_position(_plain(row[0])), row[-1]))
   text = _PREAMBLE + _table(_HEAD, claim_rows) + _RUNS + _table(_RUN_HEAD, sorted(run_rows))
   write_atomically(path, text)
 
@@ -142,7 +142,7 @@ Cells = tuple[str, ...]
 
 def _cells(row: Verified) -> Cells:
   words = (row.what, row.source, _mean_and_interval(row), row.bar.text(row.unit))
-  return (row.id, *map(_escape, words), row.verdict, _code(row.experiment))
+  return (_escape(row.id), *map(_escape, words), row.verdict, _code(row.experiment))
 
 
 def _run_cells(row: Verified) -> Cells:
@@ -182,7 +182,7 @@ def _read(path: Path) -> tuple[list[Cells], list[Cells]]:
     cells = tuple(cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1])
     if cells in (_HEAD, _RUN_HEAD) or (cells and set(cells) == {"---"}):
       continue
-    if len(cells) == len(_HEAD) and re.fullmatch(r"[A-Z]\d{2}", cells[0]):
+    if len(cells) == len(_HEAD) and re.fullmatch(CLAIM_ID, _plain(cells[0])):
       claim_rows.append(cells)
     elif len(cells) == len(_RUN_HEAD) and cells[0].startswith("`"):
       run_rows.append(cells)

@@ -138,7 +138,7 @@ def next_command(
 
 
 def _of_run(experiment: Experiment, lab: Lab) -> list[str]:
-  words = [f"--experiment={experiment.name}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
+  words = [f"--experiment={experiment.flag}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
   return words + ([f"--validation={lab.validation}"] if lab.validation else [])
 
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from research.data.sources import own_files_in
+from research.experiment_file import Loaded
 from research.store.files import write_atomically
 from research.store.host_state import from_host, to_host
 from research.sweep.slots import Occupant, Reports, Slots, by_trial
@@ -49,6 +50,7 @@ class Block(NamedTuple):
   """The work of a remote worker.
 
   Attributes:
+    file: of an experiment outside of the catalogue; first, since the others may come from it.
     training: of a trial.
     segments: of trials with one program and equal data, all of the same length.
     intervals: that length.
@@ -57,6 +59,7 @@ class Block(NamedTuple):
     data_dir: the folder of the user's own files of data sets, or "".
   """
 
+  file: Loaded
   training: OfRepeat
   segments: tuple[Segment, ...]
   intervals: int

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from research.errors import UserError
+from research.experiment_file import Loaded
 from research.sweep import plan as planning
 from research.sweep.blocks import Block, Segment, read_reports, train
 from research.sweep.plan import Plan
@@ -119,12 +120,13 @@ class RemoteWorkers:
       key = self._trainings.key(trial.config, 0), until - trial.intervals
       groups.setdefault(key, []).append(self._segment(number, trial, until - trial.intervals))
     blocks = []
+    file = Loaded(self._options.file)
     how = self._options.lanes, self._trainings.by_repeat, self._options.data_dir
     for (_, intervals), segments in groups.items():
       size = math.ceil(len(segments) / max(1, self._options.workers // len(groups)))
       for start in range(0, len(segments), size):
         some = tuple(segments[start : start + size])
-        blocks.append(Block(self._trainings.training, some, intervals, *how))
+        blocks.append(Block(file, self._trainings.training, some, intervals, *how))
     self._engine([block for block in blocks if not block.is_done()])
     for block in blocks:
       for segment in block.segments:

@@ -142,7 +142,9 @@ def test_a_claim_takes_scalars_of_numpy():
   assert json.dumps(claims_json([claim(ours=np.float32(0.5))]))
 
 
-@pytest.mark.parametrize("changes", [{"id": "c6"}, {"what": "two\nlines"}, {"source": "a\nb"}])
+@pytest.mark.parametrize(
+  "changes", [{"id": "two words"}, {"id": ""}, {"what": "two\nlines"}, {"source": "a\nb"}]
+)
 def test_malformed_claims_are_refused(changes):
   with pytest.raises(ValueError):
     claim(**changes)

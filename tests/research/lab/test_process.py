@@ -23,6 +23,8 @@ def test_an_edit_of_any_imported_module_changes_the_code_digest(tmp_path, path):
   for name, text in FILES.items():
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)
-  before = code_digest("net", tmp_path)
+  before = code_digest(tmp_path / "experiments/own/net.py", tmp_path)
   (tmp_path / path).write_text(FILES[path] + "# edited")
-  assert (code_digest("net", tmp_path) == before) == (path == "experiments/own/other.py")
+  assert (code_digest(tmp_path / "experiments/own/net.py", tmp_path) == before) == (
+    path == "experiments/own/other.py"
+  )

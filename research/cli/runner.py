@@ -105,8 +105,7 @@ def run(
   aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
   _refuse_leak(identity, fork, init_from)
-  _refuse_other_run(folder, identity)
-  run_folder.check_file(folder, entry.path if entry.is_file else None)
+  _refuse_other_run(folder, identity, entry)
   lost = run_results.lost(folder)
   if run_results.is_finished(folder) and not run_folder.grows(folder, identity):
     changed = ", by another version of the code" if is_stale(folder, entry) else ""
@@ -196,10 +195,11 @@ def _refuse_leak(identity: run_folder.Identity, fork: Path | None, init_from: Pa
     )
 
 
-def _refuse_other_run(folder: Path, identity: run_folder.Identity) -> None:
-  """Refuses a folder of other settings or of other data; changed files are named."""
+def _refuse_other_run(folder: Path, identity: run_folder.Identity, entry: Entry) -> None:
+  """Refuses a folder of other settings, other data, or another file; changed data are named."""
   own_data.check(folder, identity)
   run_folder.check(folder, identity)
+  run_folder.check_file(folder, entry.path if entry.is_file else None)
 
 
 def _refuse_idle_validation(experiment: Experiment, config: Any, lab: Lab) -> None:

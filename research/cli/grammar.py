@@ -72,6 +72,7 @@ VERBS = {
     "compares the gradient that is followed with differences of the loss",
     ("experiment", "seed"),
   ),
+  "new": Verb("new NAME", "writes a small experiment to NAME.py, to start your own from", ()),
   "runs": Verb(
     "runs --folder=runs",
     "lists the runs under a folder: when, how long, state, settings, best metric",
@@ -93,8 +94,8 @@ VERBS = {
     ("folder", "experiment", "where", "older", "keep", "yes"),
   ),
 }
-WITHOUT_FLAG = ("run", "sweep", "study", "runs", "compare", "clean")  # the others are flags too
-ON_RUNS = ("runs", "compare", "clean")  # verbs with flags of their own, which no experiment has
+ON_RUNS = ("runs", "compare", "clean", "new")  # with flags of their own, which no experiment has
+WITHOUT_FLAG = ("run", "sweep", "study", *ON_RUNS)  # the others are flags too
 
 
 def verb_of(argv: list[str]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags, grammar
+from research.cli import common_flags, grammar, new_file
 from research.errors import UserError, unknown_name
 from research.lab import old_checkpoints, run_folder, run_index
 from research.lab.run_index import Record
@@ -27,10 +27,10 @@ def call(verb: str, argv: list[str]) -> int:
     UserError: for bad input.
   """
   values = flags.FlagValues()
-  does = {"runs": runs, "compare": compare, "clean": clean}[verb]
+  does = {"runs": runs, "compare": compare, "clean": clean, "new": new_file.new}[verb]
   flags.DEFINE_bool("help", False, "shows this", flag_values=values)
   _define(verb, values)
-  words = common_flags.parse(values, argv, takes_words=verb == "compare")
+  words = common_flags.parse(values, argv, takes_words=verb in ("compare", "new"))
   if values.help:
     print(grammar.help_text(values, verb))
     return 0

@@ -194,3 +194,21 @@ def test_a_file_that_is_not_there_is_one_line(cli, folder, monkeypatch):
   assert "is a folder" in refused(cli, experiment=f"{folder}/")
   monkeypatch.chdir(folder)
   assert "the file here is --experiment=mine.py" in refused(cli, experiment="mine")
+
+
+def test_new_writes_an_experiment_that_works_and_overwrites_nothing(cli, folder):
+  code, out, err = cli("idea", experiment=None, verb="new")
+  assert code == 0 and out.endswith("python launch.py --experiment=idea.py\n"), err
+  written = Path("idea.py").read_text()
+  code, out, err = cli("--epochs=1", "--workdir=run", experiment="idea.py")
+  assert code == 0 and "warning" not in err and "idea  test accuracy" in out, err
+  for name, words in (
+    ("idea", "is there already"),
+    ("idea.py", "is there already"),
+    ("no/where", "there is no folder"),
+    ("my-net", "cannot name a module"),
+    ("class", "cannot name a module"),
+  ):
+    assert words in refused(cli, name, experiment=None, verb="new")
+  assert "give its name" in refused(cli, experiment=None, verb="new")
+  assert Path("idea.py").read_text() == written

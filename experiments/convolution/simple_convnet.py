@@ -60,7 +60,7 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
     epochs=True,
     log_loss=True,
     accuracy_floor=0.0 if is_own else 0.94 if is_books else 0.8,
-    caption="The book's figure 6.20: loss and accuracy of training and test set.",
+    caption="Loss and accuracy of training and test set, as in the book's figure 6.20.",
   )
   claims = [claim] if is_books or is_own else []
   return ln.Report(claims, [curves, ln.misclassified(fit, model(config))])

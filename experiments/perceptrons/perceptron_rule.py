@@ -117,12 +117,14 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     none(of_all, "14: all but XOR and its negation", every, ln.equals(14)),
   ]
   curves = {name: (np.arange(1, len(m) + 1)[:12], m[:12]) for name, m in mistakes.items()}
+  ends = [name for name, made in mistakes.items() if made[-1] == 0]
+  cycles = f"come back every {cycle} passes" if cycle else "have not come back"
   picture = ln.function_curves(
     [ln.Panel("mistakes in the pass", curves)],
     title="The perceptron rule on four gates",
     x="pass over the truth table",
-    caption="The rule ends for AND, NAND and OR. For XOR its weights come back every "
-    f"{cycle} pass(es), with mistakes in between.",
+    caption=f"Gates without a mistake in the last of {config.passes} passes: "
+    f"{', '.join(ends) or 'none'}. For XOR the weights {cycles}.",
     file="perceptron_rule",
   )
   return ln.Report(claims, [picture])

@@ -75,7 +75,8 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         *played.frames(5),
         cart_pole.environment.actions,
         title="Expected returns over an episode",
-        caption="Both actions are nearly worth the same: a push can be undone by the next.",
+        caption="The action that the network holds for the best is filled. To the best policy both "
+        "are worth nearly the same: a push can be undone by the next.",
       ),
       ln.film(
         played.pictures,

@@ -97,7 +97,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         *played[0].frames(5),
         catch.environment.actions,
         title="Expected rewards of the actions as the ball falls",
-        caption="While there is time, every action is worth the whole reward; at the end one is.",
+        caption="To the best policy every action is worth the whole reward while there is time.",
       ),
       ln.film(
         np.concatenate([one.pictures for one in played]),

@@ -99,8 +99,7 @@ def episode(config: Config, fit: ln.Fit) -> list[ln.Picture]:
       *played.frames(5),
       environment.actions,
       title="Expected returns of the actions over an episode",
-      caption="The best action, by gymnasium's number, is filled. Where the next step can undo "
-      "this one, all are worth nearly the same.",
+      caption="By gymnasium's numbers; the action that the network holds for the best is filled.",
     ),
     ln.film(
       played.pictures,

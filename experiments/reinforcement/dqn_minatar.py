@@ -100,7 +100,7 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         *played.frames(4),
         minatar.ACTIONS,
         title="Expected returns of the actions in four frames",
-        caption="The best action is filled. Far from a decision all are worth nearly the same.",
+        caption="The action that the network holds for the best is filled.",
       ),
       ln.film(
         played.pictures,

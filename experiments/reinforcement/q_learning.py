@@ -128,8 +128,8 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         {"Q-learning": learnt, "value iteration": star},
         MAP,
         title="Values and best actions in the grid world",
-        caption="Q-learning (left) finds the values and the ways of value iteration (right). X are "
-        "pits, G is the goal, dark cells are walls; steps slip to the sides.",
+        caption="What Q-learning found (left) beside value iteration (right). X are pits, "
+        "G is the goal, dark cells are walls; steps slip to the sides.",
       ),
       ln.compare_curves(
         {"Q-learning": fit},
@@ -137,8 +137,7 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         title="Distance from the exact values",
         y="mean distance of state values",
         log=True,
-        caption="The distance falls with the learning rates; it never stays at zero, for every "
-        "step slips.",
+        caption="From the values of value iteration, the mean over all states.",
         file="distance",
       ),
     ],

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import MaxNLocator
 
+from research.figures.scales import cut_accuracy, scale_axes
 from research.figures.style import Stroke, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 from research.training import Fit
@@ -37,7 +38,8 @@ def learning_curves(
   ending in "/loss" or "/accuracy" becomes a curve, named by what precedes (and by the fit, where
   there are several); all of them, or those of `splits`. Accuracies are fractions. The horizontal
   axis counts steps, or `epochs`. Curves of the split "train" are smoothed by a running mean over
-  `window` rows. `accuracy_floor` cuts off the lower part of the accuracy panel.
+  `window` rows. `accuracy_floor` cuts off the lower part of the accuracy panel, where every curve
+  ends above it.
 
   Raises ValueError where no row holds a loss or an accuracy.
   """
@@ -60,10 +62,10 @@ def learning_curves(
       draw_curve(axes, x, y, name=name, look=strokes[of, split])
     unit = "accuracy (%)" if kind == "accuracy" else "loss (nats)"
     label_axes(axes, "epoch" if epochs else "step", unit, kind)
-    _scale(axes, kind, log=log_loss and kind == "loss")
+    scale_axes(axes, kind, log=log_loss and kind == "loss")
     axes.sharex(grid[0, 0])
     if kind == "accuracy":
-      axes.set_ylim(bottom=accuracy_floor, top=min(1.005, axes.get_ylim()[1]))
+      cut_accuracy(axes, accuracy_floor)
   legend_below(figure)
   return Picture(file, figure, caption)
 
@@ -102,7 +104,7 @@ def compare_curves(
     y or _metric_name(metric),
     _smoothed(_spread_note(histories), window),
   )
-  _scale(axes, metric.rpartition("/")[2], log=log)
+  scale_axes(axes, metric.rpartition("/")[2], log=log)
   legend_below(figure)
   return Picture(file, figure, caption)
 
@@ -134,7 +136,8 @@ def compare_panels(
     is_left, is_lowest = number % columns == 0, number + columns >= len(panels)
     x = "epoch" if epochs else "step"
     label_axes(axes, x if is_lowest else "", (y or _metric_name(metric)) if is_left else "", name)
-  _scale(grid[0, 0], metric.rpartition("/")[2], log=log)
+  for axes in grid.flat[: len(panels)]:
+    scale_axes(axes, metric.rpartition("/")[2], log=log)
   grid[0, 0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=4 if columns > 2 else 7))
   for axes in grid.flat[len(panels) :]:
     axes.set_visible(False)
@@ -166,7 +169,7 @@ def metric_panels(
     draw_spreads(axes, fits, metric)
     is_lowest = number + columns >= len(metrics)
     label_axes(axes, "step" if is_lowest else "", y if axes is first else "", name)
-    _scale(axes, metric.rpartition("/")[2], log=log)
+    scale_axes(axes, metric.rpartition("/")[2], log=log)
   for axes in grid.flat[len(metrics) :]:
     axes.set_visible(False)
   legend_below(figure)
@@ -196,7 +199,7 @@ def split_panels(
     is_left = axes is grid[0, 0]
     label_axes(axes, "epoch", "accuracy (%)" if is_left else "", name)
     axes.set_ylim(0, 1.02)
-    _scale(axes, "accuracy", log=False)
+    scale_axes(axes, "accuracy", log=False)
   legend_below(figure)
   return Picture(file, figure, caption)
 
@@ -237,7 +240,8 @@ def draw_spread(
   mean, look = values_SxT.mean(0), stroke(index)
   draw_curve(axes, steps, mean, name=name, look=look, offset=index / of)
   if len(runs) > 1:
-    spread = values_SxT.std(0, ddof=1)
+    with np.errstate(invalid="ignore"):  # an infinite value has no spread
+      spread = values_SxT.std(0, ddof=1)
     least = values_SxT.min(0)
     # A band of a positive value below zero says nothing, and on a log scale it fills the panel.
     low = np.where((least > 0) & (mean < spread), least, mean - spread)
@@ -337,14 +341,6 @@ def _spread_note(histories: Histories) -> str:
 def _range(counts: set[int]) -> str:
   low, high = min(counts), max(counts)
   return str(low) if low == high else f"{low} to {high}"
-
-
-def _scale(axes: Axes, kind: str, log: bool) -> None:
-  axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
-  if log:
-    axes.set_yscale("log")
-  if kind == "accuracy":
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
 
 
 def _aligned(

@@ -242,8 +242,8 @@ def pictures(swept: Swept) -> list[Picture]:
       scores,
       objective,
       title="Every parameter against the score",
-      caption="A point is a trial, on the scale that the parameter was drawn from; a narrow band "
-      "says that it matters.",
+      caption="A point is a trial, on the scale that the parameter was drawn from; the band "
+      "spans the best of them.",
       file="parameters",
     ),
     figures.parallel_coordinates(

@@ -1,0 +1,51 @@
+"""Axes of curves that stay upright and filled, whatever the values."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+
+from research.figures.style import INK
+
+NOTHING = "no value is finite"
+FEW = 8  # the span of a logarithmic axis, as a ratio, over which powers of ten are too few ticks
+
+
+def scale_axes(axes: Axes, kind: str, log: bool) -> None:
+  """Scales the axes of curves over steps: whole steps, accuracies in %, and no empty panel.
+
+  A panel without a finite value says so; `log` is for values above zero, where there are any.
+  """
+  axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+  points = np.concatenate([np.empty((0, 2)), *(line.get_xydata() for line in axes.lines)])
+  is_finite = np.isfinite(points).all(axis=1)
+  x, values = points[is_finite if is_finite.any() else ...].T
+  if not is_finite.any():
+    axes.text(0.5, 0.5, NOTHING, fontsize=9, color=INK, ha="center", transform=axes.transAxes)
+  if len(x) and (np.ptp(x) < 1 or not is_finite.any()):  # there is no range to go by
+    axes.set_xlim(x.min() - 1, x.max() + 1)
+  if log and (values[np.isfinite(values)] > 0).any():  # there is no logarithm of the others
+    axes.set_yscale("log")
+    _plain_ticks(axes)
+  if kind == "accuracy":
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+
+
+def _plain_ticks(axes: Axes) -> None:
+  """Writes the ticks of a logarithmic axis as numbers; between powers of ten where few fit."""
+
+  def between(value: float, position: int) -> str:
+    low, high = axes.get_ylim()
+    return f"{value:.6g}" if high < FEW * low else ""
+
+  axes.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:.6g}"))
+  axes.yaxis.set_minor_formatter(FuncFormatter(between))
+
+
+def cut_accuracy(axes: Axes, floor: float | None) -> None:
+  """Ends an accuracy axis at 1, and begins it at a floor that hides the end of no curve."""
+  lines = [np.asarray(line.get_ydata(), float) for line in axes.lines]
+  lasts = [values[np.isfinite(values)][-1] for values in lines if np.isfinite(values).any()]
+  bottom, top = axes.get_ylim()
+  if floor is not None and min(lasts, default=0.0) > floor:
+    bottom = floor
+  axes.set_ylim(bottom, max(min(1.005, top), bottom + 0.01))

@@ -39,6 +39,7 @@ class Learner(NamedTuple):
       them; data are looked at by it before anything is compiled. None asks for nothing.
     blame: looks in a state after a loss that is not finite for what came from outside and was not
       finite, such as an environment's observation, and names it; None where it finds nothing.
+    outputs: of a state for a batch, in evaluation mode, where there is a network to ask.
   """
 
   init: Callable[[Config, Key[Array, ""]], State]
@@ -46,6 +47,7 @@ class Learner(NamedTuple):
   evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
   classes: Callable[[Config], dict[str, int]] | None = None
   blame: Callable[[State], str | None] | None = None
+  outputs: Callable[[Config, State, Batch], Any] | None = None
 
 
 class TrainState(NamedTuple):
@@ -111,6 +113,7 @@ def supervised(
     functools.partial(_step, parts),
     functools.partial(_evaluate, parts),
     functools.partial(_classes, parts),
+    outputs=functools.partial(_outputs, parts),
   )
 
 
@@ -232,10 +235,14 @@ def _step(
   return TrainState(state.step + 1, state.key, params, variables, opt_state), metrics
 
 
+def _outputs(parts: Supervised, config: Config, state: TrainState, batch: Batch) -> Any:
+  return predict(parts.model(config), state, batch, parts.inputs)
+
+
 def _evaluate(
   parts: Supervised, config: Config, state: TrainState, batch: Batch
 ) -> dict[str, Mean]:
-  outputs = predict(parts.model(config), state, batch, parts.inputs)
+  outputs = _outputs(parts, config, state, batch)
   return batch_means(_values(parts, outputs, batch), batch)
 
 

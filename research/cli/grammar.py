@@ -72,6 +72,11 @@ VERBS = {
     "compares the gradient that is followed with differences of the loss",
     ("experiment", "seed"),
   ),
+  "predict": Verb(
+    "predict --workdir=RUN FILE...",
+    "classifies images, folders of them, CSV rows, or - (stdin) with a run's best checkpoint",
+    ("workdir", "json", "data_dir"),
+  ),
   "new": Verb("new NAME", "writes a small experiment to NAME.py, to start your own from", ()),
   "runs": Verb(
     "runs --folder=runs",
@@ -94,7 +99,13 @@ VERBS = {
     ("folder", "experiment", "where", "older", "keep", "yes"),
   ),
 }
-ON_RUNS = ("runs", "compare", "clean", "new")  # with flags of their own, which no experiment has
+ON_RUNS = (
+  "runs",
+  "compare",
+  "clean",
+  "predict",
+  "new",
+)  # with flags of their own, which no experiment has
 WITHOUT_FLAG = ("run", "sweep", "study", *ON_RUNS)  # the others are flags too
 
 

@@ -48,7 +48,7 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
   if verb in grammar.ON_RUNS:
     from research.cli import run_verbs
 
-    return run_verbs.call(verb, argv)
+    return run_verbs.call(verb, argv, owns_process=owns_process)
   values = common_flags.define()
   if verb == "study":
     from research.cli import study

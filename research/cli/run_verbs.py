@@ -9,31 +9,43 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags, grammar, new_file
+from research.cli import common_flags, grammar, new_file, predict
 from research.errors import UserError, unknown_name
-from research.lab import old_checkpoints, run_folder, run_index
+from research.lab import old_checkpoints, process, run_folder, run_index
 from research.lab.run_index import Record
 from research.reporting import runs_table
 
+WITH_WORDS = ("compare", "new", "predict")  # behind the verb stand folders, files or a name
+WITH_JAX = ("predict",)
 
-def call(verb: str, argv: list[str]) -> int:
+
+def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
   """Does what one of `grammar.ON_RUNS` asks for; returns the exit code.
 
   Args:
     verb: one of them.
     argv: the program's name and what stands behind the verb.
+    owns_process: whether the process may be set up for JAX, where the verb needs it.
 
   Raises:
     UserError: for bad input.
   """
   values = flags.FlagValues()
-  does = {"runs": runs, "compare": compare, "clean": clean, "new": new_file.new}[verb]
+  does = {
+    "runs": runs,
+    "compare": compare,
+    "clean": clean,
+    "new": new_file.new,
+    "predict": predict.predict,
+  }[verb]
   flags.DEFINE_bool("help", False, "shows this", flag_values=values)
   _define(verb, values)
-  words = common_flags.parse(values, argv, takes_words=verb in ("compare", "new"))
+  words = common_flags.parse(values, argv, takes_words=verb in WITH_WORDS)
   if values.help:
     print(grammar.help_text(values, verb))
     return 0
+  if verb in WITH_JAX and owns_process:
+    process.prepare_jax(collectives=False)
   return does(values, words)
 
 
@@ -57,6 +69,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     kept = "whether the best checkpoint of every fit stays"
     flags.DEFINE_enum("keep", "none", ("none", "best"), kept, flag_values=values)
     switch("yes", "free without asking")
+  if verb == "predict":
+    predict.define(values)
   if verb == "compare":
     text("page", "comparison.html", "the file that is written")
 

@@ -3,19 +3,23 @@
 from research.lab.open_run import open_run
 run = open_run("runs/digits_convnet/0123456789")
 run.history, run.claims, run.best_state(), run.evaluate()
+run.predict(images).labels, run.model({"image": images})
 """
 
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
+from research.batch import Batch
 from research.compile import compile_learner
 from research.config import from_json
 from research.errors import UserError
-from research.lab import registry, run_folder
+from research.lab import prediction, registry, run_folder
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.resume import warn
@@ -149,6 +153,38 @@ class Run:
         f"{self.folder} holds no single network of {self.identity.experiment}'s config to "
         f"evaluate, but several side by side, or another one ({error}); `snapshot` has its arrays"
       ) from error
+
+  @cached_property
+  def inputs(self) -> prediction.Inputs:
+    """The form in which the trained network takes its inputs.
+
+    Raises:
+      UserError: for a run of no classifier.
+    """
+    return prediction.inputs_of(self.training, self.identity.experiment)
+
+  @cached_property
+  def class_names(self) -> tuple[str, ...]:
+    """The names of the classes by label; () where they have none but numbers."""
+    return prediction.class_names_of(self.config)
+
+  @cached_property
+  def model(self) -> Callable[[Batch], Any]:
+    """The network of the best checkpoint: a compiled function of a batch, {"image": [n, ...]}.
+
+    Raises:
+      UserError: for a run of no classifier, or without a checkpoint.
+    """
+    assert self.inputs
+    return prediction.network(self.training, self.config, self.best_state())
+
+  def predict(self, x: np.ndarray) -> prediction.Prediction:
+    """Classifies inputs [n, ...], of the type and in the units of the run's data.
+
+    Raises:
+      UserError: for a run of no classifier, or inputs of another shape or type.
+    """
+    return prediction.predict(self.model, x, self.inputs, self.class_names)
 
   def evaluate(self) -> dict[str, dict[str, float]]:
     """The best checkpoint's metrics on every held-out data set."""

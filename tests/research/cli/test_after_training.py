@@ -1,0 +1,95 @@
+"""The verbs predict and export on one small run of the quick start."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import launch
+from research.data import sets
+from research.errors import UserError
+from research.lab.open_run import open_run
+from tests.fixtures import tiny_experiment
+
+TEST = sets.load("digits").test
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("after") / "run"
+  words = ["--filters=2", "--hidden=16", "--epochs=3", "--optimizer.learning_rate=0.01"]
+  assert launch.main(["launch.py", "run", *words, f"--workdir={folder}"]) == 0
+  return folder
+
+
+@pytest.fixture
+def ask(folder, tmp_path, monkeypatch, capfd):
+  monkeypatch.chdir(tmp_path)
+  return lambda *words, verb="predict", workdir=folder, **options: tiny_experiment.launched(
+    capfd, f"--workdir={workdir}", *words, experiment=None, verb=verb, **options
+  )
+
+
+def test_predictions_are_those_that_the_evaluation_counted(folder):
+  run = open_run(folder)
+  found = run.predict(TEST["image"])
+  accuracy = np.mean(found.labels == TEST["label"])
+  assert accuracy == pytest.approx(run.evaluate()["test"]["accuracy"]) and accuracy > 0.5
+  np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
+  logits = run.model({"image": TEST["image"][:3]})
+  np.testing.assert_array_equal(np.argmax(logits, axis=1), found.labels[:3])
+
+
+def test_an_image_a_folder_rows_and_stdin_give_one_answer(ask, folder, monkeypatch):
+  image = TEST["image"][0]
+  Path("pictures/inside").mkdir(parents=True)
+  PIL.Image.fromarray(image[..., 0]).save("pictures/inside/a.png")
+  Path("rows.csv").write_text(
+    "\ufeff" + ",".join(f"p{n}" for n in range(64)) + "\r\n" + ",".join(map(str, image.ravel()))
+  )
+  monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(Path("rows.csv").read_bytes())))
+  code, out, err = ask("--json", "pictures", "pictures/inside/a.png", "rows.csv", "-")
+  assert code == 0, err
+  answers = [json.loads(line) for line in out.splitlines()]
+  names = ["pictures/inside/a.png", "pictures/inside/a.png", "rows.csv:2", "stdin:2"]
+  assert [answer.pop("file") for answer in answers] == names
+  assert all(answer == answers[0] for answer in answers)
+  (label,) = open_run(folder).predict(image[None]).labels
+  assert answers[0]["class"] == str(label) and len(answers[0]["probabilities"]) == 10
+  code, out, _ = ask("pictures/inside/a.png")
+  assert out == f"pictures/inside/a.png\t{label}\t{answers[0]['probability']:.4f}\n"
+
+
+@pytest.mark.parametrize(
+  ("name", "content", "words"),
+  [
+    ("gone.png", None, "there is no such file"),
+    ("empty.png", b"", r"empty.png is no image that can be read (the file is empty)"),
+    ("empty.csv", b"", "empty.csv is empty"),
+    ("short.csv", b"1,2\n", "short.csv, row 1: 2 values; this network takes 64 numbers a row"),
+    ("nan.csv", b"0," * 63 + b"1\n" + b"nan," * 63 + b"1\n", "nan.csv, row 2: what is no number"),
+    ("dark.csv", b"0," * 63 + b"300\n", "inputs from 0 to 300; give 0 to 255"),
+    ("half.csv", b"0," * 63 + b"0.5\n", "half.csv, row 1: this network takes whole numbers"),
+    ("only_names.csv", b"a,b\n", "only_names.csv holds no rows of numbers"),
+    ("net.onnx", b"x", "net.onnx: give images"),
+  ],
+)
+def test_what_cannot_be_classified_is_one_line(ask, name, content, words):
+  if content is not None:
+    Path(name).write_bytes(content)
+  code, out, err = ask(name)
+  assert (code, out) == (2, "") and words in err and err.count("\n") == 1, err
+
+
+def test_runs_that_classify_nothing_say_so(ask, cli, folder):
+  assert "needs something to classify" in ask()[2]
+  assert cli("--workdir=tiny", "--steps=10")[0] == 0
+  Path("a.csv").write_text("1,2,3,4\n")
+  assert "holds no run" in ask("a.csv", workdir="nowhere")[2]
+  assert "tiny_net is no classifier of images" in ask("a.csv", workdir="tiny")[2]
+  with pytest.raises(UserError, match=r"takes \(8, 8, 1\) of type uint8"):
+    open_run(folder).predict(np.zeros((1, 9, 9, 1), np.uint8))

@@ -103,7 +103,7 @@ def predict(
   if not np.isfinite(x).all():
     raise UserError(f"input {int(np.argwhere(~np.isfinite(x))[0][0])} holds a value that is none")
   parts = [x[first : first + LARGEST_BATCH] for first in range(0, len(x), LARGEST_BATCH)]
-  logits = [np.asarray(model({INPUT: part.astype(wanted.dtype)})) for part in parts]
+  logits = [np.asarray(model({INPUT: jnp.asarray(part, wanted.dtype)})) for part in parts]
   if any(each.ndim != 2 for each in logits):
     raise UserError("the network's outputs are no logits of classes")
   shares = np.concatenate([np.asarray(jax.nn.softmax(jnp.asarray(each))) for each in logits])

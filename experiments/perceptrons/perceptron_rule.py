@@ -118,7 +118,11 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   ]
   curves = {name: (np.arange(1, len(m) + 1)[:12], m[:12]) for name, m in mistakes.items()}
   ends = [name for name, made in mistakes.items() if made[-1] == 0]
-  cycles = f"come back every {cycle} passes" if cycle else "have not come back"
+  cycles = (
+    f"come back every {f'{cycle} passes' if cycle > 1 else 'pass'}"
+    if cycle
+    else "have not come back"
+  )
   picture = ln.function_curves(
     [ln.Panel("mistakes in the pass", curves)],
     title="The perceptron rule on four gates",

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from research.errors import UserError
 
@@ -133,7 +134,10 @@ def read(path: Path) -> tuple[dict[str, Any], list[Event]]:
   if not path.is_file():
     raise UserError(f"there is no study {path}")
   try:
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    # Where no writer is at work there is no log beside the file, and a reader must leave none.
+    at_rest = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+    name = quote(str(path.absolute()))  # a "?" or "#" would end it
+    connection = sqlite3.connect(f"file:{name}?mode=ro{at_rest}", uri=True)
     settings = {name: json.loads(value) for name, value in _settings(connection).items()}
     rows = connection.execute("SELECT kind, trial, data FROM events ORDER BY number").fetchall()
     connection.close()

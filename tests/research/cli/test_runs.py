@@ -11,7 +11,9 @@ import pytest
 
 import launch
 from research.lab import run_folder
+from research.sweep.study import Event, Study
 from tests.fixtures.run_folders import make_run
+from tests.fixtures.tiny_experiment import everything_under
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -180,3 +182,25 @@ def test_two_thousand_runs_take_three_seconds(tmp_path):
     took.append(time.monotonic() - began)
   assert len(done.stdout.splitlines()) == 2001
   assert min(took) <= 3, took
+
+
+@pytest.mark.fast
+def test_a_sweep_is_told_from_its_study_which_is_left_alone(tmp_path, listed):
+  folder = make_run(tmp_path / "a?#", rows=0, finished=False)
+  config = json.loads((folder / "config.json").read_text())
+  config["config"] |= {"--sweep": "rate=log(0.1,1)", "--trials": 3, "--sampler": "random"}
+  (folder / "config.json").write_text(json.dumps(config))
+  settings = {"objective": "test/accuracy", "larger_is_better": True}
+  study = Study(folder / "study.sqlite", settings)
+  events = [Event("started", number, {"values": {}, "round": 0}) for number in (0, 1, 2)]
+  events += [Event("reported", 0, {"test/accuracy": [value]}) for value in (0.7, 0.9, 0.8)]
+  study.record([*events, Event("finished", 0), Event("diverged", 1)])
+  while_open = listed(tmp_path)
+  study.close()
+  before = everything_under(folder)
+  (run,) = listed(tmp_path)
+  assert everything_under(folder) == before
+  assert (run["metric"], run["best"], run["last"]) == ("test/accuracy", 0.9, 0.8)
+  assert run["trials"] == {"finished": 1, "diverged": 1, "running": 1}
+  assert run["changed"] == {"rate": 0.1, "--sweep": "rate=log(0.1,1)", "--trials": 3}
+  assert [while_open[0][name] for name in ("best", "trials")] == [run["best"], run["trials"]]

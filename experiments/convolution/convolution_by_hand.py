@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from numpy.typing import ArrayLike
 
 import research as ln
 from research.layers.convolution import convolve
@@ -103,11 +102,6 @@ def by_library(x: Images, kernel: Kernel, stride: int, padding: int) -> Images:
   return convolve(x, kernel, (stride, stride), ((padding, padding), (padding, padding)))
 
 
-def worst(a: ArrayLike, b: ArrayLike) -> float:
-  """The largest difference."""
-  return float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
-
-
 SIZES = {
   "rows of 4x4 under 3x3": (2, (4, 3, 1, 0)),
   "the same, padded by 1": (4, (4, 3, 1, 1)),
@@ -122,12 +116,14 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   kernel = jax.random.normal(keys[1], (3, 3, config.channels, config.filters))
   cases = [(s, p) for s in (1, 2) for p in (0, 1, 2) if (config.size + 2 * p - 3) % s == 0]
   references = {case: by_loops(np.asarray(x), np.asarray(kernel), *case) for case in cases}
+  worst = lambda a, b: float(np.max(np.abs(np.asarray(a) - np.asarray(b))))
   farthest = lambda form: max(worst(form(x, kernel, *case), references[case]) for case in cases)
   book, columns = im2col(jnp.zeros((10, 7, 7, 3)), 5, 1, 0), im2col(x, 3, 1, 1)
   other = jax.random.normal(keys[2], columns.shape)
   adjoint = abs(jnp.vdot(columns, other) / jnp.vdot(x, col2im(other, x.shape, 3, 1, 1)) - 1)
   dense = worst(by_library(x, kernel[:1, :1], 1, 0), x @ kernel[0, 0])
   form, copies, pixel = ln.claims("C01"), ln.claims("C02"), ln.claims("C04")
+  one = "1x1 convolution against a dense layer at every pixel"
   against = "against loops, every stride and padding, largest difference"
   return ln.Report(
     [
@@ -140,12 +136,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       copies("windows of ten 7x7x3 images under 5x5", "90", len(book), ln.equals(90)),
       copies("values in each", "75", book.shape[1], ln.equals(75)),
       copies("<im2col x, c> less <x, col2im c>, as a share", "adjoint", adjoint, ln.at_most(1e-4)),
-      pixel(
-        "1x1 convolution against a dense layer at every pixel, largest difference",
-        "equal",
-        dense,
-        ln.at_most(1e-5),
-      ),
+      pixel(f"{one}, largest difference", "equal", dense, ln.at_most(1e-5)),
     ]
   )
 

@@ -82,16 +82,10 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
   images = ln.inputs_of({"image": jnp.asarray(test["image"])})
   drops = [hidden(config, fit, images[n], int(test["label"][n])) for n in range(40)]
   ink = [occluded_ink(images[n], drop, config.square) for n, drop in enumerate(drops)]
-  claim = ln.claims("C08", unit="%")
+  claim, what = ln.claims("C08", unit="%"), "images where the square that costs most hides ink"
+  share = float(np.mean(np.array(ink) > 0))
   return ln.Report(
-    [
-      claim(
-        "images where the square that costs most hides ink",
-        "the object (figure 7)",
-        float(np.mean(np.array(ink) > 0)),
-        ln.at_least(0.9),
-      )
-    ],
+    [claim(what, "the object (figure 7)", share, ln.at_least(0.9))],
     [
       *(feature_figure(config, fit, layer, images) for layer in LAYERS),
       occlusion_figure(np.asarray(images[:10, ..., 0]), drops[:10]),
@@ -114,10 +108,8 @@ def feature_figure(
     note="left: the images; right: what excited the feature, led back to the pixels (grey: zero)",
     columns=8,
     value_range=(0, 1),
-    caption=(
-      "Each row: the four images that excite a feature most, and what excited it, led back to "
-      "the pixels."
-    ),
+    caption="Each row: the four images that excite a feature most, and what excited it, led back "
+    "to the pixels.",
     file=f"features-{layer.lower().replace('_', '-')}",
   )
 
@@ -132,10 +124,8 @@ def occlusion_figure(images: np.ndarray, drops: list[np.ndarray]) -> ln.Picture:
     title="Where a grey square costs most",
     columns=len(images),
     value_range=(0, 1),
-    caption=(
-      "Above the digits, below the probability of the right class with a grey square centred "
-      "there: dark where the network needs what is hidden."
-    ),
+    caption="Above the digits, below the probability of the right class with a grey square centred "
+    "there: dark where the network needs what is hidden.",
     file="occlusion",
   )
 

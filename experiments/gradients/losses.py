@@ -117,11 +117,10 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     sloping, level = int((slopes != 0).sum()), int((loss_slopes == 0).sum())
     after, before = along(accuracy)(weights + config.h), along(accuracy)(weights - config.h)
     flat = float(np.asarray(after == before).mean())
+  forms = "label against one-hot form, largest difference"
   what = "cross-entropy where the right class has probability 0: finite"
   claims += [
-    values_claim(
-      "label against one-hot form, largest difference", "equal", by_label, ln.at_most(0)
-    ),
+    values_claim(forms, "equal", by_label, ln.at_most(0)),
     values_claim("mini-batch against mean of one-hot forms", "equal", in_batch, ln.at_most(1e-15)),
     values_claim(what, "-log(1e-7) = 16.118", at_zero, ln.within(16.118, 0.0005)),
   ]
@@ -132,12 +131,11 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     slopes_claim(what, "nearly everywhere", flat, ln.at_least(0.95), "%"),
     slopes_claim(f"{count} loss is 0", "0", level, ln.equals(0)),
   ]
-  panels = [
-    ln.Panel("accuracy (%)", {"accuracy": (weights, 100 * accuracies)}),
-    ln.Panel("cross-entropy (nats)", {"loss": (weights, losses)}),
-  ]
   picture = ln.function_curves(
-    panels,
+    [
+      ln.Panel("accuracy (%)", {"accuracy": (weights, 100 * accuracies)}),
+      ln.Panel("cross-entropy (nats)", {"loss": (weights, losses)}),
+    ],
     title="Accuracy and loss over one weight",
     x="weight",
     stacked=True,

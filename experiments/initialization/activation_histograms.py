@@ -87,18 +87,12 @@ def saturated(activations: Float[Array, "layers examples width"]) -> Float[Array
 def statistics(activation: str, init: str, config: Config, key: Array) -> dict[str, np.ndarray]:
   """Means over nets of three statistics of every layer."""
 
-  @jax.jit
-  def measure(keys: Array) -> dict[str, Array]:
-    def one(key: Array) -> dict[str, Array]:
-      found = one_net(activation, init, config, key)
-      return {
-        "activation": deviations(found.activations),
-        "gradient": deviations(found.gradients),
-        "saturated": saturated(found.activations),
-      }
+  def one(key: Array) -> dict[str, Array]:
+    found = one_net(activation, init, config, key)
+    of = {"activation": found.activations, "gradient": found.gradients}
+    return {**jax.tree.map(deviations, of), "saturated": saturated(found.activations)}
 
-    return jax.tree.map(lambda values: values.mean(axis=0), jax.lax.map(one, keys))
-
+  measure = jax.jit(lambda keys: jax.tree.map(lambda x: x.mean(axis=0), jax.lax.map(one, keys)))
   return jax.device_get(measure(jax.random.split(key, config.nets)))
 
 
@@ -109,56 +103,41 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   std = lambda activation, init, layer: float(of(activation, init)["activation"][layer])
   back = lambda activation, init: float(np.divide(*of(activation, init)["gradient"][[0, -1]]))
   kept = back("tanh", "orthogonal") / back("tanh", "std 0.01")
+  flat = std("ReLU", "He", -1) / std("ReLU", "He", 0)
   last, slope = f"layer {config.layers}", f"gradient of layer 1 / of layer {config.layers}"
-  before = f"largest gradient before {last}"
   largest = float(jnp.abs(one_net("step", "He", config, key).gradients).max())
   sigmoid, quarter = "sigmoid, Xavier (book)", 0.25 ** (config.layers - 1)
-  lost = back("sigmoid", "Xavier (book)")
+  lost, silent = back("sigmoid", "Xavier (book)"), f"step, He: largest gradient before {last}"
+  deviation, one = "standard deviation of", "flat (0.84 to 1.1 in one net)"
+  outside = "sigmoid, std 1: share outside of (0.1, 0.9) in layer"
+  ends = of("sigmoid", "std 1")["saturated"]
+  claims = [
+    *(
+      claim(f"{outside} {n}", f"{share} %", ends[n - 1], ln.within(share / 100, 0.01), "%")
+      for n, share in ((1, 82), (config.layers, 74))
+    ),
+    *(
+      claim(f"{h}, {init}: {deviation} {last if n else 'layer 1'}", source, std(h, init, n), bar)
+      for h, init, n, source, bar in DEVIATIONS
+    ),
+    claim(f"ReLU, He: {deviation} {last} / of layer 1", one, flat, ln.within(1, 0.1)),
+    claim(silent, "0: nothing can be learned", largest, ln.equals(0)),
+    claim(f"{sigmoid}: {slope}", "at most 1/4 a layer", lost, ln.at_most(quarter)),
+    claim(f"ReLU, He: {slope}", "1: kept", back("ReLU", "He"), ln.within(1, 0.15)),
+    claim(f"tanh, orthogonal: {slope}", "kept better than by std 0.01", kept, ln.at_least(100)),
+  ]
   return ln.Report(
-    [
-      *(
-        claim(
-          f"sigmoid, std 1: share outside of (0.1, 0.9) in layer {layer}",
-          f"{share} %",
-          float(of("sigmoid", "std 1")["saturated"][layer - 1]),
-          ln.within(share / 100, 0.01),
-          "%",
-        )
-        for layer, share in ((1, 82), (config.layers, 74))
-      ),
-      *(
-        claim(
-          f"{activation}, {init}: standard deviation of {last if layer else 'layer 1'}",
-          source,
-          std(activation, init, layer),
-          bar,
-        )
-        for activation, init, layer, source, bar in DEVIATIONS
-      ),
-      claim(
-        f"ReLU, He: standard deviation of {last} / of layer 1",
-        "flat (0.84 to 1.1 in one net)",
-        std("ReLU", "He", -1) / std("ReLU", "He", 0),
-        ln.within(1, 0.1),
-      ),
-      claim(f"step, He: {before}", "0: nothing can be learned", largest, ln.equals(0)),
-      claim(f"{sigmoid}: {slope}", "at most 1/4 a layer", lost, ln.at_most(quarter)),
-      claim(f"ReLU, He: {slope}", "1: kept", back("ReLU", "He"), ln.within(1, 0.15)),
-      claim(f"tanh, orthogonal: {slope}", "kept better than by std 0.01", kept, ln.at_least(100)),
-    ],
+    claims,
     [
       ln.histogram_grid(
-        {
-          init: getattr(one_net(activation, init, config, key), part)
-          for init in FIGURES[activation]
-        },
-        title=f"{activation}: {part}",
+        {init: getattr(one_net(h, init, config, key), part) for init in FIGURES[h]},
+        title=f"{h}: {part}",
         x=part.removesuffix("s"),
-        value_range=RANGES[activation] if part == "activations" else None,
+        value_range=RANGES[h] if part == "activations" else None,
         caption=f"The {part} of every layer, a row for each rule. {note}",
-        file=f"{activation.lower()}_{part}",
+        file=f"{h.lower()}_{part}",
       )
-      for activation, part, note in PICTURES
+      for h, part, note in PICTURES
     ],
   )
 

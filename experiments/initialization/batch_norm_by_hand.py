@@ -19,10 +19,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
-from research.analysis.gradient_check import central_differences, largest_difference
 
-# Epsilon 10e-7, as the book writes it.
-EPSILON = 1e-6
+EPSILON = 1e-6  # 10e-7, as the book writes it
 
 
 @ln.pytree_config
@@ -104,7 +102,7 @@ def gradients(
   draw = lambda *size: jnp.asarray(rng.normal(size=size))
   arguments, reading = [draw(*shape), 1 + 0.3 * draw(gains), draw(gains)], draw(*shape)
   total = lambda arguments: jnp.sum(reading * layer(*arguments))
-  return jax.grad(total)(arguments), central_differences(total, arguments, h)
+  return jax.grad(total)(arguments), ln.central_differences(total, arguments, h)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -113,7 +111,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   largest = lambda x: float(jnp.abs(x).max())
   with jax.enable_x64(True):
     errors = {
-      name: largest_difference(*gradients(layer, shape, gains, lab.seed))
+      name: ln.largest_difference(*gradients(layer, shape, gains, lab.seed))
       for name, (layer, shape, gains) in shapes(config, config.batch).items()
     }
     (alone, *_), (difference, *_) = gradients(*shapes(config, 1)["dense"], lab.seed)
@@ -129,18 +127,13 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     lone = max(largest(alone), largest(difference))
     checked, ours = "gradient by hand against differences", "against the project's layer"
     spread = "variance of the normalised batch - 1 (1/m; 1/(m - 1) would give -1/m)"
-    same = ln.at_most(1e-6)
+    one, same = "batch of one: largest gradient of x, either way", ln.at_most(1e-6)
     claims = [
       *(
         claim(f"{name}: {checked}, batch of {config.batch}", "equal", error, ln.at_most(1e-8))
         for name, error in errors.items()
       ),
-      claim(
-        "batch of one: largest gradient of x, either way",
-        "0: nothing is checked",
-        lone,
-        ln.equals(0),
-      ),
+      claim(one, "0: nothing is checked", lone, ln.equals(0)),
       claim(f"{ours}, training: largest difference", "equal", largest(trained - y), same),
       claim(f"{ours}, with running statistics", "equal", largest(tested), same),
       claim(spread, "0", largest(trained.var(axis=0) - 1), ln.at_most(1e-5)),

@@ -47,10 +47,8 @@ def measure(config: Config, key: Array) -> dict[tuple[str, str], Sizes]:
   x, reading = jax.random.normal(data_key, (2, config.examples, config.width))
   found = {}
   for init, draw in INITS.items():
-    nets = [
-      drawn_weights(draw, net, config.depth, config.width)
-      for net in jax.random.split(net_key, config.nets)
-    ]
+    keys = jax.random.split(net_key, config.nets)
+    nets = [drawn_weights(draw, key, config.depth, config.width) for key in keys]
     for activation in ACTIVATIONS:
       logs = [log_sizes(activation, weights, x, reading) for weights in nets]
       found[activation, init] = np.exp(np.mean(logs, axis=0))
@@ -97,11 +95,9 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> ln.Picture:
   """Factors per layer by rule and activation."""
   table = np.array([[factor[activation, init] for activation in ACTIVATIONS] for init in INITS])
+  ways = ("to the signal on its way forth", "to the gradient on its way back")
   return ln.heat_maps(
-    {
-      "to the signal on its way forth": table[..., 0],
-      "to the gradient on its way back": table[..., 1],
-    },
+    {name: table[..., way] for way, name in enumerate(ways)},
     title="What one layer does",
     x="activation",
     y="initial weights",
@@ -119,19 +115,16 @@ def factor_table(factor: dict[tuple[str, str], tuple[float, float]]) -> ln.Pictu
 
 def over_layers(found: dict[tuple[str, str], Sizes]) -> ln.Picture:
   """Sizes over the layers, one column for each activation, the gradients below."""
-  layers = np.arange(1, next(iter(found.values())).shape[1] + 1)
+  layers, first = np.arange(1, next(iter(found.values())).shape[1] + 1), next(iter(ACTIVATIONS))
+
+  def panel(way: int, what: str, activation: str) -> ln.Panel:
+    curves = {init: (layers, found[activation, init][way]) for init in SHOWN}
+    y, title = what if activation == first else "", activation if way == 0 else ""
+    return ln.Panel(y, curves, title, log="y", y_range=(1e-20, 1e20))
+
+  whats = ("activation, root mean square", "gradient, root mean square")
   return ln.function_curves(
-    [
-      ln.Panel(
-        f"{what}, root mean square" if activation == next(iter(ACTIVATIONS)) else "",
-        {init: (layers, found[activation, init][way]) for init in SHOWN},
-        activation if way == 0 else "",
-        log="y",
-        y_range=(1e-20, 1e20),
-      )
-      for way, what in enumerate(("activation", "gradient"))
-      for activation in ACTIVATIONS
-    ],
+    [panel(way, what, activation) for way, what in enumerate(whats) for activation in ACTIVATIONS],
     title="Through the layers",
     x="layer",
     rows=2,

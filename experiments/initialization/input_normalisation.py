@@ -28,13 +28,9 @@ class Config:
   """The generated data, and when descent is done."""
 
   examples: int = ln.static(500, "training examples, and as many for the test", at_least=10)
-  scales: tuple[int, ...] = ln.static(
-    (1, 10, 100), "standard deviations of the features", at_least=1
-  )
+  scales: tuple[int, ...] = ln.static((1, 10, 100), "deviations of the features", at_least=1)
   outlier: float = ln.traced(100.0, "the outlier, in standard deviations", above=1)
-  tolerance: float = ln.traced(
-    1e-6, "share of the first excess loss at which descent ends", above=0
-  )
+  tolerance: float = ln.traced(1e-6, "share of the first excess loss that ends descent", above=0)
 
 
 MOST_STEPS = 2_000_000
@@ -62,13 +58,8 @@ def min_max(train: Rows) -> Scaler:
   return Scaler(low, train.max(axis=0) - low)
 
 
-def as_it_is(train: Rows) -> Scaler:
-  """No normalisation."""
-  return Scaler(jnp.zeros(train.shape[1]), jnp.ones(train.shape[1]))
-
-
 SCALERS: dict[str, Callable[[Rows], Scaler]] = {
-  "as it is": as_it_is,
+  "as it is": lambda train: Scaler(jnp.zeros(train.shape[1]), jnp.ones(train.shape[1])),
   "min-max": min_max,
   "z-score": z_score,
 }
@@ -92,25 +83,19 @@ def steps_to_tolerance(x: Rows, y: Float[Array, " examples"], tolerance: float) 
   h = hessian(x)
   g = jnp.column_stack([x, jnp.ones(len(x))]).T @ y / len(y)
   best, rate = jnp.linalg.solve(h, g), 1 / jnp.linalg.eigvalsh(h)[-1]
-  excess = lambda w: (w - best) @ h @ (w - best)
-  first = excess(jnp.zeros(len(g)))
-
-  def go_on(carry: tuple[Array, Array]) -> Array:
-    return (excess(carry[0]) > tolerance * first) & (carry[1] < MOST_STEPS)
-
-  def step(carry: tuple[Array, Array]) -> tuple[Array, Array]:
-    return carry[0] - rate * (h @ carry[0] - g), carry[1] + 1
-
-  return jax.lax.while_loop(go_on, step, (jnp.zeros(len(g)), jnp.int32(0)))[1]
+  start, excess = jnp.zeros(len(g)), lambda w: (w - best) @ h @ (w - best)
+  goal = tolerance * excess(start)
+  go_on = lambda carry: (excess(carry[0]) > goal) & (carry[1] < MOST_STEPS)
+  step = lambda carry: (carry[0] - rate * (h @ carry[0] - g), carry[1] + 1)
+  return jax.lax.while_loop(go_on, step, (start, jnp.int32(0)))[1]
 
 
 def draw(config: Config, key: Array) -> tuple[Rows, Rows, Float[Array, " examples"]]:
   """Training rows, test rows, and training targets to which every feature adds alike."""
   scales = jnp.asarray(config.scales, float)[None]
   noise, *keys = jax.random.split(key, 3)
-  train, test = (
-    scales * (3 + jax.random.normal(key, (config.examples, scales.size))) for key in keys
-  )
+  shape = (config.examples, scales.size)
+  train, test = (scales * (3 + jax.random.normal(key, shape)) for key in keys)
   y = jnp.sum(train / scales, axis=1) + 0.1 * jax.random.normal(noise, (config.examples,))
   return train, test, y
 
@@ -135,7 +120,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   better = conditions["as it is"] / conditions["z-score"]
   fewer = {name: steps["as it is"] / steps[name] for name in ("min-max", "z-score")}
   claim, z = ln.claims("I08"), conditions["z-score"]
-  left = "spread of the other values left by one outlier"
+  over, left = "steps as it is, over steps with", "spread of the other values left by one outlier"
   shift = "a shift of the test set by 2 deviations, by the training set's statistics"
   own = "the same shift, by the test set's own statistics"
   much = "condition number as it is, over that with z-scores"
@@ -143,13 +128,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     [
       claim(much, "much larger", better, ln.at_least(1000)),
       claim("condition number with z-scores", "about 1", z, ln.at_most(1.5)),
-      *(
-        claim(f"steps as it is, over steps with {name}", "faster", fewer[of], ln.at_least(bound))
-        for name, of, bound in (
-          ("min-max scaling", "min-max", 100),
-          ("z-scores", "z-score", 1000),
-        )
-      ),
+      claim(f"{over} min-max scaling", "faster", fewer["min-max"], ln.at_least(100)),
+      claim(f"{over} z-scores", "faster", fewer["z-score"], ln.at_least(1000)),
       claim(f"min-max: {left}", "squeezed", kept["min-max"], ln.at_most(0.1), "%"),
       claim(f"z-score: {left}", "less sensitive", kept["z-score"], ln.at_least(0.2), "%"),
       claim(shift, "2: seen", right, ln.at_least(1.8)),
@@ -161,10 +141,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         title="Gradient descent on normalised inputs",
         x="inputs",
         log=True,
-        caption=(
-          "Z-scores also remove the means, which tie the features to the intercept; min-max "
-          "scaling leaves some of that."
-        ),
+        caption="Z-scores also remove the means, which tie the features to the intercept; min-max "
+        "scaling leaves some of that.",
         file="steps",
       )
     ],

@@ -85,32 +85,20 @@ def findings(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Claim]:
   is_the_books = (config.dataset, config.activation) == ("mnist", "ReLU")
   source = {"LeCun normal": 0.914, "He normal": 0.935} if is_the_books else {}
   claim, last = ln.claims("I03"), f"loss of the last {config.evaluate_every} batches"
-  nothing, one = "ln 10: nothing is learned", "1: the variance decides"
+  nothing, flat = "ln 10: nothing is learned", ln.within_ratio(2.3026, 0.01)
   half, sooner = "above 1: the half that ReLU drops", ln.at_least(1.1)
   he, stretched = ratio("LeCun normal", "He normal"), ratio("orthogonal", "orthogonal x 1.41")
+  alike = {of: ratio(f"{of} uniform", f"{of} normal") for of in ("LeCun", "Xavier", "He")}
+  one, near = "1: the variance decides", ln.within_ratio(1, 0.1)
+  tested = {name: test_accuracy(config, fits[name]) for name in source}
   return [
-    *(
-      claim(f"{name}: {last}", nothing, loss[name], ln.within_ratio(2.3026, 0.01))
-      for name in ("zero", "std 0.01")
-    ),
-    *(
-      claim(
-        f"loss of {rule} uniform / of {rule} normal",
-        one,
-        ratio(f"{rule} uniform", f"{rule} normal"),
-        ln.within_ratio(1, 0.1),
-      )
-      for rule in ("LeCun", "Xavier", "He")
-    ),
+    *(claim(f"{name}: {last}", nothing, loss[name], flat) for name in ("zero", "std 0.01")),
+    *(claim(f"loss of {of} uniform / of {of} normal", one, alike[of], near) for of in alike),
     claim("loss of LeCun normal / of He normal", half, he, sooner),
     claim("loss of orthogonal / of orthogonal x 1.41", "above 1: the same half", stretched, sooner),
     *(
       claim(
-        f"{name}: test accuracy",
-        f"{100 * due:.4g} %",
-        test_accuracy(config, fits[name]),
-        ln.within(due, 0.015),
-        "%",
+        f"{name}: test accuracy", f"{100 * due:.4g} %", tested[name], ln.within(due, 0.015), "%"
       )
       for name, due in source.items()
     ),
@@ -130,6 +118,7 @@ HISTOGRAMS = (  # of what, their range, and the caption
   ("activations", (0, 4), "Values above 4 are counted in the last bin."),
   ("gradients", None, "Of each image's loss by the layer's weighted sums."),
 )
+STATISTICS = ("activation", "gradient")  # of every layer, while they are followed
 FOLLOWED = ("std 0.01", "LeCun normal", "Xavier normal", "He normal", "orthogonal x 1.41")
 
 
@@ -138,9 +127,8 @@ def pictures(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Picture]:
   spread = f"Lines are means over {config.repeats} seeds, bands one standard deviation."
   of = f"{config.activation}, {config.dataset}"
   few = {name: jnp.asarray(array) for name, array in images(config, 0).evaluate["look"].items()}
-  looks = {
-    name: classifier_signals(config.activation, fits[name][0].state.params, few) for name in SHOWN
-  }
+  look = lambda fit: classifier_signals(config.activation, fit.state.params, few)
+  looks, layers = {name: look(fits[name][0]) for name in SHOWN}, range(1, len(config.hidden) + 1)
   return [
     ln.compare_panels(
       {name: {"this rule": own, "He normal": fits["He normal"]} for name, own in fits.items()},
@@ -153,11 +141,7 @@ def pictures(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Picture]:
     ),
     ln.metric_panels(
       {name: fits[name] for name in FOLLOWED},
-      {
-        f"layer {layer}, {what}": f"look/{what} {layer}"
-        for what in ("activation", "gradient")
-        for layer in range(1, len(config.hidden) + 1)
-      },
+      {f"layer {n}, {what}": f"look/{what} {n}" for what in STATISTICS for n in layers},
       title="Every layer through training",
       y="mean square",
       columns=len(config.hidden),
@@ -167,7 +151,7 @@ def pictures(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Picture]:
     ),
     *(
       ln.histogram_grid(
-        {name: getattr(look, kind) for name, look in looks.items()},
+        {name: getattr(found, kind) for name, found in looks.items()},
         title=f"{kind.capitalize()} after learning, {of}",
         x=kind.removesuffix("s"),
         value_range=value_range,

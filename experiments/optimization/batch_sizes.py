@@ -30,9 +30,7 @@ class Config:
   """One size; `run` compares six."""
 
   batch_size: int = ln.static(64, "examples per step", at_least=1)
-  examples: int = ln.static(
-    2048, "training images, the first of MNIST", at_least=1024, at_most=60_000
-  )
+  examples: int = ln.static(2048, "images, the first of MNIST", at_least=1024, at_most=60_000)
   hidden: tuple[int, ...] = ln.static((100,) * 4, "units of the hidden layers", at_least=1)
   init: ln.Init = ln.nested(ln.Init("he_normal"))
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
@@ -40,6 +38,7 @@ class Config:
   repeats: int = ln.static(3, "seeds of every size", at_least=1)
 
 
+Curves, Numbers = dict[str, np.ndarray], dict[str, float]  # by size
 SIZES = (1, 64, 128, 256, 512)  # and all
 
 
@@ -87,8 +86,7 @@ def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
 
   def epoch() -> ln.TrainState:
     nonlocal state
-    first = np.int32(next(starts))
-    state, _ = program.steps(own.log_every, settings, state, data, key, first)
+    state, _ = program.steps(own.log_every, settings, state, data, key, np.int32(next(starts)))
     return state
 
   return shortest_call(epoch, calls=3)
@@ -96,19 +94,14 @@ def seconds_per_epoch(config: Config, seed: int, key: jax.Array) -> float:
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All sizes; then the time that each takes."""
-  members = {
-    str(size): ln.replace(config, {"batch_size": size}) for size in (*SIZES, config.examples)
-  }
+  sizes, key = (*SIZES, config.examples), lab.key("timing")
+  members = {str(size): ln.replace(config, {"batch_size": size}) for size in sizes}
   fits = lab.compare("race", members, training, repeats=config.repeats)
-  seconds = {
-    name: seconds_per_epoch(own, lab.seed, lab.key("timing")) for name, own in members.items()
-  }
+  seconds = {name: seconds_per_epoch(own, lab.seed, key) for name, own in members.items()}
   deviation = {name: float(np.mean([noise(fit) for fit in fits[name]])) for name in members}
   # On all images, before learning and after every epoch.
-  loss = {
-    name: np.mean([ln.series(fit.history, "all/loss")[1] for fit in repeats], axis=0)
-    for name, repeats in fits.items()
-  }
+  of_all = lambda repeats: [ln.series(fit.history, "all/loss")[1] for fit in repeats]
+  loss = {name: np.mean(of_all(repeats), axis=0) for name, repeats in fits.items()}
   every = str(config.examples)
   falling = int(np.sum(np.diff([values[-1] for values in loss.values()]) < 0))
   calmer = deviation["1"] / deviation["64"]
@@ -130,17 +123,14 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   )
 
 
-def at_time(name: str, other: str, loss: dict[str, np.ndarray], seconds: dict[str, float]) -> float:
+def at_time(name: str, other: str, loss: Curves, seconds: Numbers) -> float:
   """The other's loss when this one has finished, between its epochs along a straight line."""
   epochs = (len(loss[name]) - 1) * seconds[name] / seconds[other]
   return float(np.interp(epochs, np.arange(len(loss[other])), loss[other]))
 
 
 def pictures(
-  fits: dict[str, list[ln.Fit]],
-  loss: dict[str, np.ndarray],
-  deviation: dict[str, float],
-  seconds: dict[str, float],
+  fits: dict[str, list[ln.Fit]], loss: Curves, deviation: Numbers, seconds: Numbers
 ) -> list[ln.Picture]:
   """Losses after equal epochs and after equal time; noise and speed."""
   over_time = {

@@ -34,9 +34,7 @@ class Config:
   plateau_rate: float = ln.traced(0.5, "learning rate on the plateau", above=0)
   saturation: float = ln.traced(8.0, "input of the saturated sigmoid", above=0)
   net_rate: float = ln.traced(0.01, "learning rate of the linear net", above=0)
-  net_scale: float = ln.traced(
-    1e-3, "standard deviation of the linear net's first weights", above=0
-  )
+  net_scale: float = ln.traced(1e-3, "deviation of the linear net's first weights", above=0)
 
 
 NAMES = {"sgd": "SGD", "momentum": "Momentum", "rmsprop": "RMSProp", "adam": "Adam"}
@@ -79,17 +77,12 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       "plateau": (lambda w: jnp.all(w < 0), plateau, saturated, config.plateau_rate),
       "linear net": (lambda w: linear_net(w) < 0.01, linear_net, small, config.net_rate),
     }
-    steps = {
-      place: {
-        name: steps_until(is_out, loss, start, rule(name, rate), MOST_STEPS) for name in NAMES
-      }
-      for place, (is_out, loss, start, rate) in places.items()
+    count = lambda is_out, loss, start, rate: {
+      name: steps_until(is_out, loss, start, rule(name, rate), MOST_STEPS) for name in NAMES
     }
-    train = jax.jit(
-      lambda start, name: descend(linear_net, start, rule(name, config.net_rate), 3000),
-      static_argnums=1,
-    )
-    trained = {name: train(small, name) for name in NAMES}
+    steps = {place: count(*descent) for place, descent in places.items()}
+    train = lambda start, name: descend(linear_net, start, rule(name, config.net_rate), 3000)
+    trained = {name: jax.jit(train, static_argnums=1)(small, name) for name in NAMES}
     hessian = jax.jit(lambda w: jnp.linalg.eigvalsh(jax.hessian(linear_net)(w)))
     at_zero, at_end = hessian(jnp.zeros_like(small)), hessian(trained["momentum"][-1])
     losses = {name: jax.vmap(linear_net)(points) for name, points in trained.items()}

@@ -66,28 +66,24 @@ def slope_error(activation: Activation, x: Float[Array, " n"], h: float = 1e-5) 
   return ln.largest_difference(activation.slope(x), quotient)
 
 
-class Net(NamedTuple):
-  """A random net of three layers, and inputs to it."""
+def random_net(config: Config, key: Array) -> tuple[Array, Array, Array]:
+  """Normal inputs [examples, width] to three layers, and their weights and biases.
 
-  inputs: Float[Array, "examples width"]
-  weights: Float[Array, "layers width width"]
-  biases: Float[Array, "layers 1 width"]
-
-
-def random_net(config: Config, key: Array) -> Net:
-  """Normal inputs and biases, and weights that keep the variance."""
+  Weights [3, width, width] keep the variance; biases are [3, 1, width].
+  """
   width = config.width
   shapes = ((config.examples, width), (3, width, width), (3, 1, width))
   x, weights, biases = map(jax.random.normal, jax.random.split(key, 3), shapes)
-  return Net(x, weights / jnp.sqrt(width), biases)
+  return x, weights / jnp.sqrt(width), biases
 
 
-def beyond_affine(h: Function, net: Net) -> Float[Array, ""]:
+def beyond_affine(h: Function, net: tuple[Array, Array, Array]) -> Float[Array, ""]:
   """Share of the net's variance that the best affine map of its inputs misses."""
-  x = net.inputs
-  for weights, biases in zip(net.weights, net.biases, strict=True):
+  inputs, *layers = net
+  x = inputs
+  for weights, biases in zip(*layers, strict=True):
     x = h(x @ weights + biases)
-  basis, _ = jnp.linalg.qr(jnp.column_stack([net.inputs, jnp.ones(len(x))]))
+  basis, _ = jnp.linalg.qr(jnp.column_stack([inputs, jnp.ones(len(x))]))
   missed = x - basis @ (basis.T @ x)
   return jnp.sum(missed**2) / jnp.sum((x - x.mean(axis=0, keepdims=True)) ** 2)
 
@@ -130,9 +126,11 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     waist = config.width // 2
     what = f"rank of the outputs behind a layer of {waist} units"
     rank = lambda h: rank_through_a_waist(h, config, lab.key("waist"), waist)
-    ranks, more = [rank(h) for h in (linear, ACTIVATIONS["ReLU"].value)], ln.at_least(waist + 1)
-    claims.append(depth(f"linear: {what}", f"{waist}", ranks[0], ln.equals(waist)))
-    claims.append(depth(f"ReLU: {what}", f"above {waist}", ranks[1], more))
+    of_linear, of_relu = rank(linear), rank(ACTIVATIONS["ReLU"].value)
+    claims += [
+      depth(f"linear: {what}", f"{waist}", of_linear, ln.equals(waist)),
+      depth(f"ReLU: {what}", f"above {waist}", of_relu, ln.at_least(waist + 1)),
+    ]
     return ln.Report(claims, pictures())
 
 

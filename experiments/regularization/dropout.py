@@ -47,12 +47,8 @@ def model(config: Config) -> ln.MLP:
   """Inverted dropout behind every hidden layer; classic dropout is the same, multiplied by 1 - rate
   both while training and at test."""
   gain = 1 - config.rate if config.form == "classic" else 1.0
-  return ln.MLP(
-    (*config.hidden, 10),
-    lambda z: gain * jax.nn.relu(z),
-    ln.kernel_init(config.init),
-    dropout_rate=config.rate,
-  )
+  units, init = (*config.hidden, 10), ln.kernel_init(config.init)
+  return ln.MLP(units, lambda z: gain * jax.nn.relu(z), init, dropout_rate=config.rate)
 
 
 training = ln.supervised_training(
@@ -88,45 +84,30 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   )
   gap = {name: train[name] - test[name] for name in fits}
   (none, high, low, inverted), within = CASES, ln.within
-  accuracies = (
-    ("no dropout: training", "100 %", train[none], ln.at_least(0.995)),
-    ("no dropout: test", "76.2-76.3 %", test[none], within(0.7625, 0.02)),
-    ("classic, 0.2: training", "68-74 %", train[high], within(0.71, 0.03)),
-    ("classic, 0.2: test", "57.6-62.3 %", test[high], within(0.5995, 0.0235)),
-    ("classic, 0.15: training", "88-93 %", train[low], within(0.905, 0.025)),
-    ("classic, 0.15: test", "69.2-71.0 %", test[low], within(0.701, 0.009)),
-  )
+  claim, closes = ln.claims("R03", unit="%"), "gap between training and test that dropout takes"
+  spread = "variance after / before, values of mean 1 and variance 1"
   mean, variance = moments(0.2, lab.key("moments"))
-  claim = ln.claims("R03", unit="%")
   return ln.Report(
     [
-      *(claim(f"{what} accuracy", source, ours, bar) for what, source, ours, bar in accuracies),
-      claim(
-        "gap between training and test that dropout takes away, classic 0.15",
-        "smaller gap",
-        gap[none] - gap[low],
-        ln.at_least(0.01),
-      ),
+      claim("no dropout: training accuracy", "100 %", train[none], ln.at_least(0.995)),
+      claim("no dropout: test accuracy", "76.2-76.3 %", test[none], within(0.7625, 0.02)),
+      claim("classic, 0.2: training accuracy", "68-74 %", train[high], within(0.71, 0.03)),
+      claim("classic, 0.2: test accuracy", "57.6-62.3 %", test[high], within(0.5995, 0.0235)),
+      claim("classic, 0.15: training accuracy", "88-93 %", train[low], within(0.905, 0.025)),
+      claim("classic, 0.15: test accuracy", "69.2-71.0 %", test[low], within(0.701, 0.009)),
+      claim(f"{closes} away, classic 0.15", "smaller gap", gap[none] - gap[low], ln.at_least(0.01)),
       claim("inverted, 0.2: training accuracy", "below 100 %", train[inverted], ln.at_most(0.995)),
       claim("mean after inverted dropout / before", "1: kept", mean, within(1, 0.01), unit=""),
-      claim(
-        "variance after / before, values of mean 1 and variance 1",
-        "2/(1 - rate) - 1 = 1.5: not kept",
-        variance,
-        within(1.5, 0.02),
-        unit="",
-      ),
+      claim(spread, "2/(1 - rate) - 1 = 1.5: not kept", variance, within(1.5, 0.02), unit=""),
     ],
     [
       ln.split_panels(
         fits,
         ("train set", "test"),
         title=f"Dropout on {config.examples} images",
-        caption=(
-          "The book's figure 5.13: accuracy on the training images and on the test set, without "
-          f"dropout and with two forms of it. Means over {config.repeats} seeds, in bands of one "
-          "standard deviation to both sides."
-        ),
+        caption="The book's figure 5.13: accuracy on the training images and on the test set, "
+        f"without dropout and with two forms of it. Means over {config.repeats} seeds, in bands of "
+        "one standard deviation to both sides.",
         file="dropout",
       )
     ],

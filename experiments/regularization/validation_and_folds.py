@@ -19,13 +19,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 import research as ln
-from research.analysis.cross_validation import (
-  Rows,
-  cross_validation,
-  fold_of,
-  least_squares,
-  squared_errors,
-)
+from research.analysis import cross_validation as cv
 
 
 @ln.pytree_config
@@ -41,7 +35,7 @@ class Config:
   draws: int = ln.static(200, "draws that are averaged", at_least=1)
 
 
-def best_features(x: Rows, y: Float[Array, " n"], use: Bool[Array, " n"], count: int) -> Array:
+def best_features(x: cv.Rows, y: Float[Array, " n"], use: Bool[Array, " n"], count: int) -> Array:
   """Indices of those with the largest |covariance| with the targets, on the examples in use."""
   return jax.lax.top_k(jnp.abs((x * use[:, None]).T @ y), count)[1]
 
@@ -52,12 +46,12 @@ def honest(config: Config, key: Array) -> dict[str, Array]:
   x = jax.random.normal(x_key, (config.examples, config.features))
   truth = jax.random.normal(w_key, (config.features,))
   y = x @ truth + config.noise * jax.random.normal(noise_key, (config.examples,))
-  fold = fold_of(config.examples, config.folds, fold_key)
+  fold = cv.fold_of(config.examples, config.folds, fold_key)
   everything = jnp.ones(config.examples, bool)
-  w = least_squares(x, y, everything)
-  errors = cross_validation(x, y, fold, config.folds)
+  w = cv.least_squares(x, y, everything)
+  errors = cv.cross_validation(x, y, fold, config.folds)
   return {
-    "training error": squared_errors(w, x, y).mean(),
+    "training error": cv.squared_errors(w, x, y).mean(),
     "20 % split": errors[0],
     "folds": errors.mean(),
     "true error": jnp.sum((w - truth) ** 2) + config.noise**2,
@@ -69,17 +63,17 @@ def leak(config: Config, key: Array) -> dict[str, Array]:
   x_key, y_key, fold_key = jax.random.split(key, 3)
   x = jax.random.normal(x_key, (config.examples, config.many))
   y = jax.random.normal(y_key, (config.examples,))
-  fold = fold_of(config.examples, config.folds, fold_key)
+  fold = cv.fold_of(config.examples, config.folds, fold_key)
   everything = jnp.ones(config.examples, bool)
   before = x[:, best_features(x, y, everything, config.chosen)]
 
   def inside(part: Array) -> Array:
     use = fold != part
     own = x[:, best_features(x, y, use, config.chosen)]
-    return jnp.sum(squared_errors(least_squares(own, y, use), own, y) * ~use) / jnp.sum(~use)
+    return jnp.sum(cv.squared_errors(cv.least_squares(own, y, use), own, y) * ~use) / jnp.sum(~use)
 
   errors = {
-    "before the folds": cross_validation(before, y, fold, config.folds).mean(),
+    "before the folds": cv.cross_validation(before, y, fold, config.folds).mean(),
     "inside every fold": jax.vmap(inside)(jnp.arange(config.folds)).mean(),
   }
   return {name: 1 - error / y.var() for name, error in errors.items()}
@@ -103,17 +97,13 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   ratio = lambda estimate: estimate.mean() / truth.mean()
   leaked, none = (promises[name].mean() for name in ("before the folds", "inside every fold"))
   promised = "random targets, features chosen {}: variance explained"
+  wider = "spread of the split's estimates over that of the folds'"
   claim, share = ln.claims("R06"), ln.claims("R06", unit="%")
   return ln.Report(
     [
       claim(f"K folds: {mean}", theory, ratio(folds), ln.within(expected, 0.05)),
       claim(f"20 % split: {mean}", theory, ratio(split), ln.within(expected, 0.06)),
-      claim(
-        "spread of the split's estimates over that of the folds'",
-        "above 1",
-        split.std() / folds.std(),
-        ln.at_least(1.5),
-      ),
+      claim(wider, "above 1", split.std() / folds.std(), ln.at_least(1.5)),
       claim("training error over the true error", "too good", ratio(training), ln.at_most(0.8)),
       share(promised.format("before the folds"), "a leak", leaked, ln.at_least(0.2)),
       share(promised.format("inside every fold"), "none", none, ln.at_most(0.0)),
@@ -126,10 +116,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         },
         title="Estimates of the error on new data",
         y="share of the draws",
-        caption=(
-          f"{config.draws} draws. Left: single estimates about the true error. Right: what folds "
-          "promise of random targets, from which nothing can be learned."
-        ),
+        caption=f"{config.draws} draws. Left: single estimates about the true error. Right: what "
+        "folds promise of random targets, from which nothing can be learned.",
         file="estimates",
       ),
     ],

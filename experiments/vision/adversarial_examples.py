@@ -15,7 +15,6 @@ nets err (seed 0) on 7.2, 8.0, 14.9, 2.4, 1.9 and 4.0 % of the test images where
 trained longer, err on 7.4, 9.4, 20, 1.6, 1.5 and 1.9 %.
 """
 
-import re
 from collections.abc import Mapping
 
 import jax
@@ -24,8 +23,8 @@ import numpy as np
 
 import research as ln
 from research.analysis import adversarial
-from research.analysis.adversarial import Images, Labels, Logits, distortion
-from research.models import szegedy2014
+from research.analysis.adversarial import Images, Labels, distortion
+from research.analysis.attacked_nets import attacked_training, first_digits, fit_networks, logits_of
 from research.models.szegedy2014 import TABLE_1
 
 LINEAR, DEEP = "FC10(1e-4)", "FC100-100-10"
@@ -35,40 +34,21 @@ LINEAR, DEEP = "FC10(1e-4)", "FC100-100-10"
 class Config:
   """One of the networks, and how it is attacked."""
 
-  network: str = ln.static(
-    DEEP, "set by the experiment, one after the other", choices=tuple(TABLE_1)
-  )
+  network: str = ln.static(DEEP, "set by the experiment, one by one", choices=tuple(TABLE_1))
   images: int = ln.static(50, "test images that are attacked", at_least=1, at_most=1000)
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, "linear"))
   batch_size: int = ln.static(100, "examples per step", at_least=1)
   steps: int = ln.static(6000, "updates", at_least=1)
 
 
-training = ln.supervised_training(
-  lambda config: szegedy2014.network(TABLE_1[config.network]),
-  loss=szegedy2014.loss,
-  metrics={"accuracy": szegedy2014.right},
-  optimizer=szegedy2014.with_penalty(TABLE_1),
-)
-
-
-def logits_of(fit: ln.Fit) -> Logits:
-  """The fitted network as a function of images."""
-  network = szegedy2014.network(TABLE_1[fit.config.network])
-  return lambda x: ln.predict(network, fit.state, {"image": x})
+training = attacked_training(TABLE_1)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Trains the networks and attacks each."""
-  fits = {}
-  for name in TABLE_1:
-    one = ln.replace(config, {"network": name})
-    fits[name] = lab.fit(re.sub(r"[(),]", " ", name).strip(), one, training(one, lab.seed))
-  nets = {name: jax.jit(logits_of(fit)) for name, fit in fits.items()}
-  test = ln.sets.load("mnist").test
-  few = {name: jnp.asarray(array[: config.images]) for name, array in test.items()}
-  images, labels = ln.inputs_of(few), few["label"]
-  targets = (labels + jax.random.randint(lab.key("targets"), labels.shape, 1, 10)) % 10
+  fits = fit_networks(lab, config, TABLE_1, training)
+  nets = {name: jax.jit(logits_of(TABLE_1, fit)) for name, fit in fits.items()}
+  images, labels, targets = first_digits(config.images, lab.key("targets"))
   examples = {
     name: jnp.asarray(adversarial.nearest_taken_for(net, images, targets))
     for name, net in nets.items()
@@ -87,40 +67,34 @@ def nearness(images: Images, examples: Mapping[str, Images]) -> list[ln.Claim]:
   sizes = {name: distortion(images, x) for name, x in examples.items()}
   share = min(float(jnp.mean(jnp.isfinite(size))) for size in sizes.values())
   claim, size_claim = ln.claims("V08", unit="%"), ln.claims("V08")
+  found, mean = (
+    "images with an example, least of all nets",
+    "mean distortion of the nearest examples",
+  )
+  half_to_twice = lambda due: ln.within(1.25 * due, 0.75 * due)
+  ours = {name: jnp.nanmean(size) for name, size in sizes.items()}
   return [
-    claim("images with an example, least of all nets", "100 %", share, ln.at_least(1)),
+    claim(found, "100 %", share, ln.at_least(1)),
     *(
-      size_claim(
-        f"{name}: mean distortion of the nearest examples",
-        f"{row.distortion:g}",
-        jnp.nanmean(sizes[name]),
-        ln.within(1.25 * row.distortion, 0.75 * row.distortion),  # half to twice
-      )
-      for name, row in TABLE_1.items()
+      size_claim(f"{name}: {mean}", f"{due:g}", ours[name], half_to_twice(due))
+      for name, due in ((name, row.distortion) for name, row in TABLE_1.items())
     ),
   ]
 
 
 def closed_form(fit: ln.Fit, images: Images, labels: Labels, targets: Labels) -> ln.Claim:
   """Softmax regression between two digits is linear: without a box, the nearest image is known."""
-  (layer,) = fit.state.params.values()
-  errors = []
+  (layer,), logits, errors = fit.state.params.values(), logits_of(TABLE_1, fit), []
   for image, label, target in zip(images, labels, targets, strict=True):
-    weights, bias = (
-      array[..., label] - array[..., target] for array in (layer["kernel"], layer["bias"])
-    )
+    weights, bias = (layer[x][..., label] - layer[x][..., target] for x in ("kernel", "bias"))
     known = adversarial.nearest_on_the_other_side(image.ravel(), weights, bias)
-    two = lambda x, a=label, b=target: logits_of(fit)(x)[:, jnp.stack([a, b])]
-    found = adversarial.nearest_taken_for(
-      two, image[None], jnp.ones(1, int), box=None, halvings=14
-    ).ravel()
+    two = lambda x, a=label, b=target: logits(x)[:, jnp.stack([a, b])]
+    other, search = jnp.ones(1, int), adversarial.nearest_taken_for
+    found = search(two, image[None], other, box=None, halvings=14).ravel()
     errors.append(np.linalg.norm(found - known) / np.linalg.norm(known - image.ravel()))
-  return ln.claims("V08", unit="%")(
-    f"{LINEAR}, two digits, no box: change against the closed form, largest difference",
-    "-(w x + b) w / |w|^2, to 1 %",
-    np.max(errors),
-    ln.at_most(0.01),
-  )
+  what = f"{LINEAR}, two digits, no box: change against the closed form, largest difference"
+  source, off = "-(w x + b) w / |w|^2, to 1 %", np.max(errors)
+  return ln.claims("V08", unit="%")(what, source, off, ln.at_most(0.01))
 
 
 def example_grid(digits: Images, examples: Mapping[str, Images]) -> ln.Picture:
@@ -135,10 +109,8 @@ def example_grid(digits: Images, examples: Mapping[str, Images]) -> ln.Picture:
     note=f"rows: digits; {LINEAR}: examples, changes; {DEEP}: examples, changes",
     columns=len(digits),
     value_range=(0, 1),
-    caption=(
-      "Triples: digits, the nearest images that softmax regression and a net of three layers take "
-      "for another digit, and what was changed (grey: nothing)."
-    ),
+    caption="Triples: digits, the nearest images that softmax regression and a net of three layers "
+    "take for another digit, and what was changed (grey: nothing).",
     file="examples",
   )
 

@@ -11,7 +11,6 @@ Expected by the source: 20.3 % of the examples for the wider net deceive the nar
 36.7, 10 and 82.7 %; noise as large changes 1.4 % of the answers.
 """
 
-import re
 from collections.abc import Mapping
 
 import jax
@@ -21,7 +20,7 @@ import numpy as np
 import research as ln
 from research.analysis import adversarial
 from research.analysis.adversarial import Images, Logits
-from research.models import szegedy2014
+from research.analysis.attacked_nets import attacked_training, first_digits, fit_networks, logits_of
 from research.models.szegedy2014 import TABLE_1
 
 DEEP, WIDE = "FC100-100-10", "FC200-200-10"
@@ -35,9 +34,7 @@ LOUD = 0.1  # distortion to which examples are enlarged
 class Config:
   """One of the networks, and how it is attacked."""
 
-  network: str = ln.static(
-    DEEP, "set by the experiment, one after the other", choices=tuple(NETWORKS)
-  )
+  network: str = ln.static(DEEP, "set by the experiment, one by one", choices=tuple(NETWORKS))
   images: int = ln.static(50, "test images that are attacked", at_least=1, at_most=1000)
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, "linear"))
   batch_size: int = ln.static(100, "examples per step", at_least=1)
@@ -52,19 +49,7 @@ def images(config: Config, seed: int) -> ln.Task:
   return ln.Task(train, evaluate)
 
 
-training = ln.supervised_training(
-  lambda config: szegedy2014.network(NETWORKS[config.network]),
-  images,
-  loss=szegedy2014.loss,
-  metrics={"accuracy": szegedy2014.right},
-  optimizer=szegedy2014.with_penalty(NETWORKS),
-)
-
-
-def logits_of(fit: ln.Fit) -> Logits:
-  """The fitted network as a function of images."""
-  network = szegedy2014.network(NETWORKS[fit.config.network])
-  return jax.jit(lambda x: ln.predict(network, fit.state, {"image": x}))
+training = attacked_training(NETWORKS, images)
 
 
 def changed_by_noise(
@@ -81,24 +66,20 @@ def changed_by_noise(
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Trains the networks, attacks each, and shows the examples to all."""
-  test = {name: array[: config.images] for name, array in ln.sets.load("mnist").test.items()}
-  digits = ln.inputs_of({"image": jnp.asarray(test["image"])})
-  labels = jnp.asarray(test["label"])
-  targets = (labels + jax.random.randint(lab.key("targets"), labels.shape, 1, 10)) % 10
-  nets, examples = {}, {}
-  for name in NETWORKS:
-    one = ln.replace(config, {"network": name})
-    fit = lab.fit(re.sub(r"[(),]", " ", name).strip(), one, training(one, lab.seed))
-    nets[name] = logits_of(fit)
-    examples[name] = jnp.asarray(adversarial.nearest_taken_for(nets[name], digits, targets))
+  fits = fit_networks(lab, config, NETWORKS, training)
+  nets = {name: jax.jit(logits_of(NETWORKS, fit)) for name, fit in fits.items()}
+  digits, labels, targets = first_digits(config.images, lab.key("targets"))
+  examples = {
+    name: jnp.asarray(adversarial.nearest_taken_for(net, digits, targets))
+    for name, net in nets.items()
+  }
   error = lambda name, x: adversarial.error(nets[name], x, labels)
   changes = adversarial.with_distortion(examples[FIRST] - digits, LOUD)
   loud = jnp.clip(digits + changes, 0, 1)
   wide, half = error(DEEP, examples[WIDE]), error(SECOND, examples[FIRST])
   halves = "error of the second half's net on the first half's examples"
-  flipped = changed_by_noise(
-    nets, digits, examples, jax.random.normal(lab.key("noise"), digits.shape)
-  )
+  noise = jax.random.normal(lab.key("noise"), digits.shape)
+  flipped = changed_by_noise(nets, digits, examples, noise)
   claim = ln.claims("V08", unit="%")
   return ln.Report(
     [
@@ -119,10 +100,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         colours="Blues",
         number=".0f",
         panel_inches=(8.2, 5.6),
-        caption=(
-          "A row holds the examples made for one network, a column the errors that a network makes "
-          "on them. On the diagonal each is shown its own."
-        ),
+        caption="A row holds the examples made for one network, a column the errors that a network "
+        "makes on them. On the diagonal each is shown its own.",
         file="transfer",
       )
     ],

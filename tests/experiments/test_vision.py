@@ -8,6 +8,7 @@ import pytest
 import research as ln
 from experiments.vision import adversarial_examples, adversarial_training, adversarial_transfer
 from research.analysis import adversarial
+from research.analysis.attacked_nets import logits_of
 from research.config import replace
 from research.models import szegedy2014
 
@@ -63,7 +64,7 @@ def test_the_search_finds_what_a_linear_network_has_in_closed_form(monkeypatch):
   config = a_config(adversarial_examples.LINEAR)
   init = learner_of(adversarial_examples, config).init
   fit = ln.Fit("x", config, jax.jit(init)(config, jax.random.key(0)), [], lambda: None, None)
-  labels = adversarial_examples.logits_of(fit)(IMAGES[:2]).argmax(-1)
+  labels = logits_of(szegedy2014.TABLE_1, fit)(IMAGES[:2]).argmax(-1)
   compared = lambda: adversarial_examples.closed_form(fit, IMAGES[:2], labels, (labels + 3) % 10)
   assert compared().verdict == "pass"
   beside = lambda image, weights, bias: 1.02 * (image - weights * (weights @ image + bias))

@@ -145,18 +145,12 @@ def before_and_after(key: Array) -> ln.Picture:
   """Distributions of three units over a batch, before and after."""
   x = jax.random.normal(key, (2000, 3))
   x = x * jnp.array([[0.5, 1.0, 3.0]]) + jnp.array([[-4.0, 0.0, 5.0]])
-
-  def panel(rows: Array, title: str) -> ln.Panel:
-    curves = {}
-    for unit, values in enumerate(np.asarray(rows).T, start=1):
-      density, edges = np.histogram(values, 40, density=True)
-      curves[f"unit {unit}"] = ((edges[1:] + edges[:-1]) / 2, density)
-    return ln.Panel("share of the batch per unit of value", curves, title)
-
-  return ln.function_curves(
-    [panel(x, "before"), panel(batch_norm(x, jnp.ones(3), jnp.zeros(3)), "after")],
+  units = lambda rows: {f"unit {n}": column for n, column in enumerate(np.asarray(rows).T, 1)}
+  normal = batch_norm(x, jnp.ones(3), jnp.zeros(3))
+  return ln.compare_histograms(
+    {"value before": units(x), "value after": units(normal)},
     title="Batch normalisation of three units",
-    x="value",
+    y="share of the batch",
     caption="Three units of different means and spreads, over a batch of 2,000.",
     file="before_and_after",
   )

@@ -118,7 +118,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     shifted = test + 2 * test.std(axis=0, keepdims=True)  # the world has moved since the training
     right, wrong = (float(z_score(rows)(shifted).mean()) for rows in (train, shifted))
   better = conditions["as it is"] / conditions["z-score"]
-  fewer = {name: steps["as it is"] / steps[name] for name in ("min-max", "z-score")}
+  fewer = {name: steps["as it is"] / taken for name, taken in steps.items()}
   claim, z = ln.claims("I08"), conditions["z-score"]
   over, left = "steps as it is, over steps with", "spread of the other values left by one outlier"
   shift = "a shift of the test set by 2 deviations, by the training set's statistics"

@@ -88,11 +88,6 @@ def factor_per_layer(norms: Float[Array, " layers"]) -> float:
   return float((norms[0] / norms[-1]) ** (1 / (len(norms) - 1)))
 
 
-def spread(norms: Float[Array, " layers"]) -> float:
-  """The longest gradient over the shortest."""
-  return float(norms.max() / norms.min())
-
-
 def power(gain: float, config: Config) -> float:
   """Returns the output of layers gain x I for the input 1."""
   net = scaled_identity(gain, config)
@@ -116,7 +111,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     }
     norms = {name: gradient_norms(net, lab.key("input")) for name, net in nets.items()}
     factor = {name: factor_per_layer(values) for name, values in norms.items()}
-    spreads = {name: spread(norms[name]) for name in list(nets)[3:]}  # of those that are cured
+    spreads = {name: float(g.max() / g.min()) for name, g in list(norms.items())[3:]}  # the cured
   claim, does = ln.claims("O08"), "what a layer does to the gradient"
   powers, slope = f"{n} layers: output / exact power - 1", "vanishes: at most 1/4 (slope)"
   perfect = f"1 is perfect; 1.5^{n - 1} = {1.5 ** (n - 1):.0e} is not"

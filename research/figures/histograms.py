@@ -78,22 +78,21 @@ def compare_histograms(
   """Shares of several samples in 30 common bins, as outlines over each other.
 
   Args:
-    panels: for each name of a horizontal axis, samples [n] by their own names, which no other panel
-      has.
+    panels: for each name of a horizontal axis, samples [n] by their own names; a name has one look
+      in all panels.
     title: above the figure.
     y: name of the vertical axis.
   """
   figure, grid = new_figure(title, columns=len(panels))
-  index = 0
+  names = list(dict.fromkeys(name for samples in panels.values() for name in samples))
   for axes, (x, samples) in zip(grid[0], panels.items(), strict=True):
     edges = np.histogram_bin_edges(np.concatenate(list(map(np.asarray, samples.values()))), BINS)
     for name, values in samples.items():
-      look, numbers = stroke(index), np.asarray(values)
+      look, numbers = stroke(names.index(name)), np.asarray(values)
       shares = np.histogram(numbers, edges)[0] / len(numbers)
       axes.stairs(
         shares, edges, color=look.colour, linestyle=look.dashes, linewidth=1.6, label=name
       )
-      index += 1
     label_axes(axes, x, y)
   legend_below(figure)
   return Picture(file, figure, caption)

@@ -26,7 +26,7 @@ def test_cases_must_have_equally_many_layers():
 
 
 def test_samples_over_each_other_have_common_bins_and_looks_of_their_own():
-  panels = {"x": {"a": np.arange(4), "b": np.full(3, 9)}, "y": {"c": np.ones(2)}}
+  panels = {"x": {"a": np.arange(4), "b": np.full(3, 9)}, "y": {"c": np.ones(2), "a": np.ones(2)}}
   figure = compare_histograms(panels, title="t", y="share", caption="").figure
   left, right = figure.axes
   a, b = (step.get_data() for step in left.patches)
@@ -34,3 +34,4 @@ def test_samples_over_each_other_have_common_bins_and_looks_of_their_own():
   assert a.values.sum() == b.values.sum() == 1 and b.values[-1] == 1
   colours = {step.get_edgecolor() for axes in figure.axes for step in axes.patches}
   assert len(colours) == 3 and right.get_xlabel() == "y"
+  assert right.patches[1].get_edgecolor() == left.patches[0].get_edgecolor()

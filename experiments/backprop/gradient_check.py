@@ -47,9 +47,8 @@ def relu_with_wrong_slope(x: Array) -> Array:
   return jax.nn.relu(x)
 
 
-relu_with_wrong_slope.defvjp(
-  lambda x: (jax.nn.relu(x), x), lambda x, d: (1.01 * d * (x > 0).astype(d.dtype),)
-)
+steeper = lambda x, d: (1.01 * d * (x > 0).astype(d.dtype),)
+relu_with_wrong_slope.defvjp(lambda x: (jax.nn.relu(x), x), steeper)
 
 
 class Net(NamedTuple):
@@ -65,19 +64,15 @@ def two_layer(activation: Callable[[Array], Array]) -> Callable[[Config], linen.
   return lambda config: ln.MLP((50, 10), activation, ln.initializer("normal", config.init_std))
 
 
-def small_convnet(config: Config) -> linen.Module:
-  """The book's: ten 3x3 filters on one 10x10 image, ten hidden units."""
-  kernel_init = ln.initializer("normal", config.init_std)
-  return SimpleConvNet(filters=10, filter_size=3, hidden=10, kernel_init=kernel_init)
-
-
 def nets(config: Config) -> dict[str, Net]:
   """The networks that are checked; dropout has a fixed mask."""
   shape = ln.sets.spec(config.dataset).image_shape
+  draw = lambda config: ln.initializer("normal", config.init_std)
+  convolution = lambda config: SimpleConvNet(10, 3, hidden=10, kernel_init=draw(config))
   normalised = lambda config: ln.MLP((20, 20, 10), batch_norm=True, dropout_rate=0.3)
   return {
     "two layers": Net(two_layer(linen.relu), shape, config.images),
-    "convolution": Net(small_convnet, (10, 10, 1), 1),
+    "convolution": Net(convolution, (10, 10, 1), 1),  # the book's ten 3x3 filters
     "batch norm and dropout": Net(normalised, (10, 10, 1), 8),
     "slope 1 % off": Net(two_layer(relu_with_wrong_slope), shape, config.images),
   }

@@ -38,7 +38,8 @@ class Config:
   repeats: int = ln.static(3, "seeds of every size", at_least=1)
 
 
-Curves, Numbers = dict[str, np.ndarray], dict[str, float]  # by size
+Curves = dict[str, np.ndarray]  # by size
+Numbers = dict[str, float]
 SIZES = (1, 64, 128, 256, 512)  # and all
 
 

@@ -67,7 +67,6 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   configs[HARDENED] = ln.replace(config, {"is_hardened": True})
   fits = ln.fit_each(lab, configs, training)
   plain, hard = (jax.jit(logits_of(fit.state)) for fit in fits.values())
-  nets = {"plain": plain, "hardened": hard}
   test = {name: jnp.asarray(array) for name, array in ln.sets.load("mnist").test.items()}
   images, labels = ln.inputs_of(test)[:1000], test["label"][:1000]
   attack = lambda net: adversarial.projected_gradient(net, images, labels, config.size)
@@ -81,7 +80,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       claim(what, "below 1.2 - 1.6 = -0.4 points", gain, ln.below(0)),
       claim(attacked, falls, deceived(plain) - deceived(hard), ln.at_least(0.2)),
     ],
-    [strength_figure(config, nets, images, labels)],
+    [strength_figure(config, {"plain": plain, "hardened": hard}, images, labels)],
   )
 
 

@@ -14,9 +14,10 @@ from research.batch import Batch, inputs_of
 from research.data import sampling, sets
 from research.data.sampling import Sampler
 from research.data.stratify import shuffled_split
+from research.errors import UserError
 from research.learner import Config, Learner, PerExample, supervised
 from research.losses import softmax_cross_entropy
-from research.training import HostData, Training
+from research.training import HostData, Training, on_device
 from research.truncated_bptt import truncated_bptt
 
 
@@ -152,11 +153,15 @@ def supervised_training(
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
     by_epochs = hasattr(config, "epochs")
+    made = learner(tuple(leaves), structure, examples)
+    dataset = getattr(config, "dataset", "")
+    if dataset and dataset not in sets.names():
+      _check_takes(made, config, f"{dataset} with inputs of shape {list(leaves[0].shape)}")
     part = lambda count: max(steps // count, 1)
     often = epoch if by_epochs else getattr(config, "evaluate_every", part(evaluations))
     row = part(rows) if rows else often
     return Training(
-      learner(tuple(leaves), structure, examples),
+      made,
       train,
       sampler(config.batch_size),
       steps=steps,
@@ -214,6 +219,20 @@ def _steps(config: Config, examples: int) -> int:
   if hasattr(config, "epochs"):
     return config.epochs * math.ceil(examples / config.batch_size)
   return config.steps
+
+
+def _check_takes(learner: Learner, config: Config, data: str) -> None:
+  """Raises UserError where no network can be made for the user's own data; compiles nothing."""
+  try:
+    jax.eval_shape(learner.init, on_device(config), jax.random.key(0))
+  except UserError:
+    raise
+  except Exception as error:  # of whichever layer fails first
+    reason = str(error).split("\n", maxsplit=1)[0].rstrip(".")
+    raise UserError(
+      f"the network cannot be made for {data} ({reason}); give images of another size, such as "
+      "folder:PATH@32x32, or another network"
+    ) from error
 
 
 def _example(inputs: Callable[[Batch], Any], train: HostData) -> Any:

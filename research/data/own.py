@@ -5,6 +5,8 @@
   npz:PATH                arrays x_train, y_train, x_test, y_test and their like (`array_files`)
   idx:PATH                a folder of files named like MNIST's
   idx:PATH@transposed     the same with EMNIST's images, which lie on their side
+  csv:PATH, parquet:PATH  a table whose last column is the label (`tables`)
+  csv:PATH@COLUMN         the same with another column as the label
 
 The classes are the distinct labels of the training part, in their order, so that labels that begin
 at 1, that leave numbers out, or that are texts are understood. Examples without a label (-1 or an
@@ -44,16 +46,23 @@ class Form(NamedTuple):
 
 
 def _forms() -> dict[str, Form]:
-  from research.data import array_files, image_folders  # Pillow takes a while to import
+  from research.data import array_files, image_folders, tables  # Pillow takes a while to import
 
   return {
     "folder": Form(image_folders.files, image_folders.read),
     "npz": Form(array_files.npz_files, array_files.read_npz),
     "idx": Form(array_files.idx_files, array_files.read_idx),
+    **{
+      form: Form(
+        functools.partial(tables.files, suffix=f".{form}"),
+        functools.partial(tables.read, suffix=f".{form}"),
+      )
+      for form in ("csv", "parquet")
+    },
   }
 
 
-FORMS = ("folder", "npz", "idx")
+FORMS = ("folder", "npz", "idx", "csv", "parquet")
 
 
 def is_own(name: str) -> bool:
@@ -147,7 +156,10 @@ def _digests(path: Path, stamps: Stamps) -> dict[str, str]:
 def _read(name: str, stamps: Stamps) -> tuple[Splits, Spec]:
   del stamps  # another one is another set
   form, path, option = _resolved(name)
-  splits, class_names = numbered(path, form.read(path, option))
+  found = form.read(path, option)
+  splits, class_names = numbered(path, found)
+  if found.is_scaled is not None:
+    splits = standardised(splits, found.is_scaled)
   train, _, test = splits
   return splits, Spec(
     name,
@@ -196,6 +208,20 @@ def numbered(path: Path, read: Read) -> tuple[Splits, tuple[str, ...]]:
   are_numbers = names == tuple(map(str, range(len(names))))
   splits = Splits(train, arrays.get("validation", none), arrays["test"])
   return splits, () if are_numbers else names
+
+
+def standardised(splits: Splits, is_scaled: np.ndarray) -> Splits:
+  """Shifts and scales these features so that the training part has mean 0 and deviation 1.
+
+  A feature that never changes in the training part is shifted alone.
+  """
+  train = splits.train["image"].astype(np.float64)
+  deviation = train.std(axis=0)
+  shift = np.where(is_scaled, train.mean(axis=0), 0)
+  scale = np.where(is_scaled & (deviation > 0), deviation, 1)
+  return Splits(
+    *(part | {"image": ((part["image"] - shift) / scale).astype(np.float32)} for part in splits)
+  )
 
 
 def _labelled(path: Path, part: Part) -> Part:

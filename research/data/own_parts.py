@@ -35,12 +35,14 @@ class Read(NamedTuple):
     validation: the set's own, None where it has none.
     test: the set's own, None where it has none.
     class_names: by label, where the files have names for them.
+    is_scaled: bool [features], the columns that are to be standardised; None for images.
   """
 
   train: Part
   validation: Part | None
   test: Part | None
   class_names: tuple[str, ...] = ()
+  is_scaled: np.ndarray | None = None
 
 
 def which_parts(names: Collection[str]) -> dict[str, str]:

@@ -18,11 +18,22 @@ from research.data.idx_sets import IDX_SETS
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
 
-__all__ = ["OWN_IMAGES", "Arrays", "Spec", "Splits", "digests", "load", "names", "spec"]
+__all__ = [
+  "OWN_IMAGES",
+  "OWN_TABLES",
+  "Arrays",
+  "Spec",
+  "Splits",
+  "digests",
+  "load",
+  "names",
+  "spec",
+]
 
 TFDS_PREFIX = "tfds:"
-# Forms of names, for a field's choices, of the user's own images.
+# Forms of names, for a field's choices, of the user's own images and tables.
 OWN_IMAGES = ("folder:PATH", "npz:PATH", "idx:PATH", "tfds:NAME")
+OWN_TABLES = ("csv:PATH", "parquet:PATH")
 
 
 def names() -> list[str]:

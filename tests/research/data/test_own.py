@@ -178,3 +178,92 @@ def test_digests_change_with_the_files(tmp_path):
   now = sets.digests(f"folder:{tmp_path}")
   assert {file for file in before if before[file] != now[file]} == {"apple/0.png"}
   assert sets.digests("mnist") == {} == sets.digests("digits")
+
+
+def iris(rows=30):
+  return ["width,colour,kind"] + [
+    f"{i % 3 + 0.1},{'red' if i % 2 else 'blue'},{'abc'[i % 3]}" for i in range(rows)
+  ]
+
+
+def test_a_table_of_numbers_and_texts(tmp_path):
+  file = tmp_path / "iris.csv"
+  file.write_text("\n".join(iris()))
+  splits, spec = sets.load(f"csv:{file}"), sets.spec(f"csv:{file}")
+  assert spec[1:] == ((3,), 3, 27, 3, ("a", "b", "c"))
+  x = splits.train["image"]
+  assert x.dtype == np.float32 and set(x[:, 1:].sum(axis=1)) == {1}  # blue or red
+  np.testing.assert_allclose((x[:, 0].mean(), x[:, 0].std()), (0, 1), atol=1e-6)
+  assert sorted(set(splits.test["image"][:, 0])) == sorted(set(x[:, 0]))  # by the same scale
+  assert sets.spec(f"csv:{file}@colour")[1:3] == ((4,), 2)
+
+
+def test_tables_with_bom_crlf_semicolons_emoji_and_parts(tmp_path):
+  for part in ("train", "valid", "test"):
+    lines = [line.replace(",", ";").replace("red", "😀") for line in iris()]
+    (tmp_path / f"{part}.csv").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode() + b"\r\n")
+  assert [len(part["label"]) for part in sets.load(f"csv:{tmp_path}")] == [30, 30, 30]
+
+
+def test_parquet_holds_the_same_table(tmp_path):
+  import pyarrow
+  from pyarrow import parquet
+
+  (tmp_path / "a.csv").write_text("\n".join(iris()))
+  rows = [line.split(",") for line in iris()[1:]]
+  widths, colours, kinds = zip(*rows, strict=True)
+  table = pyarrow.table({"width": [*map(float, widths)], "colour": colours, "kind": kinds})
+  parquet.write_table(table, tmp_path / "a.parquet")
+  both = [sets.load(f"{form}:{tmp_path / 'a'}.{form}") for form in ("csv", "parquet")]
+  for one, other in zip(*both, strict=True):
+    np.testing.assert_array_equal(one["image"], other["image"])
+    np.testing.assert_array_equal(one["label"], other["label"])
+
+
+@pytest.mark.parametrize(
+  ("line", "text", "refused"),
+  [
+    (7, "NaN,red,a", "line 7: width is missing ('NaN')"),
+    (7, ",red,a", "line 7: width is missing ('')"),
+    (7, "1.5,?,a", "line 7: colour is missing"),
+    (7, "inf,red,a", "line 7: width is 'inf', and no finite number"),
+    (7, "1e99,red,a", "line 7: width is '1e99'"),
+    (7, "wide,red,a", "line 7: width is 'wide', and other rows have numbers"),
+    (7, "1.5,red", "line 7 has 2 cells, and line 1 names 3 columns"),
+    (7, '1.5,"red,a', "is no CSV"),
+    (1, "1.5,red,a", "line 1 names the columns, and has '1.5' there"),
+    (1, "width,width,kind", "two columns are called 'width'"),
+  ],
+)
+def test_bad_tables_are_refused_with_the_line(tmp_path, line, text, refused):
+  lines = iris()
+  lines[line - 1] = text
+  (tmp_path / "a.csv").write_text("\n".join(lines))
+  assert refused in refusal(f"csv:{tmp_path / 'a.csv'}")
+
+
+def test_other_bad_tables(tmp_path):
+  file, name = tmp_path / "a.csv", f"csv:{tmp_path / 'a.csv'}"
+  file.write_bytes(b"")
+  assert "a.csv is empty" in refusal(name)
+  file.write_text("width,kind\n")
+  assert "holds no rows" in refusal(name)
+  file.write_bytes(b"width,kind\n\xff,1\n")
+  assert "not UTF-8" in refusal(name)
+  file.write_text("name,kind\n" + "\n".join(f"n{i},{i % 2}" for i in range(101)))
+  assert "line 2: name holds 101 different texts, such as 'n0'" in refusal(name)
+  file.write_text("\n".join(iris()))
+  assert "no column 'species'; there are width, colour, kind" in refusal(f"{name}@species")
+  assert "line 2: 0.1 is no class" in refusal(f"{name}@width")
+  file.write_text("width,kind\n" + "\n".join(f"{i},a" for i in range(9)))
+  assert "one class only, a" in refusal(name)
+  (tmp_path / "a.parquet").write_bytes(b"PAR1nothing")
+  assert "a.parquet is no Parquet file" in refusal(f"parquet:{tmp_path / 'a.parquet'}")
+
+
+def test_a_row_without_a_label_is_left_out(tmp_path):
+  file = tmp_path / "a.csv"
+  file.write_text(
+    "width,kind\n" + "\n".join(f"{i},{('1', '2', '', '-1')[i % 4]}" for i in range(40))
+  )
+  assert sets.spec(f"csv:{file}")[1:] == ((1,), 2, 18, 2, ("1", "2"))

@@ -1,0 +1,119 @@
+"""The user's own data from the command line: README's commands, changed files, bad input."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import launch
+from tests.fixtures.own_files import image_folder
+from tests.fixtures.processes import launch as launch_process
+from tests.fixtures.processes import outcome, start, steps_saved, wait_for
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+SECTION = re.search(r"## Your own data\n\n```bash\n(.*?)```", README, re.DOTALL)[1]
+TINY = ("--experiment=dense_classifier", "--dataset=folder:birds", "--epochs=2", "--workdir=run")
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+  """README's own folder and table, in the working folder."""
+  image_folder(tmp_path / "birds", size=(20, 24))
+  rows = [f"{i % 3 + 0.1 * (i % 7)},{('red', 'blue')[i % 2]},{'abc'[i % 3]}" for i in range(60)]
+  (tmp_path / "flowers.csv").write_text("\n".join(["width,colour,kind", *rows]))
+  monkeypatch.chdir(tmp_path)
+  return tmp_path
+
+
+def run(*arguments):
+  return launch.main(["launch.py", *arguments])
+
+
+@pytest.mark.parametrize(
+  "command",
+  [
+    pytest.param(line, marks=[] if "dense_classifier" in line else pytest.mark.slow)
+    for line in SECTION.strip().splitlines()
+  ],
+)
+def test_the_commands_of_the_readme(data, command, capsys):
+  words = shlex.split(command, comments=True)[2:]
+  code = run(*words, "--epochs=1", "--workdir=run")
+  assert code == 0, capsys.readouterr().err
+  assert "chance" in capsys.readouterr().out
+  assert (data / "run" / "figures").is_dir() and (data / "run" / "data.json").exists()
+
+
+def test_changed_files_are_named_and_never_found_finished(data, capsys):
+  assert run(*TINY) == 0 == run(*TINY)
+  assert "is finished already" in capsys.readouterr().out
+  (data / "birds" / "apple" / "0.png").unlink()
+  assert run(*TINY) == 2
+  assert "apple/0.png is gone" in capsys.readouterr().err
+  assert run("--evaluate", "--workdir=run") == 2
+  assert "apple/0.png is gone" in capsys.readouterr().err
+  assert run(*TINY, "--fresh") == 0
+  assert "is finished already" not in capsys.readouterr().out
+  assert run("--evaluate", "--workdir=run", "--experiment=dense_classifier") == 0
+  assert "accuracy" in capsys.readouterr().out
+
+
+def test_the_default_folder_is_that_of_the_settings(data, capsys):
+  words = TINY[:-1]
+  assert run(*words) == 0
+  (data / "birds" / "apple" / "0.png").unlink()
+  assert run(*words) == 2
+  assert "apple/0.png is gone" in capsys.readouterr().err
+  assert len(list((data / "runs" / "dense_classifier").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+  ("flags", "said"),
+  [
+    (["--dataset=folder:nowhere"], "there is no"),
+    (["--dataset=folder:"], "is not among the choices"),
+    (["--dataset=csv:flowers.csv@kinds"], "no column 'kinds'"),
+    (["--dataset=csv:flowers.csv@width"], "line 3: 1.1 is no class"),
+    (["--experiment=simple_convnet", "--dataset=csv:flowers.csv"], "is not among the choices"),
+    (
+      ["--experiment=simple_convnet", "--dataset=folder:birds@3x3"],
+      "the network cannot be made for",
+    ),
+    (
+      ["--experiment=architecture", "--architecture=lenet_1998", "--dataset=folder:birds"],
+      "has 3 classes of images (20, 24, 3)",
+    ),
+  ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(data, flags, said, capsys):
+  assert run(*TINY, *flags) == 2
+  error = capsys.readouterr().err.strip()
+  assert said in error and "Traceback" not in error
+  assert not (data / "run").exists()
+
+
+def test_fewer_examples_than_a_batch_are_learned_from(data):
+  assert run(*TINY, "--batch_size=1000") == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  "flags",
+  [
+    ("--experiment=simple_convnet", "--filters=4", "--hidden=8", "--epochs=150", "--batch_size=8"),
+    ("--experiment=architecture", "--architecture=resnet", "--epochs=25", "--batch_size=8"),
+    ("--experiment=two_layer_net", "--hidden=8", "--steps=600", "--batch_size=8"),
+  ],
+  ids=["convnet", "resnet", "mlp"],
+)
+def test_a_killed_run_on_own_images_ends_up_equal(data, flags):
+  words = (*flags, f"--dataset=folder:{data / 'birds'}", "--save_seconds=0")
+  assert launch_process(*words, f"--workdir={data / 'whole'}")[0] == 0
+  killed = start(*words, f"--workdir={data / 'killed'}")
+  assert wait_for(lambda: len(steps_saved(data / "killed")) > 1, killed)
+  killed.kill()
+  killed.communicate()
+  assert not (data / "killed" / "claims.json").exists()
+  assert launch_process(*words, f"--workdir={data / 'killed'}")[0] == 0
+  assert outcome(data / "killed") == outcome(data / "whole")

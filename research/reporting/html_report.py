@@ -19,6 +19,10 @@ from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of
 
 Claim = Mapping[str, Any]
+ABOUT_CLAIMS = (
+  "A claim is one expected result: the number of the source beside ours. The bar is what ours must "
+  "satisfy to count as reproduced. The id is that of the system in docs/inventory.md."
+)
 
 
 def write_report(
@@ -45,13 +49,15 @@ def write_report(
 
   Raises FileNotFoundError for a picture that is not there, and leaves `path` as it was.
   """
+  figures = [_figure(Path(file), caption) for file, caption in pictures]
   sections = [
     _introduction(title, docstring, claims),
+    *figures[:1],  # the main one, before any table
     section("Found", bullets(notes)),
     section("Next", "".join(f"<p>{escape(what)}</p>{pre(words)}" for what, words in commands)),
     section("Claims", _claims_table(claims)),
     *(section(each.title, table(each.head, [*map(line, each.rows)])) for each in tables),
-    section("Figures", "".join(_figure(Path(file), caption) for file, caption in pictures)),
+    section("Further figures", "".join(figures[1:])),
     section("Final metrics", _metrics_table(rows)),
     section("Run it again", _again(command)),
     section("Configuration", _key_value_table(config)),
@@ -90,7 +96,7 @@ def _claims_table(claims: Sequence[Claim]) -> str:
       + "</tr>"
     )
   head = ("verdict", "id", "claim", "source", "ours", "bar")
-  return table(head, lines)
+  return table(head, lines) + f'<p class="same">{escape(ABOUT_CLAIMS)}</p>'
 
 
 def _figure(picture: Path, caption: str) -> str:

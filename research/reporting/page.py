@@ -6,6 +6,7 @@ and follows the reader's light or dark setting. No text is trusted to be HTML.
 
 import base64
 import io
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -54,8 +55,13 @@ def prose(text: str) -> str:
     if not block.strip():
       continue
     verbatim = any(line.startswith("  ") for line in block.splitlines())
-    parts.append(pre(textwrap.dedent(block)) if verbatim else f"<p>{escape(block)}</p>")
+    parts.append(pre(textwrap.dedent(block)) if verbatim else f"<p>{_with_code(block)}</p>")
   return "\n".join(parts)
+
+
+def _with_code(text: str) -> str:
+  """A text whose `words` between backticks are code."""
+  return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
 
 
 def figure(image: bytes, kind: str, caption: str) -> str:

@@ -133,7 +133,7 @@ def _rows(study: Study) -> list[tuple[str, ...]]:
       str(seed),
       shown(study.metric, one),
       shown(study.metric, two),
-      f"{scale * (two - one):+.4g}{unit}",
+      f"{scale * (two - one):+{'.2f' if unit else '.4g'}}{unit}",
     )
     for seed, one, two in zip(study.seeds, *study.values, strict=True)
   ]

@@ -76,6 +76,25 @@ def test_a_stranger_finds_everything(tmp_path):
     assert words in page.text
 
 
+def test_the_idea_and_the_main_figure_come_before_the_claims(tmp_path):
+  pictures = [(tmp_path / "curves.png", words) for words in ("The main one.", "Another.")]
+  text = written(tmp_path, pictures=pictures).text
+  order = (
+    "It learns MNIST.",
+    "The main one.",
+    "98.93 %",
+    "A claim is",
+    "Another.",
+    "Final metrics",
+  )
+  assert [text.index(words) for words in order] == sorted(text.index(words) for words in order)
+
+
+def test_words_between_backticks_are_code(tmp_path):
+  page = written(tmp_path, docstring="It is `jax.grad` of <b>.\n\n  `verbatim`")
+  assert "It is jax.grad of <b>." in page.text and "`verbatim`" in page.text
+
+
 def test_pictures_travel_inside_and_nothing_is_fetched(tmp_path):
   page = written(tmp_path)
   sources = [value for name, value in page.attributes if name in {"src", "href"}]
@@ -107,7 +126,7 @@ def test_every_text_is_escaped(tmp_path):
 
 def test_what_is_missing_leaves_no_empty_section(tmp_path):
   page = written(tmp_path, claims=[], pictures=[], rows=[], notes=[], environment={})
-  for heading in ("Claims", "Figures", "Final metrics", "Found", "Environment"):
+  for heading in ("Claims", "Further figures", "Final metrics", "Found", "Environment"):
     assert heading not in page.text
 
 

@@ -77,6 +77,11 @@ VERBS = {
     "classifies images, folders of them, CSV rows, or - (stdin) with a run's best checkpoint",
     ("workdir", "json", "data_dir"),
   ),
+  "export": Verb(
+    "export --workdir=RUN --format=stablehlo --to=FOLDER",
+    "writes a run's network for others, with a model card and a check that was run",
+    ("workdir", "format", "to", "data_dir"),
+  ),
   "new": Verb("new NAME", "writes a small experiment to NAME.py, to start your own from", ()),
   "runs": Verb(
     "runs --folder=runs",
@@ -104,6 +109,7 @@ ON_RUNS = (
   "compare",
   "clean",
   "predict",
+  "export",
   "new",
 )  # with flags of their own, which no experiment has
 WITHOUT_FLAG = ("run", "sweep", "study", *ON_RUNS)  # the others are flags too

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags, grammar, new_file, predict
+from research.cli import common_flags, export, grammar, new_file, predict
 from research.errors import UserError, unknown_name
 from research.lab import old_checkpoints, process, run_folder, run_index
 from research.lab.run_index import Record
 from research.reporting import runs_table
 
 WITH_WORDS = ("compare", "new", "predict")  # behind the verb stand folders, files or a name
-WITH_JAX = ("predict",)
+WITH_JAX = ("predict", "export")
 
 
 def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
@@ -37,6 +37,7 @@ def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
     "clean": clean,
     "new": new_file.new,
     "predict": predict.predict,
+    "export": export.export,
   }[verb]
   flags.DEFINE_bool("help", False, "shows this", flag_values=values)
   _define(verb, values)
@@ -71,6 +72,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     switch("yes", "free without asking")
   if verb == "predict":
     predict.define(values)
+  if verb == "export":
+    export.define(values)
   if verb == "compare":
     text("page", "comparison.html", "the file that is written")
 

@@ -19,7 +19,7 @@ from research.batch import Batch
 from research.compile import compile_learner
 from research.config import from_json
 from research.errors import UserError
-from research.lab import prediction, registry, run_folder
+from research.lab import model_export, prediction, registry, run_folder
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.resume import warn
@@ -27,6 +27,7 @@ from research.lab.run_folder import read_identity
 from research.lab.run_results import is_finished, read_claims
 from research.lab.validation import validated
 from research.store.checkpoint import Checkpoints, Snapshot
+from research.store.files import read_json
 from research.store.host_state import from_host
 from research.store.metrics_log import Row, read_rows
 from research.sweep import space as spaces
@@ -185,6 +186,51 @@ class Run:
       UserError: for a run of no classifier, or inputs of another shape or type.
     """
     return prediction.predict(self.model, x, self.inputs, self.class_names)
+
+  def export(self, folder: str | os.PathLike, form: str = "stablehlo") -> Path:
+    """Writes the trained network, a model card and a check into a new folder.
+
+    Args:
+      folder: that is made.
+      form: "stablehlo", for JAX on CPU, GPU and TPU without this project, or "safetensors".
+
+    Raises:
+      UserError: for a run of no classifier, a folder that is in use, or a check that fails.
+    """
+    model_export.check_request(Path(folder), form)
+    state, inputs, outputs = self.best_state(), self.inputs, self.training.learner.outputs
+    assert outputs is not None  # `inputs` refuses it
+    config = on_device(self.config)
+    network = lambda x: outputs(config, state, {prediction.INPUT: x})
+    trained = model_export.Trained(self.identity.experiment, network, state, inputs, self._about())
+    return model_export.export(Path(folder), form, trained)
+
+  def _about(self) -> dict[str, str]:
+    """What a model card says of the run."""
+    made_by = read_json(self.folder / run_folder.ENVIRONMENT)
+    made_by = made_by if isinstance(made_by, dict) else {}
+    settings = self.identity.config
+    metrics = [
+      f"- {split}: " + ", ".join(f"{name} {value:.5g}" for name, value in found.items())
+      for split, found in self.evaluate().items()
+    ]
+    lines = {
+      "data": settings.get("dataset", "those that the experiment names"),
+      "digest of the data": settings.get("--data"),
+      "seed": self.identity.seed,
+      "step of the checkpoint": self.snapshot().step,
+      "commit": made_by.get("commit") or "unknown",
+      "digest of the code": made_by.get("code"),
+      "command": f"`{made_by.get('command')}`",
+    }
+    return {
+      "Origin": "\n".join(
+        f"- {name}: {value}" for name, value in lines.items() if value is not None
+      ),
+      "Metrics of this checkpoint": "\n".join(metrics),
+      "Classes": ", ".join(self.class_names) or "the labels' numbers",
+      "Settings": "\n".join(f"- {name}: {value}" for name, value in settings.items()),
+    }
 
   def evaluate(self) -> dict[str, dict[str, float]]:
     """The best checkpoint's metrics on every held-out data set."""

@@ -1,5 +1,6 @@
 """The verbs predict and export on one small run of the quick start."""
 
+import importlib.util
 import io
 import json
 import sys
@@ -12,6 +13,7 @@ import pytest
 import launch
 from research.data import sets
 from research.errors import UserError
+from research.lab import model_export
 from research.lab.open_run import open_run
 from tests.fixtures import tiny_experiment
 
@@ -93,3 +95,48 @@ def test_runs_that_classify_nothing_say_so(ask, cli, folder):
   assert "tiny_net is no classifier of images" in ask("a.csv", workdir="tiny")[2]
   with pytest.raises(UserError, match=r"takes \(8, 8, 1\) of type uint8"):
     open_run(folder).predict(np.zeros((1, 9, 9, 1), np.uint8))
+
+
+def test_the_exported_network_answers_alike_for_every_batch_and_platform(ask, folder):
+  import jax.export
+
+  pytest.importorskip("flatbuffers")
+  code, out, err = ask("--to=net", verb="export")
+  assert (code, out) == (0, "net: README.md, check.py, example.npz, model.stablehlo\n"), err
+  model = jax.export.deserialize(bytearray(Path("net/model.stablehlo").read_bytes()))
+  assert model.platforms == ("cpu", "cuda", "tpu")
+  run = open_run(folder)
+  for size in (1, 7):
+    images = TEST["image"][:size]
+    np.testing.assert_allclose(model.call(images), run.model({"image": images}), atol=1e-5)
+  card = Path("net/README.md").read_text()
+  for words in ("- seed: 0", "- commit: ", "- data: ", "test: accuracy", "uint8 [batch, 8, 8, 1]"):
+    assert words in card
+  assert "largest difference" in card
+  assert "is there already" in ask("--to=net", verb="export")[2]
+  assert not list(Path().glob(".*"))
+
+
+def test_a_check_that_fails_leaves_nothing(ask, monkeypatch):
+  pytest.importorskip("flatbuffers")
+  check = model_export.CHECKS["stablehlo"].replace("outputs = ", "outputs = 1e-3 + ", 1)
+  monkeypatch.setitem(model_export.CHECKS, "stablehlo", check)
+  code, _, err = ask("--to=net", verb="export")
+  assert code == 2 and "fails its check: largest difference" in err
+  assert not list(Path().iterdir())
+
+
+def test_the_weights_go_to_safetensors_by_name(ask, folder):
+  load_file = pytest.importorskip("safetensors.numpy").load_file
+  assert ask("--to=net", "--format=safetensors", verb="export")[0] == 0
+  arrays = load_file("net/model.safetensors")
+  held = open_run(folder).snapshot().arrays
+  assert set(arrays) == {name for name in held if name.startswith("params/")}
+  assert all(np.array_equal(array, held[name]) for name, array in arrays.items())
+  assert "arrays, 0 differ" in Path("net/README.md").read_text()
+
+
+def test_a_missing_package_is_one_line_that_names_the_extra(ask, monkeypatch):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  err = ask("--to=net", "--format=safetensors", verb="export")[2]
+  assert "needs the package safetensors; install it by pip install -e '.[export]'" in err

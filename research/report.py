@@ -70,12 +70,16 @@ class Bar:
       case relation:
         return bool(_ORDERS[relation][1](number, target))
 
-  def text(self, unit: str = "") -> str:
-    """The bar in words, all digits kept: "≥ 0.989", or "≥ 98.9 %" when the unit is "%"."""
-    target, suffix = exact_number(self.target, unit), f" {unit}" if unit else ""
+  def text(self, unit: str = "", digits: int = 0) -> str:
+    """The bar in words: "≥ 0.989", or "≥ 98.9 %" when the unit is "%".
+
+    All digits are kept, or at most so many that matter.
+    """
+    number = lambda value: exact_number(_rounded(value, digits), unit)
+    target, suffix = number(self.target), f" {unit}" if unit else ""
     match self.relation:
       case "within":
-        return f"{target} ± {exact_number(self.slack, unit)}{suffix}"
+        return f"{target} ± {number(self.slack)}{suffix}"
       case "within ratio":
         return f"within {exact_number(self.slack, PERCENT)} % of {target}{suffix}"
       case relation:
@@ -278,6 +282,10 @@ def exact_number(value: float, unit: str = "") -> str:
   if number == number.to_integral_value() and abs(number) < Decimal("1e15"):
     return f"{number:.0f}"
   return f"{number.normalize():g}"
+
+
+def _rounded(value: float, digits: int) -> float:
+  return float(f"{value:.{digits}g}") if digits else value
 
 
 def _decimal(value: float) -> Decimal:

@@ -37,6 +37,11 @@ def shown_value(value: float, bar: Bar, unit: str = "") -> str:
   return f"{number} {unit}" if unit and math.isfinite(value) else number
 
 
+def shown_bar(bar: Bar, unit: str = "") -> str:
+  """A bar for readers: its numbers with the digits that matter."""
+  return bar.text(unit, _DISPLAY_DIGITS)
+
+
 def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
   """The claims as a plain-text table for the terminal.
 
@@ -50,7 +55,7 @@ def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
       claim.what,
       claim.source,
       shown_value(claim.ours, claim.bar, claim.unit),
-      claim.bar.text(claim.unit),
+      shown_bar(claim.bar, claim.unit),
       claim.verdict,
     )
     for claim in claims

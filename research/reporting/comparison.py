@@ -13,7 +13,7 @@ from research.errors import UserError
 from research.figures.curves import compare_curves
 from research.lab.run_index import Metric, Record, by_importance
 from research.report import Picture
-from research.reporting.claims_table import shown_value
+from research.reporting.claims_table import shown_bar, shown_value
 from research.reporting.page import line, page, picture_in, section, table
 from research.reporting.runs_table import duration, shown
 from research.store.claims_file import bar_and_unit
@@ -171,7 +171,7 @@ def _claims(letters: str, records: Sequence[Record]) -> str:
   for key in keys:
     first = next(claims[key] for claims in held if key in claims)
     bar, unit = bar_and_unit(first)
-    cells = [first["id"], first["what"], first["source"], bar.text(unit)]
+    cells = [first["id"], first["what"], first["source"], shown_bar(bar, unit)]
     lines.append(
       "<tr>"
       + "".join(f'<td class="words">{escape(cell)}</td>' for cell in cells)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from research.report import Table
-from research.reporting.claims_table import shown_value
+from research.reporting.claims_table import shown_bar, shown_value
 from research.reporting.page import bullets, figure, line, page, pre, prose, section, table
 from research.store.claims_file import bar_and_unit
 from research.store.files import write_atomically
@@ -86,7 +86,7 @@ def _claims_table(claims: Sequence[Claim]) -> str:
   for claim in claims:
     ours = math.nan if claim["ours"] is None else float(claim["ours"])
     bar, unit = bar_and_unit(claim)
-    numbers = (shown_value(ours, bar, unit), bar.text(unit))
+    numbers = (shown_value(ours, bar, unit), shown_bar(bar, unit))
     verdict = escape(claim["verdict"])
     lines.append(
       f'<tr><td><span class="verdict {verdict}">{verdict}</span></td>'

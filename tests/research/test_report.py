@@ -190,3 +190,12 @@ def test_a_difference_is_decided_by_the_whole_interval():
   assert above(0).verdict([0.1]) == "undecided" == above(0).verdict([0.0, 0.0])
   assert above(0).verdict([0.1, math.nan]) == "fail"
   assert claim(ours=0.2, bar=above(-0.1), repeats=values).verdict == "pass"
+
+
+def test_a_bar_for_readers_has_the_digits_that_matter():
+  bar = within_ratio(0.00018257418583505537, 0.01)
+  assert "0.00018257418583505537" in bar.text()
+  assert bar.text(digits=6) == "within 1 % of 0.000182574"
+  assert at_least(0.989).text("%", 6) == "≥ 98.9 %"
+  assert at_most(0.000003162277660168379).text(digits=6) == "≤ 0.00000316228"
+  assert at_least(433_890).text(digits=6) == "≥ 433890"

@@ -16,7 +16,7 @@ from tests.fixtures.tiny_experiment import ONE, Config
 pytestmark = pytest.mark.fast
 
 LAB = SimpleNamespace(seed=2, validation=0.0)
-EXPERIMENT = ONE._replace(name="tiny_net")
+EXPERIMENT = ONE._replace(name="tiny_net", flag="tiny_net")
 SEARCH = {"trials": 6, "sampler": "random", "stopper": "asha", "objective": None}
 
 

@@ -117,3 +117,19 @@ def test_a_killed_run_on_own_images_ends_up_equal(data, flags):
   assert not (data / "killed" / "claims.json").exists()
   assert launch_process(*words, f"--workdir={data / 'killed'}")[0] == 0
   assert outcome(data / "killed") == outcome(data / "whole")
+
+
+def test_rows_are_classified_as_they_were_learned(data, capsys):
+  words = (*TINY[:1], *TINY[3:], "--dataset=csv:flowers.csv", "--layers=1", "--epochs=20")
+  assert run(*words) == 0
+  (data / "new.csv").write_text("colour,width\nred,0.1\nblue,2.4\n")
+  capsys.readouterr()
+  assert run("predict", "--workdir=run", "new.csv") == 0
+  lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+  assert [(place, answer) for place, answer, _ in lines] == [
+    ("new.csv: line 2", "a"),
+    ("new.csv: line 3", "c"),
+  ]
+  (data / "new.csv").write_text("colour,width\nred,0.1\ngreen,2.4\n")
+  assert run("predict", "--workdir=run", "new.csv") == 2
+  assert "line 3: colour is 'green', which the training part has nowhere" in capsys.readouterr().err

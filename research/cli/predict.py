@@ -54,7 +54,7 @@ def predict(values: flags.FlagValues, words: list[str]) -> int:
         x = prediction.image_inputs(wanted, images)
         names = [str(image) for image in images]
       else:
-        x, names = _of_file(images, wanted)
+        x, names = _of_file(images, wanted, getattr(run.config, "dataset", ""))
       answers = run.predict(x)
       for number, name in enumerate(names):
         answer = answers.as_json(number)
@@ -97,14 +97,23 @@ def _runs_of_images(sources: list[Path | str]) -> list[list[Path] | Path | str]:
   return groups
 
 
-def _of_file(source: Path | str, wanted: "Inputs") -> tuple[np.ndarray, list[str]]:
-  """The inputs in a file of rows, or in stdin, which may hold an image too; and their names."""
+def _of_file(source: Path | str, wanted: "Inputs", dataset: str) -> tuple[np.ndarray, list[str]]:
+  """The inputs in a file of rows, or in stdin, which may hold an image too; and their names.
+
+  Where the network has learned from a table, the rows have its columns.
+  """
+  from research.data import own
   from research.lab import prediction
 
   name = "stdin" if source == STDIN else str(source)
   content = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
   if not content.strip():
     raise UserError(f"{name} is empty")
+  if own.is_table(dataset):
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+      file.write(content)
+      file.flush()
+      return own.rows_of(dataset, Path(file.name) if source == STDIN else Path(source))
   try:
     text = content.decode("utf-8-sig")
   except UnicodeDecodeError:

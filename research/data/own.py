@@ -57,12 +57,13 @@ def _forms() -> dict[str, Form]:
         functools.partial(tables.files, suffix=f".{form}"),
         functools.partial(tables.read, suffix=f".{form}"),
       )
-      for form in ("csv", "parquet")
+      for form in TABLES
     },
   }
 
 
-FORMS = ("folder", "npz", "idx", "csv", "parquet")
+TABLES = ("csv", "parquet")
+FORMS = ("folder", "npz", "idx", *TABLES)
 
 
 def is_own(name: str) -> bool:
@@ -77,7 +78,7 @@ def load(name: str) -> Splits:
   Raises:
     UserError: in one line that names the file, and the row where there are rows.
   """
-  return _loaded(name)[0]
+  return _loaded(name).splits
 
 
 def spec(name: str) -> Spec:
@@ -86,7 +87,7 @@ def spec(name: str) -> Spec:
   Raises:
     UserError: as `load`.
   """
-  return _loaded(name)[1]
+  return _loaded(name).spec
 
 
 def digests(name: str) -> dict[str, str]:
@@ -108,7 +109,40 @@ def digests_of(path: Path, files: list[Path]) -> dict[str, str]:
   return _digests(path, _stamps(files))
 
 
-def _loaded(name: str) -> tuple[Splits, Spec]:
+def is_table(name: str) -> bool:
+  """Tells whether a data set is a table, whose rows `rows_of` reads."""
+  return is_own(name) and name.partition(":")[0] in TABLES
+
+
+def rows_of(name: str, file: Path) -> tuple[np.ndarray, list[str]]:
+  """Reads a file of rows as the features of a table's network, the label's column there or not.
+
+  Returns:
+    float32 [rows, features], by the columns, texts and scales of the training part; and the place
+    of each row.
+
+  Raises:
+    UserError: naming the line and the column that do not fit.
+  """
+  from research.data import tables
+
+  form, path, option = _resolved(name)
+  layout = tables.layout_of(tables.read_table(form.files(path)[0]), option)
+  table, loaded = tables.read_table(file), _loaded(name)
+  places = [table.place(row) for row in range(len(table.lines))]
+  return scaled(tables.encode(layout, table), loaded.shift, loaded.scale), places
+
+
+class _Loaded(NamedTuple):
+  """A set with its facts; and the shift and the scale of a table's features."""
+
+  splits: Splits
+  spec: Spec
+  shift: np.ndarray
+  scale: np.ndarray
+
+
+def _loaded(name: str) -> _Loaded:
   form, path, _ = _resolved(name)
   return _read(name, _stamps(form.files(path)))
 
@@ -153,15 +187,18 @@ def _digests(path: Path, stamps: Stamps) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=2)
-def _read(name: str, stamps: Stamps) -> tuple[Splits, Spec]:
+def _read(name: str, stamps: Stamps) -> _Loaded:
   del stamps  # another one is another set
   form, path, option = _resolved(name)
   found = form.read(path, option)
   splits, class_names = numbered(path, found)
+  shift, scale = np.zeros(()), np.ones(())
   if found.is_scaled is not None:
-    splits = standardised(splits, found.is_scaled)
+    shift, scale = scaling(splits.train["image"], found.is_scaled)
+    shifted = (part | {"image": scaled(part["image"], shift, scale)} for part in splits)
+    splits = Splits(*shifted)
   train, _, test = splits
-  return splits, Spec(
+  spec = Spec(
     name,
     train["image"].shape[1:],
     len(np.unique(train["label"])),
@@ -169,6 +206,7 @@ def _read(name: str, stamps: Stamps) -> tuple[Splits, Spec]:
     len(test["label"]),
     class_names,
   )
+  return _Loaded(splits, spec, shift, scale)
 
 
 def numbered(path: Path, read: Read) -> tuple[Splits, tuple[str, ...]]:
@@ -210,18 +248,20 @@ def numbered(path: Path, read: Read) -> tuple[Splits, tuple[str, ...]]:
   return splits, () if are_numbers else names
 
 
-def standardised(splits: Splits, is_scaled: np.ndarray) -> Splits:
-  """Shifts and scales these features so that the training part has mean 0 and deviation 1.
+def scaling(inputs: np.ndarray, is_scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """The (shift, scale) [features] that give these inputs mean 0 and deviation 1 where they should.
 
-  A feature that never changes in the training part is shifted alone.
+  A feature that never changes is shifted alone.
   """
-  train = splits.train["image"].astype(np.float64)
-  deviation = train.std(axis=0)
-  shift = np.where(is_scaled, train.mean(axis=0), 0)
-  scale = np.where(is_scaled & (deviation > 0), deviation, 1)
-  return Splits(
-    *(part | {"image": ((part["image"] - shift) / scale).astype(np.float32)} for part in splits)
-  )
+  exact = inputs.astype(np.float64)
+  deviation = exact.std(axis=0)
+  shift = np.where(is_scaled, exact.mean(axis=0), 0)
+  return shift, np.where(is_scaled & (deviation > 0), deviation, 1)
+
+
+def scaled(inputs: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+  """The features of rows as a network sees them; float32 [rows, features]."""
+  return ((inputs - shift) / scale).astype(np.float32)
 
 
 def _labelled(path: Path, part: Part) -> Part:

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from research.config import digest
-from research.data import sets
+from research.data import own, sets
 from research.errors import UserError
 from research.lab.run_folder import Identity
 from research.store.files import read_json, write_json
 
 FLAG = "--data"  # in a run's identity: the digest of its files
 FILE = "data.json"  # in a run's folder: the SHA-256 of each
+TEXTS = ("text", "pairs")  # fields of configs that name a file of the user's own, or none
 NAMED = 3  # changed files that are named in one line
 
 
@@ -19,7 +20,7 @@ def identity(fields: Mapping[str, Any]) -> dict[str, str]:
   """Returns what a run's identity holds beside its settings: nothing for the published sets.
 
   Args:
-    fields: the config's, by name; that of data is called "dataset".
+    fields: the config's, by name; those of data are "dataset", "text" and "pairs".
 
   Raises:
     UserError: where the data are not there.
@@ -38,20 +39,22 @@ def check(folder: Path, identity: Identity) -> None:
   held = read_json(folder / "config.json")
   if not isinstance(before, dict) or not isinstance(held, dict) or before == now:
     return
-  if held.get("config", {}).get("dataset") != identity.config.get("dataset"):
+  names = [name for name in ("dataset", *TEXTS) if name in identity.config]
+  if any(held.get("config", {}).get(name) != identity.config[name] for name in names):
     return
   changed = [
-    f"{name} is {what}"
-    for what, names in (
-      ("other than it was", [name for name in now if name in before and before[name] != now[name]]),
-      ("gone", [name for name in before if name not in now]),
-      ("new", [name for name in now if name not in before]),
+    f"{file} is {what}"
+    for what, files in (
+      ("other than it was", [file for file in now if now[file] != before.get(file, now[file])]),
+      ("gone", [file for file in before if file not in now]),
+      ("new", [file for file in now if file not in before]),
     )
-    for name in names
+    for file in files
   ]
+  sources = " and ".join(str(identity.config[name]) for name in names if identity.config[name])
   more = f" and {len(changed) - NAMED} more" if len(changed) > NAMED else ""
   raise UserError(
-    f"--workdir={folder} has learned from other data under {identity.config['dataset']}: "
+    f"--workdir={folder} has learned from other data under {sources}: "
     f"{', '.join(changed[:NAMED])}{more}; put them back to resume it, or give --fresh to start "
     "over (the old run is kept aside) or another --workdir"
   )
@@ -65,5 +68,12 @@ def write(folder: Path, identity: Identity) -> None:
 
 
 def _files(fields: Mapping[str, Any]) -> dict[str, str]:
+  """The SHA-256 of the files that a config's fields name, where they may change."""
   dataset = fields.get("dataset", "")
-  return sets.digests(dataset) if isinstance(dataset, str) else {}
+  found = sets.digests(dataset) if isinstance(dataset, str) else {}
+  for name in TEXTS:
+    path = fields.get(name, "")
+    file = Path(path).expanduser() if isinstance(path, str) and path else None
+    if file and file.is_file():  # who reads it refuses what is no file
+      found |= own.digests_of(file, [file])
+  return found

@@ -14,12 +14,14 @@ def text_of_file(path: str, flag: str = "--text") -> str:
 
   NFC writes a letter with its accent as one character wherever Unicode has it, so that two ways to
   write the same text are the same text. Raises UserError, naming the flag that the path was given
-  by, where the file cannot be read.
+  by, where the file cannot be read or is empty.
   """
   try:
     text = Path(path).expanduser().read_bytes().decode("utf-8-sig")
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(f"{flag}={path} cannot be read as UTF-8 text ({error})") from error
+  if not text.strip():
+    raise UserError(f"{flag}={path} is empty; give a text to learn")
   return unicodedata.normalize("NFC", text.replace("\r\n", "\n"))
 
 

@@ -52,3 +52,13 @@ def test_changed_files_are_named(tmp_path):
 def test_another_data_set_is_no_change_of_files(tmp_path):
   _, run, _ = made(tmp_path)
   own_data.check(run, Identity("any", 0, {"dataset": "digits"}))
+
+
+def test_a_text_of_ones_own_is_part_of_the_identity(tmp_path):
+  file = tmp_path / "mine.txt"
+  file.write_text("one")
+  fields = {"text": str(file)}
+  before = own_data.identity(fields)
+  file.write_text("another")
+  assert before and own_data.identity(fields) != before
+  assert own_data.identity({"text": ""}) == {} == own_data.identity({"text": str(tmp_path)})

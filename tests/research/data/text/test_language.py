@@ -21,10 +21,10 @@ def test_marks_and_line_ends_are_no_characters_of_the_text(tmp_path):
 def test_what_is_no_text_is_refused_by_its_name(tmp_path, content, said):
   file = tmp_path / "odd.txt"
   file.write_bytes(content)
-  with pytest.raises(UserError, match=f"--text=.*odd.txt.*{said}"):
+  with pytest.raises(UserError, match=rf"--text=.*odd.txt.*{said}"):
     text_of_file(str(file))
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
-  with pytest.raises(UserError, match="--text=.* cannot be read"):
+  with pytest.raises(UserError, match=r"--text=.* cannot be read"):
     text_of_file(str(tmp_path / "nothing.txt"))

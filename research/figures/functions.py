@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from research.figures.curves import draw_curve
+from research.figures.scales import say_if_empty
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 
@@ -113,6 +114,9 @@ def _scale(axes: Axes, panel: Panel) -> None:
     axes.set_yscale("log", nonpositive="mask")
   if panel.y_range != (None, None):  # else the limits go on following what shares them
     axes.set_ylim(*panel.y_range)
+  if panel.curves or panel.points:
+    low, high = panel.y_range
+    say_if_empty(axes, -np.inf if low is None else low, np.inf if high is None else high)
   for name, value in panel.levels.items():
     if axes.get_ylim()[0] <= value <= axes.get_ylim()[1]:
       axes.axhline(value, color=POINT, linewidth=0.9)

@@ -34,13 +34,16 @@ def histogram_grid(
   figure, grid = new_figure(title, len(cases), columns.pop(), PANEL_INCHES)
   for row, (name, layers) in enumerate(cases.items()):
     for column, values in enumerate(layers):
-      axes, numbers = grid[row, column], np.ravel(np.asarray(values, float))
-      reach = float(np.abs(numbers).max()) or 1.0
+      axes, held = grid[row, column], np.ravel(np.asarray(values, float))
+      numbers = held[np.isfinite(held)]
+      reach = float(np.abs(numbers).max(initial=0.0)) or 1.0
+      with np.errstate(invalid="ignore"):  # of values that are not finite, it is not either
+        spread = held.std()
       low, high = value_range or (-reach, reach)
       shares, edges = np.histogram(np.clip(numbers, low, high), BINS, (low, high))
       axes.bar(
         edges[:-1],
-        shares / len(numbers),
+        shares / len(held),
         np.diff(edges),
         align="edge",
         color=stroke(0).colour,
@@ -48,7 +51,7 @@ def histogram_grid(
       label_axes(axes, x if row == len(cases) - 1 else "", name if column == 0 else "")
       if row == 0:
         axes.set_title(f"layer {column + 1}", fontsize=10, color=INK)
-      axes.set_ylim(0, 1.3 * float(shares.max()) / len(numbers))
+      axes.set_ylim(0, 1.3 * float(shares.max()) / len(held) or 1.0)
       axes.set_yticks([])
       # Long numbers would run into the next panel; of a symmetric range the right end says all.
       ticks = [low, (low + high) / 2, high] if value_range else [0.0, high]
@@ -57,7 +60,7 @@ def histogram_grid(
       axes.text(
         0.97,
         0.95,
-        f"std {numbers.std():.2g}",
+        f"std {spread:.2g}",
         transform=axes.transAxes,
         ha="right",
         va="top",

@@ -16,11 +16,10 @@ def scale_axes(axes: Axes, kind: str, log: bool) -> None:
   A panel without a finite value says so; `log` is for values above zero, where there are any.
   """
   axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=7))
+  say_if_empty(axes)
   points = np.concatenate([np.empty((0, 2)), *(line.get_xydata() for line in axes.lines)])
   is_finite = np.isfinite(points).all(axis=1)
   x, values = points[is_finite if is_finite.any() else ...].T
-  if not is_finite.any():
-    axes.text(0.5, 0.5, NOTHING, fontsize=9, color=INK, ha="center", transform=axes.transAxes)
   if len(x) and (np.ptp(x) < 1 or not is_finite.any()):  # there is no range to go by
     axes.set_xlim(x.min() - 1, x.max() + 1)
   if log and (values[np.isfinite(values)] > 0).any():  # there is no logarithm of the others
@@ -28,6 +27,15 @@ def scale_axes(axes: Axes, kind: str, log: bool) -> None:
     _plain_ticks(axes)
   if kind == "accuracy":
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+
+
+def say_if_empty(axes: Axes, low: float = -np.inf, high: float = np.inf) -> None:
+  """Says in a panel of curves that none of their values is finite and in [low, high]."""
+  values = np.concatenate([[np.nan], *(np.ravel(line.get_ydata()) for line in axes.lines)])
+  is_seen = np.isfinite(values) & (values >= low) & (values <= high)
+  if not is_seen.any():
+    words = NOTHING if low == -np.inf and high == np.inf else f"{NOTHING} and in this range"
+    axes.text(0.5, 0.5, words, fontsize=9, color=INK, ha="center", transform=axes.transAxes)
 
 
 def _plain_ticks(axes: Axes) -> None:

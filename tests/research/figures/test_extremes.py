@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from research.figures import curves, scales
+from research.figures.functions import Panel, function_curves
+from research.figures.histograms import histogram_grid
 
 pytestmark = pytest.mark.fast
 
@@ -91,3 +93,26 @@ def test_a_narrow_logarithmic_axis_has_plain_numbers():
   figure.canvas.draw()
   labels = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both")]
   assert {"2", "1"} & set(labels) and not any("10^" in label for label in labels)
+
+
+@pytest.mark.parametrize("values", [v for v in VALUES.values() if None not in v] + [[math.nan] * 3])
+@pytest.mark.parametrize("y_range", [(None, None), (10.0, 100.0)])
+def test_panels_of_functions_are_never_empty(values, y_range):
+  panel = Panel("p", {"f": (np.arange(len(values)), np.array(values))}, y_range=y_range)
+  figure = function_curves([panel], title="t", x="x", caption="").figure
+  figure.canvas.draw()
+  (axes,) = figure.axes
+  low, high = axes.get_ylim()
+  is_seen = any(low <= value <= high for value in values if math.isfinite(value))
+  assert low < high
+  assert is_seen or any(scales.NOTHING in text.get_text() for text in axes.texts)
+
+
+@pytest.mark.parametrize("values", [[0.0] * 4, [math.nan] * 4, [1.0, math.inf, 2.0], [1e30, -1e30]])
+@pytest.mark.parametrize("value_range", [None, (0.0, 1.0)])
+def test_histograms_stand_for_any_values(values, value_range):
+  layers = {"case": [np.array(values)]}
+  figure = histogram_grid(layers, title="t", x="x", value_range=value_range, caption="").figure
+  figure.canvas.draw()
+  low, high = figure.axes[0].get_ylim()
+  assert 0 == low < high

@@ -6,12 +6,14 @@ import re
 import shlex
 from pathlib import Path
 
+import PIL.Image
 import pytest
 
 import launch
 from research.cli import runner
 from research.cli.grammar import ON_RUNS
 from research.config import replace
+from research.data import sets
 from research.lab.lab import Lab
 from research.training import Options
 
@@ -60,3 +62,42 @@ def test_links_lead_somewhere(document):
     r"`((?:research|tests|benchmarks)/[\w/]+\.py)`", (ROOT / document).read_text()
   ):
     assert (ROOT / target).exists(), f"{document} speaks of {target}"
+
+
+def test_a_strangers_file_in_a_strangers_folder_goes_from_start_to_report(
+  tmp_path, monkeypatch, capfd
+):
+  """Runs the commands of the README's sections on one's own experiment, as they stand there."""
+  pytest.importorskip("flatbuffers")
+  pytest.importorskip("safetensors")
+  monkeypatch.chdir(tmp_path)
+  text = (ROOT / "README.md").read_text()
+  text = text[text.index("## Your own experiment") : text.index("## Scale out")]
+  commands = [line.split("#")[0] for line in re.findall(r"(?m)^lineage .*$", text)]
+  assert {verb for verb in ("new", "sweep", "verify", "predict", "export")} <= {
+    shlex.split(command)[1] for command in commands
+  }
+  digits = sets.load("digits").test["image"]
+  (tmp_path / "pictures").mkdir()
+  for path, image in (("picture.png", digits[0]), ("pictures/one.png", digits[1])):
+    PIL.Image.fromarray(image[..., 0]).save(tmp_path / path)
+  (tmp_path / "rows.csv").write_text(",".join(map(str, digits[0].ravel())) + "\n")
+  out = {}
+  for command in commands:
+    code = launch.main(["lineage", *shlex.split(command)[1:]])
+    out[command], err = capfd.readouterr()
+    assert code == 0, (command, err)
+  answers = next(said for command, said in out.items() if " predict " in command)
+  assert [line.split("\t")[0] for line in answers.splitlines()] == [
+    "picture.png",
+    "pictures/one.png",
+    "rows.csv:1",
+  ]
+  for path in (
+    "first/report.html",
+    "RESULTS.md",
+    "docs/gallery/mine.md",
+    "model/README.md",
+    "weights/check.py",
+  ):
+    assert (tmp_path / path).exists(), path

@@ -297,7 +297,8 @@ def is_stale(folder: Path, entry: Entry) -> bool:
 def _conclude(folder: Path, say: Callable[[str], None]) -> None:
   claims = claims_from_json(read_claims(folder))
   if claims:
-    say("\n" + claims_table(claims))
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")  # no-color.org
+    say("\n" + claims_table(claims, colours=colours))
   files = (folder / "figures").glob("*")
   figures = sorted(str(path) for path in files if path.suffix in PICTURES)
   if figures:

@@ -9,6 +9,7 @@ from research.report import PERCENT, Bar, Claim, exact_number
 
 _DISPLAY_DIGITS = 6
 _ALL_DIGITS = 17
+COLOURS = {"pass": 32, "fail": 31, "undecided": 33}  # green, red and yellow of a terminal
 
 
 def shown_number(value: float, bar: Bar, unit: str = "") -> str:
@@ -42,8 +43,8 @@ def shown_bar(bar: Bar, unit: str = "") -> str:
   return bar.text(unit, _DISPLAY_DIGITS)
 
 
-def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
-  """The claims as a plain-text table for the terminal.
+def claims_table(claims: Sequence[Claim], width: int = 100, *, colours: bool = False) -> str:
+  """The claims as a plain-text table for the terminal; with `colours` the verdicts have theirs.
 
   `what` and `source` are wrapped so that no line is longer than `width` characters; where that
   would leave them less than 16 characters each, or break a word, the lines are longer.
@@ -78,5 +79,7 @@ def claims_table(claims: Sequence[Claim], width: int = 100) -> str:
         part.rjust(size) if name == "ours" else part.ljust(size)
         for name, part, size in zip(head, parts, widths, strict=True)
       ]
+      if colours and line == 0:
+        parts[-1] = f"\033[{COLOURS[row[-1]]}m{parts[-1].rstrip()}\033[0m"
       lines.append("  ".join(parts).rstrip())
   return "\n".join(lines)

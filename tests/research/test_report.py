@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 
@@ -163,6 +164,13 @@ def test_the_table_fits_and_keeps_every_word():
   }
   assert len(verdicts) == 1
   assert claims_table([]).startswith("id")
+
+
+def test_verdicts_have_colours_on_a_terminal():
+  claims = [claim(), claim(ours=0.5)]
+  table = claims_table(claims, colours=True)
+  assert "\033[32mpass\033[0m" in table and "\033[31mfail\033[0m" in table
+  assert re.sub(r"\033\[\d+m", "", table) == claims_table(claims)
 
 
 def test_pictures_must_be_files_of_their_own():

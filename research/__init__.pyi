@@ -5,7 +5,6 @@ from research.analysis.gradient_check import check_gradient as check_gradient
 from research.analysis.gradient_check import largest_difference as largest_difference
 from research.batch import Batch as Batch
 from research.batch import inputs_of as inputs_of
-from research.batch import pair_inputs as pair_inputs
 from research.batch import text_inputs as text_inputs
 from research.compile import PARALLEL as PARALLEL
 from research.compile import compile_learner as compile_learner
@@ -112,6 +111,7 @@ from research.rl.rollout import play as play
 from research.task import Task as Task
 from research.task import bptt_training as bptt_training
 from research.task import images as images
+from research.task import pair_training as pair_training
 from research.task import shuffled_images as shuffled_images
 from research.task import supervised_training as supervised_training
 from research.task import with_train_set as with_train_set

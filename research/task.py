@@ -10,13 +10,14 @@ import numpy as np
 import optax
 
 from research import optimizers
-from research.batch import Batch, inputs_of
+from research.batch import Batch, inputs_of, pair_inputs
 from research.data import sampling, sets
 from research.data.sampling import Sampler
 from research.data.stratify import shuffled_split
 from research.errors import UserError
 from research.learner import Config, Learner, PerExample, supervised
-from research.losses import softmax_cross_entropy
+from research.losses import softmax_cross_entropy, token_cross_entropy
+from research.metrics import exact_match, token_accuracy
 from research.training import HostData, Training, on_device
 from research.truncated_bptt import truncated_bptt
 
@@ -174,6 +175,17 @@ def supervised_training(
     )
 
   return training
+
+
+# That of an encoder and decoder: logits of each target's next token, from the source and the tokens
+# before. A batch of sequences needs more memory than one of images.
+pair_training = functools.partial(
+  supervised_training,
+  loss=token_cross_entropy,
+  metrics={"exact": exact_match, "accuracy": token_accuracy},
+  inputs=pair_inputs,
+  evaluation_batch_size=250,
+)
 
 
 def bptt_training(

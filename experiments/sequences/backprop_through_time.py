@@ -14,10 +14,10 @@ Expected: the gradient equals JAX's to 1e-12 in float64; a few seconds.
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 import research as ln
 from research.data.text import tasks
+from research.figures.functions import errors_through_time
 from research.models.vanilla_rnn import back_propagate, error_through_time, init, loss
 
 
@@ -51,24 +51,16 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       for factor in (0.5, 1, 3)
     }
   claim = ln.claims("S02")
+  through_time = errors_through_time(
+    flows,
+    title="The error on its way back through time",
+    caption="An error of length 1 at the last time flows back through the same text. Each time "
+    "multiplies it by W' and tanh'.",
+  )
   what = "back-propagation through time by hand against jax.grad, float64, worst |a-b|/|b|"
   return ln.Report(
     [claim(what, "equal", error, ln.at_most(1e-12))],
-    [through_time(flows), tanh_and_slope()],
-  )
-
-
-def through_time(flows: dict[str, Array]) -> ln.Picture:
-  """Length of the error over time."""
-  curves = {name: (np.arange(len(flow)), np.asarray(flow)) for name, flow in flows.items()}
-  return ln.function_curves(
-    [ln.Panel("length of the error", curves, log="y")],
-    title="The error on its way back through time",
-    x="time",
-    panel_inches=(5.2, 4.0),
-    caption="An error of length 1 at the last time flows back through the same text. Each time "
-    "multiplies it by W' and tanh'.",
-    file="through_time",
+    [through_time, tanh_and_slope()],
   )
 
 

@@ -25,14 +25,12 @@ import math
 from hashlib import sha256
 
 import numpy as np
-from jaxtyping import Array
 
 import research as ln
-from research.analysis.compression import compressed_bits
+from research.analysis.compression import compressed_bits, counted_bits
 from research.data.text import corpora, language
 from research.data.text.vocabulary import MARKS, Vocabulary, naming_nats, vocabulary
 from research.figures.texts import text_columns
-from research.models import ngrams
 from research.models.language_model import LanguageModel, lines
 from research.truncated_bptt import BPTTState
 
@@ -109,35 +107,32 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   lab.keep("characters.json", characters.to_json())
   lab.keep("text.sha256", sha256((train + test).encode()).hexdigest() + "\n")
   fit = lab.fit("text", config, to_train)
-  known, unseen = characters.encode(train), characters.encode(test)
-  named = {
-    part: naming_nats(characters, train, text).mean() / math.log(2)
-    for part, text in {"train": train, "test": test}.items()
-  }
-  counted = {
-    order: ngrams.bits(known, unseen, len(characters), order) + named["test"] for order in ORDERS
-  }
-  pressed = compressed_bits(train, test)
-  bits, best = fit.last("test/loss") / math.log(2), max(ORDERS)
-  claim = ln.claims("S01")
+  counted, pressed = counted_bits(characters, train, test, ORDERS), compressed_bits(train, test)
+  bits, (best, fewest) = fit.last("test/loss") / math.log(2), list(counted.items())[-1]
+  claim, known = ln.claims("S01"), "below a file compressor's (proposed)"
   what = f"perplexity of held-out characters: {config.cell} of {config.hidden} units"
-  lower = ln.at_most(round(2 ** counted[best], 3))
+  smoothed = ln.at_most(round(2**fewest, 3))
   claims = [
     claim(
-      f"{what} (the bar is a smoothed {best}-gram's)",
-      f"below the {best}-gram's (proposed)",
+      f"{what} (the bar is a smoothed {best}'s)",
+      f"below the {best}'s (proposed)",
       2**bits,
-      lower,
-    )
+      smoothed,
+    ),
+    *(
+      claim(
+        f"bits per character of the same (the bar is {name}'s)",
+        known,
+        bits,
+        ln.at_most(round(needed, 3)),
+      )
+      for name, needed in pressed.items()
+    ),
   ]
-  for name, needed in pressed.items():
-    what = f"bits per character of the same (the bar is {name}'s)"
-    lower = ln.at_most(round(needed, 3))
-    claims.append(claim(what, "below a file compressor's (proposed)", bits, lower))
-  others = {f"{order}-gram": each for order, each in counted.items()} | pressed
+  net = model(config), fit.state.params, characters
   own_lines = text_columns(
     {
-      f"temperature {temperature:g}": written(fit, characters, lab.key("written"), temperature)
+      f"temperature {temperature:g}": lines(*net, 10, 100, lab.key("written"), temperature)
       for temperature in (0.3, 0.6, 1.0)
     },
     title="What the net says",
@@ -145,27 +140,19 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     "temperature, the likelier the characters that are drawn.",
     file="written",
   )
-  return ln.Report(claims, [bits_over_time(fit, others, named["train"]), own_lines])
+  naming = naming_nats(characters, train, train).mean()
+  return ln.Report(claims, [bits_over_time(fit, naming, counted | pressed), own_lines])
 
 
-def written(fit: ln.Fit, characters: Vocabulary, key: Array, temperature: float) -> list[str]:
-  """Ten lines of the net's own, of up to 100 characters."""
-  newline = int(characters.encode("\n")[0])
-  net, size = (model(fit.config), fit.state.params), len(characters)
-  rows = lines(*net, newline, size, 10, 100, key, temperature)
-  return ["".join(characters.decode(row)).rstrip("\n") for row in np.asarray(rows)]
+def bits_over_time(fit: ln.Fit, naming: float, others: dict[str, float]) -> ln.Picture:
+  """Bits per character over the updates, and what others need for the held-out text.
 
-
-def bits_over_time(fit: ln.Fit, others: dict[str, float], named: float) -> ln.Picture:
-  """Bits per character of held-out and training text over the updates, and what others need.
-
-  `named` is what naming the unknown characters of the training text costs, which its loss lacks.
+  `naming` is what it takes to name the training text's unknown characters, which its loss lacks.
   """
-  held_out, learnt = (ln.series(fit.history, f"{part}/loss") for part in ("test", "train"))
-  curves = {
-    "net, held-out text": (held_out[0], held_out[1] / math.log(2)),
-    "net, training text": (learnt[0], learnt[1] / math.log(2) + named),
-  }
+  curves = {}
+  for name, part, more in (("held-out", "test", 0.0), ("training", "train", naming)):
+    steps, nats = ln.series(fit, f"{part}/loss")
+    curves[f"net, {name} text"] = (steps, (nats + more) / math.log(2))
   return ln.function_curves(
     [ln.Panel("bits per character", curves, y_range=(1, 4), levels=others)],
     title="How surprising is real text?",

@@ -17,14 +17,11 @@ import flax.linen as nn
 import numpy as np
 
 import research as ln
-from research.data.spec import Arrays
+from research.analysis.alignment import decoder_maps
 from research.data.text import tasks
 from research.data.text.vocabulary import padded
-from research.figures.attention_maps import Map
-from research.metrics import exact_match
-from research.models.decoding import looks, written
-from research.models.seq2seq import Seq2Seq
-from research.models.transformer import Transformer
+from research.models.decoding import written
+from research.models.encoder_decoder import encoder_decoder
 
 CHARACTERS = tasks.DATE_CHARACTERS
 SOURCE_LENGTH, TARGET_LENGTH = tasks.DATE_LENGTHS
@@ -49,44 +46,26 @@ class Config:
 
 def model(config: Config) -> nn.Module:
   """A GRU layer, read both ways by the encoder; or two layers of four heads, norms first."""
-  characters = (len(CHARACTERS), len(CHARACTERS))
-  if config.net == "Transformer":
-    sizes = (2, config.features, 4, 2 * config.features, max(tasks.DATE_LENGTHS))
-    return Transformer(*characters, *sizes, pre_norm=True)
-  attention = config.net == "GRU with attention"
-  units = (config.embedding, config.hidden)
-  return Seq2Seq(*characters, *units, attention=attention, bidirectional=True)
-
-
-def held_out(train: list[tuple[str, str]], seed: int) -> tuple[Arrays, list[tuple[str, str]]]:
-  """Dates to be judged by, as arrays and as text; no training date is one of their days."""
-  return tasks.dates(2000, seed + 1_000_000, without={day for _, day in train})
+  return encoder_decoder(config, (len(CHARACTERS), len(CHARACTERS)), max(tasks.DATE_LENGTHS))
 
 
 def task(config: Config, seed: int) -> ln.Task:
-  """Training dates and held-out ones."""
+  """Training dates, and others to be judged by, of which none is one of their days."""
   train, pairs = tasks.dates(config.examples, seed)
-  return ln.Task(train, {"test": held_out(pairs, seed)[0]})
+  test, _ = tasks.dates(2000, seed + 1_000_000, without={day for _, day in pairs})
+  return ln.Task(train, {"test": test})
 
 
-training = ln.supervised_training(
-  model,
-  task,
-  loss=ln.token_cross_entropy,
-  metrics={"exact": exact_match, "accuracy": ln.token_accuracy},
-  inputs=ln.pair_inputs,
-  evaluations=6,
-  evaluation_batch_size=250,
-)
+training = ln.pair_training(model, task, evaluations=6)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same dates; then what it writes, and where it looks."""
   lab.keep("characters.json", CHARACTERS.to_json())
   fits = ln.fit_each(lab, {net: ln.replace(config, {"net": net}) for net in NETS}, training)
-  test, pairs = held_out(tasks.dates(config.examples, lab.seed)[1], lab.seed)
-  targets = np.array([target for _, target in pairs])
-  right = {name: float(np.mean(answers(fit, test) == targets)) for name, fit in fits.items()}
+  test = fits["GRU"].training.evaluate["test"]
+  targets = texts(test["target"])
+  right = {name: np.mean(answers(fit, test["source"]) == targets) for name, fit in fits.items()}
   rows = (("S07", "GRU", 0.95), ("S11", "GRU with attention", 0.99), ("S13", "Transformer", 0.99))
   what = "dates right as a whole, of days never seen, decoded greedily"
   exact = ln.compare_curves(
@@ -108,26 +87,28 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   )
 
 
-def answers(fit: ln.Fit, test: Arrays) -> np.ndarray:
-  """The net's output for each source, as texts."""
-  rows = written(model(fit.config), fit.state.params, test["source"], TARGET_LENGTH)
+def texts(rows: np.ndarray) -> np.ndarray:
+  """The texts of rows of tokens."""
   return np.array(["".join(CHARACTERS.decode(row)) for row in rows])
+
+
+def answers(fit: ln.Fit, source: np.ndarray) -> np.ndarray:
+  """The net's output for each source, as texts."""
+  return texts(written(model(fit.config), fit.state.params, source, TARGET_LENGTH))
 
 
 def drawn(fit: ln.Fit) -> ln.Picture:
   """Four dates, and where the decoder looked for each character that it wrote."""
   source = padded([CHARACTERS.encode(text) for text in EXAMPLES], SOURCE_LENGTH)
-  texts = answers(fit, {"source": source})
-  target = padded([CHARACTERS.encode(text) for text in texts], TARGET_LENGTH, begin=True)
-  weights = looks(model(fit.config), fit.state.params, source, target)
+  dates = answers(fit, source)
+  target = padded([CHARACTERS.encode(text) for text in dates], TARGET_LENGTH, begin=True)
+  pairs = {"source": source, "target": target}
+  maps = decoder_maps(
+    model(fit.config), fit.state.params, pairs, CHARACTERS.decode, CHARACTERS.decode
+  )
   return ln.attention_maps(
-    {
-      f"{text} → {answer}": Map(shown[0, : len(answer), : len(text)], list(text), list(answer))
-      for text, answer, shown in zip(EXAMPLES, texts, weights, strict=True)
-    },
-    title="Where the decoder looks",
+    {f"{way} → {date}": shown for way, date, shown in zip(EXAMPLES, dates, maps, strict=True)},
     caption="A row is a character that was written, a column one of the date that was read.",
-    file="attention",
   )
 
 

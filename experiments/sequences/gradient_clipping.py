@@ -20,10 +20,12 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float, Int
 
 import research as ln
 from research.data.text import tasks
+from research.figures.functions import errors_through_time
 from research.models.vanilla_rnn import Params, back_propagate, error_through_time, init, loss
 
 Tree = TypeVar("Tree", Params, Array)
@@ -44,14 +46,9 @@ class Config:
   gain: float = ln.traced(1.0, "deviation of the recurrent weights, times sqrt(hidden)", above=0)
 
 
-def norm(gradient: Tree) -> Float[Array, ""]:
-  """Length of all arrays together."""
-  return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradient)))
-
-
 def by_norm(gradient: Tree, theta: float | Array) -> Tree:
   """The gradient, its direction kept, no longer than theta."""
-  factor = jnp.minimum(1, theta / norm(gradient))
+  factor = jnp.minimum(1, theta / optax.global_norm(gradient))
   return jax.tree.map(lambda leaf: factor * leaf, gradient)
 
 
@@ -84,7 +81,7 @@ def train(
     value, gradient = loss(p, x, y), back_propagate(p, x, y)
     used = CUTS[cut](config, gradient)
     p = {name: w - config.rate * used[name] for name, w in p.items()}
-    return p, (jnp.exp(value), norm(gradient))
+    return p, (jnp.exp(value), optax.global_norm(gradient))
 
   return jax.lax.scan(update, params, jnp.arange(config.updates))
 
@@ -113,6 +110,12 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   training = jax.jit(train, static_argnames="cut")
   runs = {cut: jax.device_get(training(config, start, text, cut)[1]) for cut in CUTS}
   norm, value, without = (float(np.mean(perplexity[-20:])) for perplexity, _ in runs.values())
+  through_time = errors_through_time(
+    cuts,
+    title="An exploding error on its way back, cut",
+    caption="An error of length 1 at the last time flows back, the recurrent weights times 3. Cut "
+    "as a whole, it keeps its shape; else it is cut at every time on its way.",
+  )
   claim, end = ln.claims("O09"), "perplexity at the end"
   whole = f"RNN at rate {config.rate:g}, gradients cut at {config.theta:g}: {end}"
   entries = f"the same with entries cut at {config.bound:g}: {end}"
@@ -124,7 +127,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       claim(entries, "trains (proposed)", value, ln.at_most(3.0)),
       claim(uncut, "diverges", thrown, ln.at_least(1.0)),
     ],
-    [clipping(config, runs), through_time(cuts)],
+    [clipping(config, runs), through_time],
   )
 
 
@@ -146,20 +149,6 @@ def clipping(config: Config, runs: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
     caption="Before every update, and before the cut; no perplexity is below 2. A curve ends where "
     "it leaves the panel or is no number.",
     file="clipping",
-  )
-
-
-def through_time(cuts: dict[str, Array]) -> ln.Picture:
-  """Length of the error over time."""
-  curves = {name: (np.arange(len(flow)), np.asarray(flow)) for name, flow in cuts.items()}
-  return ln.function_curves(
-    [ln.Panel("length of the error", curves, log="y")],
-    title="An exploding error on its way back, cut",
-    x="time",
-    panel_inches=(5.2, 4.0),
-    caption="An error of length 1 at the last time flows back, the recurrent weights times 3. Cut "
-    "as a whole, it keeps its shape; else it is cut at every time on its way.",
-    file="through_time",
   )
 
 

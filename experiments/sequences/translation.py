@@ -21,27 +21,24 @@ Transformer 42.5 +- 1.1 % (39.9 %). Half an hour of one CPU core that others use
 """
 
 import functools
-import json
-from hashlib import sha256
 
 import flax.linen as nn
 import numpy as np
 
 import research as ln
+from research.analysis.alignment import decoder_maps
 from research.analysis.bleu import corpus_bleu, mean_d2l_bleu
 from research.buckets import bucketed
 from research.data.text import corpora
 from research.data.text.corpora import Corpus
-from research.data.text.sentences import Pair, Words
-from research.data.text.vocabulary import END
-from research.figures.attention_maps import Map
+from research.data.text.sentences import Words
 from research.figures.texts import text_columns
 from research.models import word_by_word
-from research.models.decoding import looks, written
-from research.models.seq2seq import Seq2Seq
-from research.models.transformer import Transformer
+from research.models.decoding import written
+from research.models.encoder_decoder import encoder_decoder
 
 NETS = {"GRU": "S07", "GRU with attention": "S11", "Transformer": "S13"}
+OURS = "GRU with attention, beam"
 
 
 @ln.pytree_config
@@ -76,12 +73,7 @@ SMOOTHING = {"Transformer": 0.1}  # of the labels (section 5.4)
 
 def model(config: Config) -> nn.Module:
   """A GRU layer, read both ways by the encoder; or two layers of four heads, norms first."""
-  vocabularies = (config.vocabulary, config.vocabulary)
-  if config.net == "Transformer":
-    sizes = (2, config.features, 4, 2 * config.features, PLACES)
-    return Transformer(*vocabularies, *sizes, pre_norm=True, dropout=config.dropout)
-  units, attention = (config.embedding, config.hidden), config.net == "GRU with attention"
-  return Seq2Seq(*vocabularies, *units, attention=attention, bidirectional=True)
+  return encoder_decoder(config, (config.vocabulary, config.vocabulary), PLACES)
 
 
 def corpus_of(config: Config, seed: int) -> Corpus:
@@ -97,16 +89,14 @@ def task(config: Config, seed: int) -> ln.Task:
 
 
 TRAININGS = {
-  net: ln.supervised_training(
+  net: ln.pair_training(
     model,
     task,
     loss=functools.partial(ln.token_cross_entropy, smoothing=SMOOTHING.get(net, 0.0)),
     metrics={"nats": ln.token_cross_entropy, "accuracy": ln.token_accuracy},
-    inputs=ln.pair_inputs,
     transform=lambda learner: bucketed(learner, BUCKETS),
     sampler=ln.sampling.in_blocks,
     evaluations=8,
-    evaluation_batch_size=250,
   )
   for net in NETS
 }
@@ -120,106 +110,87 @@ def training(config: Config, seed: int) -> ln.Training:
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Each net on the same pairs, then what everyone writes for the test's sources."""
   corpus = corpus_of(config, lab.seed)
-  for name, tokens in (("source", corpus.read), ("target", corpus.write)):
-    lab.keep(f"{name}_tokens.json", tokens.to_json())
-  lab.keep("pairs.sha256", sha256(json.dumps(corpus.parts).encode()).hexdigest() + "\n")
+  for name, content in corpus.files.items():
+    lab.keep(name, content)
   fits = ln.fit_each(lab, {net: ln.replace(config, {"net": net}) for net in NETS}, training)
   texts = translations(config, corpus, fits)
   references = [pair.target for pair in corpus.parts.test]
-  bleu = {name: corpus_bleu(found, references) for name, found in texts.items()}
-  words, gain = round(bleu["dictionary"], 4), bleu["GRU with attention, beam"] - bleu["GRU, beam"]
-  ours, theirs = (
-    mean_d2l_bleu(texts[name], references) for name in ("GRU with attention, beam", "dictionary")
+  bars = ln.bar_charts(
+    {"BLEU (%)": {name: 100 * corpus_bleu(found, references) for name, found in texts.items()}},
+    title="English into French: BLEU on the test",
+    x="",
+    number=".1f",
+    lying=True,
+    caption="A net has two bars: decoded greedily, and with a beam.",
+    file="bleu",
   )
-  s08, s11 = ln.claims("S08"), ln.claims("S11", "%")
-  source, below = "BLEU of the sources as they are", "below word by word"
-  d2l = "GRU with attention, beam: mean of d2l's BLEU (k = 2) over the sentences"
-  known = "1, 1, 0.658, 1 on four that were learnt (d2l)"
-  claims = [s08(source, below, bleu["as it is"], ln.at_most(words), "%")]
-  for net, id in NETS.items():
-    for name in (f"{net}, greedy", f"{net}, beam"):
-      what, claim = f"{name}: BLEU (the bar is word by word)", ln.claims(id, "%")
-      claims.append(claim(what, "above it (proposed)", bleu[name], ln.at_least(words)))
-  claims.append(s11("what attention adds to the GRU's BLEU", "> 0", gain, ln.above(0)))
-  claims.append(s08(d2l, known, ours, ln.at_least(round(theirs, 4))))
-  return ln.Report(
-    claims,
-    [
-      ln.bar_charts(
-        {"BLEU (%)": {name: 100 * value for name, value in bleu.items()}},
-        title="English into French: BLEU on the test",
-        x="",
-        number=".1f",
-        lying=True,
-        caption="A net has two bars: decoded greedily, and with a beam.",
-        file="bleu",
-      ),
-      ln.compare_curves(
-        fits,
-        "validation/nats",
-        title="English into French",
-        y="negative log-likelihood (nats per token)",
-        caption="On the validation part, without label smoothing.",
-        file="validation",
-      ),
-      examples(corpus.parts.test, texts),
-      drawn(fits["GRU with attention"], corpus),
-    ],
+  curves = ln.compare_curves(
+    fits,
+    "validation/nats",
+    title="English into French",
+    y="negative log-likelihood (nats per token)",
+    caption="On the validation part, without label smoothing.",
+    file="validation",
   )
-
-
-def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dict[str, list[Words]]:
-  """The translations of the test's sources, by the name of who writes them."""
-  learnt, test = corpus.parts.train, corpus.parts.test
-  sides = [pair.source for pair in learnt], [pair.target for pair in learnt]
-  dictionary = word_by_word.learn(*sides)
-  texts = {
-    "as it is": [pair.source for pair in test],
-    "dictionary": [word_by_word.translate(dictionary, pair.source) for pair in test],
-  }
-  sources, targets = corpus.arrays["test"]["source"], corpus.arrays["test"]["target"]
-  for name, fit in fits.items():
-    for decoding, width in (("greedy", 1), ("beam", config.beam)):
-      net, length = model(fit.config), targets.shape[1]
-      rows = written(net, fit.state.params, sources, length, width)
-      texts[f"{name}, {decoding}"] = [corpus.write.decode(row) for row in rows]
-  return texts
-
-
-def examples(pairs: list[Pair], texts: dict[str, list[Words]], count: int = 10) -> ln.Picture:
-  """The first test sentences, the translators' and two of ours."""
-  columns = {
-    "English": [pair.source for pair in pairs],
-    "its translators": [pair.target for pair in pairs],
-    "dictionary": texts["dictionary"],
-    "GRU with attention": texts["GRU with attention, beam"],
-  }
-  return text_columns(
-    {name: [" ".join(words) for words in found[:count]] for name, found in columns.items()},
+  named = {"English": texts["as it is"], "its translators": references}
+  columns = named | {"dictionary": texts["dictionary"], "GRU with attention": texts[OURS]}
+  examples = text_columns(
+    {name: [" ".join(words) for words in found[:10]] for name, found in columns.items()},
     title="The first of the test",
     width=34,
     caption="What is written for the same sources; a word that training does not hold is <unk>.",
     file="examples",
   )
+  maps = drawn(fits["GRU with attention"], corpus)
+  return ln.Report(claims(texts, references), [bars, curves, examples, maps])
+
+
+def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dict[str, list[Words]]:
+  """The translations of the test's sources, by the name of who writes them."""
+  asked, arrays = [pair.source for pair in corpus.parts.test], corpus.arrays["test"]
+  dictionary, length = word_by_word.learn(corpus.parts.train), arrays["target"].shape[1]
+  by_dictionary = [word_by_word.translate(dictionary, source) for source in asked]
+  texts = {"as it is": asked, "dictionary": by_dictionary}
+  for name, fit in fits.items():
+    for decoding, width in (("greedy", 1), ("beam", config.beam)):
+      rows = written(model(fit.config), fit.state.params, arrays["source"], length, width)
+      texts[f"{name}, {decoding}"] = [corpus.write.decode(row) for row in rows]
+  return texts
+
+
+def claims(texts: dict[str, list[Words]], references: list[Words]) -> list[ln.Claim]:
+  """BLEU of everyone, beside that of the dictionary."""
+  bleu = {name: corpus_bleu(found, references) for name, found in texts.items()}
+  ours, theirs = (mean_d2l_bleu(texts[name], references) for name in (OURS, "dictionary"))
+  words, gain = round(bleu["dictionary"], 4), bleu[OURS] - bleu["GRU, beam"]
+  s08, s11 = ln.claims("S08"), ln.claims("S11", "%")
+  source, what = "BLEU of the sources as they are", "BLEU (the bar is word by word)"
+  d2l = f"{OURS}: mean of d2l's BLEU (k = 2) over the sentences"
+  known = "1, 1, 0.658, 1 on four that were learnt (d2l)"
+  return [
+    s08(source, "below word by word", bleu["as it is"], ln.at_most(words), "%"),
+    *(
+      ln.claims(id, "%")(f"{name}: {what}", "above it (proposed)", bleu[name], ln.at_least(words))
+      for net, id in NETS.items()
+      for name in (f"{net}, greedy", f"{net}, beam")
+    ),
+    s11("what attention adds to the GRU's BLEU", "> 0", gain, ln.above(0)),
+    s08(d2l, known, ours, ln.at_least(round(theirs, 4))),
+  ]
 
 
 def drawn(fit: ln.Fit, corpus: Corpus) -> ln.Picture:
   """The decoder's attention while it is led through the translators' words of the four longest."""
   test = corpus.arrays["test"]
   long = np.argsort(-np.count_nonzero(test["source"], axis=1), kind="stable")[:4]
-  source, target = test["source"][long], test["target"][long]
-  weights = looks(model(fit.config), fit.state.params, source, target)
-  maps = {}
-  for number, shown in enumerate(weights):
-    read = [" ".join(corpus.read.decode(token[None])) for token in source[number] if token]
-    names = [" ".join(corpus.write.decode(t[None])) for t in target[number, 1:] if t > END]
-    maps[f"sentence {number + 1}"] = Map(shown[0, : len(names), : len(read)], read, names)
+  pairs = {name: tokens[long] for name, tokens in test.items()}
+  maps = decoder_maps(
+    model(fit.config), fit.state.params, pairs, corpus.read.decode, corpus.write.decode
+  )
   return ln.attention_maps(
-    maps,
-    title="Where the decoder looks",
+    {f"sentence {number}": shown for number, shown in enumerate(maps, start=1)},
     caption="The decoder is led through the translators' words; each row shows where it looks "
     "before it writes that word.",
-    file="attention",
   )
 
 

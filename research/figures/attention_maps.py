@@ -11,7 +11,10 @@ from research.report import Picture
 
 
 class Map(NamedTuple):
-  """Weights [written tokens, read tokens], each row a distribution, and the tokens' names."""
+  """Weights [written tokens, read tokens], each row a distribution, and the tokens' names.
+
+  Weights beyond the last name, those of padding, are not drawn.
+  """
 
   weights: ArrayLike
   read: Sequence[str]
@@ -21,10 +24,10 @@ class Map(NamedTuple):
 def attention_maps(
   maps: Mapping[str, Map],
   *,
-  title: str,
+  title: str = "Where the decoder looks",
   columns: int = 2,
   caption: str,
-  file: str = "attention_maps",
+  file: str = "attention",
 ) -> Picture:
   """A panel for each map: what is read along the horizontal, what is written downwards.
 
@@ -37,7 +40,7 @@ def attention_maps(
     axes.set_visible(False)
   shades = None
   for axes, (name, shown) in zip(grid.flat, maps.items(), strict=False):
-    weights = np.asarray(shown.weights)
+    weights = np.asarray(shown.weights)[: len(shown.written), : len(shown.read)]
     shades = axes.imshow(weights, cmap="Greys", vmin=0, vmax=1, aspect="auto")
     label_axes(axes, "token that is read", "token that is written", name)
     axes.grid(False)

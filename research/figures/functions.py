@@ -81,6 +81,21 @@ def function_curves(
   return Picture(file, figure, caption)
 
 
+def errors_through_time(
+  lengths: Mapping[str, ArrayLike], *, title: str, caption: str, file: str = "through_time"
+) -> Picture:
+  """Lengths [time] of errors that flow back through a recurrent net, by name."""
+  curves = {name: (np.arange(np.size(flow)), flow) for name, flow in lengths.items()}
+  return function_curves(
+    [Panel("length of the error", curves, log="y")],
+    title=title,
+    x="time",
+    panel_inches=(5.2, 4.0),
+    caption=caption,
+    file=file,
+  )
+
+
 def _draw(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
   """Points, curves with their bands, and the dot; a curve's look goes by its place in `names`."""
   for name, (inputs, values) in panel.points.items():

@@ -162,7 +162,11 @@ def looks(
   params: Any,
   source: Int[np.ndarray, "n source"],
   target: Int[np.ndarray, "n target"],
-) -> Float[np.ndarray, "n heads places source"]:
-  """Attention weights of a decoder that is led through the targets' tokens, all but the last."""
+) -> Float[np.ndarray, "n places source"]:
+  """Attention weights of a decoder that is led through the targets' tokens, all but the last.
+
+  They are the mean over the heads of its last layer.
+  """
   apply = jax.jit(lambda variables, pair: model.apply(variables, pair, method="with_weights")[1])
-  return np.asarray(apply({"params": params}, (jnp.asarray(source), jnp.asarray(target[:, :-1]))))
+  weights = apply({"params": params}, (jnp.asarray(source), jnp.asarray(target[:, :-1])))
+  return np.asarray(weights).mean(axis=1)

@@ -5,9 +5,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from research.data.text.vocabulary import MARKS
+from research.data.text.vocabulary import MARKS, Vocabulary
 from research.layers.dropout import Dropout
 from research.layers.recurrent import Carry, RecurrentStack
 from research.models.decoding import Marks, sample
@@ -55,20 +56,21 @@ class LanguageModel(nn.Module):
 def lines(
   model: LanguageModel,
   params: Any,
-  newline: int,
-  size: int,
+  characters: Vocabulary,
   count: int,
   length: int,
   key: Key[Array, ""],
   temperature: float,
-) -> Int[Array, "count length"]:
-  """Lines drawn from a language model, each begun behind `newline` and ended by the next one.
+) -> list[str]:
+  """Lines drawn from a language model of characters, of `length` characters at most.
 
-  Marks and tokens that the vocabulary of `size` tokens does not fill are not drawn.
+  Each is begun behind the end of a line and ended by the next one. Marks and tokens that the
+  vocabulary does not fill are not drawn.
   """
+  newline = int(characters.encode("\n")[0])
   _, carries = jax.eval_shape(model.apply, {"params": params}, jnp.zeros((count, 1), jnp.int32))
   number = jnp.arange(model.vocabulary)
-  is_known = (number >= len(MARKS)) & (number < size)
+  is_known = (number >= len(MARKS)) & (number < len(characters))
 
   @jax.jit
   def draw(params: Any, key: Key[Array, ""]) -> Int[Array, "count length"]:
@@ -79,4 +81,5 @@ def lines(
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), carries)
     return sample(following, zero, count, Marks(newline, newline), length, key, temperature)
 
-  return draw(params, key)
+  rows = np.asarray(draw(params, key))
+  return ["".join(characters.decode(row)).rstrip("\n") for row in rows]

@@ -12,13 +12,11 @@ import numpy as np
 NOTHING = ""  # stands beside the source words, for target words that no source word explains
 
 
-def learn(
-  sources: Sequence[Sequence[str]], targets: Sequence[Sequence[str]], rounds: int = 10
-) -> dict[str, str]:
-  """The likeliest target word for every source word; the two are aligned sentence by sentence."""
+def learn(pairs: Iterable[tuple[Sequence[str], Sequence[str]]], rounds: int = 10) -> dict[str, str]:
+  """The likeliest target word for every source word, from sentences with their translations."""
   links: dict[tuple[str, str], int] = {}
   link, target_place, places = [], [], 0
-  for source, target in zip(sources, targets, strict=True):
+  for source, target in pairs:
     for word in target:
       for read in (NOTHING, *source):
         link.append(links.setdefault((read, word), len(links)))

@@ -11,7 +11,9 @@ import pytest
 
 import research as ln
 from experiments.sequences import (
+  addition,
   attention_lessons,
+  attention_pooling,
   backprop_through_time,
   character_model,
   cost_of_length,
@@ -33,8 +35,9 @@ from research.errors import UserError
 from research.lab.lab import Lab
 from research.models import ngrams, vanilla_rnn
 from research.models.decoding import written
+from research.models.language_model import lines
 from research.optimizers import Optimizer
-from research.training import Fit, Options
+from research.training import Options
 from tests.fixtures.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
@@ -98,25 +101,24 @@ def test_the_generated_text_offers_two_letters_everywhere():
 
 def test_attention_lessons():
   assert not failed(attention_lessons.run(attention_lessons.Config(dimension=64), FakeLab()))
+  assert not failed(attention_pooling.run(attention_pooling.Config(), FakeLab()))
 
 
 def test_a_reversed_map_is_the_alignment_and_a_straight_one_is_not():
-  mirror, config = np.eye(6)[None, ::-1], reversal.Config(longest=6)
-  reversed_places = reversal.TASKS["reversal"].looks_at(config)
-  assert reversal.alignment(mirror, reversed_places) == 1
-  assert reversal.alignment(np.eye(6)[None], reversed_places) == 0
-  assert reversal.alignment(np.eye(6)[None], reversal.TASKS["copy"].looks_at(config)) == 1
+  end = np.full((1, 1, 6), 1 / 6)
+  followed_by_end = lambda weights: np.concatenate([weights, end], axis=1)
+  assert reversal.alignment(followed_by_end(np.eye(6)[None, ::-1])) == 1
+  assert reversal.alignment(followed_by_end(np.eye(6)[None])) == 0
 
 
-@pytest.mark.parametrize("task", ["dates", *reversal.TASKS])
-def test_all_nets_of_an_experiment_take_its_batches(task):
-  module = dates if task == "dates" else reversal
-  config = module.Config(
-    examples=100, embedding=4, hidden=8, features=8, optimizer=Optimizer("sgd", 0.1)
-  )
-  if module is reversal:
-    config = replace(config, {"longest": 6, "task": task})
-  for name in module.NETS:
+@pytest.mark.parametrize(
+  ("module", "nets"), [(dates, dates.NETS), (reversal, reversal.NETS), (addition, addition.NETS)]
+)
+def test_all_nets_of_an_experiment_take_its_batches(module, nets):
+  sizes = {"embedding": 4, "hidden": 8, "features": 8, "longest": 6}
+  config = module.Config(examples=100, optimizer=Optimizer("sgd", 0.1))
+  config = replace(config, {name: size for name, size in sizes.items() if hasattr(config, name)})
+  for name in nets:
     one = replace(config, {"net": name})
     training = module.training(one, 0)
     data = {field: array[:4] for field, array in training.data.items()}
@@ -226,13 +228,11 @@ def test_the_language_model_writes_lines_of_its_own_characters():
   config = character_model.Config(vocabulary=12, embedding=3, hidden=5, batch_size=2)
   characters = vocabulary("abc\n", most=8)
   model = character_model.model(config)
-  state = SimpleNamespace(**jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), jnp.int32)))
-  fit = Fit("text", config, state, [], lambda: state, None)
-  lines = character_model.written(fit, characters, jax.random.key(1), 1.0)
-  assert len(lines) == 10 and set("".join(lines)) <= set("abc")
-  assert len(set(lines)) > 1 and lines == character_model.written(
-    fit, characters, jax.random.key(1), 1.0
-  )
+  state = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 1), jnp.int32))
+  draw = lambda: lines(model, state["params"], characters, 10, 100, jax.random.key(1), 1.0)
+  found = draw()
+  assert len(found) == 10 and set("".join(found)) <= set("abc")
+  assert len(set(found)) > 1 and found == draw()
 
 
 PAIRS = [
@@ -301,6 +301,9 @@ def test_attentions_cost_per_token_grows_with_the_length_and_the_grus_does_not()
 
 SGD = Optimizer("sgd", 0.1)
 RUNS = {
+  "addition": addition.Config(
+    digits=2, examples=100, embedding=2, hidden=3, optimizer=SGD, batch_size=4, steps=2
+  ),
   "dates": dates.Config(
     examples=100, embedding=2, hidden=3, features=8, optimizer=SGD, batch_size=4, steps=2
   ),
@@ -347,5 +350,5 @@ def test_an_experiment_runs_to_its_end(name, lab, tmp_path, monkeypatch):
   monkeypatch.setattr(catalogs, "load", lambda: messages)
   module = importlib.import_module(f"experiments.sequences.{name}")
   lab = UntrainedLab() if lab == "untrained" else Lab(tmp_path, seed=0, options=Options())
-  report = module.run(RUNS[name], lab)
+  report = module.experiment.run(RUNS[name], lab)
   assert all(np.isfinite(claim.ours) for claim in report.claims) and report.pictures

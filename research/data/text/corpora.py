@@ -1,5 +1,7 @@
 """Texts and sentence pairs as experiments learn them: divided, cut into tokens, numbered."""
 
+import json
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -57,6 +59,13 @@ class Corpus(NamedTuple):
   read: Tokeniser
   write: Tokeniser
   arrays: dict[str, Arrays]
+
+  @property
+  def files(self) -> dict[str, str]:
+    """What a run folder keeps of it, by file name: both tokenisers, and a checksum of the pairs."""
+    checksum = sha256(json.dumps(self.parts).encode()).hexdigest()
+    tokens = {"source_tokens.json": self.read.to_json(), "target_tokens.json": self.write.to_json()}
+    return tokens | {"pairs.sha256": checksum + "\n"}
 
 
 def corpus(pairs: list[Pair], tokens: str, vocabulary: int, most: int, seed: int) -> Corpus:

@@ -1,4 +1,4 @@
-"""Sequence tasks whose answers are known: dates, reversal, copy, addition, long lags.
+"""Sequence tasks whose answers are known: dates, reversal, addition, long lags.
 
 Pairs are {"source": int32 [n, s], "target": int32 [n, t]}; padding is 0, and a target stands
 between the marks of `research.data.text.vocabulary`. All are functions of a seed.
@@ -120,34 +120,16 @@ def held_out(
   )
 
 
-def _of_letters(
-  count: int, seed: int, lengths: tuple[int, int], *, is_reversed: bool, longest: int | None
-) -> Arrays:
-  shortest, most = lengths
-  longest = longest or most
+def reversal(count: int, seed: int, lengths: tuple[int, int]) -> Arrays:
+  """Random letters, to be written backwards; lengths from the first to the second, inclusive."""
+  shortest, longest = lengths
   rng = np.random.default_rng(seed)
-  rows = [
-    rng.integers(len(MARKS), len(LETTERS), size) for size in rng.integers(shortest, most + 1, count)
-  ]
-  answers = [row[::-1] if is_reversed else row for row in rows]
+  sizes = rng.integers(shortest, longest + 1, count)
+  rows = [rng.integers(len(MARKS), len(LETTERS), size) for size in sizes]
   return {
     "source": padded(rows, longest),
-    "target": padded(answers, longest + 2, begin=True, end=True),
+    "target": padded([row[::-1] for row in rows], longest + 2, begin=True, end=True),
   }
-
-
-def reversal(
-  count: int, seed: int, lengths: tuple[int, int], *, longest: int | None = None
-) -> Arrays:
-  """Random letters, to be written backwards; lengths from the first to the second, inclusive."""
-  return _of_letters(count, seed, lengths, is_reversed=True, longest=longest)
-
-
-def copying(
-  count: int, seed: int, lengths: tuple[int, int], *, longest: int | None = None
-) -> Arrays:
-  """Random letters, to be written again."""
-  return _of_letters(count, seed, lengths, is_reversed=False, longest=longest)
 
 
 def addition(count: int, seed: int, digits: int) -> Arrays:

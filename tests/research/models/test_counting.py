@@ -64,7 +64,7 @@ def test_the_dictionary_is_found_although_no_word_is_aligned():
   sources = ["the house", "the book", "a book", "a big house"]
   targets = ["la maison", "la livre", "un livre", "un grande maison"]  # genders would need more
   split = lambda texts: [text.split() for text in texts]
-  dictionary = word_by_word.learn(split(sources), split(targets), 30)
+  dictionary = word_by_word.learn(zip(split(sources), split(targets), strict=True), 30)
   found = {word: dictionary[word] for word in ("house", "book", "a", "big")}
   assert found == {"house": "maison", "book": "livre", "a": "un", "big": "grande"}
   assert word_by_word.translate(dictionary, ["a", "red", "house"]) == ["un", "red", "maison"]

@@ -44,25 +44,13 @@ Net = list[Layer]
 Rng = np.random.Generator
 Inputs = Float[Array, "n0 examples"]
 Outputs = Float[Array, "classes examples"]
-
-
-class Cache(NamedTuple):
-  """The cache for the backward step of a layer: its input A[l-1] and its weighted sum Z[l]."""
-
-  a_before: Float[Array, "m examples"]
-  z: Float[Array, "n examples"]
+Cache = tuple[Array, Array]  # what a layer's backward step needs: its input A[l-1], its sum Z[l]
 
 
 def expect(name: str, array: Array, shape: tuple[int, ...]) -> None:
   """Raises a ValueError that names the array, its shape and the right one, unless they agree."""
   if array.shape != shape:
     raise ValueError(f"{name} has shape {array.shape}, not {shape}")
-
-
-def init(sizes: tuple[int, ...], rng: Rng) -> Net:
-  """He's weights, zero biases."""
-  he = lambda m, n: jnp.asarray(rng.normal(0, np.sqrt(2 / m), (n, m)), float)
-  return [Layer(he(m, n), jnp.zeros((n, 1))) for m, n in itertools.pairwise(sizes)]
 
 
 def forward(net: Net, x: Inputs) -> tuple[Outputs, list[Cache]]:
@@ -72,7 +60,7 @@ def forward(net: Net, x: Inputs) -> tuple[Outputs, list[Cache]]:
     expect(f"W[{number}]", w, (w.shape[0], a.shape[0]))
     expect(f"b[{number}]", b, (w.shape[0], 1))
     z = w @ a + b
-    caches.append(Cache(a, z))
+    caches.append((a, z))
     a = jax.nn.relu(z) if number < len(net) else jax.nn.softmax(z, axis=0)
   return a, caches
 
@@ -82,13 +70,13 @@ def backward(net: Net, y: Outputs, caches: list[Cache], t: Outputs) -> Net:
   expect("t", t, y.shape)
   dz, gradients = (y - t) / y.shape[1], []
   for number in range(len(net), 0, -1):
-    (w, b), cache = net[number - 1], caches[number - 1]
-    gradient = Layer(dz @ cache.a_before.T, dz.sum(axis=1, keepdims=True))
+    (w, b), (a_before, _) = net[number - 1], caches[number - 1]
+    gradient = Layer(dz @ a_before.T, dz.sum(axis=1, keepdims=True))
     expect(f"dW[{number}]", gradient.w, w.shape)
     expect(f"db[{number}]", gradient.b, b.shape)
     gradients.append(gradient)
     if number > 1:
-      dz = w.T @ dz * (caches[number - 2].z > 0)
+      dz = w.T @ dz * (caches[number - 2][1] > 0)
   return gradients[::-1]
 
 
@@ -102,19 +90,19 @@ def loss(net: Net, x: Inputs, t: Outputs) -> Float[Array, ""]:
   return -jnp.sum(t * jnp.log(forward(net, x)[0])) / x.shape[1]
 
 
+@jax.jit
+def add_one(total: Net, net: Net, x: Inputs, t: Outputs, example: int) -> Net:
+  """The sum so far, and the gradient of one more example."""
+  column = lambda array: jax.lax.dynamic_slice_in_dim(array, example, 1, axis=1)
+  return jax.tree.map(jnp.add, total, gradient(net, column(x), column(t)))
+
+
 def loop(net: Net, x: Inputs, t: Outputs) -> Net:
   """The explicit loop over examples, each one a compiled call."""
   total = jax.tree.map(jnp.zeros_like, net)
   for example in range(x.shape[1]):
     total = add_one(total, net, x, t, example)
   return jax.tree.map(lambda g: g / x.shape[1], total)
-
-
-@jax.jit
-def add_one(total: Net, net: Net, x: Inputs, t: Outputs, example: int) -> Net:
-  """The sum so far, and the gradient of one more example."""
-  column = lambda array: jax.lax.dynamic_slice_in_dim(array, example, 1, axis=1)
-  return jax.tree.map(jnp.add, total, gradient(net, column(x), column(t)))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -133,44 +121,41 @@ WAYS: dict[str, Callable[..., Net]] = {
 
 
 def draw(sizes: tuple[int, ...], examples: int, rng: Rng) -> tuple[Net, Inputs, Outputs]:
-  """A net, inputs and one-hot targets."""
+  """A net of He's weights and zero biases, inputs and one-hot targets."""
+  he = lambda m, n: jnp.asarray(rng.normal(0, np.sqrt(2 / m), (n, m)), float)
   x = jnp.asarray(rng.normal(size=(sizes[0], examples)), float)
   t = jnp.asarray(np.eye(sizes[-1])[:, rng.integers(0, sizes[-1], examples)], float)
-  return init(sizes, rng), x, t
+  return [Layer(he(m, n), jnp.zeros((n, 1))) for m, n in itertools.pairwise(sizes)], x, t
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Equality at every depth, then equality and time over the number of examples."""
-  claim, rng = ln.claims("B07"), np.random.default_rng(lab.seed)
-  most, claims = max(config.examples), []
+  claim, rng, most = ln.claims("B07"), np.random.default_rng(lab.seed), max(config.examples)
   net, x, t = draw(config.sizes, most, rng)
-  vectorised = WAYS["vectorised"](net, x, t)
-  for name, way in list(WAYS.items())[1:]:
-    what = f"{name} against vectorised, float32, {most} examples, worst difference"
-    difference = ln.largest_difference(vectorised, way(net, x, t))
-    claims.append(claim(what, "equal", difference, ln.at_most(1e-6)))
+  gradients = {name: way(net, x, t) for name, way in WAYS.items()}
+  vectorised, equal = gradients.pop("vectorised"), ln.at_most(1e-6)
   with jax.enable_x64(True):
     deep = [draw((6, *[5] * (depth - 1), 4), 9, rng) for depth in range(1, config.deepest + 1)]
     exact = jax.jit(jax.grad(loss))
     worst = max(ln.largest_difference(WAYS["vectorised"](*one), exact(*one)) for one in deep)
-  kept = sum(
-    jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, layer)
-    for found, layer in zip(vectorised, net, strict=True)
-  )
+  shapes = [jax.tree.map(jnp.shape, layers) for layers in (vectorised, net)]
+  kept = sum(found == layer for found, layer in zip(*shapes, strict=True))
+  time = lambda way, count: shortest_call(partial(way, net, x[:, :count], t[:, :count]), calls=5)
   times = {
-    name: [
-      1000 * shortest_call(partial(way, net, x[:, :count], t[:, :count]), calls=5)
-      for count in config.examples
-    ]
-    for name, way in WAYS.items()
+    name: [1000 * time(way, count) for count in config.examples] for name, way in WAYS.items()
   }
   ratio = times["loop of calls"][-1] / times["vectorised"][-1]
+  against = f"against vectorised, float32, {most} examples, worst difference"
   by_hand = f"1 to {config.deepest} layers: by hand against jax.grad, float64, worst difference"
-  shapes = "layers whose dW and db have the shapes of W and b"
+  kept_what = "layers whose dW and db have the shapes of W and b"
   faster = f"time of the loop of calls over the vectorised time, {most} examples"
-  claims += [
+  claims = [
+    *(
+      claim(f"{name} {against}", "equal", ln.largest_difference(vectorised, found), equal)
+      for name, found in gradients.items()
+    ),
     claim(by_hand, "equal", worst, ln.at_most(1e-12)),
-    claim(shapes, f"all {len(net)}", kept, ln.equals(len(net))),
+    claim(kept_what, f"all {len(net)}", kept, ln.equals(len(net))),
     claim(faster, "faster (Ng)", ratio, ln.at_least(10)),
   ]
   curves = {name: (config.examples, values) for name, values in times.items()}

@@ -80,30 +80,21 @@ def task(config: Config, seed: int) -> ln.Task:
   return splits._replace(train=prone(splits.train))
 
 
-def model(config: Config) -> ln.MLP:
-  """784-100-10."""
-  return ln.MLP((config.hidden, 10), kernel_init=ln.kernel_init(config.init))
-
-
 training = ln.supervised_training(
-  model,
+  lambda config: ln.MLP((config.hidden, 10), kernel_init=ln.kernel_init(config.init)),
   task,
   metrics={"accuracy": ln.accuracy, "fours": recall_of_fours},
   transform=on_given_labels,
 )
 
 
-def members(config: Config) -> dict[str, Config]:
-  """A net for every share of both kinds of errors."""
-  return {
+def run(config: Config, lab: ln.Lab) -> ln.Report:
+  """A net for every share of both kinds of errors; its test accuracies."""
+  members = {
     **{f"at random {share}": ln.replace(config, {"at_random": share}) for share in AT_RANDOM},
     **{f"fours {share}": ln.replace(config, {"fours": share}) for share in FOURS[1:]},
   }
-
-
-def run(config: Config, lab: ln.Lab) -> ln.Report:
-  """Test accuracies against the share of wrong labels."""
-  fits = lab.compare("race", members(config), training, repeats=config.repeats)
+  fits = lab.compare("race", members, training, repeats=config.repeats)
   of = lambda metric, name: np.array([fit.last(f"test/{metric}") for fit in fits[name]])
   lost = lambda name: (of("accuracy", "at random 0.0") - of("accuracy", name)).mean()
   nines, half = lost("fours 1.0"), of("fours", "fours 0.5").mean()

@@ -86,23 +86,21 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       regret_figure(config, by_model, by_chance),
       surface_figure(config, np.asarray(x[0])),
     ]
-  early, last = min(25, config.evaluations), config.evaluations
+  early = min(25, config.evaluations)
   model, chance = by_model[:, early - 1], by_chance[:, early - 1]
   near = float((by_model[:10, -1] < 0.01).sum())
   ratio = float(np.median(model) / np.median(chance))
   wins = float((model[:, None] < chance[None, :]).mean())
   claim = ln.claims("R09")
-  of_seeds = f"Branin: of {len(by_model[:10])} seeds, within 0.01 of the minimum after {last}"
+  of_seeds = f"Branin: of {len(by_model[:10])} seeds, within 0.01 of the minimum after"
   of_median = f"median gap at {early} evaluations as a share of random search's, {len(x)}"
   of_pairs = f"share of pairs of seeds in which it is nearer than random search at {early}"
-  return ln.Report(
-    [
-      claim(f"{of_seeds} evaluations", "8 of 10", near, ln.at_least(8)),
-      claim(f"{of_median} searches each", "beats random", ratio, ln.at_most(1)),
-      claim(of_pairs, "beats random", wins, ln.at_least(0.75), "%"),
-    ],
-    pictures,
-  )
+  claims = [
+    claim(f"{of_seeds} {config.evaluations} evaluations", "8 of 10", near, ln.at_least(8)),
+    claim(f"{of_median} searches each", "beats random", ratio, ln.at_most(1)),
+    claim(of_pairs, "beats random", wins, ln.at_least(0.75), "%"),
+  ]
+  return ln.Report(claims, pictures)
 
 
 def curve(x: Float[Array, " n"]) -> Float[Array, " n"]:
@@ -112,16 +110,13 @@ def curve(x: Float[Array, " n"]) -> Float[Array, " n"]:
 
 def steps_figure(config: Config) -> ln.Picture:
   """Every second of five steps in one dimension: posterior above, expected improvement below."""
-  at = jnp.linspace(0, 1, 401)
-  x = jnp.array([0.05, 0.3, 0.95])
+  at, x = jnp.linspace(0, 1, 401), jnp.array([0.05, 0.3, 0.95])
   above, below = list[ln.Panel](), list[ln.Panel]()
+  outlook = jax.jit(gp.outlook, static_argnums=2)
   for number in range(5):
     y = curve(x)
-    data = gp.standardised(Data(x[:, None], y, jnp.ones(len(x), bool)))
-    kernel = jax.jit(gp.fitted, static_argnums=2)(data, config.noise, config.fit_steps)
-    mean, deviation = gp.posterior(kernel, data, config.noise, at[:, None])
-    gain = gp.expected_improvement(mean, deviation, data.y.min()) * y.std()
-    mean, deviation = mean * y.std() + y.mean(), deviation * y.std()
+    data = Data(x[:, None], y, jnp.ones(len(x), bool))
+    mean, deviation, gain = outlook(data, config.noise, config.fit_steps, at[:, None])
     best = jnp.argmax(gain)
     if number % 2 == 0:
       curves = {"mean": (at, mean), "objective": (at, curve(at))}
@@ -150,9 +145,8 @@ def regret_figure(config: Config, by_model: np.ndarray, by_chance: np.ndarray) -
   quartiles = {name: np.quantile(gap, (0.25, 0.5, 0.75), axis=0) for name, gap in searches.items()}
   curves = {name: (numbers, middle) for name, (_, middle, _) in quartiles.items()}
   bands = {name: (low, high) for name, (low, _, high) in quartiles.items()}
-  panel = ln.Panel("best so far - minimum", curves, log="y", bands=bands, levels={"0.01": 0.01})
   return ln.function_curves(
-    [panel],
+    [ln.Panel("best so far - minimum", curves, log="y", bands=bands, levels={"0.01": 0.01})],
     title=f"Branin, {config.searches} searches",
     x="evaluations",
     panel_inches=(6.2, 3.8),

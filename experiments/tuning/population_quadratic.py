@@ -100,41 +100,31 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   best = {name: np.asarray(height(jnp.asarray(each))).max(axis=-1) for name, each in places.items()}
   last = {name: float(each[:, -1].mean()) for name, each in best.items()}
   solved = {name: float(np.mean(each[:, -1] >= SOLVED)) for name, each in best.items()}
-  alone = round(OPTIMUM - START**2, 6)
-  claim, share = ln.claims("R10"), f"populations above {SOLVED}"
-  flat, top = ln.within(alone, 0.01), ln.at_least(SOLVED)
   exploiting, exploring = last["exploiting alone"], solved["exploring alone"]
-  return ln.Report(
-    [
-      claim("quadratic, neither step: Q", "1.2 - 0.81", last["neither"], flat),
-      claim("quadratic, exploiting alone: Q", "not solved", exploiting, flat),
-      claim("quadratic, both: Q, mean", "1.2", last["both"], top),
-      claim(f"quadratic, both: {share}", "solved", solved["both"], ln.at_least(0.9), "%"),
-      claim(
-        f"quadratic, exploring alone: {share}",
-        "only both solve it",
-        exploring,
-        ln.at_most(0.1),
-        "%",
-      ),
-    ],
-    [
-      paths({name: each[0] for name, each in places.items()}),
-      ln.compare_curves(
-        {name: [rows(population) for population in each] for name, each in best.items()},
-        "Q",
-        title="Population based training, step by step",
-        y="Q of the higher worker",
-        caption="The higher of the two workers; lines are means over populations.",
-        file="heights",
-      ),
-    ],
+  claim, share, alone = (
+    ln.claims("R10"),
+    f"populations above {SOLVED}",
+    round(OPTIMUM - START**2, 6),
   )
-
-
-def rows(heights: np.ndarray) -> list[dict[str, float]]:
-  """Q [step] as a curve's rows."""
-  return [{"step": step, "Q": value} for step, value in enumerate(heights.tolist())]
+  flat, top = ln.within(alone, 0.01), ln.at_least(SOLVED)
+  most, few = ln.at_least(0.9), ln.at_most(0.1)
+  claims = [
+    claim("quadratic, neither step: Q", "1.2 - 0.81", last["neither"], flat),
+    claim("quadratic, exploiting alone: Q", "not solved", exploiting, flat),
+    claim("quadratic, both: Q, mean", "1.2", last["both"], top),
+    claim(f"quadratic, both: {share}", "solved", solved["both"], most, "%"),
+    claim(f"quadratic, exploring alone: {share}", "only both solve it", exploring, few, "%"),
+  ]
+  as_rows = lambda heights: [{"step": step, "Q": value} for step, value in enumerate(heights)]
+  heights = ln.compare_curves(
+    {name: [as_rows(population) for population in each.tolist()] for name, each in best.items()},
+    "Q",
+    title="Population based training, step by step",
+    y="Q of the higher worker",
+    caption="The higher of the two workers; lines are means over populations.",
+    file="heights",
+  )
+  return ln.Report(claims, [paths({name: each[0] for name, each in places.items()}), heights])
 
 
 def paths(places: dict[str, np.ndarray]) -> ln.Picture:

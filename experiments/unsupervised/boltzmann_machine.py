@@ -98,8 +98,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   claim, log_2 = ln.claims("U02"), f"log 2 = {np.log(2):.3f} (theory)"
   means, gradient = sampling_error(lab.key("means")), gradient_error(lab.key("gradient"))
   sampled = (
-    "random machines, sampled means of their units against enumeration: root mean square "
-    "of the error in standard errors"
+    "random machines, sampled means of their units against enumeration: root mean square of the "
+    "error in standard errors"
   )
   rule = "learning rule against the derivative of log P, largest difference"
   parity = "even parity of three bits, three hidden units: worst divergence (nats)"

@@ -86,11 +86,11 @@ SOURCES = {
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The machines, then four nets: few labels and all, from the machines and from random weights."""
   machines = greedy_layers(lab, config.layers, ln.sets.load("mnist").train["image"])
-  fits = {}
-  for labels in ("few", "all"):
-    for begin, start in (("pre-trained", machines), ("random", None)):
-      fit = lab.fit(f"{labels} labels {begin}", config, tuning(config, labels, start))
-      fits[labels, begin] = fit
+  fits = {
+    (labels, begin): lab.fit(f"{labels} labels {begin}", config, tuning(config, labels, start))
+    for labels in ("few", "all")
+    for begin, start in (("pre-trained", machines), ("random", None))
+  }
   errors = {key: round(1 - fit.last("test/accuracy"), 4) for key, fit in fits.items()}
   net = "-".join(map(str, (784, *config.layers.units, 10)))
   claim, claims = ln.claims("U04", unit="%"), []

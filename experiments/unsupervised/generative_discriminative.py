@@ -76,8 +76,7 @@ def naive_bayes(
 
 def bayes_error(data: ln.HostData) -> float:
   """Test error of naive Bayes."""
-  weights, biases = naive_bayes(data)
-  test = bits("test")
+  (weights, biases), test = naive_bayes(data), bits("test")
   scores = test["image"].reshape(len(test["label"]), -1) / 255 @ weights + biases
   return float(np.mean(scores.argmax(axis=1) != test["label"]))
 
@@ -85,17 +84,14 @@ def bayes_error(data: ln.HostData) -> float:
 def errors(config: Config, lab: ln.Lab) -> dict[str, Float[np.ndarray, "size draw"]]:
   """Test errors of both, on the same draws."""
   rng = np.random.default_rng(lab.seed)
-  found: dict[str, list[list[float]]] = {GENERATIVE: [], DISCRIMINATIVE: []}
-  training = logistic_regression(config, 0)
-  for size in config.sizes:
-    draws = [drawn(size, rng) for _ in range(config.repeats)]
-    found[GENERATIVE].append([bayes_error(data) for data in draws])
-    fits = [
-      lab.fit(f"{size} labels {number}", config, training._replace(data=data))
-      for number, data in enumerate(draws)
-    ]
-    found[DISCRIMINATIVE].append([1 - fit.last("test/accuracy") for fit in fits])
-  return {name: np.array(rows) for name, rows in found.items()}
+  training, shape = logistic_regression(config, 0), (len(config.sizes), config.repeats)
+  found = {GENERATIVE: np.empty(shape), DISCRIMINATIVE: np.empty(shape)}
+  for place in np.ndindex(shape):
+    size, data = config.sizes[place[0]], drawn(config.sizes[place[0]], rng)
+    fit = lab.fit(f"{size} labels {place[1]}", config, training._replace(data=data))
+    found[GENERATIVE][place] = bayes_error(data)
+    found[DISCRIMINATIVE][place] = 1 - fit.last("test/accuracy")
+  return found
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -108,8 +104,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   at_first = f"{few}: test error of logistic regression less that of naive Bayes, points"
   at_last = f"{many}: test error of naive Bayes less that of logistic regression, points"
   later = (
-    "labels at which logistic regression is within a tenth of its last error, over those at "
-    "which naive Bayes is"
+    "labels at which logistic regression is within a tenth of its last error, over those at which "
+    "naive Bayes is"
   )
   end, linear = f"{many}: test error of logistic regression", "7.5-8 % (linear classifiers)"
   claim, positive = ln.claims("U06", unit="%"), ln.above(0)

@@ -83,7 +83,7 @@ def shuffled(learnt: Rbm, key: Array) -> Rbm:
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The machine, then three softmax layers."""
   fit = lab.fit("train", config, training(config, lab.seed))
-  learnt: Rbm = jax.tree.map(jnp.asarray, fit.state.rbm)
+  learnt = contrastive.learnt(fit)
   mixed = shuffled(learnt, lab.key("shuffled"))
   errors = {}
   for name, by in {"features": learnt, "random features": mixed, "pixels": None}.items():
@@ -96,19 +96,16 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     f"{config.dataset}, mean squared error of a pixel after {config.epochs} epochs, from "
     "sampled hidden units"
   )
-  free, near = (
-    "free energy of test less that of training images (nats)",
-    "near 0 unless over-fitted",
-  )
+  free = "free energy of test less that of training images (nats)"
   claims = [
     claim(pixel, "0.0110", fit.last("train/loss"), ln.at_most(0.013)),
     error("softmax on the features: test error", "5.55 %", features, ln.at_most(0.06)),
     error("softmax on the pixels", "7.72 %", errors["pixels"], no_worse),
     error("softmax on random features", "9.79 %", errors["random features"], no_worse),
-    claim(free, near, gap, ln.within(0, 5)),
+    claim(free, "near 0 unless over-fitted", gap, ln.within(0, 5)),
   ]
-  size = int(len(learnt.visible) ** 0.5)
-  kernels = lambda machine: np.asarray(machine.weights)[:, :100].reshape(size, size, 1, -1)
+  shape = (*ln.sets.spec(config.dataset).image_shape, -1)
+  kernels = lambda machine: np.asarray(machine.weights)[:, :100].reshape(shape)
   montage = ln.filter_montage(
     {"at first": kernels(fit.initial().rbm), "learnt": kernels(learnt)},
     title="What 100 hidden units look for",
@@ -124,8 +121,7 @@ def reconstructions(config: Config, learnt: Rbm) -> ln.Picture:
   """Ten test images, and their reconstructions."""
   images = ln.inputs_of({"image": jnp.asarray(ln.sets.load(config.dataset).test["image"][:10])})
   keys = jax.random.split(jax.random.key(0), len(images))
-  hidden = rbm.bits(keys, rbm.hidden_chance(learnt, images.reshape(len(images), -1)))
-  again = rbm.visible_chance(learnt, hidden).reshape(images.shape)
+  again = rbm.reconstruction(learnt, images.reshape(len(images), -1), keys).reshape(images.shape)
   return ln.image_grid(
     np.concatenate([images, again]),
     title="Images and their reconstructions",

@@ -24,7 +24,7 @@ import research as ln
 from research.analysis.image_judge import Judge, judge
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive
-from research.energy.rbm import Estimate, Rbm
+from research.energy.rbm import Estimate
 
 CONFIDENT = 0.9
 
@@ -63,33 +63,26 @@ training = contrastive.contrastive_training(
 )
 
 
-def learnt(fit: ln.Fit) -> Rbm:
-  """The machine at the end."""
-  return jax.tree.map(jnp.asarray, fit.state.rbm)
-
-
-def partition(config: Config, machine: Rbm, key: Array) -> Estimate:
+def partition(config: Config, fit: ln.Fit, key: Array) -> Estimate:
   """log Z, from the pixels' own frequencies on; 100 chains."""
-  shares = jnp.linspace(0, 1, config.temperatures + 1)
+  machine, shares = contrastive.learnt(fit), jnp.linspace(0, 1, config.temperatures + 1)
   return jax.jit(rbm.annealed_importance, static_argnums=3)(machine, base(config), key, 100, shares)
 
 
 def dreams(config: Config, fit: ln.Fit, key: Array) -> Float[np.ndarray, "chain height width 1"]:
   """The chains after some more steps, as probabilities of the pixels."""
-  machine = learnt(fit)
-  start = jnp.asarray(fit.state.fantasies)
+  machine, start = contrastive.learnt(fit), jnp.asarray(fit.state.fantasies)
   run_keys, last_keys = jax.random.split(key, (2, len(start)))
   visible = jax.jit(rbm.gibbs, static_argnums=3)(machine, start, run_keys, config.more)
-  hidden = rbm.bits(last_keys, rbm.hidden_chance(machine, visible))
-  images = rbm.visible_chance(machine, hidden)
+  images = rbm.reconstruction(machine, visible, last_keys)
   return np.asarray(images).reshape(-1, *ln.sets.spec("mnist").image_shape)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Two machines, their likelihoods, and the judge's opinion of one's dreams."""
   kinds = {"persistent": config, "CD-1": ln.replace(config, {"machine.start": "data"})}
-  fits = {name: lab.fit(name, kind, training(kind, lab.seed)) for name, kind in kinds.items()}
-  log_z = {name: partition(config, learnt(fit), lab.key(name)) for name, fit in fits.items()}
+  fits = ln.fit_each(lab, kinds, training)
+  log_z = {name: partition(config, fit, lab.key(name)) for name, fit in fits.items()}
   likelihood = lambda name: -fits[name].last("test/free_energy") - float(log_z[name].value)
   reached, gain = likelihood("persistent"), likelihood("persistent") - likelihood("CD-1")
   images = dreams(config, fits["persistent"], lab.key("dreams"))

@@ -114,6 +114,18 @@ def standardised(data: Data) -> Data:
   return data._replace(y=jnp.where(data.present, (data.y - mean) / deviation, 0))
 
 
+def outlook(
+  data: Data, noise: Array | float, steps: int, at: Float[Array, "m d"]
+) -> tuple[Float[Array, " m"], Float[Array, " m"], Float[Array, " m"]]:
+  """Mean, deviation and expected improvement of a fitted process, in the observations' own unit."""
+  scaled = standardised(data)
+  mean, deviation = posterior(fitted(scaled, noise, steps), scaled, noise, at)
+  best = scaled.y.min(where=data.present, initial=jnp.inf)
+  gain = expected_improvement(mean, deviation, best)
+  unit = data.y.std(where=data.present)
+  return mean * unit + data.y.mean(where=data.present), deviation * unit, gain * unit
+
+
 def most_promising(
   data: Data, noise: Array | float, steps: int, candidates: int, key: Key[Array, ""]
 ) -> Float[Array, " d"]:

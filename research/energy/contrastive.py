@@ -19,7 +19,7 @@ from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Config, Learner, Metrics
 from research.metrics import Mean, batch_means, batch_shares
 from research.task import Task
-from research.training import Training
+from research.training import Fit, Training
 
 
 @pytree_config
@@ -137,6 +137,12 @@ def contrastive_training(
   return training
 
 
+def learnt(fit: Fit) -> Rbm:
+  """The machine at the end of a fit, on the device."""
+  machine: Rbm = jax.tree.map(jnp.asarray, fit.state.rbm)
+  return machine
+
+
 def flat(batch: Batch) -> Float[Array, "batch visible"]:
   """The batch's images as rows."""
   images = inputs_of(batch)
@@ -171,8 +177,8 @@ def _step(parts: Parts, config: Config, state: State, batch: Batch) -> tuple[Sta
   machine, now = parts.machine(config), state.rbm
   up_key, down_key, chain_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
   data, weight = flat(batch), batch_shares(batch)
-  hidden = rbm.bits(batch_keys(up_key, len(data)), rbm.hidden_chance(now, data))
-  reconstruction, fantasies = rbm.visible_chance(now, hidden), state.fantasies
+  reconstruction = rbm.reconstruction(now, data, batch_keys(up_key, len(data)))
+  fantasies = state.fantasies
   held = batch_sum(rbm.statistics(now, data, weight))
   if machine.start == "persistent":
     chains = len(fantasies)  # under pmap every device has them all

@@ -40,7 +40,7 @@ def greedy_layers(lab: Fits, config: Greedy, images: np.ndarray, prefix: str = "
     biases = jnp.zeros(config.units[layer - 1]) if layer else odds
     own = replace(config, {"machine.hidden": units})
     fit = lab.fit(f"{prefix}layer {layer + 1}", own, _training(own, data, biases))
-    machines.append(jax.tree.map(jnp.asarray, fit.state.rbm))
+    machines.append(contrastive.learnt(fit))
     if layer + 1 < len(config.units):
       data = {"image": hidden_chances(machines[-1], data["image"])}
   return machines

@@ -58,6 +58,11 @@ def bits(keys: Keys, chance: Float[Array, "batch unit"]) -> Float[Array, "batch 
   return jax.vmap(jax.random.bernoulli)(keys, chance).astype(chance.dtype)
 
 
+def reconstruction(rbm: Rbm, visible: Visible, keys: Keys) -> Visible:
+  """P(v = 1 | h) for hidden units sampled from P(h = 1 | v); every row has its own key."""
+  return visible_chance(rbm, bits(keys, hidden_chance(rbm, visible)))
+
+
 def free_energy(rbm: Rbm, visible: Visible) -> Float[Array, " batch"]:
   """F(v) = -b'v - sum_j log(1 + exp(c_j + (W'v)_j)), so that P(v) = exp(-F(v)) / Z."""
   return -visible @ rbm.visible - jax.nn.softplus(visible @ rbm.weights + rbm.hidden[None]).sum(

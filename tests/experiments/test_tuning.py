@@ -11,6 +11,7 @@ from experiments.tuning import (
   population_quadratic,
   random_against_grid,
   random_search,
+  search_scales,
 )
 from research.config import replace
 from research.data import sets
@@ -38,8 +39,12 @@ def test_the_search_closes_in():
 
 
 def test_random_against_grid():
-  report = random_against_grid.run(random_against_grid.Config(functions=200, draws=4000), FakeLab())
-  assert not failed(report)
+  assert not failed(random_against_grid.run(random_against_grid.Config(functions=200), FakeLab()))
+
+
+def test_its_own_scale_brings_a_search_nearer_to_the_best_value():
+  report = search_scales.run(search_scales.Config(functions=200, draws=4000), FakeLab())
+  assert not failed(report) and len(report.claims) == 6
 
 
 def test_the_distance_formula():

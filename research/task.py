@@ -1,5 +1,6 @@
 """A supervised task, and the training of a model on it."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple

@@ -6,7 +6,8 @@ of its digits and its end are right, for pairs of numbers that stand in no examp
 
     python launch.py --experiment=addition
 
-Expected: DUE
+Expected (seed 0): 99.0 % of sums after 4,000 updates, 69 % after 1,000; about two minutes of one
+CPU core.
 """
 
 import flax.linen as nn

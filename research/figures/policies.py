@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from research.figures.curves import compare_curves, draw_curve, series
+from research.figures.scales import say_if_empty
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 from research.training import Fit
@@ -169,6 +170,8 @@ def returns_by_game(
     axes.axhline(baselines[game], color="#777777", linewidth=1.2, label=baseline)
     draw_curve(axes, updates * frames_per_step / 1e6, returns, name="this agent", look=stroke(0))
     label_axes(axes, "frames (millions)", "" if number else "return", game)
-    axes.set_ylim(bottom=0)
+    say_if_empty(axes)
+    low, high = axes.get_ylim()
+    axes.set_ylim(min(0.0, low), max(0.0, high))  # returns may be below zero
   legend_below(figure)
   return Picture(file, figure, caption)

@@ -8,6 +8,8 @@ import pytest
 from research.figures import curves, scales
 from research.figures.functions import Panel, function_curves
 from research.figures.histograms import histogram_grid
+from research.figures.policies import returns_by_game
+from research.training import Fit
 
 pytestmark = pytest.mark.fast
 
@@ -116,3 +118,14 @@ def test_histograms_stand_for_any_values(values, value_range):
   figure.canvas.draw()
   low, high = figure.axes[0].get_ylim()
   assert 0 == low < high
+
+
+@pytest.mark.parametrize("values", [[-5.0, -3.0], [0.0, 0.0], [2.0, 40.0]])
+def test_returns_of_any_sign_are_seen(values):
+  rows = [{"fit": "train", "step": n, "test/return": value} for n, value in enumerate(values)]
+  fit = Fit("train", None, None, rows, lambda: None, None)
+  figure = returns_by_game(
+    {"game": fit}, {"game": values[0]}, title="t", baseline="b", frames_per_step=4, caption=""
+  ).figure
+  low, high = figure.axes[0].get_ylim()
+  assert low < high and all(low <= value <= high for value in [0.0, *values])

@@ -20,8 +20,9 @@ if TYPE_CHECKING:  # it imports JAX
   from research.lab.prediction import Inputs
 
 IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
-ROWS = (".csv", ".txt", ".tsv")
+ROWS = (".csv", ".txt", ".tsv", ".parquet")
 STDIN = "-"
+STDIN_NAME = "stdin"
 
 
 def define(values: flags.FlagValues) -> None:
@@ -105,15 +106,12 @@ def _of_file(source: Path | str, wanted: "Inputs", dataset: str) -> tuple[np.nda
   from research.data import own
   from research.lab import prediction
 
-  name = "stdin" if source == STDIN else str(source)
+  name = STDIN_NAME if source == STDIN else str(source)
   content = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
   if not content.strip():
     raise UserError(f"{name} is empty")
   if own.is_table(dataset):
-    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
-      file.write(content)
-      file.flush()
-      return own.rows_of(dataset, Path(file.name) if source == STDIN else Path(source))
+    return own.rows_of(dataset, Path(source)) if source != STDIN else _of_stdin(dataset, content)
   try:
     text = content.decode("utf-8-sig")
   except UnicodeDecodeError:
@@ -139,6 +137,20 @@ def _of_file(source: Path | str, wanted: "Inputs", dataset: str) -> tuple[np.nda
   kind = np.int64 if wanted.dtype.kind in "iu" else np.float32
   x = np.array(read).astype(kind).reshape(-1, *wanted.shape)
   return x, [f"{name}:{number}" for number, _ in rows]
+
+
+def _of_stdin(dataset: str, content: bytes) -> tuple[np.ndarray, list[str]]:
+  """The rows of a table from stdin, by the reader that takes files."""
+  from research.data import own
+
+  with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+    file.write(content)
+    file.flush()
+    try:
+      x, places = own.rows_of(dataset, Path(file.name))
+    except UserError as error:
+      raise UserError(str(error).replace(file.name, STDIN_NAME)) from error
+  return x, [place.replace(file.name, STDIN_NAME) for place in places]
 
 
 def _numbers(row: list[str]) -> list[float] | None:

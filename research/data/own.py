@@ -133,6 +133,21 @@ def rows_of(name: str, file: Path) -> tuple[np.ndarray, list[str]]:
   return scaled(tables.encode(layout, table), loaded.shift, loaded.scale), places
 
 
+def features_of(name: str) -> list[tuple[str, float, float]]:
+  """The features of a table in their order: what each is, and its shift and its scale."""
+  from research.data import tables
+
+  form, path, option = _resolved(name)
+  columns = tables.layout_of(tables.read_table(form.files(path)[0]), option).features
+  names = [
+    f"{column}: 1 where it is {text!r}, else 0" if text else column
+    for column, texts in columns.items()
+    for text in texts or ("",)
+  ]
+  loaded = _loaded(name)
+  return list(zip(names, loaded.shift.tolist(), loaded.scale.tolist(), strict=True))
+
+
 class _Loaded(NamedTuple):
   """A set with its facts; and the shift and the scale of a table's features."""
 

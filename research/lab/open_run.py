@@ -18,8 +18,9 @@ import numpy as np
 from research.batch import Batch
 from research.compile import compile_learner
 from research.config import from_json
+from research.data import own
 from research.errors import UserError
-from research.lab import model_export, prediction, registry, run_folder
+from research.lab import model_export, own_data, prediction, registry, run_folder
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.resume import warn
@@ -176,6 +177,7 @@ class Run:
     Raises:
       UserError: for a run of no classifier, or without a checkpoint.
     """
+    own_data.check(self.folder, self.identity)  # others would be scaled and numbered otherwise
     assert self.inputs
     return prediction.network(self.training, self.config, self.best_state())
 
@@ -198,6 +200,7 @@ class Run:
       UserError: for a run of no classifier, a folder that is in use, or a check that fails.
     """
     model_export.check_request(Path(folder), form)
+    own_data.check(self.folder, self.identity)
     state, inputs, outputs = self.best_state(), self.inputs, self.training.learner.outputs
     assert outputs is not None  # `inputs` refuses it
     config = on_device(self.config)
@@ -209,7 +212,7 @@ class Run:
     """What a model card says of the run."""
     made_by = read_json(self.folder / run_folder.ENVIRONMENT)
     made_by = made_by if isinstance(made_by, dict) else {}
-    settings = self.identity.config
+    settings, dataset = self.identity.config, str(self.identity.config.get("dataset", ""))
     metrics = [
       f"- {split}: " + ", ".join(f"{name} {value:.5g}" for name, value in found.items())
       for split, found in self.evaluate().items()
@@ -229,6 +232,7 @@ class Run:
       ),
       "Metrics of this checkpoint": "\n".join(metrics),
       "Classes": ", ".join(self.class_names) or "the labels' numbers",
+      **({"Features": _features(dataset)} if own.is_table(dataset) else {}),
       "Settings": "\n".join(f"- {name}: {value}" for name, value in settings.items()),
     }
 
@@ -243,6 +247,14 @@ class Run:
       split, metric = name.split("/")
       found[split][metric] = float(value)
     return found
+
+
+def _features(dataset: str) -> str:
+  """How a table's columns become the inputs."""
+  return "\n".join(
+    f"{number}. {name}, less {shift:.9g}, divided by {scale:.9g}"
+    for number, (name, shift, scale) in enumerate(own.features_of(dataset), 1)
+  )
 
 
 def open_run(folder: str | os.PathLike, file: str | os.PathLike | None = None) -> Run:

@@ -140,3 +140,28 @@ def test_a_missing_package_is_one_line_that_names_the_extra(ask, monkeypatch):
   monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
   err = ask("--to=net", "--format=safetensors", verb="export")[2]
   assert "needs the package safetensors; install it by pip install -e '.[export]'" in err
+
+
+def test_rows_of_a_table_are_encoded_and_scaled_as_its_own(ask, monkeypatch, capfd):
+  """The network of a table, with columns in another order, and with data that changed since."""
+  rows = [f"{size / 10},{'red' if size < 20 else 'blue'},{'ab'[size >= 20]}" for size in range(40)]
+  Path("t.csv").write_text("size,colour,kind\n" + "\n".join(rows) + "\n")
+  assert tiny_experiment.launched(capfd, "idea", experiment=None, verb="new")[0] == 0
+  run = ("--dataset=csv:t.csv", "--epochs=20", "--batch_size=4", "--workdir=table")
+  assert tiny_experiment.launched(capfd, *run, experiment="idea.py")[0] == 0
+  asked = b"colour,size\nred,1\nblue,3.9\n"
+  Path("asked.csv").write_bytes(asked)
+  monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(asked)))
+  code, out, err = ask("asked.csv", "-", workdir="table")
+  assert code == 0, err
+  lines = [line.split("\t") for line in out.splitlines()]
+  assert [line[1] for line in lines] == ["a", "b", "a", "b"]
+  assert [line[0] for line in lines[2:]] == ["stdin: line 2", "stdin: line 3"]
+  monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"colour,size\ngreen,1\n")))
+  assert "stdin: line 2: colour is 'green'" in ask("-", workdir="table")[2]
+  open_run("table").export("net")
+  assert "1. size, less " in Path("net/README.md").read_text()
+  Path("t.csv").write_text(Path("t.csv").read_text() + "9,red,a\n")
+  for verb in ("predict", "export"):
+    words = ["asked.csv"] if verb == "predict" else ["--to=other"]
+    assert "t.csv is other than it was" in ask(*words, verb=verb, workdir="table")[2]

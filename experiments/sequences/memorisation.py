@@ -8,7 +8,7 @@ which the vocabulary has no room cost what it takes to name them besides.
 
     python launch.py --experiment=memorisation --text=FILE
 
-Expected, over three seeds: a perplexity of 1.005 ± 0.002 after 4,000 updates, which are the source's
+Expected, over three seeds: a perplexity of 1.005 ± 0.002 after 4,000 updates, the source's
 500 passes, and 1.004 ± 0.003 by the vanilla net (--cell=rnn; d2l, section 9.5: 1.0, or 1.5 where
 segments are drawn at random), 1.004 ± 0.002 by GRUs (--cell=gru; d2l: 1.0 to 1.1); 1 to 2 minutes
 of one CPU core.

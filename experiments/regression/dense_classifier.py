@@ -22,7 +22,7 @@ class Config:
   dataset: str = ln.static(
     "digits",
     "a table or images",
-    choices=(*ln.sets.names(), *ln.sets.OWN_TABLES, *ln.sets.OWN_IMAGES),
+    choices=(*ln.sets.names(), *ln.sets.OWN),
   )
   layers: int = ln.static(0, "hidden layers; 0 is softmax regression", at_least=0)
   hidden: int = ln.static(100, "units of each", at_least=1)

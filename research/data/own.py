@@ -97,7 +97,7 @@ def digests(name: str) -> dict[str, str]:
     UserError: where a file cannot be read.
   """
   form, path, _ = _resolved(name)
-  return digests_of(path, form.files(path))
+  return digests_of(path, _files(form, path))
 
 
 def digests_of(path: Path, files: list[Path]) -> dict[str, str]:
@@ -159,18 +159,28 @@ class _Loaded(NamedTuple):
 
 def _loaded(name: str) -> _Loaded:
   form, path, _ = _resolved(name)
-  return _read(name, _stamps(form.files(path)))
+  return _read(name, _stamps(_files(form, path)))
+
+
+def _files(form: Form, path: Path) -> list[Path]:
+  try:
+    return form.files(path)
+  except OSError as error:  # a folder below that may not be read
+    raise UserError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
 def _resolved(name: str) -> tuple[Form, Path, str]:
   """The form, the path and the option of a name; an @ may be part of the path as well."""
   form, _, text = name.partition(":")
-  path, option = Path(text).expanduser(), ""
-  if not path.exists() and "@" in text:
-    start, _, option = text.rpartition("@")
-    path = Path(start).expanduser()
-  if not path.exists():
-    raise UserError(f"{name}: there is no {path.absolute()}; give the path of your own data")
+  try:
+    path, option = Path(text).expanduser(), ""
+    if not path.exists() and "@" in text:
+      start, _, option = text.rpartition("@")
+      path = Path(start).expanduser()
+    if not path.exists():
+      raise UserError(f"{name}: there is no {path.absolute()}; give the path of your own data")
+  except (OSError, RuntimeError) as error:  # no permission, too long a name, no such user
+    raise UserError(f"{name} cannot be looked at: {error}; give another path") from error
   return _forms()[form], path, option
 
 

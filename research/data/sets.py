@@ -19,6 +19,7 @@ from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
 
 __all__ = [
+  "OWN",
   "OWN_IMAGES",
   "OWN_TABLES",
   "Arrays",
@@ -34,6 +35,7 @@ TFDS_PREFIX = "tfds:"
 # Forms of names, for a field's choices, of the user's own images and tables.
 OWN_IMAGES = ("folder:PATH", "npz:PATH", "idx:PATH", "tfds:NAME")
 OWN_TABLES = ("csv:PATH", "parquet:PATH")
+OWN = (*OWN_IMAGES, *OWN_TABLES)  # for networks that take any inputs
 
 
 def names() -> list[str]:

@@ -267,3 +267,22 @@ def test_a_row_without_a_label_is_left_out(tmp_path):
     "width,kind\n" + "\n".join(f"{i},{('1', '2', '', '-1')[i % 4]}" for i in range(40))
   )
   assert sets.spec(f"csv:{file}")[1:] == ((1,), 2, 18, 2, ("1", "2"))
+
+
+def test_paths_that_cannot_be_looked_at(tmp_path, monkeypatch):
+  assert "cannot be looked at" in refusal(f"folder:{'a' * 5000}")
+  assert "cannot be looked at" in refusal("folder:~nobody-has-this-name/birds")
+  image_folder(tmp_path / "a")
+
+  def forbidden(folder):
+    raise PermissionError(13, "Permission denied", str(folder))
+
+  monkeypatch.setattr("os.listdir", forbidden)
+  assert "Permission denied" in refusal(f"folder:{tmp_path / 'a'}")
+
+
+def test_a_thousand_classes(tmp_path):
+  _, y = arrays(4000, classes=1000)
+  np.savez(tmp_path / "a.npz", x=np.zeros((4000, 2, 2), np.uint8), y=y)
+  spec = sets.spec(f"npz:{tmp_path / 'a.npz'}")
+  assert spec[1:] == ((2, 2, 1), 1000, 3600, 400, ())

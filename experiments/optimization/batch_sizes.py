@@ -5,7 +5,8 @@ make one update an epoch; between them lie 64 to 512. Here 2048 images of MNIST,
 `optimizer_race`, SGD with rate 0.01 for all sizes. Noise is the deviation of the batches' losses
 within the last epoch over their mean. Losses are compared after equal epochs and equal time; the
 compiled step is timed on the machine at hand. At one rate for all, single examples, which make
-64 times the updates, keep the lower loss; larger batches would need, and bear, larger rates.
+64 times the updates, keep the lower loss; larger batches would need, and bear, larger rates. The
+course's rule of thumb, all at once below 2,000 examples, is not tested.
 
     python launch.py --experiment=batch_sizes
 

@@ -43,7 +43,8 @@ def test_a_sweep_ends_with_a_table_files_figures_and_a_command_for_the_winner(ca
   assert code == 0
   table = [line for line in out.splitlines() if line.startswith("1 ")]
   assert len(table) == 1 and "±" in table[0] and "13 trials: 13 finished" in out
-  (command,) = [line for line in out.splitlines() if line.startswith("python launch.py")]
+  command, further = [line for line in out.splitlines() if line.startswith("python launch.py")]
+  assert "--sweep=" in further and "--sweep" not in command
   run = tmp_path / "run"
   for name in ("best_trials", "parameters", "parallel", "budget", "importance"):
     assert (run / "figures" / f"{name}.png").stat().st_size > 5000

@@ -7,6 +7,8 @@ from jaxtyping import Float
 
 from research.figures.differences import half_interval
 
+ROUNDING = 1e-9  # of the values: differences that differ by less are equal
+
 
 class PairedDifference(NamedTuple):
   """The differences "change minus baseline" of paired measurements.
@@ -41,5 +43,7 @@ def paired_difference(
 
   values = np.asarray(change, float) - np.asarray(baseline, float)
   half = half_interval(values)
+  if np.ptp(values) <= ROUNDING * np.abs([baseline, change]).max():
+    half = 0.0  # they are equal but for the rounding of the subtraction
   p_value = float(stats.ttest_1samp(values, 0.0).pvalue) if half else float("nan")
   return PairedDifference(values, float(values.mean()), half, p_value)

@@ -22,5 +22,7 @@ def test_the_test_is_students_on_his_own_data():
 def test_equal_differences_cannot_be_judged():
   found = paired_difference(np.array([1.0, 2.0]), np.array([2.0, 3.0]))
   assert found.half == 0 and math.isnan(found.p_value) and not found.is_sure
+  rounded = paired_difference(np.array([0.1, 0.2, 0.3]), np.array([0.3, 0.4, 0.5]))
+  assert rounded.half == 0 and rounded.mean == pytest.approx(0.2)
   with pytest.raises(ValueError, match="two pairs or more"):
     paired_difference(np.array([1.0]), np.array([2.0]))

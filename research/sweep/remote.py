@@ -154,7 +154,9 @@ def _by_ray(options: Options, folder: Path) -> Engine:
       include_dashboard=False,
       log_to_driver=False,
       logging_level=logging.ERROR,
-      runtime_env={"env_vars": variables | {"PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"}},
+      runtime_env={
+        "env_vars": variables | {"PYTHONPATH": _python_path(), "JAX_NUM_CPU_DEVICES": "1"}
+      },
     )
   task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(train)
 
@@ -183,7 +185,7 @@ def _by_slurm(options: Options, folder: Path) -> Engine:
       at_once = len(left) if is_slurm else options.workers  # SLURM itself keeps to the number
       for start in range(0, len(left), max(at_once, 1)):
         some = left[start : start + at_once]
-        with _environment(JAX_NUM_CPU_DEVICES="1", PYTHONPATH=str(ROOT)):
+        with _environment(JAX_NUM_CPU_DEVICES="1", PYTHONPATH=_python_path()):
           jobs = executor.map_array(train, some)
         for job in jobs:
           job.exception()  # waits; success shows in the files
@@ -196,6 +198,11 @@ def _by_slurm(options: Options, folder: Path) -> Engine:
     )
 
   return engine
+
+
+def _python_path() -> str:
+  """Where workers look for modules: in this repository, and where this process was told to look."""
+  return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def _numbers(wanted: Mapping[str, str]) -> dict[str, str | int]:

@@ -175,3 +175,12 @@ def test_the_mean_of_the_last_steps_is_over_rows_and_fits():
   fits = [ln.Fit("f", None, None, history, lambda: None, None) for history in (rows, later)]
   assert ln.mean_of_last(fits, "loss") == ln.mean_of_last(fits, "loss", steps=2) == 2
   assert ln.mean_of_last(fits, "loss", steps=4) == 3.5
+
+
+def test_a_training_that_has_made_learners_can_be_sent_to_workers_elsewhere(monkeypatch):
+  cloudpickle = pytest.importorskip("cloudpickle")
+  replace_sets(monkeypatch)
+  training = ln.supervised_training(model)
+  training(Epochs(), 0)
+  sent = cloudpickle.loads(cloudpickle.dumps(training))
+  assert sent(Epochs(), 0).steps == training(Epochs(), 0).steps

@@ -27,7 +27,7 @@ from experiments.sequences import (
   translation,
 )
 from research.analysis.bleu import mean_d2l_bleu
-from research.analysis.compression import compressed_bits
+from research.analysis.compression import compressed_bits, counted_bits
 from research.config import replace
 from research.data.text import catalogs, corpora, sentences, tasks
 from research.data.text.vocabulary import CHARACTERS_OF_UNICODE, UNKNOWN, naming_nats, vocabulary
@@ -218,10 +218,14 @@ def test_a_text_that_repeats_itself_costs_few_bits():
   noise = "".join(map(chr, np.random.default_rng(0).integers(97, 123, 100)))
   assert max(compressed_bits(train, test).values()) < 1
   assert min(compressed_bits(train, noise).values()) > 4
-  characters = vocabulary(train)
-  known, unseen = characters.encode(train), characters.encode(test)
-  bits = [ngrams.bits(known, unseen, len(characters), n) for n in (1, 2, 5)]
+  bits = list(counted_bits(vocabulary(train), train, test, (1, 2, 5)).values())
   assert bits[0] > bits[1] > bits[2] and bits[2] < 0.2
+  few = vocabulary(train, most=3)  # and most characters are unknown
+  known, unseen = few.encode(train), few.encode(test)
+  naming = naming_nats(few, train, test).mean() / math.log(2)
+  found = counted_bits(few, train, test, (2,))
+  assert found == {"2-gram": pytest.approx(ngrams.bits(known, unseen, len(few), 2) + naming)}
+  assert naming > 1
 
 
 def test_the_language_model_writes_lines_of_its_own_characters():

@@ -59,3 +59,15 @@ def test_expected_improvement_is_the_mean_of_improvements():
     size=(400_000, 3)
   )
   np.testing.assert_allclose(ours, np.maximum(0.3 - draws, 0).mean(axis=0), rtol=0.02, atol=1e-4)
+
+
+def test_the_outlook_is_in_the_observations_own_unit():
+  with jax.enable_x64(True):
+    data, at = observations(), jnp.asarray(np.random.default_rng(1).random((5, 2)))
+    outlook = jax.jit(gp.outlook, static_argnums=2)
+    mean, deviation, gain = outlook(data, NOISE, 5, at)
+    wider = outlook(data._replace(y=10 * data.y + 3), NOISE, 5, at)
+    for found, expected in zip(wider, (10 * mean + 3, 10 * deviation, 10 * gain), strict=True):
+      np.testing.assert_allclose(found, expected, rtol=1e-7)
+    seen = outlook(data, NOISE, 50, data.x[:7])[0]
+    np.testing.assert_allclose(seen, data.y[:7], atol=0.5)

@@ -68,9 +68,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   if config.game != ALL:
     return report(config, lab.fit("train", config, training(config, lab.seed)))
   players = {game: ln.replace(config, {"game": game}) for game in minatar.GAMES}
-  fits = {
-    game: lab.fit(game, player, training(player, lab.seed)) for game, player in players.items()
-  }
+  fits = ln.fit_each(lab, players, training)
   returns = ln.returns_by_game(
     fits,
     minatar.PAPER,

@@ -15,7 +15,7 @@ a minute on two CPU cores.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,8 +27,6 @@ import research as ln
 from research.data.text import tasks
 from research.figures.functions import errors_through_time
 from research.models.vanilla_rnn import Params, back_propagate, error_through_time, init, loss
-
-Tree = TypeVar("Tree", Params, Array)
 
 
 @ln.pytree_config
@@ -46,13 +44,13 @@ class Config:
   gain: float = ln.traced(1.0, "deviation of the recurrent weights, times sqrt(hidden)", above=0)
 
 
-def by_norm(gradient: Tree, theta: float | Array) -> Tree:
-  """The gradient, its direction kept, no longer than theta."""
+def by_norm(gradient: Any, theta: float | Array) -> Any:
+  """A gradient of one array or several, its direction kept, no longer than theta."""
   factor = jnp.minimum(1, theta / optax.global_norm(gradient))
   return jax.tree.map(lambda leaf: factor * leaf, gradient)
 
 
-def by_value(gradient: Tree, bound: float | Array) -> Tree:
+def by_value(gradient: Any, bound: float | Array) -> Any:
   """The gradient with every entry in [-bound, bound]; its direction may change."""
   return jax.tree.map(lambda leaf: jnp.clip(leaf, -bound, bound), gradient)
 
@@ -138,10 +136,10 @@ def clipping(config: Config, runs: dict[str, tuple[np.ndarray, np.ndarray]]) -> 
   perplexity, length = (
     {name: (numbers, finite(values[which])) for name, values in runs.items()} for which in (0, 1)
   )
-  theta = {"theta": float(config.theta)}
+  best, theta = {"best": 2}, {"theta": float(config.theta)}
   return ln.function_curves(
     [
-      ln.Panel("perplexity", perplexity, log="y", y_range=(1, 1e3), levels={"best": 2}),
+      ln.Panel("perplexity", perplexity, log="y", y_range=(1, 1e3), levels=best),
       ln.Panel("length of the gradient", length, log="y", y_range=(0.3, 1e3), levels=theta),
     ],
     title=f"A recurrent net at rate {config.rate:g}",

@@ -84,9 +84,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The machine, then three softmax layers."""
   fit = lab.fit("train", config, training(config, lab.seed))
   learnt = contrastive.learnt(fit)
-  mixed = shuffled(learnt, lab.key("shuffled"))
-  errors = {}
-  for name, by in {"features": learnt, "random features": mixed, "pixels": None}.items():
+  mixed, errors = shuffled(learnt, lab.key("shuffled")), {}
+  for name, by in (("features", learnt), ("random features", mixed), ("pixels", None)):
     layer = lab.fit(name, config.classifier, softmax_layer(config, by))
     errors[name] = round(1 - layer.last("test/accuracy"), 4)
   gap = fit.last("test/free_energy") - fit.last("train set/free_energy")

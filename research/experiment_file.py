@@ -52,13 +52,11 @@ def in_one_line(path: Path, call: Callable[[], T]) -> T:
   """
   try:
     return call()
+  except UserError:
+    raise
   except (Exception, SystemExit) as error:
-    said = " ".join(str(error).split())
-    if isinstance(error, UserError) and type(error) is not UserError:
-      raise  # it has a meaning, or an exit code, of its own
-    if not isinstance(error, UserError):
-      said = f"{type(error).__name__}: {said}"
-    raise UserError(f"{place_of(error, path)}: {said}") from error
+    said = " ".join(str(error).split())[:300]
+    raise UserError(f"{place_of(error, path)}: {type(error).__name__}: {said}") from error
 
 
 def place_of(error: BaseException, path: Path) -> str:

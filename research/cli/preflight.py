@@ -59,7 +59,7 @@ def try_report(experiment: Experiment, config: Any, seed: int) -> None:
   if not isinstance(training, Training):
     kind = type(training).__name__
     raise UserError(f"{path}: training returns a value of type {kind}; return an ln.Training")
-  fit = _stand_in(config, training, seed)
+  fit = experiment_file.in_one_line(path, lambda: _stand_in(config, training, seed))
   try:
     found: Any = report(config, fit)
   except MISTAKES as error:

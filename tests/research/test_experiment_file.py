@@ -161,6 +161,7 @@ def test_an_entry_point_of_a_package_is_listed_and_run(cli, folder, monkeypatch)
     ('fit.last("test/accuracy")', 'fit.history[-1]["test/acc"]', r"no row has the metric 'test/acc'; there are train/loss"),
     ("return ln.Report(", "return (", r"report returns a value of type tuple"),
     ("return tiny.training(config, seed)", "return tiny.training(config)[99]", r"line \d+: IndexError"),
+    ("return tiny.training(config, seed)", "return tiny.training(config)._replace(learner=ln.supervised(lambda config: ln.MLP(config.nothing), ln.softmax_cross_entropy, lambda config: (4,), lambda config: None))", r"mine\.py, line 25: AttributeError: .*nothing"),
     ("return tiny.training(config, seed)", "return 1", r"training returns a value of type int"),
   ],
 )  # fmt: skip

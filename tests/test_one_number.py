@@ -21,7 +21,8 @@ def assert_one_number(capfd, experiment, objective, sweep, settings, seed):
   swept += ["--trials=4", "--sampler=grid", "--seeds=2", *settings]
   code, out, err = launched(capfd, *swept, experiment=experiment)
   assert code == 0, err
-  (command,) = [line for line in out.splitlines() if line.startswith("python launch.py")]
+  printed = [line for line in out.splitlines() if line.startswith("python launch.py")]
+  (command,) = [line for line in printed if "--sweep=" not in line]
   run = open_run("swept")
   winner = {name: show(getattr_of(run.config, name)) for name in names_of(sweep)}
   results = parquet.read_table("swept/results.parquet").to_pylist()

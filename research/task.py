@@ -78,13 +78,6 @@ def with_train_set(task: Callable[[Config, int], Task]) -> Callable[[Config, int
   return with_own
 
 
-class _OfThisProcess(dict):
-  """A cache that is empty where it is unpickled: workers elsewhere get trainings as pickles."""
-
-  def __reduce__(self) -> tuple[Any, ...]:
-    return _OfThisProcess, ()
-
-
 def supervised_training(
   model: Callable[[Config], nn.Module],
   task: Callable[[Config, int], Task] = images,
@@ -132,7 +125,9 @@ def supervised_training(
   """
   made = optimizer or optimizers.optimizer_of
 
-  learners = _OfThisProcess()  # equal trainings share one learner, and so one compiled program
+  # Equal trainings share one learner, and so one compiled program. A dictionary, unlike
+  # functools.cache, goes in a pickle to workers elsewhere.
+  learners: dict[Any, Learner] = {}
 
   def learner(example: tuple[Any, ...], structure: Any, examples: int) -> Learner:
     key = example, structure, examples

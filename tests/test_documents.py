@@ -101,3 +101,17 @@ def test_a_strangers_file_in_a_strangers_folder_goes_from_start_to_report(
     "weights/check.py",
   ):
     assert (tmp_path / path).exists(), path
+
+
+def test_docstrings_begin_with_what_a_thing_is_or_does():
+  """Not with a question word, which leaves the sentence to be completed by the code below it."""
+  paths = [*ROOT.glob("research/**/*.py"), *ROOT.glob("experiments/**/*.py")]
+  kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+  opened = [
+    f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
+    for path in paths
+    for node in ast.walk(ast.parse(path.read_text()))
+    if isinstance(node, kinds) and (text := ast.get_docstring(node))
+    if re.match(r"(What|Of|Whether|How|Who|Where|Which|When|Why)\b", text)
+  ]
+  assert not opened, "\n".join(opened)

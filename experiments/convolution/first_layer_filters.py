@@ -1,4 +1,4 @@
-"""What the first layer's filters become: edges and blobs out of noise (C07).
+"""The first layer's filters become edges and blobs out of noise (C07).
 
 Saito 2016, section 7.6: before training the 30 filters of 5x5 in SimpleConvNet's convolution are
 noise; after it they hold edges and blobs, and each answers to its own in a photograph. Structure

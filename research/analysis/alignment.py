@@ -1,4 +1,4 @@
-"""Where a trained decoder looks in the source, under the names of the tokens."""
+"""Maps of where a trained decoder looks in the source, under the names of the tokens."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is looked for in an experiment's own file before its training begins.
+"""Checks of an experiment's own file before its training begins.
 
 An experiment of the catalogue is tested; somebody's own file meets its first mistake in its report,
 after hours of training, unless the report is tried before.

@@ -17,7 +17,7 @@ def make_safe() -> None:
 
 
 def failure() -> str | None:
-  """Why stdout lost something that somebody would have read."""
+  """The reason why stdout lost something that somebody would have read."""
   sys.stdout.flush()
   return getattr(sys.stdout, "failure", None)
 

@@ -134,7 +134,7 @@ def _subfolders(path: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-  """What lies in a folder by name, hidden files left out."""
+  """The entries of a folder by name, hidden files left out."""
   try:
     return [folder / name for name in sorted(os.listdir(folder)) if not name.startswith(".")]
   except OSError as error:

@@ -35,7 +35,7 @@ _own_folder: ContextVar[str | None] = ContextVar("own_folder", default=None)
 
 
 class SourceError(Exception):
-  """Why a source could not serve, in a few words."""
+  """Raised where a source cannot serve, with the reason in a few words."""
 
 
 @contextmanager

@@ -42,7 +42,7 @@ class Table(NamedTuple):
 
 
 class Layout(NamedTuple):
-  """How the columns become features.
+  """The rule by which columns become features.
 
   Attributes:
     label: the column that is learned.

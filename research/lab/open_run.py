@@ -209,7 +209,7 @@ class Run:
     return model_export.export(Path(folder), form, trained)
 
   def _about(self) -> dict[str, str]:
-    """What a model card says of the run."""
+    """The run's part of a model card."""
     made_by = read_json(self.folder / run_folder.ENVIRONMENT)
     made_by = made_by if isinstance(made_by, dict) else {}
     settings, dataset = self.identity.config, str(self.identity.config.get("dataset", ""))
@@ -250,7 +250,7 @@ class Run:
 
 
 def _features(dataset: str) -> str:
-  """How a table's columns become the inputs."""
+  """The layout by which a table's columns become the inputs."""
   return "\n".join(
     f"{number}. {name}, less {shift:.9g}, divided by {scale:.9g}"
     for number, (name, shift, scale) in enumerate(own.features_of(dataset), 1)

@@ -152,7 +152,7 @@ def _verdicts(folder: Path) -> dict[str, int] | None:
 
 
 def _times(folder: Path) -> tuple[float, float]:
-  """When the run began, and the seconds that it trained."""
+  """The time when the run began, and the seconds that it trained."""
   began, total, before = _changed_at(folder / "config.json"), 0.0, None
   for row in read_timing(folder):
     try:

@@ -93,7 +93,7 @@ def last_value(rows: Sequence[Row], metric: str) -> float:
 
 
 def finding(study: Study) -> str:
-  """What the study found, in two sentences."""
+  """The study's result in two sentences."""
   found, count = study.difference, len(study.seeds)
   scale, unit = _unit(study.metric)
   digits = max(2, 1 - math.floor(math.log10(found.half * scale))) if found.half else 4

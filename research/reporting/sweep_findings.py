@@ -20,7 +20,7 @@ from research.sweep.study import Trial
 
 
 def notes(swept: Swept, alone: float) -> list[str]:
-  """What a reader must know of the winner; `alone` is its score when it is trained again alone."""
+  """Notes for the reader about the winner; `alone` is its score when it is trained again alone."""
   best = swept.ranked()[0]
   objective = swept.plan.settings.objective
   settings = ", ".join(f"{name} = {value_text(value)}" for name, value in best.values.items())
@@ -31,7 +31,7 @@ def notes(swept: Swept, alone: float) -> list[str]:
     f"Trial {best.number} of {len(swept.trials)} won: {settings}; {objective} "
     f"{shown(objective, swept.score(best))}{means}. "
     f"Trained again alone: {shown(objective, alone)}.",
-    sureness(swept),
+    certainty(swept),
   ]
   if edges := at_edges(swept):
     places = "; ".join(f"{name} near the {end} end of {each}" for name, end, each in edges)
@@ -42,8 +42,8 @@ def notes(swept: Swept, alone: float) -> list[str]:
   return found
 
 
-def sureness(swept: Swept) -> str:
-  """How sure it is that the winner is the best, from the seeds of each trial."""
+def certainty(swept: Swept) -> str:
+  """Says how certain it is that the winner is the best, from the seeds of each trial."""
   best, *others = [
     trial
     for trial in swept.ranked()

@@ -201,7 +201,7 @@ def _by_slurm(options: Options, folder: Path) -> Engine:
 
 
 def _python_path() -> str:
-  """Where workers look for modules: in this repository, and where this process was told to look."""
+  """The workers' path of modules: this repository, and where this process was told to look."""
   return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 

@@ -62,7 +62,7 @@ class Corpus(NamedTuple):
 
   @property
   def files(self) -> dict[str, str]:
-    """What a run folder keeps of it, by file name: both tokenisers, and a checksum of the pairs."""
+    """Files that a run folder keeps of it, by name: both tokenisers, a checksum of the pairs."""
     checksum = sha256(json.dumps(self.parts).encode()).hexdigest()
     tokens = {"source_tokens.json": self.read.to_json(), "target_tokens.json": self.write.to_json()}
     return tokens | {"pairs.sha256": checksum + "\n"}

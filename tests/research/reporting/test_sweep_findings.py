@@ -77,7 +77,7 @@ def test_the_next_sweep_is_a_command_that_can_be_given(best):
 
 
 def test_one_seed_says_nothing_of_chance():
-  assert "add seeds(3)" in sweep_findings.sureness(swept(rate_at(1e-2)))
+  assert "add seeds(3)" in sweep_findings.certainty(swept(rate_at(1e-2)))
 
 
 def test_trials_are_compared_over_paired_seeds():
@@ -91,7 +91,7 @@ def test_trials_are_compared_over_paired_seeds():
       v - 0.04 * (place > 0) - 0.01 * place + n for v, n in zip(end, noise, strict=True)
     ]
     trial._means.clear()
-  text = sweep_findings.sureness(found)
+  text = sweep_findings.certainty(found)
   assert "1 of the 5 other trials" in text and "cannot be told from the winner" in text
 
 

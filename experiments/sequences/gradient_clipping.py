@@ -46,7 +46,7 @@ class Config:
 
 def by_norm(gradient: Any, theta: float | Array) -> Any:
   """A gradient of one array or several, its direction kept, no longer than theta."""
-  factor = jnp.minimum(1, theta / optax.global_norm(gradient))
+  factor = jnp.minimum(1, theta / optax.tree.norm(gradient))
   return jax.tree.map(lambda leaf: factor * leaf, gradient)
 
 
@@ -79,7 +79,7 @@ def train(
     value, gradient = loss(p, x, y), back_propagate(p, x, y)
     used = CUTS[cut](config, gradient)
     p = {name: w - config.rate * used[name] for name, w in p.items()}
-    return p, (jnp.exp(value), optax.global_norm(gradient))
+    return p, (jnp.exp(value), optax.tree.norm(gradient))
 
   return jax.lax.scan(update, params, jnp.arange(config.updates))
 

@@ -58,6 +58,14 @@ def assert_equal_outcomes(ours, expected):
   assert [name for name in expected if ours[name] != expected[name]] == []
 
 
+@pytest.mark.parametrize(
+  "uninterrupted",
+  [
+    name if name == "one fit" else pytest.param(name, marks=pytest.mark.slow)
+    for name in EXPERIMENTS
+  ],
+  indirect=True,
+)
 def test_kill_9_at_random_moments_changes_no_byte(uninterrupted, tmp_path):
   arguments, expected = uninterrupted
   folder, rng = tmp_path / "run", random.Random(0)

@@ -18,7 +18,13 @@ def count(experiment, config):
   return sum(leaf.size for leaf in jax.tree.leaves(state.params))
 
 
-@pytest.mark.parametrize("name", architecture.BUILD)
+@pytest.mark.parametrize(
+  "name",
+  [
+    pytest.param(name, marks=pytest.mark.slow) if name == "googlenet" else name
+    for name in architecture.BUILD
+  ],
+)
 def test_every_architecture_is_a_choice_and_steps(name):
   config = architecture.Config(architecture=name)
   learner = architecture.training(config, 0).learner

@@ -33,7 +33,8 @@ def test_contrastive_divergence(start, steps):
   assert_devices_agree(config, rbm_exact.training(config, 0))
 
 
-@pytest.mark.parametrize("start", ["data", pytest.param("persistent", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("start", ["data", "persistent"])
 def test_the_up_down_algorithm(monkeypatch, start):
   replace_sets(monkeypatch)
   settings = {"layers.units": (9, 7), "top": 11, "batch_size": 20, "start": start, "chains": 9}

@@ -160,7 +160,12 @@ def agree(ours, theirs):
   np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-4 * max(1, np.abs(theirs).max()))
 
 
-@pytest.fixture(params=PAIRS)
+LONG = ("googlenet, published", "googlenet, batch normalisation")
+
+
+@pytest.fixture(
+  params=[pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in PAIRS]
+)
 def pair(request):
   ours, build, paths, shape = PAIRS[request.param]
   theirs = randomise(build())

@@ -43,6 +43,7 @@ def test_one_filter_is_painted_where_it_answers():
   np.testing.assert_allclose(painted[0, ..., 0], expected)
 
 
+@pytest.mark.slow
 def test_an_activation_of_the_deep_convnet_is_led_back_into_its_receptive_field():
   model = DeepConvNet(width=2, hidden=4, activation=deconvnet_relu)
   images = jax.random.uniform(jax.random.key(0), (2, 28, 28, 1))

@@ -83,7 +83,10 @@ def plain(state):
   ]
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize(
+  "option",
+  [pytest.param(name, marks=pytest.mark.slow) if name == "rainbow" else name for name in OPTIONS],
+)
 def test_stopped_and_continued_equals_uninterrupted_bit_for_bit(option):
   settings = replace(Config(), OPTIONS[option])
   state = begin(ON_CATCH, settings)

@@ -56,8 +56,8 @@ def trained(monkeypatch):
   [
     {},
     {"stopper": "asha", "trials": 9},
-    {"stopper": "hyperband", "trials": 9},
-    {"stopper": "median", "trials": 9},
+    pytest.param({"stopper": "hyperband", "trials": 9}, marks=pytest.mark.slow),
+    pytest.param({"stopper": "median", "trials": 9}, marks=pytest.mark.slow),
     {"stopper": "pbt"},
     {"text": WITH_WIDTHS},
     {"text": f"{SPACE}; seeds(2)", "slots": 4},

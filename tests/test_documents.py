@@ -10,8 +10,8 @@ import PIL.Image
 import pytest
 
 import launch
-from research.cli import runner
-from research.cli.grammar import ON_RUNS
+from research.cli import new_file, runner
+from research.cli.grammar import WITH_OWN_FLAGS
 from research.config import replace
 from research.data import sets
 from research.lab.lab import Lab
@@ -35,8 +35,10 @@ COMMANDS = [
 def test_every_documented_command_is_understood(command, capsys):
   _, cli, *arguments = shlex.split(command)
   assert launch.main([cli, *arguments, "--help"]) == 0, capsys.readouterr().err
-  is_on_runs = arguments and arguments[0] in ON_RUNS
-  assert ("Flags of" if is_on_runs else "--seed") in capsys.readouterr().out or "--list" in command
+  has_own_flags = arguments and arguments[0] in WITH_OWN_FLAGS
+  assert (
+    "Flags of" if has_own_flags else "--seed"
+  ) in capsys.readouterr().out or "--list" in command
 
 
 def test_the_experiment_that_contributing_shows_is_a_whole_one(tmp_path):
@@ -106,11 +108,13 @@ def test_a_strangers_file_in_a_strangers_folder_goes_from_start_to_report(
 def test_docstrings_begin_with_what_a_thing_is_or_does():
   """Not with a question word, which leaves the sentence to be completed by the code below it."""
   paths = [*ROOT.glob("research/**/*.py"), *ROOT.glob("experiments/**/*.py")]
+  texts = {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+  texts["the file that `new` writes"] = new_file.TEMPLATE
   kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
   opened = [
-    f"{path.relative_to(ROOT)}: {text.splitlines()[0]}"
-    for path in paths
-    for node in ast.walk(ast.parse(path.read_text()))
+    f"{place}: {text.splitlines()[0]}"
+    for place, source in texts.items()
+    for node in ast.walk(ast.parse(source))
     if isinstance(node, kinds) and (text := ast.get_docstring(node))
     if re.match(r"(What|Of|Whether|How|Who|Where|Which|When|Why)\b", text)
   ]

@@ -220,7 +220,7 @@ def test_the_help_of_a_verb_shows_its_own_flags_first(cli, verb):
   own = grammar.VERBS[verb].flags
   assert tuple(shown[: len(own)]) == own
   assert len(shown) == len(set(shown))
-  if verb in grammar.ON_RUNS:
+  if verb in grammar.WITH_OWN_FLAGS:
     assert {*shown} == {*own}
     return
   of_study = {"change", "metric", "fit"} if verb == "study" else set()

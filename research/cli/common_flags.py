@@ -12,6 +12,7 @@ from research import numerals
 from research.cli.grammar import VERBS, WITHOUT_FLAG
 from research.errors import UserError, unknown_name
 from research.lab.registry import Entry
+from research.store.files import as_path
 from research.sweep.names import SAMPLERS, STOPPERS
 
 if TYPE_CHECKING:  # it imports JAX, which a listing does without
@@ -179,26 +180,3 @@ def path(values: flags.FlagValues, name: str) -> Path:
     UserError: for the home of a user who does not exist, or a text that is no path.
   """
   return as_path(values[name].value, f"--{name}=")
-
-
-def as_path(text: str, whose: str) -> Path:
-  """The path that a text names, which stands behind `whose` in an error.
-
-  Raises:
-    UserError: as `path`.
-  """
-  if "\0" in text or not is_text(text):
-    raise UserError(f"{whose}{text!a} is not a path")
-  try:
-    return Path(text).expanduser()
-  except RuntimeError as error:
-    raise UserError(f"{whose}{text}: there is no such home folder; write the path out") from error
-
-
-def is_text(word: str) -> bool:
-  """Tells whether a word of the command line is UTF-8."""
-  try:
-    word.encode()
-  except UnicodeEncodeError:
-    return False
-  return True

@@ -104,15 +104,8 @@ VERBS = {
     ("folder", "experiment", "where", "older", "keep", "yes"),
   ),
 }
-ON_RUNS = (
-  "runs",
-  "compare",
-  "clean",
-  "predict",
-  "export",
-  "new",
-)  # with flags of their own, which no experiment has
-WITHOUT_FLAG = ("run", "sweep", "study", *ON_RUNS)  # the others are flags too
+WITH_OWN_FLAGS = ("runs", "compare", "clean", "predict", "export", "new")  # and no others
+WITHOUT_FLAG = ("run", "sweep", "study", *WITH_OWN_FLAGS)  # the others are flags too
 
 
 def verb_of(argv: list[str]) -> str:
@@ -174,7 +167,7 @@ def help_text(values: flags.FlagValues, verb: str, about: str = "") -> str:
   of_experiment = [flag.name for flag in values.flags_by_module_dict().get(OF_EXPERIMENT, ())]
   own = VERBS[verb].flags if verb != "run" else ()
   groups = {f"Flags of {verb}": own, "Flags of the experiment": of_experiment}
-  groups |= {} if verb in ON_RUNS else GROUPS
+  groups |= {} if verb in WITH_OWN_FLAGS else GROUPS
   head = about or (overview() if verb in ("run", "help", "list") else _usage(verb))
   shown: set[str] = set()
   parts = [head]

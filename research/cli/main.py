@@ -8,11 +8,12 @@ from absl import flags
 
 from research import free_memory
 from research.cli import common_flags, grammar, refusals, streams
-from research.cli.common_flags import is_text, parse, path
+from research.cli.common_flags import parse, path
 from research.data import sources
 from research.errors import InterruptedRun, UserError
 from research.lab import process, registry
 from research.store import interruption
+from research.store.files import is_text
 
 RESULTS = process.HOME / "RESULTS.md"
 
@@ -45,7 +46,7 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     if not is_text(word):
       raise UserError(f"{word!a} is not UTF-8 text; give another name")
   verb, argv = grammar.verb_of(argv), grammar.in_flags(argv)
-  if verb in grammar.ON_RUNS:
+  if verb in grammar.WITH_OWN_FLAGS:
     from research.cli import run_verbs
 
     return run_verbs.call(verb, argv, owns_process=owns_process)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags
 from research.errors import UserError
-from research.store.files import write_atomically
+from research.store.files import as_path, write_atomically
 
 TEMPLATE = '''"""NAME: a small network of my own.
 
@@ -55,7 +54,7 @@ training = ln.supervised_training(model)
 
 
 def report(config: Config, fit: ln.Fit) -> ln.Report:
-  """What was found. Claims are optional, and their ids are free."""
+  """The test accuracy and the curves. Claims are optional, and their ids are free."""
   claim = ln.claims("NAME", unit="%")
   return ln.Report(
     [claim("test accuracy", "nobody yet", fit.last("test/accuracy"), ln.at_least(0.9))],
@@ -76,7 +75,7 @@ def new(values: flags.FlagValues, words: list[str]) -> int:
   del values
   if len(words) != 1:
     raise UserError("new writes one file; give its name, as in `launch.py new mine`")
-  path = common_flags.as_path(words[0], "new ")
+  path = as_path(words[0], "new ")
   path = path if path.suffix == ".py" else path.with_name(f"{path.name}.py")
   name = path.stem
   if not (name.isidentifier() and name.isascii()) or keyword.iskeyword(name) or len(name) > 40:

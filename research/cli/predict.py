@@ -15,11 +15,11 @@ from absl import flags
 from research.cli import common_flags
 from research.data.sources import own_files_in
 from research.errors import UserError
+from research.store.files import as_path
 
 if TYPE_CHECKING:  # it imports JAX
   from research.lab.prediction import Inputs
 
-IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".bmp")
 ROWS = (".csv", ".txt", ".tsv", ".parquet")
 STDIN = "-"
 STDIN_NAME = "stdin"
@@ -68,26 +68,31 @@ def predict(values: flags.FlagValues, words: list[str]) -> int:
 
 def _files(word: str) -> list[Path | str]:
   """The files that a word names: itself, or the images under a folder in the order of names."""
+  from research.data.image_files import SUFFIXES
+  from research.data.image_folders import images_below
+
   if word == STDIN:
     return [STDIN]
-  path = common_flags.as_path(word, "predict ")
+  path = as_path(word, "predict ")
   if path.is_dir():
-    found = sorted(each for each in path.rglob("*") if each.suffix.lower() in IMAGES)
+    found = images_below(path)
     if not found:
-      raise UserError(f"{path} holds no images ({', '.join(IMAGES)})")
+      raise UserError(f"{path} holds no images ({', '.join(SUFFIXES)})")
     return list(found)
   if not path.is_file():
     raise UserError(f"predict {word}: there is no such file")
-  if path.suffix.lower() not in (*IMAGES, *ROWS):
-    raise UserError(f"{path}: give images ({', '.join(IMAGES)}) or rows ({', '.join(ROWS)})")
+  if path.suffix.lower() not in (*SUFFIXES, *ROWS):
+    raise UserError(f"{path}: give images ({', '.join(SUFFIXES)}) or rows ({', '.join(ROWS)})")
   return [path]
 
 
 def _runs_of_images(sources: list[Path | str]) -> list[list[Path] | Path | str]:
   """The sources in their order, with images that follow each other taken together."""
+  from research.data.image_files import SUFFIXES
+
   groups: list[list[Path] | Path | str] = []
   for source in sources:
-    if isinstance(source, Path) and source.suffix.lower() in IMAGES:
+    if isinstance(source, Path) and source.suffix.lower() in SUFFIXES:
       if not groups or not isinstance(groups[-1], list) or len(groups[-1]) >= 256:
         groups.append([])
       last = groups[-1]

@@ -1,4 +1,7 @@
-"""The verbs about runs that are there already. The list of runs needs no JAX."""
+"""The verbs that have flags of their own: of runs that are there already, and of new files.
+
+The list of runs needs no JAX.
+"""
 
 import fnmatch
 import json
@@ -14,13 +17,14 @@ from research.errors import UserError, unknown_name
 from research.lab import old_checkpoints, process, run_folder, run_index
 from research.lab.run_index import Record
 from research.reporting import runs_table
+from research.store.files import as_path
 
 WITH_WORDS = ("compare", "new", "predict")  # behind the verb stand folders, files or a name
 WITH_JAX = ("predict", "export")
 
 
 def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
-  """Does what one of `grammar.ON_RUNS` asks for; returns the exit code.
+  """Does what one of `grammar.WITH_OWN_FLAGS` asks for; returns the exit code.
 
   Args:
     verb: one of them.
@@ -121,7 +125,7 @@ def compare(values: flags.FlagValues, words: list[str]) -> int:
   """Writes a page that shows the runs in the folders `words` side by side."""
   from research.reporting import comparison  # matplotlib takes long
 
-  folders = [common_flags.as_path(word, "compare ") for word in words]
+  folders = [as_path(word, "compare ") for word in words]
   for folder in folders:
     run_folder.read_identity(folder, "compare: folder")
   page = common_flags.path(values, "page")

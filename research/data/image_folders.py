@@ -30,6 +30,15 @@ def files(path: Path) -> list[Path]:
   return [file for part in _parts(path).values() for images in part.values() for file in images]
 
 
+def images_below(folder: Path) -> list[Path]:
+  """All images in a folder and in those below it, in the order of names; hidden files left out.
+
+  Raises:
+    UserError: for a folder that cannot be read, and for a loop of links.
+  """
+  return _below(folder, ())[0]
+
+
 def read(path: Path, option: str) -> Read:
   """Reads all images at one shape.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from research import experiment_file
 from research.errors import UserError, unknown_name
+from research.store.files import as_path
 
 if TYPE_CHECKING:  # it imports JAX, which a listing does without
   from research.lab.experiment import Experiment
@@ -101,7 +102,7 @@ def select(name: str, root: Path = ROOT) -> list[Entry]:
     UserError: with the nearest names.
   """
   if name.endswith(".py") or os.sep in name:
-    return [of_file(_path(name))]
+    return [of_file(as_path(name, "--experiment="))]
   entries = catalogue(root)
   chosen = [entry for entry in entries.values() if name in (entry.name, entry.family, "all")]
   chosen = chosen or [entry for entry in installed().values() if name in (entry.name, entry.family)]
@@ -111,13 +112,6 @@ def select(name: str, root: Path = ROOT) -> list[Entry]:
     file = f"; the file here is --experiment={name}.py" if is_near else ""
     raise UserError(unknown_name(name, names, "experiment") + file + " (--list shows them all)")
   return chosen
-
-
-def _path(name: str) -> Path:
-  try:
-    return Path(name).expanduser()
-  except RuntimeError as error:
-    raise UserError(f"--experiment={name}: there is no such home folder") from error
 
 
 def _docstring(path: Path) -> str:

@@ -30,6 +30,29 @@ def cache_folder() -> Path:
     ) from error
 
 
+def as_path(text: str, whose: str) -> Path:
+  """The path that a text names, which stands behind `whose` in an error.
+
+  Raises:
+    UserError: for the home of a user who does not exist, or a text that is no path.
+  """
+  if "\0" in text or not is_text(text):
+    raise UserError(f"{whose}{text!a} is not a path")
+  try:
+    return Path(text).expanduser()
+  except RuntimeError as error:
+    raise UserError(f"{whose}{text}: there is no such home folder; write the path out") from error
+
+
+def is_text(word: str) -> bool:
+  """Tells whether a word of the command line is UTF-8."""
+  try:
+    word.encode()
+  except UnicodeEncodeError:
+    return False
+  return True
+
+
 def write_atomically(path: Path, content: str | bytes) -> None:
   """Writes to a temporary name beside the file and renames it: no reader sees a part of it."""
   temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

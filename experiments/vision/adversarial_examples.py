@@ -24,7 +24,13 @@ import numpy as np
 import research as ln
 from research.analysis import adversarial
 from research.analysis.adversarial import Images, Labels, distortion
-from research.analysis.attacked_nets import attacked_training, first_digits, fit_networks, logits_of
+from research.analysis.attacked_nets import (
+  attacked_training,
+  first_digits,
+  fit_networks,
+  logits_of,
+  nearest_examples,
+)
 from research.models.szegedy2014 import TABLE_1
 
 LINEAR, DEEP = "FC10(1e-4)", "FC100-100-10"
@@ -48,11 +54,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Trains the networks and attacks each."""
   fits = fit_networks(lab, config, TABLE_1, training)
   nets = {name: jax.jit(logits_of(TABLE_1, fit)) for name, fit in fits.items()}
-  images, labels, targets = first_digits(config.images, lab.key("targets"))
-  examples = {
-    name: jnp.asarray(adversarial.nearest_taken_for(net, images, targets))
-    for name, net in nets.items()
-  }
+  images, labels, targets = digits = first_digits(config.images, lab.key("targets"))
+  examples = nearest_examples(nets, digits)
   return ln.Report(
     [
       *nearness(images, examples),

@@ -20,7 +20,13 @@ import numpy as np
 import research as ln
 from research.analysis import adversarial
 from research.analysis.adversarial import Images, Logits
-from research.analysis.attacked_nets import attacked_training, first_digits, fit_networks, logits_of
+from research.analysis.attacked_nets import (
+  attacked_training,
+  first_digits,
+  fit_networks,
+  logits_of,
+  nearest_examples,
+)
 from research.models.szegedy2014 import TABLE_1
 
 DEEP, WIDE = "FC100-100-10", "FC200-200-10"
@@ -68,11 +74,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Trains the networks, attacks each, and shows the examples to all."""
   fits = fit_networks(lab, config, NETWORKS, training)
   nets = {name: jax.jit(logits_of(NETWORKS, fit)) for name, fit in fits.items()}
-  digits, labels, targets = first_digits(config.images, lab.key("targets"))
-  examples = {
-    name: jnp.asarray(adversarial.nearest_taken_for(net, digits, targets))
-    for name, net in nets.items()
-  }
+  attacked = first_digits(config.images, lab.key("targets"))
+  (digits, labels, _), examples = attacked, nearest_examples(nets, attacked)
   error = lambda name, x: adversarial.error(nets[name], x, labels)
   changes = adversarial.with_distortion(examples[FIRST] - digits, LOUD)
   loud = jnp.clip(digits + changes, 0, 1)

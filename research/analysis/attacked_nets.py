@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from research.analysis.adversarial import Images, Labels, Logits
+from research.analysis.adversarial import Images, Labels, Logits, nearest_taken_for
 from research.batch import inputs_of
 from research.config import replace
 from research.data import sets
@@ -54,6 +54,14 @@ def logits_of(networks: Mapping[str, Row], fit: Fit) -> Logits:
   """The fitted network as a function of images."""
   network = szegedy2014.network(networks[fit.config.network])
   return lambda x: predict(network, fit.state, {"image": x})
+
+
+def nearest_examples(nets: Mapping[str, Logits], digits: Digits) -> dict[str, Images]:
+  """For each net, the nearest images that it takes for the digits' targets."""
+  return {
+    name: jnp.asarray(nearest_taken_for(net, digits.images, digits.targets))
+    for name, net in nets.items()
+  }
 
 
 def first_digits(count: int, key: Key[Array, ""]) -> Digits:

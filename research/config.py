@@ -12,7 +12,6 @@ stacked config. A static field is part of the program: its values must be hashab
 """
 
 import dataclasses
-import functools
 import hashlib
 import json
 import math
@@ -63,11 +62,8 @@ class Rule:
   def problem(self, value: Any) -> str | None:
     """Says what is wrong with a value of the right type; None when nothing is."""
     if self.choices:
-      return (
-        None
-        if any(map(functools.partial(_is_choice, value), self.choices))
-        else ("is not among the choices")
-      )
+      is_known = any(_is_choice(value, choice) for choice in self.choices)
+      return None if is_known else "is not among the choices"
     for number in value if isinstance(value, tuple) else (value,):
       if isinstance(number, str):
         continue
@@ -174,8 +170,8 @@ class Field:
 
 
 def show(value: Any) -> str:
-  """A field's value as it is written on the command line."""
-  if isinstance(value, tuple):
+  """A field's value as it is written on the command line; a list, as JSON has it, is a tuple."""
+  if isinstance(value, tuple | list):
     return ",".join(str(item) for item in value)
   if isinstance(value, bool):
     return str(value).lower()

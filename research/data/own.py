@@ -21,7 +21,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from research.data import stratify
 from research.data.own_parts import Part, Read
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
+
+if TYPE_CHECKING:
+  from research.data.tables import Layout
 
 TEST_SHARE = 0.1
 
@@ -126,26 +129,27 @@ def rows_of(name: str, file: Path) -> tuple[np.ndarray, list[str]]:
   """
   from research.data import tables
 
-  form, path, option = _resolved(name)
-  layout = tables.layout_of(tables.read_table(form.files(path)[0]), option)
-  table, loaded = tables.read_table(file), _loaded(name)
+  layout, table, loaded = _layout(name), tables.read_table(file), _loaded(name)
   places = [table.place(row) for row in range(len(table.lines))]
   return scaled(tables.encode(layout, table), loaded.shift, loaded.scale), places
 
 
 def features_of(name: str) -> list[tuple[str, float, float]]:
   """The features of a table in their order: what each is, and its shift and its scale."""
-  from research.data import tables
-
-  form, path, option = _resolved(name)
-  columns = tables.layout_of(tables.read_table(form.files(path)[0]), option).features
   names = [
     f"{column}: 1 where it is {text!r}, else 0" if text else column
-    for column, texts in columns.items()
+    for column, texts in _layout(name).features.items()
     for text in texts or ("",)
   ]
   loaded = _loaded(name)
   return list(zip(names, loaded.shift.tolist(), loaded.scale.tolist(), strict=True))
+
+
+def _layout(name: str) -> "Layout":
+  from research.data import tables
+
+  form, path, option = _resolved(name)
+  return tables.layout_of(tables.read_table(form.files(path)[0]), option)
 
 
 class _Loaded(NamedTuple):

@@ -25,6 +25,7 @@ from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.resume import warn
 from research.lab.run_folder import read_identity
+from research.lab.run_index import STUDY
 from research.lab.run_results import is_finished, read_claims
 from research.lab.validation import validated
 from research.store.checkpoint import Checkpoints, Snapshot
@@ -34,8 +35,6 @@ from research.store.metrics_log import Row, read_rows
 from research.sweep import space as spaces
 from research.sweep.plan import winner
 from research.training import Training, on_device
-
-STUDY = "study.sqlite"
 
 
 class Run:

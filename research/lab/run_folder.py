@@ -189,14 +189,10 @@ def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> str:
   return ", ".join(
-    f"{name}: there {_show(before.get(name))}, here {_show(value)}"
+    f"{name}: there {show(before.get(name))}, here {show(value)}"
     for name, value in now.items()
     if before.get(name) != value
   )
-
-
-def _show(value: Any) -> str:
-  return show(tuple(value) if isinstance(value, list) else value)
 
 
 class Lock:

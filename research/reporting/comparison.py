@@ -86,7 +86,7 @@ def _differences(letters: str, records: Sequence[Record]) -> str:
 
 
 def _shown(value: Any) -> str:
-  return NONE if value is None else show(tuple(value) if isinstance(value, list) else value)
+  return NONE if value is None else show(value)
 
 
 def curves(letters: str, records: Sequence[Record]) -> list[Picture]:

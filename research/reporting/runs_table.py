@@ -10,6 +10,7 @@ from research.config import show
 from research.directions import LARGER_IS_BETTER
 from research.errors import UserError, unknown_name
 from research.lab.run_index import Record
+from research.reporting.text_table import text_lines
 
 ORDERS = ("when", "took", "experiment", "state", "best", "folder")  # and names of settings, metrics
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -67,7 +68,7 @@ def where(records: Sequence[Record], text: str) -> list[Record]:
 def _holds(value: Any, sign: str, wanted: str) -> bool:
   if value is None:
     return False
-  text = show(tuple(value) if isinstance(value, list) else value)
+  text = show(value)
   try:
     return COMPARISONS[sign](float(text), float(wanted))
   except ValueError:
@@ -102,7 +103,7 @@ def ordered(records: Sequence[Record], name: str, metric: str | None = None) -> 
     if name == "best" and isinstance(value, int | float):
       value = value * (-1 if LARGER_IS_BETTER.get(key.rpartition("/")[2]) else 1)
     number = isinstance(value, int | float)
-    text = "" if number else show(tuple(value) if isinstance(value, list) else value)
+    text = "" if number else show(value)
     place = (not number, sign * value if number else 0, text)
     (without if value is None else held).append((place, record))
   held.sort(key=lambda pair: pair[0], reverse=is_reversed)
@@ -124,11 +125,7 @@ def as_text(records: Sequence[Record], metric: str | None = None, width: int = 0
         settings(record.changed),
       )
     )
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = [
-    "  ".join(cell.ljust(size) for cell, size in zip(row, widths, strict=True)).rstrip()
-    for row in rows
-  ]
+  lines = text_lines(rows)
   if width:
     lines = [line if len(line) <= width else line[: width - 1] + "…" for line in lines]
   return "\n".join(lines)
@@ -156,10 +153,7 @@ def as_json(record: Record, metric: str | None = None) -> dict[str, Any]:
 
 def settings(values: Mapping[str, Any]) -> str:
   """Settings as they are written on the command line, without the dashes."""
-  return " ".join(
-    f"{name.removeprefix('--')}={show(tuple(value) if isinstance(value, list) else value)}"
-    for name, value in values.items()
-  )
+  return " ".join(f"{name.removeprefix('--')}={show(value)}" for name, value in values.items())
 
 
 def shown(metric: str, value: float | None) -> str:
@@ -167,6 +161,11 @@ def shown(metric: str, value: float | None) -> str:
   if value is None:
     return "-"
   return f"{100 * value:.2f} %" if metric.endswith("accuracy") else f"{value:.5g}"
+
+
+def unit_of_difference(metric: str) -> tuple[float, str]:
+  """The factor and the unit of a metric's difference: differences of accuracies are in points."""
+  return (100.0, " points") if metric.endswith("accuracy") else (1.0, "")
 
 
 def duration(seconds: float) -> str:

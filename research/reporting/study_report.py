@@ -17,7 +17,7 @@ from research.figures.differences import compare_pairs, paired_values
 from research.lab.run_index import by_importance
 from research.report import Picture
 from research.reporting.page import line, page, picture_in, pre, section, table
-from research.reporting.runs_table import shown
+from research.reporting.runs_table import shown, unit_of_difference
 from research.store.files import write_atomically, write_json
 from research.store.metrics_log import Row, read_rows
 
@@ -95,7 +95,7 @@ def last_value(rows: Sequence[Row], metric: str) -> float:
 def finding(study: Study) -> str:
   """The study's result in two sentences."""
   found, count = study.difference, len(study.seeds)
-  scale, unit = _unit(study.metric)
+  scale, unit = unit_of_difference(study.metric)
   digits = max(2, 1 - math.floor(math.log10(found.half * scale))) if found.half else 4
   number = lambda value: f"{scale * value:.{digits}f}"
   rises = "raises" if found.mean > 0 else "lowers"
@@ -127,7 +127,7 @@ def text_table(study: Study) -> str:
 
 
 def _rows(study: Study) -> list[tuple[str, ...]]:
-  scale, unit = _unit(study.metric)
+  scale, unit = unit_of_difference(study.metric)
   return [
     (
       str(seed),
@@ -137,11 +137,6 @@ def _rows(study: Study) -> list[tuple[str, ...]]:
     )
     for seed, one, two in zip(study.seeds, *study.values, strict=True)
   ]
-
-
-def _unit(metric: str) -> tuple[float, str]:
-  """A difference's factor and unit: differences of accuracies are in points."""
-  return (100.0, " points") if metric.endswith("accuracy") else (1.0, "")
 
 
 def write_study(folder: Path, study: Study) -> Path:
@@ -163,7 +158,7 @@ def write_study(folder: Path, study: Study) -> Path:
       "runs": [[str(path) for path in own] for own in study.folders],
     },
   )
-  settings = [line([name, *map(_shown, pair)]) for name, pair in study.changed.items()]
+  settings = [line([name, *map(show, pair)]) for name, pair in study.changed.items()]
   values = [line(row) for row in _rows(study)]
   runs = [
     line([str(seed), *map(str, own)])
@@ -182,13 +177,9 @@ def write_study(folder: Path, study: Study) -> Path:
   return folder / "study.html"
 
 
-def _shown(value: Any) -> str:
-  return show(tuple(value) if isinstance(value, list) else value)
-
-
 def pictures(study: Study) -> list[Picture]:
   """Draws the pairs, their differences, and the curves."""
-  (scale, unit), metric = _unit(study.metric), study.metric
+  (scale, unit), metric = unit_of_difference(study.metric), study.metric
   is_share = scale != 1
   found = study.difference
   return [

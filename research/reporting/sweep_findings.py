@@ -12,7 +12,7 @@ from research.config import flatten, show
 from research.lab.experiment import Experiment
 from research.lab.lab import Lab
 from research.report import Table
-from research.reporting.runs_table import shown
+from research.reporting.runs_table import shown, unit_of_difference
 from research.sweep import refine
 from research.sweep.plan import Swept
 from research.sweep.space import Range
@@ -81,7 +81,8 @@ def _is_worse(swept: Swept, best: Trial, other: Trial) -> bool:
 
 
 def _gap(metric: str, gap: float) -> str:
-  return f"{100 * gap:.2f} points" if metric.endswith("accuracy") else f"{gap:.3g}"
+  scale, unit = unit_of_difference(metric)
+  return f"{scale * gap:.2f}{unit}" if unit else f"{gap:.3g}"
 
 
 def at_edges(swept: Swept) -> list[tuple[str, str, Range]]:

@@ -17,6 +17,7 @@ from research.lab.validation import validated
 from research.report import Picture, Report
 from research.reporting import sweep_findings
 from research.reporting.runs_table import shown
+from research.reporting.text_table import text_lines
 from research.sweep import plan as planning
 from research.sweep import space as spaces
 from research.sweep.plan import Settings, Swept
@@ -166,16 +167,11 @@ def table(swept: Swept) -> str:
         _interval(swept, trial),
         trial.status,
         str(len(trial.reports)),
-        *(f"{v:.4g}" if isinstance(v, float) else show(v) for v in map(trial.values.get, names)),
+        *(sweep_findings.value_text(trial.values[name]) for name in names),
       ]
     )
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = [
-    "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    for row in rows
-  ]
   counts = [f"{count} {status}" for status, count in _counts(ranked).items()]
-  return "\n".join([*lines, f"{len(ranked)} trials: {', '.join(counts)}"])
+  return "\n".join([*text_lines(rows), f"{len(ranked)} trials: {', '.join(counts)}"])
 
 
 def _counts(trials: Sequence[Trial]) -> dict[str, int]:

@@ -87,7 +87,6 @@ from research.metrics import batch_means as batch_means
 from research.metrics import token_accuracy as token_accuracy
 from research.models.mlp import MLP as MLP
 from research.optimizers import Optimizer as Optimizer
-from research.optimizers import freeze as freeze
 from research.optimizers import make_optimizer as make_optimizer
 from research.optimizers import optimizer_of as optimizer_of
 from research.report import Claim as Claim

@@ -9,12 +9,17 @@
 
 A change of a traced field never recompiles, and a sweep over traced fields is one program over a
 stacked config. A static field is part of the program: its values must be hashable.
+
+A field whose default is None is optional. None, written "off", has no leaf in the pytree and no
+entry in a stored config, so that a program, a run and its folder are those of a config without the
+field.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, dataclass_transform
@@ -23,6 +28,7 @@ from research import numerals
 from research.errors import UserError, unknown_name
 
 T = TypeVar("T")
+OFF = "off"  # None, on the command line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +46,7 @@ class Rule:
   at_most: float | None = None
   below: float | None = None
   choices: tuple[str, ...] = ()
+  is_optional: bool = False
 
   def allowed(self, kind: type) -> str:
     """The admissible values in words, for help texts and errors."""
@@ -57,10 +64,13 @@ class Rule:
       )
       if bound is not None
     ]
-    return " ".join([noun, " and ".join(bounds)]).strip()
+    words = [noun, " and ".join(bounds), "or off" if self.is_optional else ""]
+    return " ".join(filter(None, words))
 
   def problem(self, value: Any) -> str | None:
     """Says what is wrong with a value of the right type; None when nothing is."""
+    if value is None and self.is_optional:
+      return None
     if self.choices:
       is_known = any(_is_choice(value, choice) for choice in self.choices)
       return None if is_known else "is not among the choices"
@@ -92,12 +102,14 @@ def _is_choice(value: Any, choice: str) -> bool:
 
 def static(default: T, help: str, **bounds: Any) -> T:
   """A field that fixes a shape or a program: changing it compiles anew."""
-  return dataclasses.field(default=default, metadata={"rule": Rule(help, False, **bounds)})
+  rule = Rule(help, False, **bounds, is_optional=default is None)
+  return dataclasses.field(default=default, metadata={"rule": rule})
 
 
-def traced(default: float, help: str, **bounds: Any) -> float:
+def traced(default: float | None, help: str, **bounds: Any) -> float:
   """A numeric knob: a leaf of the pytree, an argument of the compiled program."""
-  return dataclasses.field(default=default, metadata={"rule": Rule(help, True, **bounds)})
+  rule = Rule(help, True, **bounds, is_optional=default is None)
+  return dataclasses.field(default=typing.cast(float, default), metadata={"rule": rule})
 
 
 def nested(default: T) -> T:
@@ -148,6 +160,8 @@ class Field:
     """
     problem = None
     value: Any = text
+    if self.rule.is_optional and text.lower() == OFF:
+      return None
     try:
       if self.kind is bool:
         value = {"true": True, "1": True, "false": False, "0": False}[text.lower()]
@@ -171,6 +185,8 @@ class Field:
 
 def show(value: Any) -> str:
   """A field's value as it is written on the command line; a list, as JSON has it, is a tuple."""
+  if value is None:
+    return OFF
   if isinstance(value, tuple | list):
     return ",".join(str(item) for item in value)
   if isinstance(value, bool):
@@ -185,13 +201,19 @@ def fields(value: Any, prefix: str = "") -> Iterator[Field]:
     if "nested" in field.metadata:
       yield from fields(held, f"{prefix}{field.name}.")
     else:
-      kind = tuple if typing.get_origin(field.type) is tuple else field.type
-      yield Field(prefix + field.name, typing.cast(type, kind), field.metadata["rule"], held)
+      yield Field(prefix + field.name, _kind(field.type), field.metadata["rule"], held)
+
+
+def _kind(annotation: Any) -> type:
+  """The type of a field's values other than None; that of a list is `tuple`."""
+  if isinstance(annotation, types.UnionType):
+    annotation = next(each for each in typing.get_args(annotation) if each is not types.NoneType)
+  return tuple if typing.get_origin(annotation) is tuple else annotation
 
 
 def flatten(value: Any) -> dict[str, Any]:
-  """The config as a flat dictionary from dotted names to plain values."""
-  return {field.name: field.value for field in fields(value)}
+  """The config as a flat dictionary from dotted names to plain values; what is off is left out."""
+  return {field.name: field.value for field in fields(value) if field.value is not None}
 
 
 def replace(value: T, changes: Mapping[str, Any]) -> T:
@@ -225,11 +247,15 @@ def replace(value: T, changes: Mapping[str, Any]) -> T:
 def from_json(default: T, flat: Mapping[str, Any]) -> T:
   """The inverse of `flatten` after a trip through JSON (which turns tuples into lists).
 
+  An optional field without an entry is off, whatever the default.
+
   Raises:
     UserError: for an unknown name, or a value of another type or outside of the field's rule.
   """
   changes = {k: tuple(v) if isinstance(v, list) else v for k, v in flat.items()}
   for field in fields(default):
+    if field.rule.is_optional and changes.setdefault(field.name, None) is None:
+      continue
     value = changes.get(field.name, field.value)
     items = value if field.kind is tuple and isinstance(value, tuple) else (value,)
     kinds = {float: (float, int), tuple: (int,)}.get(field.kind, (field.kind,))

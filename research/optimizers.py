@@ -6,7 +6,7 @@ coefficient of an L2 penalty 0.5 * c * |W|^2 on the weights (not on biases or ga
 adamw, where it is decoupled (Loshchilov and Hutter 2019).
 """
 
-import re
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
+from research import parameter_groups
 from research.config import pytree_config, static, traced
-from research.errors import UserError
 from research.schedules import UNIT_SCHEDULES
 
 Scalar = float | Float[Array, ""]
@@ -59,27 +59,23 @@ def over_root(
   return optax.GradientTransformation(init, update)
 
 
+# Each rule from the settings, the learning rate or its schedule, and the weight decay.
 BUILDERS = {
-  "sgd": lambda o, rate: optax.sgd(rate),
-  "momentum": lambda o, rate: optax.sgd(rate, momentum=o.momentum),
-  "nesterov": lambda o, rate: optax.sgd(rate, momentum=o.momentum, nesterov=True),
-  "adagrad": lambda o, rate: optax.chain(
+  "sgd": lambda o, rate, decay: optax.sgd(rate),
+  "momentum": lambda o, rate, decay: optax.sgd(rate, momentum=o.momentum),
+  "nesterov": lambda o, rate, decay: optax.sgd(rate, momentum=o.momentum, nesterov=True),
+  "adagrad": lambda o, rate, decay: optax.chain(
     over_root(1, 1, o.epsilon), optax.scale_by_learning_rate(rate)
   ),
-  "rmsprop": lambda o, rate: optax.chain(
+  "rmsprop": lambda o, rate, decay: optax.chain(
     over_root(o.beta2, 1 - o.beta2, o.epsilon), optax.scale_by_learning_rate(rate)
   ),
-  "centred_rmsprop": lambda o, rate: optax.chain(
+  "centred_rmsprop": lambda o, rate, decay: optax.chain(
     over_root(o.beta2, 1 - o.beta2, o.epsilon, is_centred=True), optax.scale_by_learning_rate(rate)
   ),
-  "adam": lambda o, rate: optax.adam(rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
-  "adamw": lambda o, rate: optax.adamw(
-    rate,
-    b1=o.beta1,
-    b2=o.beta2,
-    eps=o.epsilon,
-    weight_decay=o.weight_decay,
-    mask=is_weight,
+  "adam": lambda o, rate, decay: optax.adam(rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon),
+  "adamw": lambda o, rate, decay: optax.adamw(
+    rate, b1=o.beta1, b2=o.beta2, eps=o.epsilon, weight_decay=decay, mask=is_weight
   ),
 }
 
@@ -107,6 +103,9 @@ class Optimizer:
     above=0,
   )
   weight_decay: float = traced(0.0, "L2 penalty on the weights; decoupled in adamw", at_least=0)
+  groups: str | None = static(
+    None, "parameters with rates of their own, as in 'Conv_: frozen; Dense_0: rate=0.1, decay=0'"
+  )
 
 
 def is_weight(params: optax.Params) -> optax.Params:
@@ -116,14 +115,8 @@ def is_weight(params: optax.Params) -> optax.Params:
 
 def make_optimizer(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
   """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers."""
-  rate: optax.ScalarOrSchedule = optimizer.learning_rate
-  if optimizer.schedule != "constant":
-    factor = UNIT_SCHEDULES[optimizer.schedule]
-    rate = lambda step: optimizer.learning_rate * factor(step / steps)
-  update = BUILDERS[optimizer.name](optimizer, rate)
-  if optimizer.name == "adamw":
-    return update
-  return optax.chain(optax.add_decayed_weights(optimizer.weight_decay, mask=is_weight), update)
+  groups = parameter_groups.parse(optimizer.groups)
+  return parameter_groups.by_group(groups, functools.partial(_rule, optimizer, steps))
 
 
 def optimizer_of(config: Any, steps: int) -> optax.GradientTransformation:
@@ -133,35 +126,27 @@ def optimizer_of(config: Any, steps: int) -> optax.GradientTransformation:
   """
   made = make_optimizer(config.optimizer, steps)
   clip = getattr(config, "clip", None)
-  return made if clip is None else optax.chain(optax.clip_by_global_norm(clip), made)
+  if clip is None:
+    return made
+  groups = parameter_groups.parse(config.optimizer.groups)
+  frozen = [parameter_groups.without_frozen(groups)] if groups else []
+  return optax.chain(*frozen, optax.clip_by_global_norm(clip), made)
 
 
-def freeze(
-  update: optax.GradientTransformation, params: optax.Params, pattern: str
+def _rule(
+  optimizer: Optimizer, steps: int, rate_factor: float, decay_factor: float
 ) -> optax.GradientTransformation:
-  """The optimizer for transfer: parameters whose path matches stay as they are, undecayed.
-
-  Frozen parameters have no optimizer state.
-
-  Args:
-    update: for all others.
-    params: whose paths are meant; shapes are enough.
-    pattern: regular expression that a path such as "Conv_0/kernel" begins with; "Conv_" freezes all
-      convolutions of a flat network.
-
-  Raises:
-    UserError: where no path matches.
-  """
-  paths = [_path(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
-  if not any(re.match(pattern, path) for path in paths):
-    raise UserError(f"no parameter's path begins with {pattern!r}; there are {', '.join(paths)}")
-
-  def groups(tree: optax.Params) -> optax.Params:
-    group = lambda path, _: "frozen" if re.match(pattern, _path(path)) else "learning"
-    return jax.tree_util.tree_map_with_path(group, tree)
-
-  return optax.multi_transform({"learning": update, "frozen": optax.set_to_zero()}, groups)
-
-
-def _path(path: jax.tree_util.KeyPath) -> str:
-  return jax.tree_util.keystr(path, simple=True, separator="/")
+  """The update rule of one group of parameters."""
+  peak, decay = optimizer.learning_rate, optimizer.weight_decay
+  if rate_factor != 1:
+    peak = peak * rate_factor
+  if decay_factor != 1:
+    decay = decay * decay_factor
+  rate: optax.ScalarOrSchedule = peak
+  if optimizer.schedule != "constant":
+    factor = UNIT_SCHEDULES[optimizer.schedule]
+    rate = lambda step: peak * factor(step / steps)
+  update = BUILDERS[optimizer.name](optimizer, rate, decay)
+  if optimizer.name == "adamw":
+    return update
+  return optax.chain(optax.add_decayed_weights(decay, mask=is_weight), update)

@@ -32,7 +32,7 @@ FLOORS = [
   ["research.optimizers", "research.losses", "research.report"],
   ["research.metrics"],
   ["research.layers"],
-  ["research.initializers", "research.schedules", "research.flops"],
+  ["research.initializers", "research.schedules", "research.parameter_groups", "research.flops"],
   ["research.batch", "research.free_memory"],
   ["research.config", "research.experiment_file"],
   ["research.errors", "research.numerals", "research.directions"],

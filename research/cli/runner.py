@@ -163,7 +163,8 @@ def _surroundings(
 ) -> dict[str, Any]:
   """The machine, the code and the options of a run, and its settings that are no defaults."""
   default = flatten(experiment.Config())
-  different = [name for name, value in default.items() if identity.config[name] != value]
+  own = {name: value for name, value in identity.config.items() if not name.startswith("--")}
+  different = [name for name in default | own if own.get(name) != default.get(name)]
   about = {"options": options._asdict(), "changed": different}
   return process.describe(entry.path) | about
 

@@ -105,7 +105,7 @@ def study(
   found = study_report.Study(
     entry.name,
     shlex.join(["python", *sys.argv]),
-    {name: (before[name], value) for name, value in change.items()},
+    {name: (before.get(name), value) for name, value in change.items()},
     list(numbers),
     folders,
     metric,

@@ -86,8 +86,8 @@ def of_training(experiment: Experiment, config: Any, seed: int) -> list[str]:
   """The changed fields that neither the single fit of an experiment nor its report reads.
 
   A traced field counts where the initial state, the step or the evaluation depends on it; a static
-  one where they read it; either where the training or the report does. At the default settings
-  nothing is traced.
+  one, and one that is off, where they read it; each where the training or the report does. At the
+  default settings nothing is traced.
   """
   changed = changes(experiment.Config(), config)
   if not changed or experiment.training is None:
@@ -96,7 +96,7 @@ def of_training(experiment: Experiment, config: Any, seed: int) -> list[str]:
   made = experiment.training(recorded, seed)
   outside = set(reads)
   traces = _traces(made, on_device(recorded))
-  traced = [field.name for field in fields(config) if field.rule.is_traced]
+  traced = [field.name for field in fields(config) if _is_leaf(field)]
   used = {
     name
     for trace in traces
@@ -110,7 +110,7 @@ def of_training(experiment: Experiment, config: Any, seed: int) -> list[str]:
     field.name
     for field in changed
     if field.name.rpartition(".")[2] not in reported
-    and (owner[field.name] not in (outside if field.rule.is_traced else reads))
+    and (owner[field.name] not in (outside if _is_leaf(field) else reads))
     and field.name not in used
   ]
 
@@ -151,6 +151,10 @@ def changes(default: Any, config: Any) -> list[Field]:
     for before, now in zip(fields(default), fields(config), strict=True)
     if before.value != now.value
   ]
+
+
+def _is_leaf(field: Field) -> bool:
+  return field.rule.is_traced and field.value is not None
 
 
 def _owners(config: Any, prefix: str = "") -> Iterator[tuple[str, tuple[type, str]]]:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from research.analysis.paired import paired_difference
-from research.config import flatten, show
+from research.config import show
 from research.lab.experiment import Experiment
 from research.lab.lab import Lab
+from research.lab.unread import changes
 from research.report import Table
 from research.reporting.runs_table import shown, unit_of_difference
 from research.sweep import refine
@@ -144,6 +145,5 @@ def _of_run(experiment: Experiment, lab: Lab) -> list[str]:
 
 
 def _changed(experiment: Experiment, config: Any) -> list[str]:
-  default = flatten(experiment.Config())
-  values = flatten(config).items()
-  return [f"--{name}={show(value)}" for name, value in values if value != default[name]]
+  changed = changes(experiment.Config(), config)
+  return [f"--{field.name}={show(field.value)}" for field in changed]

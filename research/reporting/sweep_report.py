@@ -149,7 +149,7 @@ def scheduled(space: Space, schedule: Sequence[tuple[int, Any]]) -> str:
   """Lists the values of the swept fields that trained a population's member, step by step."""
   return "\n".join(
     f"from step {step}: "
-    + " ".join(f"--{name}={show(flatten(config)[name])}" for name in space.distributions)
+    + " ".join(f"--{name}={show(flatten(config).get(name))}" for name in space.distributions)
     for step, config in schedule
   )
 

@@ -11,6 +11,7 @@ from research.config import (
   nested,
   pytree_config,
   replace,
+  show,
   static,
   traced,
 )
@@ -31,6 +32,13 @@ class Outer:
   size: int = static(5, "a size", at_least=1)
   flag: bool = static(False, "a switch")
   inner: Inner = nested(Inner(rate=0.2))
+
+
+@pytree_config
+class Optional:
+  rate: float | None = traced(None, "a rate", above=0)
+  count: int | None = static(None, "a count", at_least=1)
+  size: int = static(5, "a size")
 
 
 FIELDS = {field.name: field for field in fields(Outer())}
@@ -153,3 +161,29 @@ def test_json_of_another_type_is_refused_by_name(values):
   with pytest.raises(UserError, match=f"{name}=.* is of another type; give "):
     from_json(Outer(), values)
   assert from_json(Outer(), {"inner.rate": 0}).inner.rate == 0
+
+
+def test_an_optional_field_that_is_off_is_in_no_tree_no_program_and_no_file():
+  assert jax.tree.leaves(Optional()) == [] and flatten(Optional()) == {"size": 5}
+  assert jax.tree.leaves(Optional(rate=0.5)) == [0.5]
+  assert flatten(Optional(rate=0.5, count=2)) == {"rate": 0.5, "count": 2, "size": 5}
+  assert jax.tree.structure(Optional(rate=0.5)) != jax.tree.structure(Optional())
+
+
+def test_an_optional_field_without_an_entry_is_off_whatever_the_default():
+  assert from_json(Optional(rate=0.5), {"size": 6}) == Optional(size=6)
+  assert from_json(Optional(), {"rate": 2, "size": 6}) == Optional(rate=2, size=6)
+  with pytest.raises(UserError, match=r'rate="2" is of another type; give .* above 0 or off'):
+    from_json(Optional(), {"rate": "2"})
+  assert replace(Optional(rate=0.5), {"rate": None}) == Optional()
+
+
+def test_an_optional_field_is_written_off():
+  known = {field.name: field for field in fields(Optional())}
+  assert [known[name].kind for name in ("rate", "count")] == [float, int]
+  assert known["rate"].parse("off") is None and known["count"].parse("3") == 3
+  assert show(None) == "off"
+  with pytest.raises(ValueError, match=r"'0' is too small; give .* or off \(default off\)"):
+    known["rate"].parse("0")
+  with pytest.raises(ValueError, match="is not a number"):
+    known["size"].parse("off")

@@ -4,8 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from research.errors import UserError
-from research.optimizers import BUILDERS, Optimizer, freeze, is_weight, make_optimizer
+from research.optimizers import BUILDERS, Optimizer, is_weight, make_optimizer
 from research.schedules import UNIT_SCHEDULES
 
 PARAMS = {"kernel": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.array([1.0, -1.0])}
@@ -130,25 +129,3 @@ def test_a_schedule_scales_each_step_and_its_peak_may_be_traced():
   moved = jax.jit(lambda settings: after(make_optimizer(settings, 4), steps=2))(optimizer)
   expected = PARAMS["bias"] - 0.1 * (1 + 0.75) * GRADIENTS["bias"]
   np.testing.assert_allclose(moved["bias"], expected, rtol=1e-6)
-
-
-def test_frozen_parameters_stay_and_carry_nothing():
-  params = {"Conv_0": PARAMS, "Dense_0": PARAMS}
-  gradients = {"Conv_0": GRADIENTS, "Dense_0": GRADIENTS}
-  update = freeze(
-    make_optimizer(Optimizer("adam", 0.1, weight_decay=0.1), 10), params, "Conv_.*/kernel"
-  )
-  state = update.init(params)
-  moments = [leaf for leaf in jax.tree.leaves(state) if getattr(leaf, "ndim", 0)]
-  assert len(moments) == 2 * 3  # mean and mean square of all but one array
-  updates, _ = update.update(gradients, state, params)
-  moved = jax.tree.map(lambda leaf: bool(np.any(leaf)), updates)
-  assert moved == {
-    "Conv_0": {"kernel": False, "bias": True},
-    "Dense_0": {"kernel": True, "bias": True},
-  }
-
-
-def test_a_pattern_that_freezes_nothing_is_refused_with_the_names_there_are():
-  with pytest.raises(UserError, match=r"'Convolution'; there are bias, kernel"):
-    freeze(make_optimizer(Optimizer(), 10), PARAMS, "Convolution")

@@ -20,6 +20,7 @@ from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
 from research.losses import softmax_cross_entropy, token_cross_entropy
 from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
+from research.optimizers import apply_gradients
 
 Config = Any
 State = Any
@@ -230,8 +231,9 @@ def _step(
   # Under pmap each device differentiates its own share of the mean loss, and the shares add up.
   gradients, (variables, shares) = jax.grad(objective, has_aux=True)(state.params)
   gradients, metrics = batch_sum((gradients, shares))
-  updates, opt_state = parts.optimizer(config).update(gradients, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
+  params, opt_state = apply_gradients(
+    parts.optimizer(config), gradients, state.opt_state, state.params, metrics["loss"]
+  )
   return TrainState(state.step + 1, state.key, params, variables, opt_state), metrics
 
 

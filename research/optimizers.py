@@ -14,9 +14,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from research import parameter_groups
+from research import optax_rules, parameter_groups
 from research.config import pytree_config, static, traced
-from research.schedules import UNIT_SCHEDULES
+from research.errors import UserError
+from research.schedules import PLATEAU, SCHEDULES, factor_of, length_in_steps, scale_on_plateau
 
 Scalar = float | Float[Array, ""]
 
@@ -84,11 +85,9 @@ BUILDERS = {
 class Optimizer:
   """The name of an optimizer, and its hyper-parameters."""
 
-  name: str = static("adam", "the update rule", choices=tuple(BUILDERS))
+  name: str = static("adam", "the update rule", choices=(*BUILDERS, "optax:NAME"))
   learning_rate: float = traced(1e-3, "step size", at_least=0)
-  schedule: str = static(
-    "constant", "how the step size falls to zero over the run", choices=tuple(UNIT_SCHEDULES)
-  )
+  schedule: str = static("constant", "how the step size falls over the run", choices=SCHEDULES)
   momentum: float = traced(0.9, "decay of the velocity (momentum, nesterov)", at_least=0, below=1)
   beta1: float = traced(0.9, "decay of the gradient's mean (adam, adamw)", at_least=0, below=1)
   beta2: float = traced(
@@ -103,9 +102,22 @@ class Optimizer:
     above=0,
   )
   weight_decay: float = traced(0.0, "L2 penalty on the weights; decoupled in adamw", at_least=0)
+  # Off unless given; what is off is no part of the program.
+  warmup: float | None = traced(
+    None, "length over which the step size rises; in steps, or below 1 a share of the run", above=0
+  )
+  schedule_every: float | None = traced(
+    None, "interval of step, exponential, plateau; as warmup, and 0.1 unless given", above=0
+  )
+  schedule_factor: float | None = traced(
+    None, "of the step size in each of these intervals; 0.5 unless given", above=0, at_most=1
+  )
+  clip_norm: float | None = traced(None, "longest gradient", above=0)
+  clip_value: float | None = traced(None, "largest entry of a gradient", above=0)
   groups: str | None = static(
     None, "parameters with rates of their own, as in 'Conv_: frozen; Dense_0: rate=0.1, decay=0'"
   )
+  fields: str | None = static(None, "optax:NAME: fields of its own, as in 'b1=0.95, nesterov=true'")
 
 
 def is_weight(params: optax.Params) -> optax.Params:
@@ -114,23 +126,65 @@ def is_weight(params: optax.Params) -> optax.Params:
 
 
 def make_optimizer(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
-  """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers."""
-  groups = parameter_groups.parse(optimizer.groups)
-  return parameter_groups.by_group(groups, functools.partial(_rule, optimizer, steps))
+  """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers.
+
+  Raises:
+    UserError: for settings that do not go together, or that name what is not there.
+  """
+  return _clipped(optimizer, steps, optimizer.clip_norm)
 
 
 def optimizer_of(config: Any, steps: int) -> optax.GradientTransformation:
   """Makes `config.optimizer`, with gradients clipped to `config.clip` where there is one.
 
-  A gradient is scaled as a whole, its direction kept (Pascanu et al. 2013, section 3.2).
+  Raises:
+    UserError: as `make_optimizer`; or where two norms are given.
   """
-  made = make_optimizer(config.optimizer, steps)
-  clip = getattr(config, "clip", None)
-  if clip is None:
-    return made
-  groups = parameter_groups.parse(config.optimizer.groups)
-  frozen = [parameter_groups.without_frozen(groups)] if groups else []
-  return optax.chain(*frozen, optax.clip_by_global_norm(clip), made)
+  clip, norm = getattr(config, "clip", None), config.optimizer.clip_norm
+  if clip is not None and norm is not None:
+    raise UserError("clip and optimizer.clip_norm are the same here; give clip alone")
+  return _clipped(config.optimizer, steps, norm if clip is None else clip)
+
+
+def apply_gradients(
+  update: optax.GradientTransformation,
+  gradients: optax.Updates,
+  opt_state: optax.OptState,
+  params: optax.Params,
+  loss: Float[Array, ""] | None = None,
+) -> tuple[optax.Params, optax.OptState]:
+  """Makes one update; returns the new parameters and optimizer state.
+
+  Args:
+    update: the optimizer.
+    gradients: of the loss.
+    opt_state: the optimizer's.
+    params: that it moves.
+    loss: of the batch, for schedules that follow it.
+  """
+  update = optax.with_extra_args_support(update)
+  updates, opt_state = update.update(gradients, opt_state, params, value=loss)
+  return optax.apply_updates(params, updates), opt_state
+
+
+def _clipped(optimizer: Optimizer, steps: int, norm: Scalar | None) -> optax.GradientTransformation:
+  """The whole optimizer: gradients are clipped, then the rules of the groups, then the plateau.
+
+  By its norm a gradient is scaled as a whole, its direction kept (Pascanu et al. 2013, section
+  3.2); by value each of its entries is cut.
+  """
+  groups = parameter_groups.parse(optimizer.groups)
+  parts = [parameter_groups.by_group(groups, functools.partial(_rule, optimizer, steps))]
+  if optimizer.schedule == PLATEAU:
+    every = length_in_steps(_every(optimizer), steps)
+    parts = [*parts, scale_on_plateau(every, _factor(optimizer))]
+  clips = [optax.clip(optimizer.clip_value)] if optimizer.clip_value is not None else []
+  if norm is not None:
+    clips = [*clips, optax.clip_by_global_norm(norm)]
+    if any(group.is_frozen for group in groups):
+      clips = [parameter_groups.without_frozen(groups), *clips]
+  parts = clips + parts
+  return optax.chain(*parts) if len(parts) > 1 else parts[0]
 
 
 def _rule(
@@ -142,11 +196,29 @@ def _rule(
     peak = peak * rate_factor
   if decay_factor != 1:
     decay = decay * decay_factor
-  rate: optax.ScalarOrSchedule = peak
-  if optimizer.schedule != "constant":
-    factor = UNIT_SCHEDULES[optimizer.schedule]
-    rate = lambda step: peak * factor(step / steps)
-  update = BUILDERS[optimizer.name](optimizer, rate, decay)
-  if optimizer.name == "adamw":
+  factor = factor_of(
+    optimizer.schedule,
+    steps,
+    warmup=optimizer.warmup,
+    every=_every(optimizer),
+    factor=_factor(optimizer),
+  )
+  rate = (lambda step: peak * factor(step)) if factor else peak
+  if optimizer.name.startswith(optax_rules.PREFIX):
+    name = optimizer.name.removeprefix(optax_rules.PREFIX)
+    update, has_decay = optax_rules.build(name, optimizer.fields, rate, decay, is_weight)
+  elif optimizer.fields is not None:
+    raise UserError(f"fields are of an optimizer optax:NAME, and not of {optimizer.name}")
+  else:
+    update, has_decay = BUILDERS[optimizer.name](optimizer, rate, decay), optimizer.name == "adamw"
+  if has_decay:
     return update
   return optax.chain(optax.add_decayed_weights(decay, mask=is_weight), update)
+
+
+def _every(optimizer: Optimizer) -> Scalar:
+  return 0.1 if optimizer.schedule_every is None else optimizer.schedule_every
+
+
+def _factor(optimizer: Optimizer) -> Scalar:
+  return 0.5 if optimizer.schedule_factor is None else optimizer.schedule_factor

@@ -20,6 +20,7 @@ from research.layers.batch_axis import batch_positions, batch_sum
 from research.learner import Config, Learner, Metrics
 from research.losses import token_cross_entropy
 from research.metrics import Mean, batch_means
+from research.optimizers import apply_gradients
 
 
 class BPTTState(NamedTuple):
@@ -100,8 +101,9 @@ def _step(
 
   (share, last), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
   gradients, loss = batch_sum((gradients, share))
-  updates, opt_state = parts.optimizer(config).update(gradients, state.opt_state, state.params)
-  params = optax.apply_updates(state.params, updates)
+  params, opt_state = apply_gradients(
+    parts.optimizer(config), gradients, state.opt_state, state.params, loss
+  )
   whole = jax.tree.map(
     lambda leaf, part: batch_sum(jnp.zeros_like(leaf).at[places].set(part, mode="drop")),
     state.carries,

@@ -201,7 +201,11 @@ def plain_gradient_descent(config: Any) -> Any:
     "optimizer.learning_rate": 1.0,
     "optimizer.schedule": "constant",
     "optimizer.weight_decay": 0.0,
+    "optimizer.warmup": None,
+    "optimizer.clip_norm": None,
+    "optimizer.clip_value": None,
     "optimizer.groups": None,
+    "optimizer.fields": None,
     "learning_rate": 1.0,
     "clip": 1e9,  # a gradient that was cut is not the loss's
   }

@@ -14,7 +14,7 @@ from research.energy.boltzmann import Couplings
 from research.layers.batch_axis import batch_keys, batch_sum
 from research.learner import Config, Learner, Metrics
 from research.metrics import Mean, batch_means, batch_shares
-from research.optimizers import make_optimizer
+from research.optimizers import apply_gradients, make_optimizer
 
 CLAMPED_SWEEPS = 8  # from random hidden units, while the visible ones are held
 
@@ -82,10 +82,9 @@ def _step(visible: int, config: Config, state: State, batch: Batch) -> tuple[Sta
     running = boltzmann.statistics(free[0], jnp.full(config.chains, 1 / config.chains))
   ascent = boltzmann.log_likelihood_gradient(batch_sum(held), running)
   loss = batch_sum(-weight @ boltzmann.log_likelihood(couplings, patterns))
-  updates, opt_state = make_optimizer(config.optimizer, config.steps).update(
-    jax.tree.map(jnp.negative, ascent), state.opt_state, couplings
-  )
-  couplings = optax.apply_updates(couplings, updates)
+  optimizer = make_optimizer(config.optimizer, config.steps)
+  descent = jax.tree.map(jnp.negative, ascent)
+  couplings, opt_state = apply_gradients(optimizer, descent, state.opt_state, couplings, loss)
   return State(state.step + 1, state.key, couplings, opt_state, free), {"loss": loss}
 
 

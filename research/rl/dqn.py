@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research import free_memory
 from research.batch import Batch, inputs_of
 from research.errors import UserError
 from research.learner import Config, Learner, Metrics
+from research.optimizers import apply_gradients
 from research.rl import prioritised, replay
 from research.rl.agent import (
   Agent,
@@ -309,5 +309,7 @@ def _learn(
     return (batch.weight * losses).sum() / total, (value, priority)
 
   (loss, (value, priority)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-  updates, opt_state = agent.optimizer.update(gradients, state.opt_state, state.params)
-  return Update(optax.apply_updates(state.params, updates), opt_state, loss, value, priority)
+  params, opt_state = apply_gradients(
+    agent.optimizer, gradients, state.opt_state, state.params, loss
+  )
+  return Update(params, opt_state, loss, value, priority)

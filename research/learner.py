@@ -18,9 +18,10 @@ from jaxtyping import Array, Float, Int, Key
 from research.batch import Batch, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
-from research.losses import softmax_cross_entropy, token_cross_entropy
+from research.losses import softmax_cross_entropy, token_cross_entropy, with_label_smoothing
 from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
-from research.optimizers import apply_gradients
+from research.micro_batches import accumulated, placed
+from research.optimizers import apply_gradients, optimizer_in
 
 Config = Any
 State = Any
@@ -57,9 +58,10 @@ class TrainState(NamedTuple):
   Attributes:
     step: number of updates made.
     key: the run's key; the randomness of a step is `fold_in(key, step)`.
-    params: what the optimizer moves.
+    params: what the optimizer moves, or its average (`research.weight_average`).
     variables: the model's other collections, such as running statistics.
     opt_state: the optimizer's state.
+    raw: what the optimizer moves, where `params` is its average.
   """
 
   step: Int[Array, ""]
@@ -67,6 +69,7 @@ class TrainState(NamedTuple):
   params: Any
   variables: Any
   opt_state: Any
+  raw: Any = None
 
 
 class Supervised(NamedTuple):
@@ -212,29 +215,74 @@ def _classes(parts: Supervised, config: Config) -> dict[str, int]:
 def _step(
   parts: Supervised, config: Config, state: TrainState, batch: Batch
 ) -> tuple[TrainState, Metrics]:
-  dropout_key = jax.random.fold_in(state.key, state.step)
-  mask = batch.get("weight")  # without it nothing is padded
-
-  def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Array]]]:
-    with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
-      outputs, variables = parts.model(config).apply(
-        {"params": params, **state.variables},
-        parts.inputs(batch),
-        train=True,
-        rngs={"dropout": dropout_key},
-        mutable=list(state.variables),
-      )
-    means = local_means(_values(parts, outputs, batch), batch)
-    shares = {name: mean.total / batch_sum(mean.weight) for name, mean in means.items()}
-    return shares["loss"], (dict(variables), shares)
-
-  # Under pmap each device differentiates its own share of the mean loss, and the shares add up.
-  gradients, (variables, shares) = jax.grad(objective, has_aux=True)(state.params)
-  gradients, metrics = batch_sum((gradients, shares))
+  count = optimizer_in(config).micro_batches or 1
+  descent = _descent if count == 1 else functools.partial(_accumulated_descent, count)
+  gradients, variables, metrics = descent(parts, config, state, batch)
   params, opt_state = apply_gradients(
     parts.optimizer(config), gradients, state.opt_state, state.params, metrics["loss"]
   )
   return TrainState(state.step + 1, state.key, params, variables, opt_state), metrics
+
+
+def _descent(
+  parts: Supervised, config: Config, state: TrainState, batch: Batch
+) -> tuple[Any, Any, Metrics]:
+  """The gradient of the batch's mean loss, the model's other collections, the metrics."""
+  dropout_key = jax.random.fold_in(state.key, state.step)
+
+  def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Array]]]:
+    means, variables = _means(parts, config, params, state.variables, batch, dropout_key)
+    shares = {name: mean.total / batch_sum(mean.weight) for name, mean in means.items()}
+    return shares["loss"], (variables, shares)
+
+  # Under pmap each device differentiates its own share of the mean loss, and the shares add up.
+  gradients, (variables, shares) = jax.grad(objective, has_aux=True)(state.params)
+  gradients, metrics = batch_sum((gradients, shares))
+  return gradients, variables, metrics
+
+
+def _accumulated_descent(
+  micro_batches: int, parts: Supervised, config: Config, state: TrainState, batch: Batch
+) -> tuple[Any, Any, Metrics]:
+  """`_descent` over one part of the batch after the other."""
+  dropout_key = jax.random.fold_in(state.key, state.step)
+
+  def of_part(variables: Any, part: Batch, positions: Array) -> tuple[Any, Any, tuple[()]]:
+    def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Mean]]]:
+      with placed(positions):
+        means, after = _means(parts, config, params, variables, part, dropout_key)
+      return means["loss"].total, (after, means)
+
+    gradients, (variables, means) = jax.grad(objective, has_aux=True)(state.params)
+    return variables, (gradients, means), ()
+
+  variables, sums, _ = accumulated(of_part, state.variables, batch, micro_batches)
+  gradients, means = batch_sum(sums)
+  gradients = jax.tree.map(lambda leaf: leaf / means["loss"].weight, gradients)
+  return gradients, variables, {name: mean.total / mean.weight for name, mean in means.items()}
+
+
+def _means(
+  parts: Supervised,
+  config: Config,
+  params: Any,
+  variables: Any,
+  batch: Batch,
+  dropout_key: Key[Array, ""],
+) -> tuple[dict[str, Mean], dict[str, Any]]:
+  """Loss and metrics in training mode, of one device, and the model's other collections."""
+  mask = batch.get("weight")  # without it nothing is padded
+  with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
+    outputs, variables = parts.model(config).apply(
+      {"params": params, **variables},
+      parts.inputs(batch),
+      train=True,
+      rngs={"dropout": dropout_key},
+      mutable=list(variables),
+    )
+  loss = with_label_smoothing(parts.loss, optimizer_in(config).label_smoothing)
+  values = _values(parts._replace(loss=loss), outputs, batch)
+  return local_means(values, batch), dict(variables)
 
 
 def _outputs(parts: Supervised, config: Config, state: TrainState, batch: Batch) -> Any:

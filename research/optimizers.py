@@ -7,6 +7,7 @@ adamw, where it is decoupled (Loshchilov and Hutter 2019).
 """
 
 import functools
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -118,6 +119,23 @@ class Optimizer:
     None, "parameters with rates of their own, as in 'Conv_: frozen; Dense_0: rate=0.1, decay=0'"
   )
   fields: str | None = static(None, "optax:NAME: fields of its own, as in 'b1=0.95, nesterov=true'")
+  ema: float | None = traced(
+    None, "decay of the weights' moving average, evaluated in their place", at_least=0, below=1
+  )
+  label_smoothing: float | None = traced(
+    None, "share of a softmax loss's target for all classes alike", at_least=0, below=1
+  )
+  micro_batches: int | None = static(
+    None, "parts of a batch, one after the other: less memory, the same gradient", at_least=1
+  )
+
+
+# Settings that are no part of the update rule, with what a learner is that reads them not.
+BESIDE = {
+  "ema": "keeps no average of its weights",
+  "label_smoothing": "has no softmax loss with labels",
+  "micro_batches": "takes its batches whole",
+}
 
 
 def is_weight(params: optax.Params) -> optax.Params:
@@ -125,12 +143,29 @@ def is_weight(params: optax.Params) -> optax.Params:
   return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
-def make_optimizer(optimizer: Optimizer, steps: int) -> optax.GradientTransformation:
+def optimizer_in(config: Any) -> Optimizer:
+  """`config.optimizer`, or the default where the config has no such field."""
+  found = getattr(config, "optimizer", None)
+  return found if isinstance(found, Optimizer) else Optimizer()
+
+
+def make_optimizer(
+  optimizer: Optimizer, steps: int, beside: Collection[str] = ()
+) -> optax.GradientTransformation:
   """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers.
 
+  Args:
+    optimizer: its settings.
+    steps: of the run.
+    beside: those of BESIDE that the learner reads itself.
+
   Raises:
-    UserError: for settings that do not go together, or that name what is not there.
+    UserError: for settings that do not go together, that name what is not there, or that the
+      learner does not read.
   """
+  for name, lack in BESIDE.items():
+    if name not in beside and getattr(optimizer, name) is not None:
+      raise UserError(f"optimizer.{name}: this learner {lack}; leave it out")
   return _clipped(optimizer, steps, optimizer.clip_norm)
 
 

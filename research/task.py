@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import optax
 
-from research import optimizers
+from research import micro_batches, optimizers
 from research.batch import Batch, inputs_of, pair_inputs
 from research.data import sampling, sets
 from research.data.sampling import Sampler
@@ -21,6 +21,7 @@ from research.losses import softmax_cross_entropy, token_cross_entropy
 from research.metrics import exact_match, token_accuracy
 from research.training import HostData, Training, on_device
 from research.truncated_bptt import truncated_bptt
+from research.weight_average import averaged
 
 
 class Task(NamedTuple):
@@ -132,19 +133,19 @@ def supervised_training(
   def learner(example: tuple[Any, ...], structure: Any, examples: int) -> Learner:
     key = example, structure, examples
     if key not in learners:
-      learners[key] = transform(
-        supervised(
-          model,
-          loss,
-          lambda config: jax.tree.unflatten(structure, example),
-          lambda config: made(config, _steps(config, examples)),
-          metrics=metrics,
-          inputs=inputs,
-        )
+      own = supervised(
+        model,
+        loss,
+        lambda config: jax.tree.unflatten(structure, example),
+        lambda config: made(config, _steps(config, examples)),
+        metrics=metrics,
+        inputs=inputs,
       )
+      learners[key] = averaged(transform(own))
     return learners[key]
 
   def training(config: Config, seed: int) -> Training:
+    micro_batches.check(optimizers.optimizer_in(config).micro_batches or 1, config.batch_size)
     train, evaluate, best, class_names = task(config, seed)
     examples = len(next(iter(train.values())))
     leaves, structure = jax.tree.flatten(_example(inputs, train))
@@ -203,9 +204,10 @@ def bptt_training(
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
   """
   optimizer = lambda config: optimizers.optimizer_of(config, config.steps)
-  learner = transform(truncated_bptt(model, optimizer, lambda config: config.batch_size))
+  learner = averaged(transform(truncated_bptt(model, optimizer, lambda config: config.batch_size)))
 
   def training(config: Config, seed: int) -> Training:
+    micro_batches.check(optimizers.optimizer_in(config).micro_batches or 1, config.batch_size)
     train, evaluate, best, _ = task(config, seed)
     epoch = len(train["target"]) // config.batch_size
     return Training(

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, text_inputs, weights_of
+from research.batch import Batch, text_inputs
 from research.layers.batch_axis import batch_positions, batch_sum
 from research.learner import Config, Learner, Metrics
-from research.losses import token_cross_entropy
-from research.metrics import Mean, batch_means
-from research.optimizers import apply_gradients
+from research.losses import token_cross_entropy, with_label_smoothing
+from research.metrics import Mean, batch_means, local_means
+from research.micro_batches import accumulated, placed
+from research.optimizers import apply_gradients, optimizer_in
 
 
 class BPTTState(NamedTuple):
@@ -29,9 +30,10 @@ class BPTTState(NamedTuple):
   Attributes:
     step: number of updates made.
     key: the run's key; the randomness of a step is `fold_in(key, step)`.
-    params: what the optimizer moves.
+    params: what the optimizer moves, or its average (`research.weight_average`).
     opt_state: the optimizer's state.
     carries: the model's, with the whole batch along the first axis.
+    raw: what the optimizer moves, where `params` is its average.
   """
 
   step: Int[Array, ""]
@@ -39,6 +41,7 @@ class BPTTState(NamedTuple):
   params: Any
   opt_state: Any
   carries: Any
+  raw: Any = None
 
 
 class Parts(NamedTuple):
@@ -78,29 +81,16 @@ def _init(parts: Parts, config: Config, key: Key[Array, ""]) -> BPTTState:
 def _step(
   parts: Parts, config: Config, state: BPTTState, batch: Batch
 ) -> tuple[BPTTState, Metrics]:
-  tokens = text_inputs(batch)
-  weight = weights_of(batch)
   # Under pmap a device holds some of the batch, and with padding more than all of it.
-  places = batch_positions(len(tokens))
+  places = batch_positions(len(batch["is_first"]))
   starts = batch["is_first"][:, None]
   carries = jax.tree.map(
     lambda leaf: jnp.where(starts, 0, leaf.at[places].get(mode="clip")), state.carries
   )
 
-  def objective(params: Any) -> tuple[Float[Array, ""], Any]:
-    logits, last = parts.model(config).apply(
-      {"params": params},
-      tokens,
-      carries,
-      train=True,
-      rngs={"dropout": jax.random.fold_in(state.key, state.step)},
-    )
-    means = token_cross_entropy(logits, batch)
-    share = jnp.sum(weight * means.total) / batch_sum(jnp.sum(weight * means.weight))
-    return share, last
-
-  (share, last), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
-  gradients, loss = batch_sum((gradients, share))
+  count = optimizer_in(config).micro_batches or 1
+  descent = _descent if count == 1 else functools.partial(_accumulated_descent, count)
+  gradients, loss, last = descent(parts, config, state, batch, carries)
   params, opt_state = apply_gradients(
     parts.optimizer(config), gradients, state.opt_state, state.params, loss
   )
@@ -110,6 +100,55 @@ def _step(
     last,
   )
   return BPTTState(state.step + 1, state.key, params, opt_state, whole), {"loss": loss}
+
+
+def _descent(
+  parts: Parts, config: Config, state: BPTTState, batch: Batch, carries: Any
+) -> tuple[Any, Float[Array, ""], Any]:
+  """The gradient of the batch's mean loss, this loss, and the carries that the batch leaves."""
+
+  def objective(params: Any) -> tuple[Float[Array, ""], Any]:
+    mean, last = _mean(parts, config, state, params, batch, carries)
+    return mean.total / batch_sum(mean.weight), last
+
+  (share, last), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+  gradients, loss = batch_sum((gradients, share))
+  return gradients, loss, last
+
+
+def _accumulated_descent(
+  micro_batches: int, parts: Parts, config: Config, state: BPTTState, batch: Batch, carries: Any
+) -> tuple[Any, Float[Array, ""], Any]:
+  """`_descent` over one part of the batch after the other."""
+
+  def of_part(carry: tuple[()], part: Any, positions: Array) -> tuple[tuple[()], Any, Any]:
+    def objective(params: Any) -> tuple[Float[Array, ""], Any]:
+      with placed(positions):
+        mean, last = _mean(parts, config, state, params, *part)
+      return mean.total, (mean, last)
+
+    gradients, (mean, last) = jax.grad(objective, has_aux=True)(state.params)
+    return carry, (gradients, mean), last
+
+  _, sums, last = accumulated(of_part, (), (batch, carries), micro_batches)
+  gradients, mean = batch_sum(sums)
+  gradients = jax.tree.map(lambda leaf: leaf / mean.weight, gradients)
+  return gradients, mean.total / mean.weight, last
+
+
+def _mean(
+  parts: Parts, config: Config, state: BPTTState, params: Any, batch: Batch, carries: Any
+) -> tuple[Mean, Any]:
+  """The loss in training mode, of one device, and the carries that the batch leaves."""
+  logits, last = parts.model(config).apply(
+    {"params": params},
+    text_inputs(batch),
+    carries,
+    train=True,
+    rngs={"dropout": jax.random.fold_in(state.key, state.step)},
+  )
+  loss = with_label_smoothing(token_cross_entropy, optimizer_in(config).label_smoothing)
+  return local_means({"loss": loss(logits, batch)}, batch)["loss"], last
 
 
 def _evaluate(parts: Parts, config: Config, state: BPTTState, batch: Batch) -> dict[str, Mean]:

@@ -92,7 +92,7 @@ TRAININGS = {
   net: ln.pair_training(
     model,
     task,
-    loss=functools.partial(ln.token_cross_entropy, smoothing=SMOOTHING.get(net, 0.0)),
+    loss=functools.partial(ln.token_cross_entropy, smoothing=SMOOTHING.get(net)),
     metrics={"nats": ln.token_cross_entropy, "accuracy": ln.token_accuracy},
     transform=lambda learner: bucketed(learner, BUCKETS),
     sampler=ln.sampling.in_blocks,

@@ -206,6 +206,8 @@ def plain_gradient_descent(config: Any) -> Any:
     "optimizer.clip_value": None,
     "optimizer.groups": None,
     "optimizer.fields": None,
+    "optimizer.ema": None,
+    "optimizer.micro_batches": None,
     "learning_rate": 1.0,
     "clip": 1e9,  # a gradient that was cut is not the loss's
   }

@@ -16,6 +16,7 @@ from research.store.host_state import from_host, to_host
 from research.training import Member, Training
 
 WEIGHTS = ("params/", "variables/", "target_params/")  # of a state: all that is learnt
+RAW = "raw/"  # the weights themselves, where "params/" is their moving average
 
 
 class Task(NamedTuple):
@@ -108,6 +109,9 @@ def with_weights(state: Any, source: Path, name: str) -> Any:
         "give settings of the same network"
       )
     arrays[each] = found.astype(arrays[each].dtype)
+  for each in arrays:
+    if each.startswith(RAW):  # the average begins where the weights do
+      arrays[each] = arrays["params/" + each.removeprefix(RAW)].copy()
   return from_host(arrays, jax.eval_shape(lambda: state))
 
 

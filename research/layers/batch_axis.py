@@ -34,10 +34,13 @@ def batch_positions(size: int) -> Int[Array, " {size}"]:
     return positions
 
 
-def batch_keys(key: Key[Array, ""], size: int) -> Key[Array, " {size}"]:
+def batch_keys(
+  key: Key[Array, ""], size: int, positions: Int[Array, " size"] | None = None
+) -> Key[Array, " {size}"]:
   """A key for each of the `size` examples that this program sees.
 
   It depends on the example's position in the whole batch only: sharding or padding the batch does
-  not change what is drawn with it.
+  not change what is drawn with it. The positions are given where they are not `batch_positions`.
   """
-  return jax.vmap(functools.partial(jax.random.fold_in, key))(batch_positions(size))
+  positions = batch_positions(size) if positions is None else positions
+  return jax.vmap(functools.partial(jax.random.fold_in, key))(positions)

@@ -3,13 +3,16 @@
 import jax
 import jax.numpy as jnp
 from flax import linen
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from research.layers.batch_axis import batch_keys
 
 
 def dropout(
-  key: Key[Array, ""], x: Float[Array, " batch *features"], rate: float | Float[Array, ""]
+  key: Key[Array, ""],
+  x: Float[Array, " batch *features"],
+  rate: float | Float[Array, ""],
+  positions: Int[Array, " batch"] | None = None,
 ) -> Float[Array, " batch *features"]:
   """Drops each unit with probability `rate` and divides the others by 1 - rate.
 
@@ -21,7 +24,7 @@ def dropout(
   keep_probability = 1.0 - jnp.asarray(rate, x.dtype)
 
   keep = lambda key: jax.random.bernoulli(key, keep_probability, x.shape[1:])
-  kept = jax.vmap(keep)(batch_keys(key, x.shape[0]))
+  kept = jax.vmap(keep)(batch_keys(key, x.shape[0], positions))
   scale = 1.0 / jnp.where(keep_probability > 0, keep_probability, 1.0)
   return jnp.where(kept, x * scale, 0.0)
 
@@ -37,10 +40,14 @@ class Dropout(linen.Module):
 
   @linen.compact
   def __call__(
-    self, x: Float[Array, " batch *features"], train: bool = False
+    self,
+    x: Float[Array, " batch *features"],
+    train: bool = False,
+    *,
+    positions: Int[Array, " batch"] | None = None,
   ) -> Float[Array, " batch *features"]:
-    """The input itself unless `train`."""
+    """The input itself unless `train`; the positions as in `batch_keys`."""
     never_drops = isinstance(self.rate, (int, float)) and self.rate == 0
     if not train or never_drops:
       return x
-    return dropout(self.make_rng("dropout"), x, self.rate)
+    return dropout(self.make_rng("dropout"), x, self.rate, positions)

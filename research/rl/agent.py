@@ -132,7 +132,7 @@ class Agent(NamedTuple):
   hidden: Callable[[Config], int] = lambda config: config.hidden
   steps: Callable[[Config], int] = lambda config: steps_for(config.agent, config.frames)
   optimizer: Callable[[Config], optax.GradientTransformation] = lambda config: make_optimizer(
-    config.optimizer, steps_for(config.agent, config.frames)
+    config.optimizer, steps_for(config.agent, config.frames), beside=("ema",)
   )
 
   def at(self, config: Config) -> BoundAgent:

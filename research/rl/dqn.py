@@ -39,6 +39,7 @@ from research.rl.agent import (
 )
 from research.rl.environment import Episode, Outcome, advance, begin, choose
 from research.rl.evaluation import evaluate
+from research.weight_average import averaged
 
 
 class AgentState(NamedTuple):
@@ -47,13 +48,14 @@ class AgentState(NamedTuple):
   Attributes:
     step: steps made; each is some frames and one update.
     key: the run's key; the randomness of a step is `fold_in(key, step)`.
-    params: of the online network.
+    params: of the online network, or its average (`research.weight_average`).
     target_params: of the target network.
     opt_state: the optimizer's.
     memory: the replay memory.
     priorities: of its transitions, where replay is prioritised; else None.
     episodes: the environments.
     obs: the stacks of frames that the agent acts on, [env, ...].
+    raw: of the online network, where `params` is its average.
   """
 
   step: Int[Array, ""]
@@ -65,6 +67,7 @@ class AgentState(NamedTuple):
   priorities: prioritised.Priorities | None
   episodes: Episode
   obs: Array
+  raw: Any = None
 
 
 class Update(NamedTuple):
@@ -85,11 +88,13 @@ def dqn(agent: Agent) -> Learner:
   A step makes `num_envs * learn_period` frames and then one update; it takes empty batches. In
   evaluation each example {"episode": number} is one episode with a start of its own.
   """
-  return Learner(
-    functools.partial(_init, agent),
-    functools.partial(_step, agent),
-    lambda config, state, batch: evaluate(agent.at(config), state.params, batch),
-    blame=_blame,
+  return averaged(
+    Learner(
+      functools.partial(_init, agent),
+      functools.partial(_step, agent),
+      lambda config, state, batch: evaluate(agent.at(config), state.params, batch),
+      blame=_blame,
+    )
   )
 
 

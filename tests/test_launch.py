@@ -97,6 +97,7 @@ def test_bad_input_is_one_line_with_name_value_and_what_is_allowed(cli, monkeypa
   [
     ("simple_convet", ["'simple_convet'", "did you mean simple_convnet", "--list"]),
     ("zzzzzzzz", ["'zzzzzzzz'", "--list shows them all"]),
+    ("transformer", ["'transformer'", "about it: translation, reversal", "--list=transformer"]),
     ("", ["''", "--list"]),
     ("convolution", ["family", "simple_convnet", "--verify"]),
     ("all", ["simple_convnet", "--verify"]),
@@ -225,6 +226,14 @@ def test_the_help_of_a_verb_shows_its_own_flags_first(cli, verb):
     return
   of_study = {"change", "metric", "fit"} if verb == "study" else set()
   assert {*shown, *grammar.VERBS} == {*common_flags.define(), *grammar.WITHOUT_FLAG, *of_study}
+
+
+def test_words_choose_from_the_list(cli):
+  code, out, _ = cli("--list=contrastive divergence", experiment=None)
+  assert code == 0 and "rbm_features" in out and "gates" not in out
+  assert cli("list", "contrastive", "divergence", experiment=None) == (code, out, "")
+  assert "no experiment is about 'zzz'" in refused(cli, "--list=zzz", experiment=None)
+  assert cli("--list=", experiment=None) == cli("--list", experiment=None)
 
 
 def test_list_takes_less_than_a_second_and_imports_no_jax():

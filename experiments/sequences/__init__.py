@@ -1,1 +1,1 @@
-"""Optimisation (inventory family O)."""
+"""Sequences and attention (inventory family S)."""

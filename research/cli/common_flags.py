@@ -82,8 +82,9 @@ def define() -> flags.FlagValues:
     flag_values=values,
   )
   for name, verb in VERBS.items():
-    if name not in WITHOUT_FLAG:
+    if name not in WITHOUT_FLAG and name != "list":
       switch(name, verb.help)
+  flags.DEFINE(_Words(), "list", False, VERBS["list"].help, values, boolean=True)
   switch("fresh", "start the run over; the old one is kept aside")
   switch("single_fit", "train just the one fit that a sweep of the experiment repeats")
   return values
@@ -103,6 +104,17 @@ class _Number(flags.ArgumentParser):
 
   def flag_type(self) -> str:
     return "number"
+
+
+class _Words(flags.ArgumentParser):
+  """Reads a switch that may be given words: --list, --list=WORDS."""
+
+  def parse(self, argument: Any) -> bool | str:
+    switches = {"true": True, "false": False, "": True}
+    return switches.get(argument, argument) if isinstance(argument, str) else bool(argument)
+
+  def flag_type(self) -> str:
+    return "words"
 
 
 def parse(

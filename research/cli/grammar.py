@@ -55,7 +55,7 @@ VERBS = {
     "searches through settings, and trains the winner alone",
     (*SEARCH, "validation", "engine", "workers", "slurm"),
   ),
-  "list": Verb("list", "shows all experiments", ()),
+  "list": Verb("list [WORDS]", "shows all experiments, or those that are about some words", ()),
   "help": Verb("help --experiment=NAME", "shows what an experiment is, and its flags", ()),
   "evaluate": Verb(
     "evaluate --experiment=NAME",
@@ -137,6 +137,10 @@ def in_flags(argv: list[str]) -> list[str]:
   if verb == "sweep" and not (is_given or is_asked):
     raise UserError("sweep needs a space to search, as in --sweep='FIELD=log(1e-4,1e-1)'")
   is_flag = has_verb and verb not in WITHOUT_FLAG
+  if verb == "list" and has_verb:
+    words = [word for word in rest if not word.startswith("-")]
+    named = f"--list={' '.join(words)}" if words else "--list"
+    return [argv[0], named, *(word for word in rest if word.startswith("-"))]
   return [argv[0], *([f"--{verb}"] if is_flag else []), *rest]
 
 

@@ -58,8 +58,7 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
   parse(values, argv, known_only=True)
   refusals.refuse_contradictions(values)
   if values.list:
-    known = registry.installed() | registry.catalogue()
-    print(registry.listing(list(known.values())))
+    print(registry.listing(listed(values.list)))
     return 0
   entries = registry.select(values.experiment)
   if values.help and (len(entries) > 1 or not values["experiment"].present):
@@ -76,6 +75,21 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     )
   with sources.own_files_in(common_flags.data_dir(values)):
     return verify(values, entries, argv) if is_verified else launch(values, entries[0], argv, verb)
+
+
+def listed(words: str | bool) -> list[registry.Entry]:
+  """All experiments, or those that are about some words, the clearest first.
+
+  Raises:
+    UserError: where none is.
+  """
+  known = registry.installed() | registry.catalogue()
+  if not isinstance(words, str):
+    return list(known.values())
+  found = registry.search(words, known)
+  if not found:
+    raise UserError(f"no experiment is about {words!r}; --list shows them all")
+  return found
 
 
 def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], verb: str) -> int:

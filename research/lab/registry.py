@@ -10,12 +10,13 @@ import importlib
 import importlib.machinery
 import importlib.metadata
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from research import experiment_file
-from research.errors import UserError, unknown_name
+from research.errors import MOST_NAMES, UserError, unknown_name
+from research.lab.concepts import about, concepts
 from research.store.files import as_path
 
 if TYPE_CHECKING:  # it imports JAX, which a listing does without
@@ -110,8 +111,23 @@ def select(name: str, root: Path = ROOT) -> list[Entry]:
     names = [*entries, *dict.fromkeys(entry.family for entry in entries.values())]
     is_near = Path(f"{name}.py").is_file()
     file = f"; the file here is --experiment={name}.py" if is_near else ""
-    raise UserError(unknown_name(name, names, "experiment") + file + " (--list shows them all)")
+    raise UserError(_unknown(name, names, search(name, entries, root)) + file)
   return chosen
+
+
+def search(words: str, entries: Mapping[str, Entry], root: Path = ROOT) -> list[Entry]:
+  """The experiments that some words are about, the clearest first; concepts are the catalogue's."""
+  texts = {entry.name: (entry.family, entry.docstring) for entry in entries.values()}
+  return [entries[name] for name in about(words, texts, concepts(root))]
+
+
+def _unknown(name: str, names: Iterable[str], found: list[Entry]) -> str:
+  """One line for a name that no experiment has: those that are about it, or else the nearest."""
+  if not found:
+    return unknown_name(name, names, "experiment") + " (--list shows them all)"
+  listed = ", ".join(entry.name for entry in found[:MOST_NAMES])
+  more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
+  return f"unknown experiment {name!r}; about it: {listed}{more} (--list={name} describes them)"
 
 
 def _docstring(path: Path) -> str:
@@ -161,12 +177,10 @@ def load(entry: Entry) -> "Experiment":
 
 
 def listing(entries: list[Entry]) -> str:
-  """The catalogue as text, one line an experiment."""
+  """The experiments as text, one line each, family by family in the order of their first ones."""
   width = max(len(entry.name) for entry in entries)
-  lines: list[str] = []
+  families: dict[str, list[str]] = {}
   for entry in entries:
-    heading = f"{entry.family}:"
-    if heading not in lines:
-      lines.append(heading)
+    lines = families.setdefault(entry.family, [f"{entry.family}:"])
     lines.append(f"  {entry.name:<{width}}  {entry.summary}")
-  return "\n".join(lines)
+  return "\n".join(line for lines in families.values() for line in lines)

@@ -1,6 +1,5 @@
 """One experiment from its identity to its report."""
 
-import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -13,15 +12,24 @@ from research import free_memory
 from research.cli import preflight
 from research.config import digest, flatten
 from research.errors import OutOfMemoryError, UserError
-from research.lab import own_data, process, run_folder, run_fork, run_results, unread
+from research.lab import (
+  own_data,
+  process,
+  run_folder,
+  run_fork,
+  run_index,
+  run_results,
+  unread,
+)
 from research.lab.experiment import Experiment, alone
 from research.lab.lab import Lab, warn
 from research.lab.registry import Entry, load
 from research.lab.run_results import read_claims
 from research.lab.validation import validated
 from research.report import PICTURES, Report
-from research.reporting import html_report, sweep_report
+from research.reporting import html_report, picture_files, sweep_report
 from research.reporting.claims_table import claims_table
+from research.reporting.next_steps import next_steps
 from research.store.claims_file import claims_from_json, claims_json
 from research.store.files import (
   disk_full_is_a_user_error,
@@ -256,25 +264,19 @@ def _write_report(
   surroundings: dict[str, Any],
   report: Report,
 ) -> None:
-  (folder / "figures").mkdir(exist_ok=True)
-  pictures, images = [], {}
-  for picture in report.pictures:
-    path = folder / "figures" / picture.file_name
-    image = io.BytesIO()
-    picture.figure.savefig(image, format=path.suffix.removeprefix("."))
-    write_atomically(path, image.getvalue())
-    images[picture.name] = image.getvalue()
-    pictures.append((path, picture.caption))
+  pictures = picture_files.write(folder / "figures", report.pictures)
+  images = {path.stem: path.read_bytes() for path, _ in pictures}
   EventFiles(folder).show_pictures(images)
   captions = {picture.name: picture.caption for picture in report.pictures}
   write_json(folder / "figures" / "captions.json", captions)
   claims = claims_json(report.claims)
   rows = {identity_of(row): row for row in read_rows(folder)}
+  record = run_index.record(folder)
   html_report.write_report(
     folder / "report.html",
     title=entry.name + (": a sweep" if "--sweep" in identity.config else ""),
     docstring=entry.docstring,
-    command=surroundings["command"],
+    again=surroundings["command"],
     config={"seed": identity.seed, **identity.config},
     environment=surroundings,
     claims=claims,
@@ -283,6 +285,10 @@ def _write_report(
     notes=report.notes,
     tables=report.tables,
     commands=report.commands,
+    tries=() if "--sweep" in identity.config else next_steps(load(entry)),
+    file=entry.path,
+    began=record.began,
+    seconds=record.seconds,
   )
   text = json_text(claims)
   run_results.write_checksums(folder, text)

@@ -7,7 +7,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from research.figures.style import INK
 
 NOTHING = "no value is finite"
-FEW = 8  # the span of a logarithmic axis, as a ratio, over which powers of ten are too few ticks
+FEW = 2  # powers of ten on a logarithmic axis, below which the ticks between them have numbers too
 
 
 def scale_axes(axes: Axes, kind: str, log: bool) -> None:
@@ -43,17 +43,22 @@ def _plain_ticks(axes: Axes) -> None:
 
   def between(value: float, position: int) -> str:
     low, high = axes.get_ylim()
-    return f"{value:.6g}" if high < FEW * low else ""
+    powers = np.floor(np.log10(high)) - np.ceil(np.log10(low)) + 1
+    digit = round(value / 10 ** np.floor(np.log10(value)))
+    is_written = powers < FEW and (digit in (2, 5) or high < 5 * low)
+    return f"{value:.6g}" if is_written else ""
 
   axes.yaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:.6g}"))
   axes.yaxis.set_minor_formatter(FuncFormatter(between))
 
 
 def cut_accuracy(axes: Axes, floor: float | None) -> None:
-  """Ends an accuracy axis at 1, and begins it at a floor that hides the end of no curve."""
+  """Ends an accuracy axis at 1, and begins it at a floor that hides neither the end of a curve nor
+  half of its values."""
   lines = [np.asarray(line.get_ydata(), float) for line in axes.lines]
-  lasts = [values[np.isfinite(values)][-1] for values in lines if np.isfinite(values).any()]
+  curves = [values[np.isfinite(values)] for values in lines if np.isfinite(values).any()]
   bottom, top = axes.get_ylim()
-  if floor is not None and min(lasts, default=0.0) > floor:
+  seen = [min(values[-1], np.median(values)) for values in curves]
+  if floor is not None and min(seen, default=0.0) > floor:
     bottom = floor
   axes.set_ylim(bottom, max(min(1.005, top), bottom + 0.01))

@@ -5,12 +5,12 @@ and follows the reader's light or dark setting. No text is trusted to be HTML.
 """
 
 import base64
-import io
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from research.figures.rendering import as_narrow_svg, as_svg
 from research.report import Picture
 
 
@@ -24,11 +24,15 @@ def section(name: str, content: str) -> str:
   return f"<section><h2>{escape(name)}</h2>{content}</section>" if content else ""
 
 
-def table(head: Sequence[str], lines: Sequence[str]) -> str:
-  """A table of lines that are HTML, which scrolls by itself where it is wider than the page."""
+def table(head: Sequence[str], lines: Sequence[str], kind: str = "") -> str:
+  """A table of lines that are HTML, which scrolls by itself where it is wider than the page.
+
+  `kind` is a class of the page's style.
+  """
   names = "".join(f"<th>{escape(name)}</th>" for name in head)
   body = "\n".join(lines)
-  whole = f"<table><thead><tr>{names}</tr></thead><tbody>\n{body}\n</tbody></table>"
+  opened = f'<table class="{kind}">' if kind else "<table>"
+  whole = f"{opened}<thead><tr>{names}</tr></thead><tbody>\n{body}\n</tbody></table>"
   return f'<div class="wide">{whole}</div>'
 
 
@@ -48,10 +52,16 @@ def pre(text: str) -> str:
   return f"<pre>{escape(text)}</pre>"
 
 
+def command(line: str) -> str:
+  """A command line, which a narrow page breaks between its words."""
+  words = "".join(f"<span>{escape(word)}</span> " for word in line.split(" "))
+  return f'<pre class="command">{words.strip()}</pre>'
+
+
 def prose(text: str) -> str:
   """Paragraphs of a docstring; indented ones (commands, tables) keep their lines."""
   parts = []
-  for block in text.strip().split("\n\n"):
+  for block in text.strip("\n").split("\n\n"):
     if not block.strip():
       continue
     verbatim = any(line.startswith("  ") for line in block.splitlines())
@@ -64,20 +74,37 @@ def _with_code(text: str) -> str:
   return re.sub(r"`([^`\n]+)`", r"<code>\1</code>", escape(text))
 
 
-def figure(image: bytes, kind: str, caption: str) -> str:
-  """A picture in the page; `kind` is "png", "gif" or "svg+xml"."""
-  data = base64.b64encode(image).decode("ascii")
+def figure(image: bytes, kind: str, caption: str, name: str, narrow: bytes | None = None) -> str:
+  """A picture in the page, which a click opens in full size and another one closes.
+
+  Args:
+    image: the file.
+    kind: "png", "gif" or "svg+xml".
+    caption: below it.
+    name: its own on the page, of letters, digits, "_" and "-".
+    narrow: an SVG that takes its place on a narrow screen.
+  """
+  shown = f'<img alt="{escape(caption)}" src="{_data(image, kind)}">'
+  if narrow is not None:
+    source = f'<source media="(max-width: 40rem)" srcset="{_data(narrow, "svg+xml")}">'
+    shown = f"<picture>{source}{shown}</picture>"
   return (
-    f'<figure><img alt="{escape(caption)}" src="data:image/{kind};base64,{data}">'
+    f'<figure id="{name}"><span id="at-{name}"></span>'
+    f'<a class="open" href="#{name}" title="full size">{shown}</a>'
+    f'<a class="close" href="#at-{name}">close</a>'
     f"<figcaption>{escape(caption)}</figcaption></figure>"
   )
 
 
+def _data(image: bytes, kind: str) -> str:
+  return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
+
+
 def picture_in(picture: Picture) -> str:
   """A picture in the page, as lines that stay sharp at any size."""
-  image = io.BytesIO()
-  picture.figure.savefig(image, format="svg", metadata={"Date": None})
-  return figure(image.getvalue(), "svg+xml", picture.caption)
+  drawing = as_svg(picture.figure)
+  narrow = as_narrow_svg(picture.figure)
+  return figure(drawing, "svg+xml", picture.caption, picture.name, narrow)
 
 
 _PAGE = """<!doctype html>
@@ -101,10 +128,10 @@ _PAGE = """<!doctype html>
 
 _STYLE = """
 :root { --ink: #1c1c1c; --paper: #fff; --faint: #f2f3f5; --line: #d5d8dc; --quiet: #5a6068;
-  --pass: #00684a; --fail: #a8330b; --undecided: #6b5600; }
+  --link: #0b57a4; --pass: #00684a; --fail: #a8330b; --undecided: #6b5600; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e6e6e6; --paper: #17191c; --faint: #22262b; --line: #3a4048; --quiet: #a3abb5;
-    --pass: #4cc79e; --fail: #ff9466; --undecided: #d9bd55; } }
+    --link: #7db7f5; --pass: #4cc79e; --fail: #ff9466; --undecided: #d9bd55; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
@@ -130,11 +157,36 @@ code, pre { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, mono
   font-size: .88em; }
 pre { background: var(--faint); border-radius: .3rem; padding: .75rem 1rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
+pre.command span { display: inline-block; white-space: pre-wrap; }
 figure { margin: 1.25rem 0 2rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 0 1.5rem; }
+.about { color: var(--quiet); font-size: .93rem; } .about p { margin: .3rem 0; }
+details { margin-top: 2.5rem; }
+summary { font-size: 1.2rem; font-weight: 700; cursor: pointer; padding-bottom: .25rem;
+  border-bottom: 1px solid var(--line); }
 .same { color: var(--quiet); }
-img { display: block; max-width: 100%; background: #fff; border-radius: .3rem; padding: .4rem; }
+figure img { display: block; max-width: 100%; background: #fff; border-radius: .3rem;
+  padding: .4rem; }
+a { color: var(--link); }
+a.open { display: inline-block; max-width: 100%; cursor: zoom-in; }
+a.close { display: none; }
+figure:target { position: fixed; inset: 0; z-index: 1; margin: 0; padding: 3.2rem 1rem 1rem;
+  overflow: auto; background: var(--paper); }
+figure:target a.open { cursor: default; max-width: none; display: block; }
+figure:target img { max-width: none; width: calc(100vw - 2rem); min-width: 44rem; }
+figure:target a.close { display: block; position: fixed; top: .6rem; right: 1rem;
+  padding: .3rem 1rem; background: var(--faint); border: 1px solid var(--line);
+  border-radius: .3rem; }
+.claims .name { display: none; }
+@media (max-width: 40rem) {
+  main { padding: 1.25rem 1rem 3rem; }
+  .claims thead { display: none; }
+  .claims, .claims tbody, .claims tr, .claims td { display: block; }
+  .claims tr { border-bottom: 1px solid var(--line); padding: .6rem 0; }
+  .claims td { border: 0; padding: .1rem 0; white-space: normal; }
+  .claims td.mark, .claims td.id { display: inline-block; padding-right: .6rem; }
+  .claims .name { display: inline-block; min-width: 4.5rem; color: var(--quiet); } }
 figcaption { color: var(--quiet); font-size: .93rem; margin-top: .4rem; max-width: 46rem; }
 @media print { section { break-inside: avoid; } }
 """

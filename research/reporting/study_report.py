@@ -16,7 +16,7 @@ from research.figures.curves import compare_curves
 from research.figures.differences import compare_pairs, paired_values
 from research.lab.run_index import by_importance
 from research.report import Picture
-from research.reporting.page import line, page, picture_in, pre, section, table
+from research.reporting.page import command, line, page, picture_in, section, table
 from research.reporting.runs_table import shown, unit_of_difference
 from research.store.files import write_atomically, write_json
 from research.store.metrics_log import Row, read_rows
@@ -170,7 +170,7 @@ def write_study(folder: Path, study: Study) -> Path:
     section("What was changed", table(["setting", *NAMES], settings)),
     section("Figures", f'<div class="panels">{panels}</div>'),
     section(f"{study.metric} by seed", table(["seed", *NAMES, "difference"], values)),
-    section("Run it again, or with more seeds", pre(study.command)),
+    section("Run it again, or with more seeds", command(study.command)),
     section("The runs", table(["seed", *NAMES], runs)),
   ]
   write_atomically(folder / "study.html", page(f"{study.experiment}: a study", parts))

@@ -54,6 +54,7 @@ def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(cli, tmp_pa
   assert {path.name for path in (run / "figures").iterdir()} == {
     "captions.json",
     "curve.png",
+    "curve.svg",
     "policy.gif",
   }
   (listed,) = re.findall(r"^figures: (.*)$", out, re.MULTILINE)
@@ -61,9 +62,9 @@ def test_a_film_is_a_gif_in_the_run_in_its_report_and_in_the_gallery(cli, tmp_pa
     f"{run.relative_to(tmp_path)}/figures/{f}" for f in ("curve.png", "policy.gif")
   ]
   page = (run / "report.html").read_text()
-  kinds = dict(re.findall(r'src="data:image/(\w+);base64,([^"]+)"', page))
+  kinds = dict(re.findall(r'src="data:image/([\w+]+);base64,([^"]+)"', page))
   assert base64.b64decode(kinds["gif"]) == (run / "figures" / "policy.gif").read_bytes()
-  assert base64.b64decode(kinds["png"]).startswith(b"\x89PNG")
+  assert base64.b64decode(kinds["svg+xml"]) == (run / "figures" / "curve.svg").read_bytes()
 
   (page,) = (tmp_path / "docs" / "gallery").glob("*.md")
   links = re.findall(r"!\[\w+\]\((.*)\)", page.read_text())

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 from research.batch import Batch, inputs_of
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
+from research.layers.fast_gradients import with_fast_gradients
 from research.losses import softmax_cross_entropy, token_cross_entropy, with_label_smoothing
 from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
 from research.micro_batches import accumulated, placed
@@ -272,17 +273,20 @@ def _means(
 ) -> tuple[dict[str, Mean], dict[str, Any]]:
   """Loss and metrics in training mode, of one device, and the model's other collections."""
   mask = batch.get("weight")  # without it nothing is padded
-  with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
-    outputs, variables = parts.model(config).apply(
-      {"params": params, **variables},
-      parts.inputs(batch),
-      train=True,
-      rngs={"dropout": dropout_key},
-      mutable=list(variables),
-    )
+  collections = list(variables)
+
+  def forward(variables: Any, inputs: Any) -> tuple[Any, Any]:
+    with nn.intercept_methods(functools.partial(_mask_statistics, mask)):
+      return parts.model(config).apply(
+        variables, inputs, train=True, rngs={"dropout": dropout_key}, mutable=collections
+      )
+
+  outputs, after = with_fast_gradients(forward)(
+    {"params": params, **variables}, parts.inputs(batch)
+  )
   loss = with_label_smoothing(parts.loss, optimizer_in(config).label_smoothing)
   values = _values(parts._replace(loss=loss), outputs, batch)
-  return local_means(values, batch), dict(variables)
+  return local_means(values, batch), dict(after)
 
 
 def _outputs(parts: Supervised, config: Config, state: TrainState, batch: Batch) -> Any:

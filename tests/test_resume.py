@@ -13,6 +13,7 @@ from tests.fixtures.processes import (
   TINY_CARTPOLE,
   TINY_CONVNET,
   TINY_GYMNASIUM,
+  TINY_LEVERS,
   TINY_MEMORISATION,
   TINY_MINATAR,
   TINY_TWO_LAYER,
@@ -27,6 +28,7 @@ from tests.fixtures.processes import (
 EXPERIMENTS = {
   "one fit": TINY_CONVNET,
   "two fits": TINY_TWO_LAYER,
+  "levers": TINY_LEVERS,
   "carries": TINY_MEMORISATION,
   "CartPole": TINY_CARTPOLE,
   "MinAtar": TINY_MINATAR,
@@ -34,7 +36,7 @@ EXPERIMENTS = {
   "Atari": TINY_ATARI,
 }
 NEEDS = {"MinAtar": "pgx", "gymnasium": "pygame", "Atari": "ale_py"}
-SLOW = ("carries", "CartPole", *NEEDS)
+SLOW = ("levers", "carries", "CartPole", *NEEDS)
 KILLS = 10
 
 

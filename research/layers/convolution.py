@@ -8,8 +8,9 @@ few channels into one matrix product. On other backends it is `lax.conv_general_
 """
 
 import functools
+import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Images = Float[Array, "batch height width channel"]
 Kernel = Float[Array, "kernel_height kernel_width channel feature"]
+Turned = Float[Array, "kernel_height kernel_width feature channel"]
 Outputs = Float[Array, "batch out_height out_width feature"]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -43,9 +45,10 @@ def convolve(
 
   Without `dimension_numbers` the images are [batch, *positions, channel] and the kernel
   [*positions, channel, feature], on every backend; lax's own default has channels first. On the CPU
-  a convolution of few groups is one convolution per group; dilated, one- and three-dimensional
-  ones, other layouts and a `precision` are lax's. The others know reverse-mode differentiation only
-  there, of any order (pass lax's own function for `jax.jvp`).
+  a convolution of few groups is one convolution per group, and one over a single axis is one over
+  images of one row; three-dimensional ones, those whose kernel and input are both dilated, other
+  layouts and a `precision` are lax's. The others know reverse-mode differentiation only there, of
+  any order (pass lax's own function for `jax.jvp`).
   """
   last = lhs.ndim - 1
   positions = tuple(range(1, last))
@@ -55,25 +58,24 @@ def convolve(
   if dimension_numbers is None:
     dimension_numbers = channels_last
   numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
-  plain = (
-    lhs.ndim == 4
+  is_fast = (
+    jax.default_backend() == "cpu"
+    and lhs.ndim in (3, 4)
     and numbers == channels_last
     and precision is None
     and feature_group_count <= MOST_SPLIT_GROUPS
-    and all(step == 1 for step in (*(lhs_dilation or ()), *(rhs_dilation or ())))
   )
-  if plain and jax.default_backend() == "cpu":
-    strides = (window_strides[0], window_strides[1])
+  ones = (1,) * (last - 1)
+  spread, apart = tuple(lhs_dilation or ones), tuple(rhs_dilation or ones)
+  if is_fast and math.prod(spread) == 1:
     if isinstance(padding, str):
-      padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], strides, padding)
-    rows, columns = ((int(low), int(high)) for low, high in padding)
-    groups = zip(
-      jnp.split(lhs, feature_group_count, axis=-1),
-      jnp.split(rhs, feature_group_count, axis=-1),
-      strict=True,
-    )
-    parts = [convolve_on_cpu(x, kernel, strides, (rows, columns)) for x, kernel in groups]
-    return jnp.concatenate(parts, axis=-1)
+      size = [(taps - 1) * step + 1 for taps, step in zip(rhs.shape[:-2], apart, strict=True)]
+      padding = lax.padtype_to_pads(lhs.shape[1:last], size, window_strides, padding)
+    on_cpu = lambda *both, numbers: convolve_on_cpu(*both, *numbers)
+    return _by_group(on_cpu, lhs, rhs, feature_group_count, window_strides, padding, apart)
+  if is_fast and math.prod((*window_strides, *apart)) == 1 and not isinstance(padding, str):
+    transposed = lambda *both, numbers: convolve_transposed(*both, *numbers)
+    return _by_group(transposed, lhs, rhs, feature_group_count, spread, padding)
   return lax.conv_general_dilated(
     lhs,
     rhs,
@@ -87,54 +89,145 @@ def convolve(
   )
 
 
-def convolve_on_cpu(x: Images, kernel: Kernel, strides: Pair, padding: Padding) -> Outputs:
+def _by_group(
+  one: Callable[..., Array], lhs: Array, rhs: Array, groups: int, *numbers: Sequence[Any]
+) -> Array:
+  """Applies `one` to the images and the kernel of each group.
+
+  A signal of one axis is an image of one row, for which all numbers are 1, and the padding none.
+  """
+  if lhs.ndim == 3:
+    of_row = [((0, 0), *each) if isinstance(each[0], Sequence) else (1, *each) for each in numbers]
+    images, kernel = jnp.expand_dims(lhs, 1), jnp.expand_dims(rhs, 0)
+    return jnp.squeeze(_by_group(one, images, kernel, groups, *of_row), 1)
+  fixed = tuple(
+    tuple(tuple(map(int, item)) if isinstance(item, Sequence) else int(item) for item in each)
+    for each in numbers
+  )
+  pairs = zip(jnp.split(lhs, groups, axis=-1), jnp.split(rhs, groups, axis=-1), strict=True)
+  return jnp.concatenate([one(x, kernel, numbers=fixed) for x, kernel in pairs], axis=-1)
+
+
+def convolve_on_cpu(
+  x: Images, kernel: Kernel, strides: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Outputs:
   """Convolution in the form that the CPU backend does best: a product, banded or canonical.
 
   One tap is a product of all pixels with one matrix: half the time, a third for the weight
   gradient. Few channels leave the lanes of the canonical kernels idle, in both gradients too.
   """
-  if kernel.shape[:2] == (1, 1):
+  is_cropped = min(pad for pair in padding for pad in pair) < 0
+  if kernel.shape[:2] == (1, 1) and not is_cropped:
     pixels = jnp.pad(x, ((0, 0), *padding, (0, 0)))[:, :: strides[0], :: strides[1]]
     return jnp.tensordot(pixels, kernel[0, 0], axes=1)
-  if kernel.shape[2] < 8 and strides == (1, 1):
+  if kernel.shape[2] < 8 and (strides, dilation) == ((1, 1), (1, 1)) and not is_cropped:
     return convolve_banded(x, kernel, strides, padding)
-  return convolve_canonically(x, kernel, strides, padding)
+  return convolve_canonically(x, kernel, strides, padding, dilation)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def convolve_canonically(x: Images, kernel: Kernel, strides: Pair, padding: Padding) -> Outputs:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def convolve_canonically(
+  x: Images, kernel: Kernel, strides: Pair, padding: Padding, dilation: Pair = (1, 1)
+) -> Outputs:
   """Convolution whose gradients are stated in the canonical form."""
   _, _, channels, features = kernel.shape
-  if channels == 3 and 16 < features < 48:
+  is_plain = dilation == (1, 1) and min(pad for pair in padding for pad in pair) >= 0
+  if channels == 3 and 16 < features < 48 and is_plain:
     # XLA's kernels are 4 to 20 times slower for these than for fewer features, or for more.
     return convolve_banded(x, kernel, strides, padding)
-  return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_LAYOUT)
+  return lax.conv_general_dilated(
+    x, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=_LAYOUT
+  )
 
 
 def _forward(
-  x: Images, kernel: Kernel, strides: Pair, padding: Padding
+  x: Images, kernel: Kernel, strides: Pair, padding: Padding, dilation: Pair
 ) -> tuple[Outputs, tuple[Images, Kernel]]:
-  return convolve_canonically(x, kernel, strides, padding), (x, kernel)
+  return convolve_canonically(x, kernel, strides, padding, dilation), (x, kernel)
 
 
 def _backward(
-  strides: Pair, padding: Padding, residuals: tuple[Images, Kernel], cotangent: Outputs
+  strides: Pair,
+  padding: Padding,
+  dilation: Pair,
+  residuals: tuple[Images, Kernel],
+  cotangent: Outputs,
 ) -> tuple[Images, Kernel]:
   x, kernel = residuals
   return (
-    input_gradient(x.shape[1:3], kernel, cotangent, strides, padding),
-    weight_gradient(x, kernel.shape[:2], cotangent, strides, padding),
+    input_gradient(x.shape[1:3], kernel, cotangent, strides, padding, dilation),
+    weight_gradient(x, kernel.shape[:2], cotangent, strides, padding, dilation),
   )
 
 
 convolve_canonically.defvjp(_forward, _backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def convolve_transposed(x: Images, kernel: Kernel, spread: Pair, padding: Padding) -> Outputs:
+  """Convolution of pixels set `spread` apart, between zeros: the input gradient of a strided one.
+
+  The padding is that of the image with its zeros.
+  """
+  size, turned, before = _strided_form(x.shape[1:3], kernel, spread, padding)
+  return input_gradient(size, turned, x, spread, before)
+
+
+def _transposed_forward(
+  x: Images, kernel: Kernel, spread: Pair, padding: Padding
+) -> tuple[Outputs, tuple[Images, Kernel]]:
+  return convolve_transposed(x, kernel, spread, padding), (x, kernel)
+
+
+def _transposed_backward(
+  spread: Pair, padding: Padding, residuals: tuple[Images, Kernel], cotangent: Outputs
+) -> tuple[Images, Kernel]:
+  x, kernel = residuals
+  _, turned, before = _strided_form(x.shape[1:3], kernel, spread, padding)
+  gradient = weight_gradient(cotangent, kernel.shape[:2], x, spread, before)
+  return convolve_on_cpu(cotangent, turned, spread, before), _turned(gradient)
+
+
+convolve_transposed.defvjp(_transposed_forward, _transposed_backward)
+
+
+def _strided_form(
+  size: Sequence[int], kernel: Kernel, spread: Pair, padding: Padding
+) -> tuple[list[int], Turned, Padding]:
+  """The strided convolution whose input gradient is the transposed one.
+
+  Returns:
+    the size of its input; its kernel; its padding.
+  """
+  taps = kernel.shape[:2]
+  (top, bottom), (left, right) = padding
+  ends = (top + bottom, left + right)
+  larger = [
+    length + both - tap + 1
+    for length, both, tap in zip(_dilated(size, spread), ends, taps, strict=True)
+  ]
+  before = (
+    (taps[0] - 1 - top, taps[0] - 1 - bottom),
+    (taps[1] - 1 - left, taps[1] - 1 - right),
+  )
+  return larger, _turned(kernel), before
+
+
+def _turned(kernel: Kernel) -> Turned:
+  """The kernel turned by half a turn, with its channels and features exchanged."""
+  return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+
+
 def input_gradient(
-  size: Sequence[int], kernel: Kernel, cotangent: Outputs, strides: Pair, padding: Padding
+  size: Sequence[int],
+  kernel: Kernel,
+  cotangent: Outputs,
+  strides: Pair,
+  padding: Padding,
+  dilation: Pair = (1, 1),
 ) -> Images:
   """Gradient for the input of this `size`: the cotangent convolved with the turned kernel."""
-  if kernel.shape[:2] == strides:
+  if kernel.shape[:2] == strides and dilation == (1, 1):
     # Windows that do not overlap give each their own pixels: a product, a seventh of the time.
     batch, height, width, _ = cotangent.shape
     windows = jnp.einsum("bhwf,ijcf->bhiwjc", cotangent, kernel)
@@ -147,20 +240,29 @@ def input_gradient(
   pads = [
     (taps - 1 - low, length + low - dilated)
     for length, taps, (low, _), dilated in zip(
-      size, kernel.shape[:2], padding, _dilated(cotangent.shape[1:3], strides), strict=True
+      size,
+      _dilated(kernel.shape[:2], dilation),
+      padding,
+      _dilated(cotangent.shape[1:3], strides),
+      strict=True,
     )
   ]
-  turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
   return lax.conv_general_dilated(
-    cotangent, turned, (1, 1), pads, lhs_dilation=strides, dimension_numbers=_LAYOUT
+    cotangent, _turned(kernel), (1, 1), pads, strides, dilation, dimension_numbers=_LAYOUT
   )
 
 
 def weight_gradient(
-  x: Images, size: Sequence[int], cotangent: Outputs, strides: Pair, padding: Padding
+  x: Images,
+  size: Sequence[int],
+  cotangent: Outputs,
+  strides: Pair,
+  padding: Padding,
+  dilation: Pair = (1, 1),
 ) -> Kernel:
   """Gradient for a kernel of this `size`: input and cotangent, the batch in the channels' place."""
-  if strides == (1, 1) and any(map(operator.gt, cotangent.shape[1:3], x.shape[1:3])):
+  is_larger = any(map(operator.gt, cotangent.shape[1:3], x.shape[1:3]))
+  if is_larger and (strides, dilation) == ((1, 1), (1, 1)):
     # XLA's kernels want the smaller one as the kernel: DeepConvNet's fourth layer, whose output is
     # larger than its input, takes 16 ms so and 160 the other way round.
     pads = [
@@ -177,13 +279,17 @@ def weight_gradient(
   pads = [
     (low, taps - 1 + dilated - length - low)
     for length, taps, (low, _), dilated in zip(
-      x.shape[1:3], size, padding, _dilated(cotangent.shape[1:3], strides), strict=True
+      x.shape[1:3],
+      _dilated(size, dilation),
+      padding,
+      _dilated(cotangent.shape[1:3], strides),
+      strict=True,
     )
   ]
   gradient = lax.conv_general_dilated(
     x.transpose(3, 1, 2, 0),
     cotangent.transpose(1, 2, 0, 3),
-    (1, 1),
+    dilation,
     pads,
     rhs_dilation=strides,
     dimension_numbers=_LAYOUT,

@@ -51,6 +51,22 @@ def max_pool(
   return _max_pool_axis(x, 2, window[1], strides[1])
 
 
+def first_max_pool(x: Images, window: Pair, strides: Pair, padding: tuple[Pair, Pair]) -> Pooled:
+  """The maximum of each window, whose gradient goes to the first of equal maxima, as in flax's.
+
+  First is the one in the upper row, and there the one to the left.
+  """
+  if any(pad for pair in padding for pad in pair):
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)), constant_values=-jnp.inf)
+  x = _max_pool_axis(x, 2, window[1], strides[1], True)
+  return _max_pool_axis(x, 1, window[0], strides[0], True)
+
+
+def sum_pool_tiles(x: Images, window: Pair) -> Pooled:
+  """The sum of each of the windows that tile the image."""
+  return _avg_pool_tiles(_whole_tiles(x, window), window) * (window[0] * window[1])
+
+
 def avg_pool(
   x: Images, window: Pair = (2, 2), strides: Pair | None = None, padding: Padding = "VALID"
 ) -> Pooled:
@@ -138,20 +154,30 @@ def _axis_slices(x: Images, axis: int, window: int, stride: int) -> list[Pooled]
   return [jax.lax.slice_in_dim(x, at, at + last + 1, stride, axis=axis) for at in range(window)]
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
-def _max_pool_axis(x: Images, axis: int, window: int, stride: int) -> Pooled:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4))
+def _max_pool_axis(
+  x: Images, axis: int, window: int, stride: int, is_first: bool = False
+) -> Pooled:
   return functools.reduce(jnp.maximum, _axis_slices(x, axis, window, stride))
 
 
-def _max_pool_axis_forward(x: Images, axis: int, window: int, stride: int) -> tuple[Pooled, Images]:
-  return _max_pool_axis(x, axis, window, stride), x
+def _max_pool_axis_forward(
+  x: Images, axis: int, window: int, stride: int, is_first: bool
+) -> tuple[Pooled, Images]:
+  return _max_pool_axis(x, axis, window, stride, is_first), x
 
 
 def _max_pool_axis_backward(
-  axis: int, window: int, stride: int, x: Images, cotangent: Pooled
+  axis: int, window: int, stride: int, is_first: bool, x: Images, cotangent: Pooled
 ) -> tuple[Images]:
   parts = _axis_slices(x, axis, window, stride)
-  is_maximum = [functools.reduce(jnp.logical_and, [a >= b for b in parts]) for a in parts]
+  beats = lambda at, other: (
+    parts[at] > parts[other] if is_first and other < at else parts[at] >= parts[other]
+  )
+  is_maximum = [
+    functools.reduce(jnp.logical_and, [beats(at, other) for other in range(window)])
+    for at in range(window)
+  ]
   share = cotangent / sum(found.astype(x.dtype) for found in is_maximum)
   last = (cotangent.shape[axis] - 1) * stride
   gradient = jnp.zeros_like(x)

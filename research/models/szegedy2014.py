@@ -15,7 +15,7 @@ from research.losses import softmax_cross_entropy
 from research.metrics import accuracy
 from research.models.autoencoder import CodeClassifier, Coded, code_loss
 from research.models.mlp import MLP
-from research.optimizers import Optimizer, make_optimizer
+from research.optimizers import BESIDE, Optimizer, make_optimizer
 
 Outputs = Float[Array, "batch class"] | Coded
 
@@ -70,7 +70,7 @@ def with_penalty(
   networks: Mapping[str, Row],
 ) -> Callable[[Any, int], optax.GradientTransformation]:
   """The optimizer, `penalised`, of a config and a number of steps."""
-  return lambda config, steps: make_optimizer(penalised(networks, config), steps)
+  return lambda config, steps: make_optimizer(penalised(networks, config), steps, beside=BESIDE)
 
 
 def loss(outputs: Outputs, batch: Batch) -> Float[Array, " batch"]:

@@ -75,9 +75,9 @@ def test_a_second_warm_up_is_refused():
 
 
 def losses():
-  """They fall, stall, fall once more and stall for good."""
+  """They fall, stall, fall a second time but not below their lowest, and stall for good."""
   falling, flat = np.linspace(2, 1, 12), np.ones(12)
-  return np.concatenate([falling, flat, 0.5 * falling, 0.5 * flat]).astype(np.float32)
+  return np.concatenate([falling, flat, 0.7 + falling, 0.5 * flat]).astype(np.float32)
 
 
 def test_the_plateau_is_optaxs_with_a_patience_of_one_interval():

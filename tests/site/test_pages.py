@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lineage_site import facts, gathering, inventory, prose, source_pages, targets
+from lineage_site import facts, gathering, inventory, prose, public_pages, source_pages, targets
 from lineage_site.prose import Names
 
 pytestmark = pytest.mark.fast
@@ -125,6 +125,15 @@ def test_the_reference_has_every_public_name_once():
   stub = (ROOT / "research/__init__.pyi").read_text()
   names = [name for _, name, _ in gathering.reference()]
   assert sorted(names) == sorted(source_pages.public_names(stub, ROOT))
+
+
+def test_every_public_name_has_an_example():
+  material = gathering.gathered()
+  for _, name, example in gathering.reference():
+    text = public_pages.entry(
+      ROOT, name, material.publics[name], material.names, material.uses, example
+    )
+    assert "**Example**" in text and "doctest" not in text, name
 
 
 def test_pages_are_the_same_twice_and_their_links_have_targets():

@@ -11,6 +11,7 @@ from lineage_site.facts import Excerpt, Facts, Field
 from lineage_site.inventory import Chapter, System, chapters_of
 from lineage_site.prose import Names, escaped, inline, link
 
+SHORT = 48  # letters of a nested config that a table shows
 PICTURES = (".gif", ".png", ".svg")
 
 
@@ -170,7 +171,8 @@ def _settings(fields: Sequence[Field], names: Names) -> str:
     if field.kind == "nested":
       kind = field.default.partition("(")[0].removeprefix("ln.")
       what = link(f"`{kind}`", "public", kind) if kind in names.publics else f"`{kind}`"
-      default = field.default.removeprefix("ln.").replace("|", "\\|")
+      default = field.default.removeprefix("ln.")
+      default = default if len(default) <= SHORT else f"{kind}(...)"
       rows.append(f"| `--{field.name}.…` | `{default}` | the fields of {what} |")
       continue
     choices = f"; one of {', '.join(f'`{choice}`' for choice in field.choices)}"

@@ -1,13 +1,16 @@
 """The reference of the public names: signature, what the docstring says, where it is used."""
 
 import ast
+import functools
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lineage_site.prose import Names, inline, link, markdown
 from lineage_site.source_pages import Place
 
+SHORT = 12  # lines of an example that is taken from an experiment
 USES = 8  # experiments that are named under a public name
 
 
@@ -102,7 +105,8 @@ def _methods(text: str, node: ast.Module | ast.ClassDef) -> str:
 
 def _example(root: Path, name: str, example: str, uses: Sequence[str]) -> str:
   if example:
-    return f"**Example**\n\n```pycon\n{example}\n```"
+    shown = re.sub(r"  # doctest: \+\w+", "", example)  # for the test alone
+    return f"**Example**\n\n```pycon\n{shown}\n```"
   found = [_call(root / path, name) for path in uses]
   calls = [(path, call) for path, call in zip(uses, found, strict=True) if call]
   if not calls:
@@ -114,18 +118,22 @@ def _example(root: Path, name: str, example: str, uses: Sequence[str]) -> str:
 
 def _call(file: Path, name: str) -> tuple[int, str] | None:
   """The shortest statement of a file that uses a public name, with its line."""
+  uses = re.compile(rf"\bln\.{name}\b")
+  found = [(line, text) for line, text in _statements(file) if uses.search(text)]
+  return min(found, key=lambda pair: len(pair[1]), default=None)
+
+
+@functools.cache
+def _statements(file: Path) -> list[tuple[int, str]]:
+  """The short simple statements of a file with their lines."""
   text = file.read_text(encoding="utf-8")
   lines, found = text.splitlines(), []
-  uses = re.compile(rf"\bln\.{name}\b")
   for node in ast.walk(ast.parse(text)):
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.Return | ast.Expr):
-      last = node.end_lineno or node.lineno
-      segment = "\n".join(lines[node.lineno - 1 : last])
-      if uses.search(segment):
-        indent = len(segment) - len(segment.lstrip())
-        found.append((node.lineno, "\n".join(line[indent:] for line in segment.splitlines())))
-  found = [(line, call) for line, call in found if call.count("\n") < 12]
-  return min(found, key=lambda pair: len(pair[1]), default=None)
+      segment = lines[node.lineno - 1 : node.end_lineno]
+      if len(segment) <= SHORT:
+        found.append((node.lineno, textwrap.dedent("\n".join(segment))))
+  return found
 
 
 def _footer(name: str, place: Place, node: Node, uses: Sequence[str]) -> str:

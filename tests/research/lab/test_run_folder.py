@@ -34,7 +34,7 @@ def test_a_difference_is_shown_as_it_is_written_on_the_command_line(tmp_path):
 
 def test_a_field_that_one_side_lacks_is_a_difference(tmp_path):
   write_identity(tmp_path, IDENTITY)
-  with pytest.raises(UserError, match="new: there None, here 1"):
+  with pytest.raises(UserError, match="new: there off, here 1"):
     check(tmp_path, Identity("net", 3, {**IDENTITY.config, "new": 1}))
 
 

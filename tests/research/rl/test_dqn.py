@@ -264,3 +264,17 @@ def test_an_environment_that_gives_nan_is_named_in_place_of_the_step_size(tmp_pa
   made = dqn_training(agent, evaluations=1)(Config(), 0)
   with pytest.raises(DivergedError, match=r"an observation of the environment is nan: mend"):
     Lab(tmp_path, seed=0, options=Options()).fit("train", Config(), made)
+
+
+def test_an_average_of_the_weights_is_played_in_evaluation():
+  recipe = ON_CATCH._replace(
+    optimizer=lambda config: make_optimizer(config.optimizer, 50, beside=("ema",))
+  )
+  learner = dqn.dqn(recipe)
+  config = Config(optimizer=Optimizer("sgd", 0.1, ema=0.9))
+  state = jax.eval_shape(learner.init, config, jax.random.key(0))
+  assert jax.tree.structure(state.raw) == jax.tree.structure(state.params)
+  after, _ = jax.eval_shape(learner.step, config, state, {})
+  assert jax.tree.structure(after) == jax.tree.structure(state)
+  with pytest.raises(UserError, match="ema: this learner keeps no average"):
+    jax.eval_shape(dqn.dqn(ON_CATCH).init, config, jax.random.key(0))

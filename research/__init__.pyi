@@ -78,6 +78,7 @@ from research.learner import predict as predict
 from research.learner import predict_classes as predict_classes
 from research.learner import supervised as supervised
 from research.learner import with_loss_after_update as with_loss_after_update
+from research.learner import with_set_metrics as with_set_metrics
 from research.losses import softmax_cross_entropy as softmax_cross_entropy
 from research.losses import squared_error as squared_error
 from research.losses import token_cross_entropy as token_cross_entropy

@@ -21,7 +21,7 @@ from research.data.sampling import Sampler, batch_at, evaluation_batch
 from research.flops import flops
 from research.layers.batch_axis import BATCH_AXIS, batch_positions
 from research.learner import Config, Learner, Metrics, State
-from research.metrics import Mean
+from research.metrics import joined
 
 # Work worth one compiled call: at the rates that such devices reach about a quarter of a second, so
 # that a signal is answered soon; capped, because longer loops gain nothing.
@@ -67,18 +67,18 @@ def run_steps(
 
 def run_evaluation(
   learner: Learner, batch_size: int, layout: Layout, config: Config, state: State, data: Batch
-) -> dict[str, Mean]:
+) -> dict[str, Any]:
   """Evaluates a whole data set in batches; every example counts once, whatever the batch."""
   batch_size = min(batch_size, count(data))
   positions = layout.positions(batch_size)
 
-  def one(number: Int[Array, ""]) -> dict[str, Mean]:
+  def one(number: Int[Array, ""]) -> dict[str, Any]:
     return learner.evaluate(
       config, state, layout.place(evaluation_batch(data, number, positions, batch_size))
     )
 
   parts = jax.lax.map(one, jnp.arange(math.ceil(count(data) / batch_size)))
-  return jax.tree.map(lambda part: part.sum(axis=0), parts)
+  return joined(parts)
 
 
 class Program(NamedTuple):
@@ -92,7 +92,7 @@ class Program(NamedTuple):
   """
 
   steps: Callable[..., tuple[State, Metrics]]
-  evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
+  evaluate: Callable[[Config, State, Batch], dict[str, Any]]
   place: Callable[[Any], Any]
 
 

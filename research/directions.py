@@ -7,16 +7,20 @@ from types import MappingProxyType
 LARGER_IS_BETTER: Mapping[str, bool | None] = MappingProxyType(
   {
     "accuracy": True,
+    "auc": True,
     "distance": False,
     "divergence": False,
+    "ece": False,
     "end": False,
     "exact": True,
+    "f1": True,
     "fours": True,
     "free_energy": False,
     "length": None,
     "log_likelihood": True,
     "loss": False,
     "nats": False,
+    "recall": True,
     "return": True,
   }
 )

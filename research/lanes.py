@@ -23,7 +23,6 @@ from research.batch import Batch
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
 from research.data.sampling import Sampler
 from research.learner import Config, Learner, Metrics, State
-from research.metrics import Mean
 
 LANE_AXIS = "lane"
 LANES = PartitionSpec(LANE_AXIS)
@@ -46,7 +45,7 @@ class Population(NamedTuple):
   width: int
   init: Callable[[Bool[Array, " width"], Config, Key[Array, " width"]], State]
   steps: Callable[..., tuple[State, Metrics]]
-  evaluate: Callable[[Bool[Array, " width"], Config, State, Batch], dict[str, Mean]]
+  evaluate: Callable[[Bool[Array, " width"], Config, State, Batch], dict[str, Any]]
   place: Callable[[Any], Any]
   share: Callable[[Any], Any]
 
@@ -76,7 +75,7 @@ def compile_population(
     idle = lambda one, lane: (lane[1], zeros_as(one, lane)[1])
     return in_blocks(one, idle, block, active, (configs, states, keys, first))
 
-  def evaluate(active: Any, configs: Config, states: State, data: Batch) -> dict[str, Mean]:
+  def evaluate(active: Any, configs: Config, states: State, data: Batch) -> dict[str, Any]:
     one = lambda lane: one_evaluation(lane[0], lane[1], data)
     return in_blocks(one, zeros_as, block, active, (configs, states))
 

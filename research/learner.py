@@ -15,14 +15,15 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, inputs_of
-from research.layers.batch_axis import batch_sum
+from research.batch import Batch, inputs_of, weights_of
+from research.layers.batch_axis import batch_gather, batch_sum
 from research.layers.batch_norm import BatchNorm
 from research.layers.fast_gradients import with_fast_gradients
 from research.losses import softmax_cross_entropy, token_cross_entropy, with_label_smoothing
 from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
 from research.micro_batches import accumulated, placed
 from research.optimizers import apply_gradients, optimizer_in
+from research.set_metrics import Gathered, SetMetric
 
 Config = Any
 State = Any
@@ -37,7 +38,8 @@ class Learner(NamedTuple):
     init: the first state, from a config and a key.
     step: one update; a batch may carry "weight" [batch], and examples of weight 0 count for
       nothing.
-    evaluate: metrics of a batch as `Mean`s, which add up over batches.
+    evaluate: metrics of a batch as `Mean`s, which add up over batches, or as `Gathered`, which are
+      of all batches together.
     classes: for fields of a batch that hold integers, such as "label", how many outputs stand for
       them; data are looked at by it before anything is compiled. None asks for nothing.
     blame: looks in a state after a loss that is not finite for what came from outside and was not
@@ -47,7 +49,7 @@ class Learner(NamedTuple):
 
   init: Callable[[Config, Key[Array, ""]], State]
   step: Callable[[Config, State, Batch], tuple[State, Metrics]]
-  evaluate: Callable[[Config, State, Batch], dict[str, Mean]]
+  evaluate: Callable[[Config, State, Batch], dict[str, Any]]
   classes: Callable[[Config], dict[str, int]] | None = None
   blame: Callable[[State], str | None] | None = None
   outputs: Callable[[Config, State, Batch], Any] | None = None
@@ -137,6 +139,34 @@ def with_loss_after_update(learner: Learner) -> Learner:
   return learner._replace(step=step)
 
 
+def with_set_metrics(
+  learner: Learner,
+  metrics: Mapping[str, SetMetric],
+  *,
+  target: str = "label",
+  answer: Callable[[Any], Array] = lambda outputs: outputs,
+) -> Learner:
+  """The learner whose evaluations have metrics of the whole set, such as the F1 score.
+
+  Args:
+    learner: it has `outputs`.
+    metrics: functions of all outputs and all targets, as in `research.set_metrics`.
+    target: the batch's field with which outputs are compared.
+    answer: what is kept of the outputs of a batch for them; by default all.
+  """
+  outputs_of = learner.outputs
+  if outputs_of is None:
+    raise ValueError("metrics of the whole set need a learner with outputs")
+
+  def evaluate(config: Config, state: State, batch: Batch) -> dict[str, Any]:
+    outputs = answer(outputs_of(config, state, batch))
+    kept = batch_gather((outputs, batch[target], weights_of(batch)))
+    gathered = {name: Gathered(*kept, metric) for name, metric in metrics.items()}
+    return {**learner.evaluate(config, state, batch), **gathered}
+
+  return learner._replace(evaluate=evaluate)
+
+
 def augmented(
   learner: Learner, transform: Callable[[Config, Key[Array, ""], Float[Array, "..."]], Array]
 ) -> Learner:
@@ -201,9 +231,13 @@ FIELDS = {
 }
 
 
+def field_of(reader: PerExample) -> str | None:
+  """The field of a batch whose integers a loss or metric takes for classes, where that is known."""
+  return FIELDS.get(getattr(reader, "func", reader))
+
+
 def _classes(parts: Supervised, config: Config) -> dict[str, int]:
-  readers = [getattr(value, "func", value) for value in (parts.loss, *parts.metrics.values())]
-  fields = {FIELDS[reader] for reader in readers if reader in FIELDS}
+  fields = set(map(field_of, (parts.loss, *parts.metrics.values()))) - {None}
   if not fields:
     return {}
   key, model = jax.random.key(0), parts.model(config)

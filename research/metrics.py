@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
 from research.batch import Batch, weights_of
 from research.layers.batch_axis import batch_sum
+from research.set_metrics import Gathered
 
 
 class Mean(NamedTuple):
@@ -67,10 +69,25 @@ def exact_match(
   return (right.total == right.weight).astype(float)
 
 
-def averages(found: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """Means by split and metric as values by "split/metric"."""
+def joined(parts: Mapping[str, Any]) -> dict[str, Any]:
+  """Joins batches, along a new first axis: adds `Mean`s up, puts what is `Gathered` together."""
   return {
-    f"{split}/{metric}": np.asarray(np.asarray(mean.total, float) / np.asarray(mean.weight, float))
-    for split, means in found.items()
-    for metric, mean in means.items()
+    name: part.joined()
+    if isinstance(part, Gathered)
+    else jax.tree.map(lambda leaf: leaf.sum(axis=0), part)
+    for name, part in parts.items()
   }
+
+
+def averages(found: Mapping[str, Mapping[str, Any]]) -> dict[str, np.ndarray]:
+  """Means, and metrics of whole sets, by split and metric as values by "split/metric"."""
+  value = lambda part: part.value() if isinstance(part, Gathered) else _ratio(part)
+  return {
+    f"{split}/{metric}": value(part)
+    for split, parts in found.items()
+    for metric, part in parts.items()
+  }
+
+
+def _ratio(mean: Mean) -> np.ndarray:
+  return np.asarray(np.asarray(mean.total, float) / np.asarray(mean.weight, float))

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ from research.data import sampling, sets
 from research.data.sampling import Sampler
 from research.data.stratify import shuffled_split
 from research.errors import UserError
-from research.learner import Config, Learner, PerExample, supervised
+from research.learner import Config, Learner, PerExample, field_of, supervised
 from research.losses import softmax_cross_entropy, token_cross_entropy
-from research.metrics import exact_match, token_accuracy
+from research.metrics import accuracy, exact_match, token_accuracy
 from research.training import HostData, Training, on_device
 from research.truncated_bptt import truncated_bptt
 from research.weight_average import averaged
@@ -125,6 +126,8 @@ def supervised_training(
     evaluation_batch_size: examples per evaluation batch; it bounds the memory.
   """
   made = optimizer or optimizers.optimizer_of
+  readers = (loss, *({"accuracy": accuracy} if metrics is None else metrics).values())
+  reads_labels = any(field_of(reader) == "label" for reader in readers)
 
   # Equal trainings share one learner, and so one compiled program. A dictionary, unlike
   # functools.cache, goes in a pickle to workers elsewhere.
@@ -146,7 +149,8 @@ def supervised_training(
 
   def training(config: Config, seed: int) -> Training:
     micro_batches.check(optimizers.optimizer_in(config).micro_batches or 1, config.batch_size)
-    train, evaluate, best, class_names = task(config, seed)
+    made_task = task(config, seed)
+    train, evaluate, best, class_names = _labelled(made_task) if reads_labels else made_task
     examples = len(next(iter(train.values())))
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
@@ -229,6 +233,28 @@ def _steps(config: Config, examples: int) -> int:
   if hasattr(config, "epochs"):
     return config.epochs * math.ceil(examples / config.batch_size)
   return config.steps
+
+
+def _labelled(task: Task) -> Task:
+  """The task without the examples whose label is -1, which says that nobody labelled them.
+
+  Raises:
+    UserError: where a set has no other.
+  """
+  kept = {name: _with_label(name, data) for name, data in task.evaluate.items()}
+  return task._replace(train=_with_label("train", task.train), evaluate=kept)
+
+
+def _with_label(name: str, data: HostData) -> HostData:
+  labels = np.asarray(data.get("label", ()))
+  is_missing = labels == -1
+  if labels.ndim != 1 or not is_missing.any():
+    return data
+  if is_missing.all():
+    raise UserError(f"no example of the {name} set has a label (all are -1); label some")
+  count = f"{is_missing.sum():,} of {len(labels):,}"
+  print(f"{name}: left out {count} examples without a label (-1)", file=sys.stderr, flush=True)
+  return {field: np.asarray(array)[~is_missing] for field, array in data.items()}
 
 
 def _check_takes(learner: Learner, config: Config, data: str) -> None:

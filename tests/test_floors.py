@@ -33,6 +33,7 @@ FLOORS = [
   ["research.optimizers", "research.losses", "research.report"],
   ["research.metrics"],
   ["research.layers"],
+  ["research.set_metrics"],
   ["research.initializers", "research.flops"],
   ["research.schedules", "research.parameter_groups", "research.optax_rules"],
   ["research.batch", "research.free_memory"],

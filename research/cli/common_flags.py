@@ -49,6 +49,7 @@ def define() -> flags.FlagValues:
   share = _Number(numerals.real, 0, 1)
   held_out = "share of the training set to hold out for validation, where an experiment has none"
   flags.DEFINE(share, "validation", 0.0, held_out, values)
+  text("metrics", "", "of whole evaluation sets of a classifier: f1, recall, auc, ece, or several")
   seconds = _Number(numerals.real, 0, numerals.LARGEST)
   flags.DEFINE(seconds, "save_seconds", 30.0, "time between checkpoints", values)
   whole("dispatch", 0, "steps per compiled call; 0 leaves it to a rule", 0, numerals.LARGEST)

@@ -11,6 +11,7 @@ RUN = (
   "experiment",
   "seed",
   "validation",
+  "metrics",
   "single_fit",
   "workdir",
   "fresh",
@@ -53,7 +54,7 @@ VERBS = {
   "sweep": Verb(
     "sweep --experiment=NAME --sweep='FIELD=log(1e-4,1e-1)' --trials=20",
     "searches through settings, and trains the winner alone",
-    (*SEARCH, "validation", "engine", "workers", "slurm"),
+    (*SEARCH, "validation", "metrics", "engine", "workers", "slurm"),
   ),
   "list": Verb("list [WORDS]", "shows all experiments, or those that are about some words", ()),
   "help": Verb("help --experiment=NAME", "shows what an experiment is, and its flags", ()),

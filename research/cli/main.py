@@ -115,7 +115,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     return 0 if check_gradient(experiment, config, values.seed) else 1
 
   from research.cli import runner
-  from research.lab import open_run, own_data, run_folder
+  from research.lab import measured, open_run, own_data, run_folder
   from research.reporting import sweep_report
 
   search = {name: values[name].value for name in grammar.SEARCH} if values.sweep is not None else {}
@@ -130,10 +130,18 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     study(entry, experiment, config, values, options, folder)
     return 0
   init_from = path(values, "init_from") if values.init_from else None
+  set_metrics = measured.read_names(values.metrics)
   if values.evaluate:
     process.start_jax()
     identity = runner.identify(
-      entry, config, values.seed, search, init_from, values.validation, values.single_fit
+      entry,
+      config,
+      values.seed,
+      search,
+      init_from,
+      values.validation,
+      values.single_fit,
+      set_metrics,
     )
     run = open_run.Run(
       folder or runner.default_folder(identity), entry if values["experiment"].present else None
@@ -160,6 +168,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     init_from=init_from,
     validation=values.validation,
     single_fit=values.single_fit,
+    metrics=set_metrics,
     search=search,
   )
   return 0

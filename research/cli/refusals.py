@@ -18,9 +18,9 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     UserError: naming the two.
   """
   for flag, others in (
-    ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck", "validation")),
+    ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck", "validation", "metrics")),
     ("single_fit", ("verify", "gradcheck", "sweep")),
-    ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh", "validation")),
+    ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh", "validation", "metrics")),
     ("evaluate", ("fresh", "fork")),
     ("sweep", ("verify", "gradcheck", "fork", "init_from")),
     ("fork", ("init_from",)),

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -67,10 +67,11 @@ def identify(
   init_from: Path | None = None,
   validation: float = 0.0,
   single_fit: bool = False,
+  metrics: Sequence[str] = (),
 ) -> run_folder.Identity:
   """The identity of a run: its config, the flags of its search, the run it takes weights from, the
-  share of the examples that it holds out, whether it is the experiment's single fit alone, and the
-  digest of data that may change under their name."""
+  share of the examples that it holds out, whether it is the experiment's single fit alone, its
+  metrics of whole sets, and the digest of data that may change under their name."""
   flags = {f"--{name}": value for name, value in search.items()}
   if init_from is not None:
     flags["--init_from"] = os.path.abspath(init_from)
@@ -78,6 +79,8 @@ def identify(
     flags["--validation"] = validation
   if single_fit:
     flags["--single_fit"] = True
+  if metrics:
+    flags["--metrics"] = ",".join(metrics)
   fields = flatten(config)
   return run_folder.Identity(entry.name, seed, fields | flags | own_data.identity(fields))
 
@@ -94,6 +97,7 @@ def run(
   init_from: Path | None = None,
   validation: float = 0.0,
   single_fit: bool = False,
+  metrics: Sequence[str] = (),
   search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
@@ -101,14 +105,15 @@ def run(
 
   With a `search`, the flags of a sweep by name, the experiment is swept. With a `validation`, the
   share of the training examples to hold out, each fit has them as its validation set. With a
-  `single_fit`, the experiment is only the fit that a sweep of it would repeat.
+  `single_fit`, the experiment is only the fit that a sweep of it would repeat. The `metrics` are of
+  whole evaluation sets, by the names of `research.set_metrics.SET_METRICS`.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
   experiment = alone(load(entry)) if single_fit else load(entry)
-  identity = identify(entry, config, seed, search, init_from, validation, single_fit)
+  identity = identify(entry, config, seed, search, init_from, validation, single_fit, metrics)
   folder = folder or default_folder(identity)
   aside = _put_aside(folder, fork, say) if fresh else None
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
@@ -149,6 +154,7 @@ def run(
         interruption=interruption,
         init_from=init_from,
         validation=validation,
+        metrics=metrics,
       )
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
         _refuse_idle_validation(experiment, config, lab)

@@ -11,7 +11,7 @@ from absl import flags
 from research.cli import runner
 from research.config import digest, fields, flatten, replace
 from research.errors import UserError, unknown_name
-from research.lab import run_results
+from research.lab import measured, run_results
 from research.lab.experiment import Experiment
 from research.lab.registry import Entry
 from research.reporting import study_report
@@ -80,15 +80,18 @@ def study(
   change, seed, seeds = changes(config, values["change"].value), values.seed, values.seeds or 5
   metric, fit = values["metric"].value, values["fit"].value
   how = {"validation": values.validation, "single_fit": values.single_fit}
+  if names := measured.read_names(values.metrics):
+    how["metrics"] = names
   if seeds < 2:
     raise UserError("study compares over paired seeds; give at least --seeds=2")
   if folder and folder.exists() and not folder.is_dir():
     raise UserError(f"--workdir={folder} is a file; give a folder for the report")
   is_known = experiment.is_single_fit or values.single_fit
   if metric and experiment.training and is_known and not values.validation:
-    names = ["train/loss", "train/accuracy", *metrics_of(experiment.training(config, seed), config)]
-    if metric not in names:
-      raise UserError(f"--metric: {unknown_name(metric, names, 'metric')}")
+    training = measured.measured(experiment.training(config, seed), config, names)
+    known = ["train/loss", "train/accuracy", *metrics_of(training, config)]
+    if metric not in known:
+      raise UserError(f"--metric: {unknown_name(metric, known, 'metric')}")
   configs, numbers = (config, replace(config, change)), range(seed, seed + seeds)
   folders: tuple[list[Path], list[Path]] = ([], [])
   for number in numbers:

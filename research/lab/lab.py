@@ -20,6 +20,7 @@ from research.lab.compiled_training import compile_for_many, compile_for_one
 from research.lab.groups import by_program
 from research.lab.labels import check_labels
 from research.lab.loop import run_fit
+from research.lab.measured import measured, measured_by
 from research.lab.recorder import About, Recorder, Start
 from research.lab.resume import Finished, Task, warn
 from research.lab.validation import training_of_repeat, validated_where_it_can
@@ -56,6 +57,7 @@ class Lab:
     interruption: Interruption | None = None,
     init_from: Path | None = None,
     validation: float = 0.0,
+    metrics: Sequence[str] = (),
   ):
     """Opens the folder's logs.
 
@@ -67,11 +69,13 @@ class Lab:
       init_from: a run's folder, with whose weights the fits of the same names begin.
       validation: the share of its training examples that every fit without a validation set holds
         out as one, as in `research.lab.validation.with_validation`; 0 for none.
+      metrics: of whole evaluation sets, by their names in `research.set_metrics.SET_METRICS`.
     """
     self.folder, self.seed, self._options = folder, seed, options
     self._interruption = interruption or Interruption(())
     self._init_from = init_from
     self.validation = validation
+    self.metrics = tuple(metrics)
     self._log = MetricsLog(folder)
     self._end = (0, 0)  # offset and checksum of metrics.jsonl behind the fits so far
     self._asked: dict[str, dict[str, Any]] = {}
@@ -117,7 +121,7 @@ class Lab:
       UserError: when a checkpoint of that name is of another network.
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
-    training = self._validated(training, config)
+    training = self.completed(training, config)
     init_key, order_key = jax.random.split(self.key(name))
     begin = schedule[0][1] if schedule else config
     initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
@@ -163,7 +167,7 @@ class Lab:
     ]
     fits: dict[str, list[Fit]] = {}
     for number, (group, shared) in enumerate(
-      by_program(configs, lambda config: self._validated(training(config, self.seed), config))
+      by_program(configs, lambda config: self.completed(training(config, self.seed), config))
     ):
       fits |= self._population(f"{name}.{number}", group, shared, keys)
     return {member: fits[member] for member in configs}
@@ -195,6 +199,7 @@ class Lab:
       DiskFullError, InterruptedRun.
     """
     seed = self.seed if seed is None else seed
+    training = measured_by(training, self.metrics)
     of_repeat = functools.partial(training_of_repeat, training, seed, self.validation)
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
@@ -226,8 +231,10 @@ class Lab:
         )
     return Swept(plan, trials)
 
-  def _validated(self, training: Training, config: Any) -> Training:
-    return validated_where_it_can(training, config, self.validation, self.seed)
+  def completed(self, training: Training, config: Any) -> Training:
+    """Returns the training with the validation set and the metrics that this lab adds to all."""
+    validated = validated_where_it_can(training, config, self.validation, self.seed)
+    return measured(validated, config, self.metrics)
 
   def _close(self, checkpoints: Checkpoints) -> None:
     with self._interruption.saving():

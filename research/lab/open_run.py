@@ -23,6 +23,7 @@ from research.errors import UserError
 from research.lab import model_export, own_data, prediction, registry, run_folder
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
+from research.lab.measured import measured, read_names
 from research.lab.resume import warn
 from research.lab.run_folder import read_identity
 from research.lab.run_index import STUDY
@@ -113,7 +114,8 @@ class Run:
     if not isinstance(share, float) or not 0 <= share < 1:
       raise UserError(f"{self.folder}: config.json is damaged (--validation is {share!r})")
     training = validated(training, share) if share else training
-    return training(self.config, self.identity.seed)
+    names = read_names(str(self.identity.config.get("--metrics", "")))
+    return measured(training(self.config, self.identity.seed), self.config, names)
 
   def _fits(self) -> list[str]:
     return sorted(path.name for path in (self.folder / "checkpoints").glob("*"))

@@ -25,6 +25,14 @@ def batch_sum(tree: Tree) -> Tree:
     return tree
 
 
+def batch_gather(tree: Tree) -> Tree:
+  """Puts the parts of all devices together; outside of `pmap` the whole batch is here."""
+  try:
+    return jax.lax.all_gather(tree, BATCH_AXIS, tiled=True)
+  except NameError:
+    return tree
+
+
 def batch_positions(size: int) -> Int[Array, " {size}"]:
   """Positions in the whole batch of the `size` examples that this program sees."""
   positions = jnp.arange(size)

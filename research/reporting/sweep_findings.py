@@ -141,7 +141,8 @@ def next_command(
 
 def _of_run(experiment: Experiment, lab: Lab) -> list[str]:
   words = [f"--experiment={experiment.flag}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
-  return words + ([f"--validation={lab.validation}"] if lab.validation else [])
+  words += [f"--validation={lab.validation}"] if lab.validation else []
+  return words + ([f"--metrics={','.join(lab.metrics)}"] if lab.metrics else [])
 
 
 def _changed(experiment: Experiment, config: Any) -> list[str]:

@@ -107,7 +107,7 @@ def conduct(
   """
   training = _training(experiment, lab.validation)
   space = prepare(experiment, config, search, lab.seed)
-  first = training(config, lab.seed)
+  first = lab.completed(training(config, lab.seed), config)
   objective = _objective(search, first, metrics_of(first, config))
   if given := search.get("direction"):
     is_larger_better = given == "max"

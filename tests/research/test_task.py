@@ -184,3 +184,26 @@ def test_a_training_that_has_made_learners_can_be_sent_to_workers_elsewhere(monk
   training(Epochs(), 0)
   sent = cloudpickle.loads(cloudpickle.dumps(training))
   assert sent(Epochs(), 0).steps == training(Epochs(), 0).steps
+
+
+def unlabelled(train, test):
+  held = lambda labels: {"image": np.zeros((len(labels), 3), np.float32), "label": np.array(labels)}
+  return lambda config, seed: ln.Task(held(train), {"test": held(test)})
+
+
+def test_examples_without_a_label_are_left_out(capsys):
+  made = ln.supervised_training(model, unlabelled([1, -1, 0], [0, 1]))(Steps(), 0)
+  assert made.data["label"].tolist() == [1, 0] and len(made.data["image"]) == 2
+  assert made.evaluate["test"]["label"].tolist() == [0, 1]
+  said = capsys.readouterr().err
+  assert said == "train: left out 1 of 3 examples without a label (-1)\n"
+
+
+def test_a_set_without_any_label_is_refused():
+  with pytest.raises(ln.UserError, match="no example of the test set has a label"):
+    ln.supervised_training(model, unlabelled([1, 0], [-1, -1]))(Steps(), 0)
+
+
+def test_labels_that_nothing_reads_may_be_missing():
+  make = ln.supervised_training(model, unlabelled([1, -1], [-1]), loss=ln.squared_error, metrics={})
+  assert make(Steps(), 0).data["label"].tolist() == [1, -1]

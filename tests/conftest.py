@@ -68,6 +68,24 @@ def no_program_outlives_its_file():
   gc.collect()
 
 
+# Their tests bound numbers; no two programs must agree to the byte.
+BOUNDED = tuple(
+  Path(__file__).parent / f for f in ("experiments", "research/models", "research/energy")
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_numbers_are_compiled_quickly(request):
+  """Leaves out LLVM's costly passes, half of these tests' time; all others compile as users do."""
+  import jax  # behind the hook
+
+  jax.config.update(
+    "jax_disable_most_optimizations", any(request.path.is_relative_to(f) for f in BOUNDED)
+  )
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
 def pytest_collection_modifyitems(config, items):
   """`-m fast` leaves out the slow tests of fast modules."""
   if config.option.markexpr == "fast":

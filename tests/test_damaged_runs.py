@@ -21,7 +21,9 @@ def test_a_damaged_config_is_refused_and_fresh_is_the_way_out(cli, content):
   assert Path("run.old-1/config.json").read_text(encoding="latin-1") == content
 
 
-@pytest.mark.parametrize("experiment", ["tiny_net", "tiny_race"])
+@pytest.mark.parametrize(
+  "experiment", ["tiny_net", pytest.param("tiny_race", marks=pytest.mark.slow)]
+)
 def test_whatever_a_user_deletes_the_same_command_ends_equal(cli, experiment):
   assert cli("--workdir=expected", experiment=experiment)[0] == 0
   expected = outcome(Path("expected"))

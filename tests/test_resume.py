@@ -36,23 +36,26 @@ EXPERIMENTS = {
   "Atari": TINY_ATARI,
 }
 NEEDS = {"MinAtar": "pgx", "gymnasium": "pygame", "Atari": "ale_py"}
-SLOW = ("levers", "carries", "CartPole", *NEEDS)
-KILLS = 10
 
 
-@pytest.fixture(
-  scope="module",
-  params=[
-    pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in EXPERIMENTS
-  ],
-)
-def uninterrupted(request, tmp_path_factory):
-  if request.param in NEEDS:
-    pytest.importorskip(NEEDS[request.param])
+def whole_run(name, tmp_path_factory):
+  """An experiment's command, and its folder and outcome when nothing interrupts it."""
+  if name in NEEDS:
+    pytest.importorskip(NEEDS[name])
   folder = tmp_path_factory.mktemp("uninterrupted") / "run"
-  code, _, stderr = launch(*EXPERIMENTS[request.param], f"--workdir={folder}")
+  code, _, stderr = launch(*EXPERIMENTS[name], f"--workdir={folder}")
   assert code == 0, stderr
-  return EXPERIMENTS[request.param], outcome(folder)
+  expected = outcome(folder)
+  assert_steps_ascend(expected["metrics.jsonl"])
+  return EXPERIMENTS[name], folder, expected
+
+
+def assert_steps_ascend(metrics):
+  """No step of a fit is missing at its start, stands twice, or comes out of order."""
+  rows = [json.loads(line) for line in metrics.splitlines()]
+  for fit in {row["fit"] for row in rows}:
+    steps = [row["step"] for row in rows if row["fit"] == fit]
+    assert steps == sorted(set(steps)) and steps[0] == 0
 
 
 def assert_equal_outcomes(ours, expected):
@@ -60,20 +63,16 @@ def assert_equal_outcomes(ours, expected):
   assert [name for name in expected if ours[name] != expected[name]] == []
 
 
-@pytest.mark.parametrize(
-  "uninterrupted",
-  [
-    name if name == "one fit" else pytest.param(name, marks=pytest.mark.slow)
-    for name in EXPERIMENTS
-  ],
-  indirect=True,
-)
-def test_kill_9_at_random_moments_changes_no_byte(uninterrupted, tmp_path):
-  arguments, expected = uninterrupted
+SLOW = [pytest.param(name, 10, marks=pytest.mark.slow) for name in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("name, kills", [("one fit", 3), *SLOW])
+def test_kill_9_at_random_moments_changes_no_byte(tmp_path_factory, tmp_path, name, kills):
+  arguments, _, expected = whole_run(name, tmp_path_factory)
   folder, rng = tmp_path / "run", random.Random(0)
   command = (*arguments, f"--workdir={folder}", "--save_seconds=0")
   inside_a_save = 0
-  for kill in range(KILLS):
+  for kill in range(kills):
     process = start(*command)
     before = steps_saved(folder)
     if kill % 3 == 0:  # inside of a save
@@ -89,63 +88,49 @@ def test_kill_9_at_random_moments_changes_no_byte(uninterrupted, tmp_path):
     process.kill()
     process.communicate()
     assert is_alive, "the run ended before it could be killed: make it longer"
-  assert inside_a_save >= 3
+  assert inside_a_save >= kills // 3
   code, _, stderr = launch(*command)
   assert code == 0, stderr
   assert "resuming at step" in stderr
   assert_equal_outcomes(outcome(folder), expected)
 
 
-def is_training(folder):
-  """Whether a row after step 0 is there: before it a compilation may outlast a signal's patience."""
+def rows_written(folder):
   rows = folder / "metrics.jsonl"
-  return rows.exists() and rows.read_bytes().count(b"\n") > 1
-
-
-OFTEN = [("one fit", signal.SIGTERM), ("two fits", signal.SIGINT)]  # the other pairs are slow
+  return rows.read_bytes().count(b"\n") if rows.exists() else 0
 
 
 @pytest.mark.parametrize(
-  ("uninterrupted", "sent"),
-  [
-    pytest.param(name, sent, marks=() if (name, sent) in OFTEN else pytest.mark.slow)
-    for name in EXPERIMENTS
-    for sent in (signal.SIGTERM, signal.SIGINT)
-  ],
-  indirect=["uninterrupted"],
+  "name", [pytest.param(n, marks=pytest.mark.slow if n != "two fits" else ()) for n in EXPERIMENTS]
 )
-def test_a_signal_saves_and_leaves_within_seconds(uninterrupted, tmp_path, sent):
-  arguments, expected = uninterrupted
+def test_signals_save_and_leave_within_seconds(tmp_path_factory, tmp_path, name):
+  arguments, whole, expected = whole_run(name, tmp_path_factory)
   folder = tmp_path / "run"
   command = (*arguments, f"--workdir={folder}")
-  process = start(*command)
-  assert wait_for(lambda: is_training(folder), process)
-  process.send_signal(sent)
-  sent_at = time.monotonic()
-  _, stderr = process.communicate(timeout=60)
-  assert process.returncode == 128 + sent, stderr
-  assert time.monotonic() - sent_at < 15  # a cold compile on a busy machine included
-  assert "saved at step" in stderr and "same command" in stderr
-  assert not (folder / "claims.json").exists()
+  for sent in (signal.SIGTERM, signal.SIGINT):
+    # Not before a row after step 0: a compilation may outlast a signal's patience.
+    before = max(rows_written(folder), 1)
+    process = start(*command)
+    assert wait_for(lambda before=before: rows_written(folder) > before, process)
+    process.send_signal(sent)
+    sent_at = time.monotonic()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + sent, stderr
+    assert time.monotonic() - sent_at < 15  # a cold compile on a busy machine included
+    assert "saved at step" in stderr and "same command" in stderr
+    assert not (folder / "claims.json").exists()
   code, _, stderr = launch(*command)
   assert code == 0, stderr
   assert_equal_outcomes(outcome(folder), expected)
+  assert_a_finished_run_does_nothing((*arguments, f"--workdir={whole}"), whole)
 
 
-def test_a_finished_run_says_so_and_does_nothing(tmp_path):
-  folder = tmp_path / "run"
-  command = (*TINY_TWO_LAYER, "--steps=60", f"--workdir={folder}")
-  assert launch(*command)[0] == 0
-  before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+def assert_a_finished_run_does_nothing(command, folder):
+  times = lambda: {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+  before = times()
   code, stdout, _ = launch(*command)
   assert code == 0
-  assert "finished already" in stdout and "L07" in stdout
-  assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-
-
-def test_metrics_have_no_duplicate_missing_or_disordered_step(uninterrupted):
-  _, expected = uninterrupted
-  rows = [json.loads(line) for line in expected["metrics.jsonl"].splitlines()]
-  for fit in {row["fit"] for row in rows}:
-    steps = [row["step"] for row in rows if row["fit"] == fit]
-    assert steps == sorted(set(steps)) and steps[0] == 0
+  assert "finished already" in stdout
+  claims = json.loads((folder / "claims.json").read_text())
+  assert all(claim["id"] in stdout for claim in claims)
+  assert times() == before

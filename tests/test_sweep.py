@@ -152,7 +152,7 @@ SEARCH = (
   "--sweep=optimizer.learning_rate=log(1e-4,1e-1); optimizer.beta1=oneminus(0.5,0.99)",
   "--trials=6",
 )
-QUICK = pytest.param("random", 3)
+QUICK = pytest.param("random", 2)
 THOROUGH = [pytest.param(s, 10, marks=pytest.mark.slow) for s in ("random", "halton", "tpe")]
 
 

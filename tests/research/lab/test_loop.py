@@ -260,7 +260,10 @@ DAMAGES = {
 
 @pytest.mark.parametrize(
   ("experiment", "damage"),
-  [*(("tiny_net", damage) for damage in DAMAGES), ("tiny_race", "flipped")],
+  [
+    *(("tiny_net", damage) for damage in DAMAGES),
+    pytest.param("tiny_race", "flipped", marks=pytest.mark.slow),
+  ],
 )
 def test_a_run_with_a_damaged_checkpoint_ends_as_if_it_were_whole(cli, experiment, damage):
   assert cli("--workdir=expected", "--save_seconds=0", experiment=experiment)[0] == 0

@@ -97,7 +97,10 @@ def test_a_study_from_before_the_direction_was_stored_is_read_and_goes_on(tmp_pa
   assert swept(tmp_path, **changes).trials[1].reports == expected.trials[1].reports
 
 
-@pytest.mark.parametrize("sampler", ["random", "halton", "grid", "tpe"])
+@pytest.mark.parametrize(
+  "sampler",
+  ["halton", "tpe", *(pytest.param(s, marks=pytest.mark.slow) for s in ("random", "grid"))],
+)
 def test_interruptions_change_no_row(base, tmp_path, sampler):
   if sampler == "tpe":
     pytest.importorskip("optuna")
@@ -111,7 +114,15 @@ def test_interruptions_change_no_row_where_trials_need_several_programs(base, tm
   assert rows(tmp_path / "chopped") == expected_rows(base, **changes)
 
 
-@pytest.mark.parametrize("stopper", ["asha", "halving", "hyperband", "median", "pbt"])
+@pytest.mark.parametrize(
+  "stopper",
+  [
+    "asha",
+    "hyperband",
+    "pbt",
+    *(pytest.param(s, marks=pytest.mark.slow) for s in ("halving", "median")),
+  ],
+)
 def test_interruptions_change_no_row_of_a_sweep_that_stops_early(base, tmp_path, stopper):
   changes = {"stopper": stopper, "trials": 9}
   assert chopped(tmp_path / "chopped", **changes) >= 1

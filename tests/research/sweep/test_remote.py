@@ -55,12 +55,12 @@ def trained(monkeypatch):
   "changes",
   [
     {},
-    {"stopper": "asha", "trials": 9},
+    pytest.param({"stopper": "asha", "trials": 9}, marks=pytest.mark.slow),
     pytest.param({"stopper": "hyperband", "trials": 9}, marks=pytest.mark.slow),
     pytest.param({"stopper": "median", "trials": 9}, marks=pytest.mark.slow),
     {"stopper": "pbt"},
     {"text": WITH_WIDTHS},
-    {"text": f"{SPACE}; seeds(2)", "slots": 4},
+    pytest.param({"text": f"{SPACE}; seeds(2)", "slots": 4}, marks=pytest.mark.slow),
   ],
   ids=str,
 )

@@ -10,10 +10,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
 
-from lineage_site import ROOT, mathml, prose, source_pages, targets
+from lineage_site import ROOT, mathml, play_pages, prose, source_pages, targets
 from lineage_site.directives import Public
 from lineage_site.gathering import Material, gathered, pages
-from lineage_site.play_pages import PAGES
 
 _SECTION = re.compile(r"(?m)^<!-- (README|CONTRIBUTING|ARCHITECTURE): (.+?) -->$")
 _COUNT = re.compile(r"<!-- (experiments|claims|passed|systems) -->")
@@ -61,6 +60,7 @@ def include_sections(app: Sphinx, name: str, source: list[str]) -> None:
   """Puts a section of a document in place of the comment that names it."""
   del app, name
   text = _SECTION.sub(lambda match: section_of(match[1], match[2]), source[0])
+  text = text.replace("<!-- play -->", play_pages.contents())
   source[0] = _COUNT.sub(lambda match: f"{counts(gathered())[match[1]]:,}", text)
 
 
@@ -144,7 +144,7 @@ def _links(material: Material, path: str, uri: Any) -> dict[str, str]:
 def write_plays(app: Sphinx, error: Exception | None) -> None:
   """Writes the interactive pages, which stand alone."""
   if error is None and app.builder.format == "html":
-    for page in PAGES:
+    for page in play_pages.PAGES:
       path = Path(app.outdir) / "play" / f"{page.name}.html"
       path.parent.mkdir(exist_ok=True)
-      path.write_text(page.html(), encoding="utf-8")
+      path.write_text(play_pages.html(page, page.data()), encoding="utf-8")

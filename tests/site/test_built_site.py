@@ -130,7 +130,7 @@ def test_a_page_fits_the_window_and_the_console_is_silent(site, page, name, size
     ("transformer", "learn/experiments/translation.html"),
     ("adam", "learn/experiments/update_rules.html"),
     ("lenet", "learn/experiments/architecture.html"),
-    ("gan", "learn/concepts.html#concept-generative-adversarial-network-gan"),
+    ("gan", "learn/concepts.html#concept-gan"),
   ],
 )
 def test_a_search_in_files_finds_words(site, page, word, found):

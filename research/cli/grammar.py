@@ -99,13 +99,18 @@ VERBS = {
     "runs a baseline and a change at paired seeds: mean difference, 95 % interval, test",
     ("experiment", "change", "seeds", "seed", "metric", "fit", "validation", "workdir"),
   ),
+  "live": Verb(
+    "live --folder=runs",
+    "serves a page on this machine: curves, time left, trials and figures while runs go on",
+    ("folder", "port"),
+  ),
   "clean": Verb(
     "clean --folder=runs --older=30",
     "frees the checkpoints of runs that finished long ago; shows which, and asks",
     ("folder", "experiment", "where", "older", "keep", "yes"),
   ),
 }
-WITH_OWN_FLAGS = ("runs", "compare", "clean", "predict", "export", "new")  # and no others
+WITH_OWN_FLAGS = ("runs", "compare", "live", "clean", "predict", "export", "new")  # and no others
 WITHOUT_FLAG = ("run", "sweep", "study", *WITH_OWN_FLAGS)  # the others are flags too
 
 

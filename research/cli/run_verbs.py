@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags, export, grammar, new_file, predict
+from research.cli import common_flags, export, grammar, live, new_file, predict
 from research.errors import UserError, unknown_name
 from research.lab import old_checkpoints, process, run_folder, run_index
 from research.lab.run_index import Record
@@ -38,6 +38,7 @@ def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
   does = {
     "runs": runs,
     "compare": compare,
+    "live": live.live,
     "clean": clean,
     "new": new_file.new,
     "predict": predict.predict,
@@ -78,6 +79,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     predict.define(values)
   if verb == "export":
     export.define(values)
+  if verb == "live":
+    live.define(values)
   if verb == "compare":
     text("page", "comparison.html", "the file that is written")
 

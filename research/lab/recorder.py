@@ -120,6 +120,7 @@ class Recorder:
     self._pending.clear()
     now = time.monotonic()
     timing = {"seconds": now - self._row_at, "steps_per_dispatch": self._steps_per_call}
+    timing |= {"of": self._training.steps}
     for number, member in enumerate(self._members):
       row: Row = {"fit": self.name, "step": step} | ({} if self._is_alone else member.labels)
       for name, values in (means | dict(evaluation)).items():

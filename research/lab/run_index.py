@@ -115,6 +115,7 @@ def record(folder: Path) -> Record:
   if "--sweep" in identity.config:
     trials, of_trials = _trials(folder)
     metrics = metrics or of_trials
+    began = min(began, _changed_at(folder / "config.json"))  # the winner's rows are the first
     seconds = max(0.0, _changed_at(folder / STUDY, folder / f"{STUDY}-wal") - began)
   changed = _changed(folder, identity)
   return Record(folder, state, began, seconds, identity, changed, metrics, claims or {}, trials)

@@ -47,7 +47,7 @@ def attention_maps(
     turn = 90 if max(map(len, shown.read), default=0) > 3 else 0  # words would meet
     axes.set_xticks(range(len(shown.read)), shown.read, rotation=turn)
     axes.set_yticks(range(len(shown.written)), shown.written)
-    axes.tick_params(labelsize=7.5, length=0)
+    axes.tick_params(labelsize=8, length=0)
   if shades is not None:
     bar = figure.colorbar(shades, ax=grid, shrink=0.7, pad=0.02)
     bar.set_label("attention weight", fontsize=10, color=INK)

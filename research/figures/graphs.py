@@ -8,7 +8,7 @@ from typing import NamedTuple, SupportsFloat
 
 from matplotlib.axes import Axes
 
-from research.figures.style import INK, new_figure
+from research.figures.style import INK, WIDEST, new_figure
 from research.report import Picture
 
 BACKWARD_COLOUR = "#B3400A"
@@ -53,7 +53,8 @@ def computational_graph(
   left = min(x for x, _ in drawn.values()) - 0.25 - 0.11 * longest_name
   right = max(x for x, _ in drawn.values()) + COLUMN + 0.1
   bottom, top = min(y for _, y in drawn.values()) - 0.55, max(y for _, y in drawn.values()) + 0.55
-  panel = (max(6.2, INCHES_PER_UNIT * (right - left)), INCHES_PER_UNIT * (top - bottom) + 0.35)
+  unit = min(INCHES_PER_UNIT, WIDEST / (right - left))
+  panel = (max(6.2, unit * (right - left)), unit * (top - bottom) + 0.35)
   figure, grid = new_figure(title, panel_inches=panel)
   axes = grid[0, 0]
   for edge in edges:

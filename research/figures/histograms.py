@@ -56,7 +56,7 @@ def histogram_grid(
       # Long numbers would run into the next panel; of a symmetric range the right end says all.
       ticks = [low, (low + high) / 2, high] if value_range else [0.0, high]
       axes.set_xticks(ticks, [f"{tick:.2g}" for tick in ticks])
-      axes.tick_params(labelsize=7.5)
+      axes.tick_params(labelsize=8)
       axes.text(
         0.97,
         0.95,
@@ -64,7 +64,7 @@ def histogram_grid(
         transform=axes.transAxes,
         ha="right",
         va="top",
-        fontsize=7.5,
+        fontsize=8,
         color=INK,
       )
   return Picture(file, figure, caption)

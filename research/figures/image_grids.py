@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from research.figures.style import INK, new_figure
+from research.figures.style import INK, WIDEST, new_figure
 from research.report import Picture
 from research.training import Fit, answers_of
 
@@ -43,10 +43,10 @@ def image_grid(
   if not len(pixels):
     return Picture(file, _nothing_to_show(title, note), caption)
 
-  columns = min(columns, len(pixels))
-  rows = -(-len(pixels) // columns)
   lines = [line for caption in captions for line in caption.split("\n")]
   tile_width = max(TILE_INCHES, 0.085 * max(map(len, lines), default=0))
+  columns = min(columns, len(pixels), max(1, int(WIDEST / tile_width)))
+  rows = -(-len(pixels) // columns)
   caption_height = CAPTION_LINE_INCHES * max((c.count("\n") + 1 for c in captions), default=0)
   figure, grid = new_figure(title, rows, columns, (tile_width, TILE_INCHES + caption_height))
   narrowest = 0.1 * max(len(title), 0.75 * len(note)) + 0.4

@@ -40,7 +40,7 @@ def scatter_panels(
   for axes, (name, groups) in zip(grid[0], panels.items(), strict=True):
     if contours:
       lines = axes.contour(*contours[:3], levels=contours.levels, colors="#bbbbbb", linewidths=0.7)
-      axes.clabel(lines, fontsize=7, fmt="%g")
+      axes.clabel(lines, fontsize=8, fmt="%g")
     for index, (group, points) in enumerate(groups.items()):
       look, at = stroke(index), np.asarray(points)
       axes.plot(*at.T, look.marker, color=look.colour, markersize=4.5, label=group)

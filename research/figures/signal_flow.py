@@ -129,4 +129,4 @@ def _draw_arrows(
         box = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
         x, y = place
         text = f"{weight:g}"
-        axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color=INK, bbox=box)
+        axes.text(x, y, text, ha="center", va="center", fontsize=8, color=INK, bbox=box)

@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 DPI = 120
 PANEL_INCHES = (4.6, 3.4)
+WIDEST = 11.5  # inches; in a report at desktop width 8 points are then 9 pixels
 INK = "#222222"
 FAINT = "#d9d9d9"
 
@@ -49,8 +50,11 @@ def stroke(index: int) -> Stroke:
 def new_figure(
   title: str, rows: int = 1, columns: int = 1, panel_inches: tuple[float, float] = PANEL_INCHES
 ) -> tuple[Figure, np.ndarray]:
-  """A titled figure and its axes, an object array [rows, columns]; a panel is (width, height)."""
-  width, height = panel_inches
+  """A titled figure and its axes, an object array [rows, columns]; a panel is (width, height).
+
+  Panels are narrower where the figure would otherwise be so wide that a page shrinks its texts.
+  """
+  width, height = min(panel_inches[0], WIDEST / columns), panel_inches[1]
   figure = Figure(
     figsize=(columns * width, rows * height + 0.4),
     dpi=DPI,

@@ -39,6 +39,7 @@ class Training(NamedTuple):
     directions: whether a larger value is better, by the names of metrics that
       `research.directions.LARGER_IS_BETTER` lacks.
     class_names: by label, for figures; () where the labels are as good.
+    patience: evaluations in a row without a new best, after which the training ends; 0 for never.
   """
 
   learner: Learner
@@ -52,6 +53,7 @@ class Training(NamedTuple):
   evaluation_batch_size: int = 1000
   directions: Mapping[str, bool] = MappingProxyType({})
   class_names: Sequence[str] = ()
+  patience: int = 0
 
   @property
   def steps_per_epoch(self) -> int:
@@ -82,6 +84,7 @@ class Options(NamedTuple):
     parallel: one of `research.compile.PARALLEL`.
     stop_on_nan: whether a loss that is not finite ends the run.
     save_seconds: least time between checkpoints.
+    keep_every: of which number of steps the multiples' checkpoints are made and kept; 0 for none.
     dispatch: steps per compiled call; 0 leaves it to the rule in `research.compile`.
     lanes: how the members of a population share a program: "auto" leaves it to the rule in
       `research.lanes`, "vmap", "map", or how many a block holds.
@@ -97,6 +100,7 @@ class Options(NamedTuple):
   parallel: str = "jit"
   stop_on_nan: bool = True
   save_seconds: float = 30.0
+  keep_every: int = 0
   dispatch: int = 0
   lanes: str = "auto"
   engine: str = "local"
@@ -197,7 +201,7 @@ def fingerprint(members: Sequence[Member], training: Training) -> dict[str, Any]
 
   Returns:
     steps: updates in all.
-    settings: a digest of the members' configs and of the steps.
+    settings: a digest of the members' configs, of the steps and of the patience.
     task: a digest of the data and of the metric that ranks checkpoints.
   """
   sets = {"train": training.data, **training.evaluate}
@@ -207,9 +211,10 @@ def fingerprint(members: Sequence[Member], training: Training) -> dict[str, Any]
     for name, array in data.items()
   }
   configs = [(*member[:2], flatten(member.config)) for member in members]
+  patience = [training.patience] if training.patience else []
   return {
     "steps": training.steps,
-    "settings": digest(configs, training.steps),
+    "settings": digest(configs, training.steps, *patience),
     "task": digest(training.best, checksums),
   }
 

@@ -30,6 +30,7 @@ def define() -> flags.FlagValues:
   text("workdir", None, "the run's folder; by default runs/<experiment>/<digest of the flags>")
   text("fork", None, "go on from the checkpoints of the run in this folder, with other settings")
   text("init_from", None, "begin with the weights of the run in this folder, and only those")
+  define_at_step(values, "of --fork, --init_from or evaluate: the checkpoint of this step")
   text("data_dir", None, "folder with raw files of the data set, or prepared TFDS sets")
 
   def whole(name: str, default: int | None, help: str, least: int, most: int) -> None:
@@ -52,6 +53,9 @@ def define() -> flags.FlagValues:
   text("metrics", "", "of whole evaluation sets of a classifier: f1, recall, auc, ece, or several")
   seconds = _Number(numerals.real, 0, numerals.LARGEST)
   flags.DEFINE(seconds, "save_seconds", 30.0, "time between checkpoints", values)
+  whole("keep_every", 0, "steps whose multiples' checkpoints stay; 0 for none", 0, numerals.LARGEST)
+  ends = "evaluations in a row without a new best, after which the fit ends; 0 for never"
+  whole("patience", 0, ends, 0, numerals.LARGEST)
   whole("dispatch", 0, "steps per compiled call; 0 leaves it to a rule", 0, numerals.LARGEST)
   text("sweep", None, "what to search: FIELD=log(1e-4,1e-1); FIELD=choice(a,b); ...")
   whole("trials", 20, "of a sweep: how many, in all", 1, numerals.LARGEST)
@@ -89,6 +93,12 @@ def define() -> flags.FlagValues:
   switch("fresh", "start the run over; the old one is kept aside")
   switch("single_fit", "train just the one fit that a sweep of the experiment repeats")
   return values
+
+
+def define_at_step(values: flags.FlagValues, help: str) -> None:
+  """Defines --at_step, which chooses a checkpoint."""
+  parser = _Number(numerals.whole, 1, numerals.LARGEST)
+  flags.DEFINE(parser, "at_step", None, help, values, flags.ArgumentSerializer())
 
 
 class _Number(flags.ArgumentParser):
@@ -166,6 +176,7 @@ def options(values: flags.FlagValues, entry: Entry) -> "Options":
     parallel=values.parallel,
     stop_on_nan=values.on_nan == "stop",
     save_seconds=values.save_seconds,
+    keep_every=values.keep_every,
     dispatch=values.dispatch,
     lanes=values.lanes,
     engine=values.engine,

@@ -13,6 +13,7 @@ def define(values: flags.FlagValues) -> None:
   text("workdir", None, "the folder of the run")
   text("to", None, "the new folder; by default export-FORMAT in the run's")
   text("data_dir", None, "folder with raw files of its data set")
+  common_flags.define_at_step(values, "the checkpoint of this step, instead of the best one")
   flags.DEFINE_enum(
     "format",
     "stablehlo",
@@ -33,7 +34,7 @@ def export(values: flags.FlagValues, words: list[str]) -> int:
   del words
   if not values.workdir:
     raise UserError("export needs the folder of a run: --workdir=runs/NAME/DIGEST")
-  run = open_run.open_run(common_flags.path(values, "workdir"))
+  run = open_run.open_run(common_flags.path(values, "workdir"), at_step=values.at_step)
   to = common_flags.path(values, "to") if values.to else run.folder / f"export-{values.format}"
   model_export.check_request(to, values.format)
   process.start_jax()

@@ -12,14 +12,26 @@ RUN = (
   "seed",
   "validation",
   "metrics",
+  "patience",
   "single_fit",
   "workdir",
   "fresh",
   "fork",
   "init_from",
+  "at_step",
   "data_dir",
 )
-HOW = ("parallel", "on_nan", "save_seconds", "dispatch", "lanes", "engine", "workers", "slurm")
+HOW = (
+  "parallel",
+  "on_nan",
+  "save_seconds",
+  "keep_every",
+  "dispatch",
+  "lanes",
+  "engine",
+  "workers",
+  "slurm",
+)
 SEARCH = (
   "sweep",
   "trials",
@@ -61,7 +73,7 @@ VERBS = {
   "evaluate": Verb(
     "evaluate --experiment=NAME",
     "measures the best checkpoint of a run, finished or not",
-    ("experiment", "seed", "workdir", "data_dir"),
+    ("experiment", "seed", "workdir", "at_step", "data_dir"),
   ),
   "verify": Verb(
     "verify --experiment=NAME|FAMILY|all",
@@ -76,12 +88,12 @@ VERBS = {
   "predict": Verb(
     "predict --workdir=RUN FILE...",
     "classifies images, folders of them, CSV rows, or - (stdin) with a run's best checkpoint",
-    ("workdir", "json", "data_dir"),
+    ("workdir", "at_step", "json", "data_dir"),
   ),
   "export": Verb(
     "export --workdir=RUN --format=stablehlo --to=FOLDER",
     "writes a run's network for others, with a model card and a check that was run",
-    ("workdir", "format", "to", "data_dir"),
+    ("workdir", "at_step", "format", "to", "data_dir"),
   ),
   "new": Verb("new NAME", "writes a small experiment to NAME.py, to start your own from", ()),
   "runs": Verb(

@@ -142,9 +142,12 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
       values.validation,
       values.single_fit,
       set_metrics,
+      values.patience,
     )
     run = open_run.Run(
-      folder or runner.default_folder(identity), entry if values["experiment"].present else None
+      folder or runner.default_folder(identity),
+      entry if values["experiment"].present else None,
+      values.at_step,
     )
     if values["experiment"].present and run.identity.experiment != entry.name:
       raise UserError(
@@ -169,6 +172,8 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     validation=values.validation,
     single_fit=values.single_fit,
     metrics=set_metrics,
+    patience=values.patience,
+    at_step=values.at_step,
     search=search,
   )
   return 0

@@ -29,6 +29,9 @@ def define(values: flags.FlagValues) -> None:
   """Defines the verb's flags."""
   flags.DEFINE_string("workdir", None, "the folder of the run that answers", flag_values=values)
   flags.DEFINE_string("data_dir", None, "folder with raw files of its data set", flag_values=values)
+  common_flags.define_at_step(
+    values, "the checkpoint of this step answers, instead of the best one"
+  )
   text = "one JSON value an input, with the probability of every class"
   flags.DEFINE_bool("json", False, text, flag_values=values)
 
@@ -46,7 +49,7 @@ def predict(values: flags.FlagValues, words: list[str]) -> int:
   if not words:
     raise UserError("predict needs something to classify: images, folders, CSV files, or -")
   sources = [source for word in words for source in _files(word)]
-  run = open_run.open_run(common_flags.path(values, "workdir"))
+  run = open_run.open_run(common_flags.path(values, "workdir"), at_step=values.at_step)
   process.start_jax()
   with own_files_in(common_flags.data_dir(values)):
     wanted = run.inputs

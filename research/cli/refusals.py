@@ -18,11 +18,26 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     UserError: naming the two.
   """
   for flag, others in (
-    ("verify", ("workdir", "fork", "init_from", "evaluate", "gradcheck", "validation", "metrics")),
+    (
+      "verify",
+      (
+        "workdir",
+        "fork",
+        "init_from",
+        "evaluate",
+        "gradcheck",
+        "validation",
+        "metrics",
+        "patience",
+      ),
+    ),
     ("single_fit", ("verify", "gradcheck", "sweep")),
-    ("gradcheck", ("workdir", "fork", "init_from", "evaluate", "fresh", "validation", "metrics")),
+    (
+      "gradcheck",
+      ("workdir", "fork", "init_from", "evaluate", "fresh", "validation", "metrics", "patience"),
+    ),
     ("evaluate", ("fresh", "fork")),
-    ("sweep", ("verify", "gradcheck", "fork", "init_from")),
+    ("sweep", ("verify", "gradcheck", "fork", "init_from", "patience", "keep_every")),
     ("fork", ("init_from",)),
     ("change", ("verify", "gradcheck", "evaluate", "sweep", "fork", "init_from", "fresh")),
   ):
@@ -37,6 +52,8 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
         f"--{name} is of a sweep; add --sweep='FIELD=log(1e-4,1e-1)', or leave it out"
         + ("; --verify and study take it too" if name == "seeds" else "")
       )
+  if values.at_step and not (values.fork or values.init_from or values.evaluate):
+    raise UserError("--at_step is of --fork, --init_from or evaluate; add one, or leave it out")
   for asked in ("evaluate", "gradcheck"):
     for name in HOW:
       if values[asked].value and values[name].present:
@@ -49,6 +66,8 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
 def refuse_idle(values: flags.FlagValues, experiment: "Experiment") -> None:
   """Refuses flags that this experiment would ignore: a single fit has no trials to share out.
 
+  And a comparison or search has no one fit that could end early.
+
   Raises:
     UserError: naming the flag.
   """
@@ -58,3 +77,8 @@ def refuse_idle(values: flags.FlagValues, experiment: "Experiment") -> None:
         f"--{name} is of trials that train side by side, and {values.experiment} has none; add "
         "--sweep='FIELD=log(1e-4,1e-1)', or leave it out"
       )
+  if values.patience and not (experiment.is_single_fit or values.single_fit):
+    raise UserError(
+      f"--patience is of a single fit, and {values.experiment} has several"
+      + ("; add --single_fit, or leave it out" if experiment.training else "; leave it out")
+    )

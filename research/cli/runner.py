@@ -68,10 +68,14 @@ def identify(
   validation: float = 0.0,
   single_fit: bool = False,
   metrics: Sequence[str] = (),
+  patience: int = 0,
+  at_step: int | None = None,
 ) -> run_folder.Identity:
-  """The identity of a run: its config, the flags of its search, the run it takes weights from, the
-  share of the examples that it holds out, whether it is the experiment's single fit alone, its
-  metrics of whole sets, and the digest of data that may change under their name."""
+  """The identity of a run: its config, the flags of its search, the run and the step it takes
+  weights from, the share of the examples that it holds out, whether it is the experiment's single
+  fit alone, its metrics of whole sets, its patience, and the digest of data that may change under
+  their name.
+  """
   flags = {f"--{name}": value for name, value in search.items()}
   if init_from is not None:
     flags["--init_from"] = os.path.abspath(init_from)
@@ -81,6 +85,10 @@ def identify(
     flags["--single_fit"] = True
   if metrics:
     flags["--metrics"] = ",".join(metrics)
+  if patience:
+    flags["--patience"] = patience
+  if init_from is not None and at_step:
+    flags["--at_step"] = at_step
   fields = flatten(config)
   return run_folder.Identity(entry.name, seed, fields | flags | own_data.identity(fields))
 
@@ -98,6 +106,8 @@ def run(
   validation: float = 0.0,
   single_fit: bool = False,
   metrics: Sequence[str] = (),
+  patience: int = 0,
+  at_step: int | None = None,
   search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
@@ -106,17 +116,21 @@ def run(
   With a `search`, the flags of a sweep by name, the experiment is swept. With a `validation`, the
   share of the training examples to hold out, each fit has them as its validation set. With a
   `single_fit`, the experiment is only the fit that a sweep of it would repeat. The `metrics` are of
-  whole evaluation sets, by the names of `research.set_metrics.SET_METRICS`.
+  whole evaluation sets, by the names of `research.set_metrics.SET_METRICS`. With a `patience` a
+  single fit ends after so many evaluations without a new best. `at_step` is of the checkpoint of
+  `fork` or `init_from`.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
   experiment = alone(load(entry)) if single_fit else load(entry)
-  identity = identify(entry, config, seed, search, init_from, validation, single_fit, metrics)
+  identity = identify(
+    entry, config, seed, search, init_from, validation, single_fit, metrics, patience, at_step
+  )
   folder = folder or default_folder(identity)
-  aside = _put_aside(folder, fork, say) if fresh else None
-  is_to_fork = fork is not None and run_fork.needs_fork(fork, folder)
+  aside = _put_aside(folder, fork, at_step, say) if fresh else None
+  is_to_fork = fork is not None and run_fork.needs_fork(fork, folder, at_step)
   _refuse_leak(identity, fork, init_from)
   _refuse_other_run(folder, identity, entry)
   lost = run_results.lost(folder)
@@ -138,7 +152,7 @@ def run(
     is_new = not run_folder.holds_run(folder)
     with disk_full_is_a_user_error(folder):
       if fork is not None and is_to_fork:
-        run_fork.fork(fork, folder, identity)
+        run_fork.fork(fork, folder, identity, at_step)
       run_folder.write_identity(folder, identity)
       own_data.write(folder, identity)
       if run_folder.grows(folder, identity):
@@ -155,6 +169,8 @@ def run(
         init_from=init_from,
         validation=validation,
         metrics=metrics,
+        patience=patience,
+        at_step=at_step,
       )
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
         _refuse_idle_validation(experiment, config, lab)
@@ -183,10 +199,12 @@ def _surroundings(
   return process.describe(entry.path) | about
 
 
-def _put_aside(folder: Path, fork: Path | None, say: Callable[[str], None]) -> Path | None:
+def _put_aside(
+  folder: Path, fork: Path | None, at_step: int | None, say: Callable[[str], None]
+) -> Path | None:
   run_folder.check_fresh(folder)
   if fork is not None:
-    run_fork.check_source(fork)
+    run_fork.check_source(fork, at_step)
     if fork.resolve() == folder.resolve():
       raise UserError(f"--fresh would put --fork={fork} itself aside; give another --workdir")
   aside = run_folder.set_aside(folder)

@@ -82,6 +82,8 @@ def study(
   how = {"validation": values.validation, "single_fit": values.single_fit}
   if names := measured.read_names(values.metrics):
     how["metrics"] = names
+  if values.patience:
+    how["patience"] = values.patience
   if seeds < 2:
     raise UserError("study compares over paired seeds; give at least --seeds=2")
   if folder and folder.exists() and not folder.is_dir():

@@ -15,12 +15,11 @@ import jax
 from research import free_memory
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
-from research.lab import resume
+from research.lab import measured, resume
 from research.lab.compiled_training import compile_for_many, compile_for_one
 from research.lab.groups import by_program
 from research.lab.labels import check_labels
 from research.lab.loop import run_fit
-from research.lab.measured import measured, measured_by
 from research.lab.recorder import About, Recorder, Start
 from research.lab.resume import Finished, Task, warn
 from research.lab.validation import training_of_repeat, validated_where_it_can
@@ -58,6 +57,8 @@ class Lab:
     init_from: Path | None = None,
     validation: float = 0.0,
     metrics: Sequence[str] = (),
+    patience: int = 0,
+    at_step: int | None = None,
   ):
     """Opens the folder's logs.
 
@@ -69,6 +70,8 @@ class Lab:
       init_from: a run's folder, with whose weights the fits of the same names begin.
       validation: the share of its training examples that every fit without a validation set holds
         out as one, as in `research.lab.validation.with_validation`; 0 for none.
+      patience: evaluations in a row without a new best, after which a fit ends; 0 for never.
+      at_step: of the checkpoint whose weights `init_from` gives; by default the best one's.
       metrics: of whole evaluation sets, by their names in `research.set_metrics.SET_METRICS`.
     """
     self.folder, self.seed, self._options = folder, seed, options
@@ -76,6 +79,7 @@ class Lab:
     self._init_from = init_from
     self.validation = validation
     self.metrics = tuple(metrics)
+    self._patience, self._at_step = patience, at_step
     self._log = MetricsLog(folder)
     self._end = (0, 0)  # offset and checksum of metrics.jsonl behind the fits so far
     self._asked: dict[str, dict[str, Any]] = {}
@@ -121,7 +125,7 @@ class Lab:
       UserError: when a checkpoint of that name is of another network.
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
-    training = self.completed(training, config)
+    training = measured.patient(name, self.completed(training, config), self._patience)
     init_key, order_key = jax.random.split(self.key(name))
     begin = schedule[0][1] if schedule else config
     initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
@@ -199,7 +203,7 @@ class Lab:
       DiskFullError, InterruptedRun.
     """
     seed = self.seed if seed is None else seed
-    training = measured_by(training, self.metrics)
+    training = measured.measured_by(training, self.metrics)
     of_repeat = functools.partial(training_of_repeat, training, seed, self.validation)
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
@@ -234,7 +238,7 @@ class Lab:
   def completed(self, training: Training, config: Any) -> Training:
     """Returns the training with the validation set and the metrics that this lab adds to all."""
     validated = validated_where_it_can(training, config, self.validation, self.seed)
-    return measured(validated, config, self.metrics)
+    return measured.measured(validated, config, self.metrics)
 
   def _close(self, checkpoints: Checkpoints) -> None:
     with self._interruption.saving():
@@ -267,7 +271,9 @@ class Lab:
     return fits
 
   def _first_state(self, name: str, initial: Callable[[], Any]) -> Any:
-    return resume.with_weights(initial(), self._init_from, name) if self._init_from else initial()
+    if self._init_from is None:
+      return initial()
+    return resume.with_weights(initial(), self._init_from, name, self._at_step)
 
   def _trained(self, task: Task) -> Any:
     """Returns the last state, on the host: stored, continued from a checkpoint, or trained."""
@@ -275,7 +281,9 @@ class Lab:
     for member in task.members:
       owner = identity_of({"fit": task.name} | ({} if member.name == ALONE else member.labels))
       self._log.events.describe(owner, {"seed": self.seed} | flatten(member.config))
-    checkpoints = Checkpoints(self._checkpoint_folder(task.name), warn=warn)
+    every = self._options.keep_every
+    measured.refuse_uneven(task.name, task.training, every)
+    checkpoints = Checkpoints(self._checkpoint_folder(task.name), warn=warn, keep_every=every)
     with ExitStack() as leaving:
       leaving.callback(self._log.close)
       leaving.callback(self._close, checkpoints)
@@ -336,8 +344,10 @@ class Lab:
       checkpoints.forget_scores()
     if is_finished:
       return Finished(state, end)
-    best_score = about.best_score if is_same_task else None
-    return Start(snapshot.step, state, about.pending, best_score, now, end)
+    # The score counts as long as its checkpoint is there; a fork from an earlier step may lack it.
+    best_score = checkpoint.best_score(self._checkpoint_folder(task.name))
+    since_best = about.since_best if best_score == about.best_score else 0
+    return Start(snapshot.step, state, about.pending, best_score, now, end, since_best)
 
   def _make_room(self, name: str, start: Start) -> None:
     """Removes from the run what came after the start, whose rows are written next."""

@@ -19,6 +19,8 @@ def run_fit(
 ) -> State:
   """Trains from `start` to the last step, leaving rows and checkpoints; returns the last state.
 
+  The last step is an earlier one where the training's patience ends before.
+
   Raises:
     DivergedError: when a loss is not finite and the recorder's options say to stop then.
     InterruptedRun: after a signal, once everything is saved.
@@ -30,7 +32,8 @@ def run_fit(
   try:
     if step == 0:
       recorder.write_rows(0, compiled.evaluate(state))
-    while step < training.steps:
+    is_last = False
+    while step < training.steps and not is_last:
       inside = step % training.log_every  # calls begin anew with every row, so that none is missed
       whole = compiled.steps_per_call - inside % compiled.steps_per_call
       count = min(whole, training.log_every - inside, training.steps - step)
@@ -42,14 +45,15 @@ def run_fit(
       is_last = step == training.steps
       is_row_due = step % training.log_every == 0 or is_last
       stop = interruption.signal_number
-      if not (is_row_due or stop or recorder.is_save_due()):
+      if not (is_row_due or stop or recorder.is_save_due(step)):
         continue
       recorder.read(*in_flight, state)
       in_flight = None
       if is_row_due:
         is_evaluated = step % training.evaluate_every == 0 or is_last
         recorder.write_rows(step, compiled.evaluate(state) if is_evaluated else {})
-      if is_last or stop or recorder.is_save_due():
+        is_last = is_last or (is_evaluated and recorder.is_out_of_patience())
+      if is_last or stop or recorder.is_save_due(step):
         with interruption.saving():
           recorder.save(step, compiled.fetch(state), finished=is_last)
       if stop and not is_last:

@@ -57,3 +57,40 @@ def _measured(
   make: Callable[[Any, int], Training], names: Sequence[str], config: Any, seed: int
 ) -> Training:
   return measured(make(config, seed), config, names)
+
+
+def patient(name: str, training: Training, patience: int) -> Training:
+  """The training of the fit `name` that ends after evaluations without a new best; 0 for never.
+
+  Raises:
+    UserError: where nothing ranks its checkpoints, or too few evaluations come for it to end early.
+  """
+  if not patience:
+    return training
+  if training.best is None:
+    raise UserError(
+      f"--patience={patience} counts evaluations without a new best, and nothing ranks those of "
+      f"fit {name!r}: hold out a validation set, as in --validation=0.1, or leave it out"
+    )
+  evaluations = training.steps // training.evaluate_every
+  if evaluations <= patience:
+    raise UserError(
+      f"--patience={patience} would never end fit {name!r}, which is evaluated {evaluations} "
+      "times; give less, or a longer training"
+    )
+  return training._replace(patience=patience)
+
+
+def refuse_uneven(name: str, training: Training, keep_every: int) -> None:
+  """Refuses to keep checkpoints of steps at which no row of the fit `name` ends.
+
+  Raises:
+    UserError: naming the nearest number of steps that will do.
+  """
+  row = training.log_every
+  if keep_every % row:
+    nearest = max(round(keep_every / row), 1) * row
+    raise UserError(
+      f"--keep_every={keep_every}: fit {name!r} writes a row every {row:,} steps, and keeps "
+      f"checkpoints at these only; give a multiple, such as {nearest}"
+    )

@@ -24,7 +24,7 @@ from research.lab import model_export, own_data, prediction, registry, run_folde
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.measured import measured, read_names
-from research.lab.resume import warn
+from research.lab.resume import no_such_step, warn
 from research.lab.run_folder import read_identity
 from research.lab.run_index import STUDY
 from research.lab.run_results import is_finished, read_claims
@@ -45,12 +45,13 @@ class Run:
   experiment's code; the rest needs the code, as it was when the run was made.
   """
 
-  def __init__(self, folder: Path, entry: registry.Entry | None = None):
+  def __init__(self, folder: Path, entry: registry.Entry | None = None, at_step: int | None = None):
     """Reads the run's identity.
 
     Args:
       folder: of the run.
       entry: the experiment, where it is not the one that the run remembers.
+      at_step: of the checkpoint that is opened; by default the best one.
 
     Raises:
       UserError: when there is no run in the folder.
@@ -58,6 +59,7 @@ class Run:
     self.folder = folder
     self.identity = read_identity(folder)
     self._entry = entry
+    self._at_step = at_step
 
   @cached_property
   def experiment(self) -> Experiment:
@@ -123,15 +125,21 @@ class Run:
   def snapshot(self, fit: str = "", *, best: bool = True) -> Snapshot:
     """The best or the latest checkpoint of a fit, which need not be named where there is one.
 
+    It is that of the step with which the run was opened, where one was given.
+
     Raises:
-      UserError: when there is none yet; or several fits and no name.
+      UserError: when there is none yet, or none of the step that was asked for; or several fits
+        and no name.
     """
     fits = self._fits()
     if not fit:
       fit = fits[0] if len(fits) == 1 else "train"
       if fits and fit not in fits:
         raise UserError(f"{self.folder} has several fits; name one: {', '.join(fits)}")
-    found = Checkpoints.held(self.folder / "checkpoints" / fit, warn=warn, best=best)
+    held, step = self.folder / "checkpoints" / fit, self._at_step
+    found = Checkpoints.held(held, warn=warn, best=best, step=step)
+    if found is None and step is not None:
+      raise no_such_step(held, step)
     if found is None:
       raise UserError(
         f"{self.folder} has no checkpoint of fit {fit!r} (none yet, or freed by `clean`); run it "
@@ -258,11 +266,16 @@ def _features(dataset: str) -> str:
   )
 
 
-def open_run(folder: str | os.PathLike, file: str | os.PathLike | None = None) -> Run:
+def open_run(
+  folder: str | os.PathLike,
+  file: str | os.PathLike | None = None,
+  at_step: int | None = None,
+) -> Run:
   """Opens the run in a folder; see `Run`.
 
   Args:
     folder: of the run.
     file: of the experiment, where it is not of the catalogue and has moved since.
+    at_step: of the checkpoint that is opened; by default the best one.
   """
-  return Run(Path(folder), registry.of_file(Path(file)) if file else None)
+  return Run(Path(folder), registry.of_file(Path(file)) if file else None, at_step)

@@ -1,6 +1,7 @@
 """The traces of a fit while it trains: rows of metrics, checkpoints, a line on the terminal."""
 
 import math
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ class About(NamedTuple):
     pending: values since the last row, by metric.
     best_score: the best score so far.
     fingerprint: of the fit, as `research.training.fingerprint` gives it; old files have none.
+    since_best: evaluations since the one with the best score; old files have none.
   """
 
   finished: bool
@@ -37,6 +39,7 @@ class About(NamedTuple):
   pending: dict[str, list[Any]]
   best_score: float | None
   fingerprint: dict[str, Any] | None = None
+  since_best: int = 0
 
 
 class Start(NamedTuple):
@@ -49,6 +52,7 @@ class Start(NamedTuple):
     best_score: the best score so far.
     fingerprint: of the fit, as in `research.training.fingerprint`.
     end: offset and checksum of metrics.jsonl, from where rows are written.
+    since_best: evaluations since the one with the best score.
   """
 
   step: int
@@ -57,6 +61,7 @@ class Start(NamedTuple):
   best_score: float | None
   fingerprint: dict[str, Any]
   end: tuple[int, int]
+  since_best: int = 0
 
 
 class Recorder:
@@ -93,7 +98,7 @@ class Recorder:
   def begin(self, start: Start, steps_per_call: int) -> None:
     """Starts the clocks; call it before anything else."""
     self._pending, self._best_score = start.pending, start.best_score
-    self._fingerprint = start.fingerprint
+    self._fingerprint, self._since_best = start.fingerprint, start.since_best
     self._saved_step, self._steps_per_call = start.step, steps_per_call
     self._progress = Progress(self.name, self._training.steps)
     self._row_at = self._saved_at = time.monotonic()
@@ -128,16 +133,24 @@ class Recorder:
       self._log.append(row, timing)
     self._row_at = now
     score = row.get(self._training.best or "") if self._is_alone else None
-    if step and score is not None and math.isfinite(score):  # nothing is ever saved at step 0
-      score = score if larger_is_better(self._training, str(self._training.best)) else -score
-      if self._best_score is None or score > self._best_score:  # so that of equal ones the first is
-        self._score = self._best_score = score
-        self._has_new_best = True
+    if not step or score is None:  # nothing is ever saved at step 0
+      return
+    score = score if larger_is_better(self._training, str(self._training.best)) else -score
+    self._since_best += 1
+    # Not where they are equal, so that of equal ones the first is kept.
+    if math.isfinite(score) and (self._best_score is None or score > self._best_score):
+      self._score = self._best_score = score
+      self._has_new_best, self._since_best = True, 0
 
-  def is_save_due(self) -> bool:
-    """Tells whether the last checkpoint is old, or the best score so far was just seen."""
+  def is_out_of_patience(self) -> bool:
+    """Tells whether so many evaluations in a row brought no new best that the fit is to end."""
+    return 0 < self._training.patience <= self._since_best
+
+  def is_save_due(self, step: int) -> bool:
+    """Tells whether the last checkpoint is old, the best score was just seen, or this one stays."""
     is_old = time.monotonic() - self._saved_at >= self._options.save_seconds
-    return is_old or self._has_new_best
+    every = self._options.keep_every
+    return is_old or self._has_new_best or (every > 0 and step % every == 0)
 
   def save(self, step: int, state: State, *, finished: bool) -> None:
     """Starts to save; refuses a state that is not finite, unless the fit goes on regardless."""
@@ -145,13 +158,28 @@ class Recorder:
     if self._stops_on_nan and not all(_is_finite(array) for array in arrays.values()):
       raise self._diverged("a parameter is not finite", step, state)
     offset, checksum = self._log.sync(), self._log.checksum
-    about = About(finished, offset, checksum, self._pending, self._best_score, self._fingerprint)
+    about = About(
+      finished,
+      offset,
+      checksum,
+      self._pending,
+      self._best_score,
+      self._fingerprint,
+      self._since_best,
+    )
     self._checkpoints.save(Snapshot(step, arrays, about._asdict()), score=self._score)
     self._has_new_best, self._saved_at, self._saved_step = False, time.monotonic(), step
 
   def close(self) -> None:
     """Waits for what is still being saved."""
     self._progress.finish()
+    if self.is_out_of_patience():
+      print(
+        f"{self.name}: ended at step {self._saved_step:,}: {self._since_best} evaluations without "
+        f"a better {self._training.best}",
+        file=sys.stderr,
+        flush=True,
+      )
     if self._saved_step:
       self._checkpoints.wait()
 

@@ -11,6 +11,7 @@ from research.errors import UserError
 from research.lab.compiled_training import CompiledTraining
 from research.lab.recorder import About
 from research.lab.run_folder import FORK
+from research.store import checkpoint
 from research.store.checkpoint import Checkpoints, Snapshot
 from research.store.host_state import from_host, to_host
 from research.training import Member, Training
@@ -75,8 +76,10 @@ def compared(name: str, snapshot: Snapshot, now: Mapping[str, Any]) -> tuple[boo
   """
   about = About(**snapshot.about)
   before = about.fingerprint or now
-  is_end = about.finished and snapshot.step == now["steps"]
-  is_finished = is_end and before["settings"] == now["settings"]
+  is_same = before["settings"] == now["settings"]
+  # Of the same settings it may have ended before the last step, out of patience.
+  is_end = about.fingerprint is not None or snapshot.step == now["steps"]
+  is_finished = about.finished and is_same and is_end
   if snapshot.step >= now["steps"] and not is_finished:
     raise UserError(
       f"the checkpoint of fit {name!r} is at step {snapshot.step:,} already, and with these "
@@ -89,15 +92,19 @@ def compared(name: str, snapshot: Snapshot, now: Mapping[str, Any]) -> tuple[boo
   return is_finished, before["task"] == now["task"]
 
 
-def with_weights(state: Any, source: Path, name: str) -> Any:
-  """Returns the state with the weights of another run's best checkpoint of that fit.
+def with_weights(state: Any, source: Path, name: str, step: int | None = None) -> Any:
+  """Returns the state with the weights of another run's checkpoint of that fit.
+
+  It is the best one, or the one of the `step`.
 
   Raises:
     UserError: where there is no such checkpoint, or its weights have other names or shapes.
   """
   arrays = to_host(state)
   wanted = [each for each in arrays if each.startswith(WEIGHTS)]
-  held = Checkpoints.held(source / "checkpoints" / name, warn=warn)
+  held = Checkpoints.held(source / "checkpoints" / name, warn=warn, step=step)
+  if step is not None and held is None:
+    raise no_such_step(source / "checkpoints" / name, step)
   if held is None or not wanted:
     raise UserError(f"--init_from={source} has no weights of a fit {name!r}; give a run that has")
   for each in wanted:
@@ -113,6 +120,15 @@ def with_weights(state: Any, source: Path, name: str) -> Any:
     if each.startswith(RAW):  # the average begins where the weights do
       arrays[each] = arrays["params/" + each.removeprefix(RAW)].copy()
   return from_host(arrays, jax.eval_shape(lambda: state))
+
+
+def no_such_step(folder: Path, step: int) -> UserError:
+  """The refusal of a step of which a fit's folder has no whole checkpoint."""
+  there = ", ".join(f"{each:,}" for each in checkpoint.steps(folder)) or "none"
+  return UserError(
+    f"--at_step={step}: {folder} has no checkpoint of that step (it has {there}); give one that is "
+    "there, and --keep_every to a run that is to keep more"
+  )
 
 
 def refuse_idle_fork(folder: Path, name: str, asked: Collection[str]) -> None:

@@ -5,6 +5,7 @@ it independent of the number of devices, and a checksum per array makes damage v
 itself accepts flipped bytes silently and tries nothing older when a file is torn.
 """
 
+import contextlib
 import functools
 import gc
 import json
@@ -51,6 +52,15 @@ def exists(folder: Path) -> bool:
   return bool(steps(folder))
 
 
+def best_score(folder: Path) -> float | None:
+  """Returns the highest score of a checkpoint that is there; None where none was scored."""
+  found = []
+  for step in steps(folder):
+    with contextlib.suppress(OSError, ValueError):
+      found.append(_score(folder, step))
+  return max((score for score in found if score is not None), default=None)
+
+
 def best_step(folder: Path) -> int | None:
   """Returns the first step with the highest score, else the last; None where none was saved.
 
@@ -68,21 +78,29 @@ def best_step(folder: Path) -> int | None:
 
 
 class Checkpoints:
-  """The checkpoints in one folder: the latest two, and the best one by a score.
+  """The checkpoints in one folder: the latest two, the best one by a score, and every n-th step.
 
   Orbax is imported, and a folder that is to be written made, at the first call that needs them.
   """
 
-  def __init__(self, folder: Path, *, warn: Callable[[str], None], read_only: bool = False):
+  def __init__(
+    self,
+    folder: Path,
+    *,
+    warn: Callable[[str], None],
+    read_only: bool = False,
+    keep_every: int = 0,
+  ):
     """Touches nothing yet.
 
     Args:
       folder: where the checkpoints live.
       warn: told in one line about each damaged checkpoint.
       read_only: whether to leave damaged checkpoints where they are; the folder may be in use.
+      keep_every: of which number of steps the multiples stay too; 0 for none.
     """
     self._folder = folder.absolute()
-    self._warn, self._read_only = warn, read_only
+    self._warn, self._read_only, self._keep_every = warn, read_only, keep_every
     self._left_out = set[int]()
 
   @functools.cached_property
@@ -104,6 +122,7 @@ class Checkpoints:
           n=1,
           keep_checkpoints_without_metrics=False,
         ),
+        *([policies.EveryNSteps(self._keep_every)] if self._keep_every else []),
       ]
     )
     with _quiet():
@@ -121,12 +140,25 @@ class Checkpoints:
       )
 
   @classmethod
-  def held(cls, folder: Path, *, warn: Callable[[str], None], best: bool = True) -> Snapshot | None:
-    """Reads the best or the latest checkpoint in a folder that may be in use; None if none is."""
-    if not exists(folder):
+  def held(
+    cls,
+    folder: Path,
+    *,
+    warn: Callable[[str], None],
+    best: bool = True,
+    step: int | None = None,
+  ) -> Snapshot | None:
+    """Reads the best or the latest checkpoint in a folder that may be in use; None if none is.
+
+    With a step, the checkpoint of that step alone.
+    """
+    if not exists(folder) or (step is not None and step not in steps(folder)):
       return None
     checkpoints = cls(folder, warn=warn, read_only=True)
-    snapshot = checkpoints.best() if best else checkpoints.latest()
+    if step is not None:
+      snapshot = checkpoints._restore(step)
+    else:
+      snapshot = checkpoints.best() if best else checkpoints.latest()
     checkpoints.close()
     return snapshot
 

@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -181,6 +182,22 @@ class Field:
         f"{text!r} {problem}; give {self.rule.allowed(self.kind)} (default {show(self.value)})"
       )
     return value
+
+  def parse_item(self, text: str) -> Any:
+    """`parse` for a value in a list, where one that has separators itself stands in brackets."""
+    is_enclosed = self.kind in (tuple, str) and text.startswith("(") and text.endswith(")")
+    return self.parse(text[1:-1] if is_enclosed else text)
+
+
+def split_list(text: str, separator: str) -> list[str]:
+  """Splits at the separators that no bracket encloses; strips the items."""
+  return [item.strip() for item in re.split(rf"{separator}(?![^()]*\))", text)]
+
+
+def show_item(value: Any) -> str:
+  """`show` for a value in a list."""
+  text = show(value)
+  return f"({text})" if isinstance(value, tuple) or re.search("[,;]", text) else text
 
 
 def show(value: Any) -> str:

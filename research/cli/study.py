@@ -9,7 +9,7 @@ import numpy as np
 from absl import flags
 
 from research.cli import runner
-from research.config import digest, fields, flatten, replace
+from research.config import digest, fields, flatten, replace, split_list
 from research.errors import UserError, unknown_name
 from research.lab import measured, run_results
 from research.lab.experiment import Experiment
@@ -34,14 +34,14 @@ def changes(config: Any, text: str | None) -> dict[str, Any]:
     UserError: for an unknown setting, a value that is not allowed, or a change of nothing.
   """
   found, known = {}, {field.name: field for field in fields(config)}
-  for part in filter(None, map(str.strip, (text or "").split(";"))):
+  for part in filter(None, split_list(text or "", ";")):
     name, is_given, value = (word.strip() for word in part.partition("="))
     if not is_given:
       raise UserError(f"--change={part!r} is no setting; write NAME=VALUE; NAME=VALUE")
     if name not in known:
       raise UserError(f"--change: {unknown_name(name, known, 'setting')}")
     try:
-      found[name] = known[name].parse(value)
+      found[name] = known[name].parse_item(value)
     except ValueError as error:
       raise UserError(f"--change: {name}={error}") from error
   if replace(config, found) == config:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from research.config import Field, fields, replace, show
+from research.config import Field, fields, replace, show_item, split_list
 from research.errors import UserError, unknown_name
 
 
@@ -134,8 +134,7 @@ class Choice:
     return len(self.values)
 
   def __str__(self) -> str:
-    shown = (f"({show(v)})" if isinstance(v, tuple) else show(v) for v in self.values)
-    return f"choice({','.join(shown)})"
+    return f"choice({','.join(map(show_item, self.values))})"
 
 
 Distribution = Range | Choice
@@ -187,7 +186,7 @@ def parse(text: str, config: Any) -> Space:
   known = {field.name: field for field in fields(config)}
   distributions: dict[str, Distribution] = {}
   repeats: int | None = None
-  for part in filter(None, (part.strip() for part in text.split(";"))):
+  for part in filter(None, split_list(text, ";")):
     match = re.fullmatch(r"(?:([\w.]+)\s*=\s*)?(\w+)\s*\((.*)\)", part, re.DOTALL)
     if match is None:
       raise UserError(f"--sweep: {part!r} is not of the form field=distribution(...)")
@@ -210,7 +209,7 @@ def parse(text: str, config: Any) -> Space:
 
 def _split(inside: str, part: str) -> list[str]:
   """Splits arguments at the commas that no bracket encloses."""
-  arguments = [each.strip() for each in re.split(r",(?![^()]*\))", inside)]
+  arguments = split_list(inside, ",")
   if arguments == [""]:
     return []
   for argument in arguments:
@@ -250,8 +249,7 @@ def _distribution(field: Field, kind: str, arguments: list[str], part: str) -> D
 
 
 def _choice(field: Field, arguments: list[str]) -> Choice:
-  unpack = lambda text: text[1:-1] if field.kind is tuple and text.startswith("(") else text
-  values = tuple(field.parse(unpack(argument)) for argument in arguments)
+  values = tuple(map(field.parse_item, arguments))
   if not values:
     raise ValueError("a choice needs at least one value")
   if len(set(values)) < len(values):

@@ -33,6 +33,14 @@ def drawn(text, units=UNITS):
   return np.array([distribution.value(unit) for unit in units])
 
 
+def test_a_text_with_separators_stands_in_brackets():
+  text = "optimizer.groups=choice(off,a: frozen,(b: rate=2, decay=0; c: frozen)); scale=log(1,2)"
+  made = space.parse(text, Config())
+  values = made.distributions["optimizer.groups"].values
+  assert values == (None, "a: frozen", "b: rate=2, decay=0; c: frozen")
+  assert space.parse(str(made), Config()) == made
+
+
 def test_learning_rates_are_log_uniform():
   rates = drawn("optimizer.learning_rate=log(0.0001,0.1)")
   assert stats.kstest(np.log10(rates), stats.uniform(-4, 3).cdf).pvalue > 0.01

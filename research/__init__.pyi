@@ -72,6 +72,7 @@ from research.layers.recurrent import Recurrent as Recurrent
 from research.layers.recurrent import RecurrentStack as RecurrentStack
 from research.learner import Learner as Learner
 from research.learner import Metrics as Metrics
+from research.learner import ReadsConfig as ReadsConfig
 from research.learner import TrainState as TrainState
 from research.learner import augmented as augmented
 from research.learner import predict as predict

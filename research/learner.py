@@ -31,6 +31,19 @@ Metrics = dict[str, Float[Array, ""]]
 PerExample = Callable[[Any, Batch], Float[Array, " batch"] | Mean]
 
 
+class ReadsConfig(NamedTuple):
+  """A loss or a metric that reads settings: a function of (outputs, batch, config).
+
+  supervised_training(model, loss=ReadsConfig(focal_loss))  # focal_loss reads config.gamma
+  """
+
+  function: Callable[[Any, Batch, Config], Float[Array, " batch"] | Mean]
+
+  def of(self, config: Config) -> PerExample:
+    """The loss or metric at these settings."""
+    return lambda outputs, batch: self.function(outputs, batch, config)
+
+
 class Learner(NamedTuple):
   """A learning system as pure functions; `config` is a pytree and may hold tracers.
 
@@ -79,20 +92,20 @@ class Supervised(NamedTuple):
   """The parts of a supervised learner; every function may read any field of the config."""
 
   model: Callable[[Config], nn.Module]
-  loss: PerExample
+  loss: PerExample | ReadsConfig
   example: Callable[[Config], Any]
   optimizer: Callable[[Config], optax.GradientTransformation]
-  metrics: Mapping[str, PerExample]
+  metrics: Mapping[str, PerExample | ReadsConfig]
   inputs: Callable[[Batch], Any]
 
 
 def supervised(
   model: Callable[[Config], nn.Module],
-  loss: PerExample,
+  loss: PerExample | ReadsConfig,
   example: Callable[[Config], Any],
   optimizer: Callable[[Config], optax.GradientTransformation],
   *,
-  metrics: Mapping[str, PerExample] | None = None,
+  metrics: Mapping[str, PerExample | ReadsConfig] | None = None,
   inputs: Callable[[Batch], Any] = inputs_of,
 ) -> Learner:
   """A learner from a model, a loss and an optimizer.
@@ -100,7 +113,8 @@ def supervised(
   Args:
     model: gives the Linen module, called as `module(inputs, train=...)`.
     loss: of (outputs, batch), one value per example; or a `Mean` of [batch] and [batch], where an
-      example counts by a weight of its own, as a sentence does by its tokens.
+      example counts by a weight of its own, as a sentence does by its tokens. One that reads
+      settings is a `ReadsConfig`, and so are such metrics.
     example: the inputs of one example, without the batch's axis: a shape, or a tree of
       `jax.ShapeDtypeStruct` where they are more than one array of floats.
     optimizer: gives the optax optimizer, usually by `research.optimizers.make_optimizer`.
@@ -231,9 +245,9 @@ FIELDS = {
 }
 
 
-def field_of(reader: PerExample) -> str | None:
+def field_of(reader: PerExample | ReadsConfig) -> str | None:
   """The field of a batch whose integers a loss or metric takes for classes, where that is known."""
-  return FIELDS.get(getattr(reader, "func", reader))
+  return None if isinstance(reader, ReadsConfig) else FIELDS.get(getattr(reader, "func", reader))
 
 
 def _classes(parts: Supervised, config: Config) -> dict[str, int]:
@@ -318,8 +332,8 @@ def _means(
   outputs, after = with_fast_gradients(forward)(
     {"params": params, **variables}, parts.inputs(batch)
   )
-  loss = with_label_smoothing(parts.loss, optimizer_in(config).label_smoothing)
-  values = _values(parts._replace(loss=loss), outputs, batch)
+  loss = with_label_smoothing(_at(parts.loss, config), optimizer_in(config).label_smoothing)
+  values = _values(parts._replace(loss=loss), config, outputs, batch)
   return local_means(values, batch), dict(after)
 
 
@@ -331,13 +345,19 @@ def _evaluate(
   parts: Supervised, config: Config, state: TrainState, batch: Batch
 ) -> dict[str, Mean]:
   outputs = _outputs(parts, config, state, batch)
-  return batch_means(_values(parts, outputs, batch), batch)
+  return batch_means(_values(parts, config, outputs, batch), batch)
 
 
-def _values(parts: Supervised, outputs: Any, batch: Batch) -> dict[str, Array | Mean]:
+def _at(value: PerExample | ReadsConfig, config: Config) -> PerExample:
+  return value.of(config) if isinstance(value, ReadsConfig) else value
+
+
+def _values(
+  parts: Supervised, config: Config, outputs: Any, batch: Batch
+) -> dict[str, Array | Mean]:
   """Loss and metrics of every example."""
   values = {"loss": parts.loss, **parts.metrics}
-  return {name: value(outputs, batch) for name, value in values.items()}
+  return {name: _at(value, config)(outputs, batch) for name, value in values.items()}
 
 
 def _mask_statistics(

@@ -17,7 +17,7 @@ from research.data import sampling, sets
 from research.data.sampling import Sampler
 from research.data.stratify import shuffled_split
 from research.errors import UserError
-from research.learner import Config, Learner, PerExample, field_of, supervised
+from research.learner import Config, Learner, PerExample, ReadsConfig, field_of, supervised
 from research.losses import softmax_cross_entropy, token_cross_entropy
 from research.metrics import accuracy, exact_match, token_accuracy
 from research.training import HostData, Training, on_device
@@ -84,8 +84,8 @@ def supervised_training(
   model: Callable[[Config], nn.Module],
   task: Callable[[Config, int], Task] = images,
   *,
-  loss: PerExample = softmax_cross_entropy,
-  metrics: Mapping[str, PerExample] | None = None,
+  loss: PerExample | ReadsConfig = softmax_cross_entropy,
+  metrics: Mapping[str, PerExample | ReadsConfig] | None = None,
   inputs: Callable[[Batch], Any] = inputs_of,
   optimizer: Callable[[Config, int], optax.GradientTransformation] | None = None,
   transform: Callable[[Learner], Learner] = lambda learner: learner,
@@ -112,8 +112,8 @@ def supervised_training(
   Args:
     model: gives the Linen module, called as `module(inputs, train=...)`.
     task: gives the data of a config and a seed; by default `images`.
-    loss: of (outputs, batch), one value per example.
-    metrics: further values per example; by default the accuracy.
+    loss: of (outputs, batch), one value per example; a `ReadsConfig` where it reads settings.
+    metrics: further values per example, given likewise; by default the accuracy.
     inputs: the model's inputs from the batch; by default its images.
     optimizer: gives the optax optimizer for a config and a number of steps, where it is not
       `research.optimizers.optimizer_of`.

@@ -4,10 +4,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from research.batch import inputs_of
-from research.learner import augmented, predict_classes, supervised
+from research.learner import ReadsConfig, augmented, predict_classes, supervised
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import Mean, accuracy
 from research.optimizers import Optimizer, make_optimizer
@@ -149,3 +150,35 @@ def test_an_example_may_count_by_its_tokens_and_inputs_may_be_a_tree():
   moves = moved.params["Embed_0"]["embedding"] != state.params["Embed_0"]["embedding"]
   # Token 0 is padding, and token 4 stands only in the example of weight 0.
   np.testing.assert_array_equal(moves[:, 0], [False, True, True, True, False])
+
+
+class Dense(nn.Dense):
+  """A model that is the same in training."""
+
+  def __call__(self, x, train=False):
+    return super().__call__(x)
+
+
+def test_a_loss_and_a_metric_may_read_traced_settings():
+  weighed = lambda outputs, batch, config: config["scale"] * squared_error(outputs, batch)
+  learner = supervised(
+    lambda config: Dense(2),
+    ReadsConfig(weighed),
+    lambda config: (3,),
+    lambda config: optax.sgd(0.1),
+    metrics={"threefold": ReadsConfig(lambda *both: 3 * weighed(*both)), "plain": squared_error},
+  )
+  init = lambda key: learner.init({"scale": 1.0}, key)
+  batch = {"image": jnp.ones((2, 3)), "target": jnp.ones((2, 2))}
+  state = init(jax.random.key(0))
+  state = state._replace(params=jax.tree.map(jnp.ones_like, state.params))
+  step = jax.jit(learner.step)
+  moved = []
+  for scale in (1.0, 2.0):
+    after, metrics = step({"scale": scale}, state, batch)
+    assert metrics["loss"] == scale * metrics["plain"] == metrics["threefold"] / 3
+    found = learner.evaluate({"scale": scale}, state, batch)
+    assert found["loss"].total == scale * found["plain"].total
+    moved.append(after.params["kernel"] - 1)
+  assert step._cache_size() == 1
+  np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-6)

@@ -24,6 +24,7 @@ Relation = Literal["at least", "at most", "above", "below", "equals", "within", 
 Verdict = Literal["pass", "fail", "undecided"]
 
 PERCENT = "%"
+HUNDREDTHS = (PERCENT, "points")  # units of shares and of their differences
 CLAIM_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 PICTURES = (".gif", ".png")  # what a picture's file may be: a film or a still
 
@@ -165,8 +166,9 @@ class Claim:
   `id` is the inventory's ("C06"), or any short name; `what` is one short line; `source` is the
   published number as its source gives it ("98.96 % (book)"); `ours` is the measured number, and
   `bar` speaks of the same number. `unit` only changes how both are shown: "%" shows the fraction
-  0.9893 as "98.93 %", and any other unit is set behind the number. A run that measures the number
-  several times itself gives all values as `repeats`, of which `ours` is the mean.
+  0.9893 as "98.93 %", "points" a difference of fractions, 0.021, as "2.10 points", and any other
+  unit is set behind the number. A run that measures the number several times itself gives all
+  values as `repeats`, of which `ours` is the mean.
 
   Raises ValueError for an id of another form and for a `what` or `source` of several lines.
   """
@@ -277,8 +279,8 @@ class Report:
 
 
 def exact_number(value: float, unit: str = "") -> str:
-  """The shortest text that reads back as `value`; a hundred times that where the unit is "%"."""
-  number = _decimal(value) * (100 if unit == PERCENT else 1)
+  """The shortest text that reads back as `value`; a hundred times that in one of `HUNDREDTHS`."""
+  number = _decimal(value) * (100 if unit in HUNDREDTHS else 1)
   if number == number.to_integral_value() and abs(number) < Decimal("1e15"):
     return f"{number:.0f}"
   return f"{number.normalize():g}"

@@ -112,9 +112,12 @@ def report(config: Config, fits: Fits) -> ln.Report:
 
 def depth_figure(config: Config, fits: Fits) -> ln.Picture:
   """Training loss and test accuracy against depth, one point a net."""
-  panels, metrics = [], {"train/loss": "training loss (nats)"}
-  for metric, y in (metrics | {"test/accuracy": "test accuracy (fraction)"}).items():
-    values = {key: [fit.last(metric) for fit in found] for key, found in fits.items()}
+  panels = []
+  for metric, y, scale in (
+    ("train/loss", "training loss (nats)", 1),
+    ("test/accuracy", "test accuracy (%)", 100),
+  ):
+    values = {key: [scale * fit.last(metric) for fit in found] for key, found in fits.items()}
     mean = lambda kind, values=values: [np.mean(values[kind, depth]) for depth in config.depths]
     nets = [(depth, value) for (_, depth), found in values.items() for value in found]
     curves = {kind: (config.depths, mean(kind)) for kind in KINDS}

@@ -159,7 +159,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   apart, points = "sigmoid net, |train - test| accuracy", "94.91 - 94.68 = 0.23 points"
   claims = [
     learns(f"784-50-10 sigmoid, {test}", book, sigmoid, ln.at_least(0.94)),
-    overlaps(apart, points, gap, ln.at_most(0.01)),
+    overlaps(apart, points, gap, ln.at_most(0.01), "points"),
     by_layers(f"784-50-10 relu, {test}", "96.9-97.0 %", relu, ln.at_least(0.965)),
   ]
   if config.dataset not in ln.sets.names():  # the user's own, about which the book says nothing

@@ -91,7 +91,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         together,
         ln.at_least(0.9967),
       ),
-      claim("ensemble less its members", "0.07 points", together - alone, ln.above(0)),
+      claim("ensemble less its members", "0.07 points", together - alone, ln.above(0), "points"),
     ],
     [
       ln.compare_curves(

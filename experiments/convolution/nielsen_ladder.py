@@ -106,6 +106,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
           f"{100 * (theirs[upper] - theirs[lower]):.2f} points",
           ours[upper] - ours[lower],
           ln.above(0),
+          "points",
         )
         for lower, upper in itertools.pairwise(RUNGS)
       ),

@@ -71,7 +71,13 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
     [
       claim("float32, test accuracy", "97.97 %", accuracy["float32"], ln.at_least(0.98)),
       *(
-        claim(f"|{short} less float32|, test accuracy", source, away[short], ln.at_most(0.0005))
+        claim(
+          f"|{short} less float32|, test accuracy",
+          source,
+          away[short],
+          ln.at_most(0.0005),
+          "points",
+        )
         for short, source in sources.items()
       ),
     ],

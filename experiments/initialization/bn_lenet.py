@@ -59,7 +59,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     claim(f"BN, rate 1.0: {what}", "90.2 %", high, ln.at_least(0.823)),
     claim(f"BN, rate 0.1: {what}", "89.9 %", low, ln.at_least(0.823)),
     claim(f"plain LeNet, rate 0.9: {what}", "82.3 %", plain, ln.at_least(0.75)),
-    claim(gained, "90.2 - 82.3 = 7.9 points", high - plain, ln.at_least(0.02)),
+    claim(gained, "90.2 - 82.3 = 7.9 points", high - plain, ln.at_least(0.02), "points"),
     claim("BN, rate 1.0: test accuracy", "70.8 % (very noisy)", test, ln.at_least(0.708)),
   ]
   return ln.Report(

@@ -90,7 +90,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         )
       ),
       claim(still, "0: nothing moves", largest, ln.equals(0)),
-      claim(broken, "much", gained, ln.at_least(0.5), "%"),
+      claim(broken, "much", gained, ln.at_least(0.5), "points"),
     ],
     [
       ln.image_grid(

@@ -91,7 +91,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     [
       claim(written, "75.3 %", twice, ln.within(0.753, 0.015), "%"),
       claim("mended: test accuracy", "92.4 %", once, ln.within(0.924, 0.015), "%"),
-      claim(costs, "17", once - twice, ln.at_least(0.05), "%"),
+      claim(costs, "17", once - twice, ln.at_least(0.05), "points"),
       claim(certain, "log(1 + 9/e) = 1.46", least, ln.within(1.46115, 1e-5)),
       claim(over, "barely learns: above 1", excess, ln.at_most(1.3)),
       claim("parameters", "101,770", parameters, ln.equals(101_770)),

@@ -75,7 +75,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     fits[kind] = lab.fit(kind.replace(",", ""), case, training(case, lab.seed))
   accuracy = {kind: fit.last("test/accuracy") for kind, fit in fits.items()}
   gained, many = "test accuracy gained", f"on {config.examples:,} images"
-  claim = ln.claims("R11", unit="%")
+  claim = ln.claims("R11", unit="points")
   return ln.Report(
     [
       claim(f"{kind}: {what}", source, accuracy[kind] - accuracy["none"], bar)

@@ -86,7 +86,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   sampled = jax.jit(lambda state: means_of_thinned(config, state, x, lab.key("thinned")).argmax(-1))
   by_count = accuracy(sampled(fits[0].state))
   members, voted = accuracy(guesses), float(accuracy(vote(guesses)))
-  claim, nets = ln.claims("R04", unit="%"), f"mean of {config.thinned} thinned nets"
+  claim, nets = ln.claims("R04", unit="points"), f"mean of {config.thinned} thinned nets"
   apart, gain = abs(members[0] - by_count[-1]), by_count[-1] - by_count[0]
   many = "mean of the thinned nets - one thinned net, test accuracy"
   votes = f"vote of {config.members} - mean of its voters, test accuracy"

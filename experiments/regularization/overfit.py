@@ -52,7 +52,9 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     [
       claim(f"accuracy on the {config.examples} training images", "100 %", train, ln.equals(1)),
       claim("accuracy on the test set", "75.6-75.9 %", test, ln.within(0.7575, 0.02)),
-      claim("training less test accuracy", "24 points", train - test, ln.within(0.24, 0.02)),
+      claim(
+        "training less test accuracy", "24 points", train - test, ln.within(0.24, 0.02), "points"
+      ),
       count("first epoch with 99 % of the training images", "about 100", first, ln.within(100, 30)),
       count("parameters", "130,010", fits[0].parameters, ln.equals(130_010)),
     ],

@@ -75,8 +75,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       claim(
         "lambda 0.1: test accuracy", f"71.7-72.2 % {few}", test["decay"], ln.within(0.72, 0.02)
       ),
-      claim("gap that it takes away", "at least 4 points", closed, ln.at_least(0.04)),
-      claim("test accuracy that it gains", "none: it loses some", gained, ln.below(0)),
+      claim("gap that it takes away", "at least 4 points", closed, ln.at_least(0.04), "points"),
+      claim("test accuracy that it gains", "none: it loses some", gained, ln.below(0), "points"),
       *(
         ratio(
           f"{norm} norm of the weights, with decay over without",

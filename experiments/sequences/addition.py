@@ -60,7 +60,7 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
     {config.net: fit},
     "test/exact",
     title="Sums, digit by digit",
-    y="right as a whole (share)",
+    y="right as a whole (%)",
     caption="Held-out sums of which every digit is the likeliest, given those before it.",
     file="exact",
   )

@@ -72,7 +72,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     fits,
     "test/exact",
     title="Dates, written in one way",
-    y="right as a whole (share)",
+    y="right as a whole (%)",
     caption="Held-out dates of which every character is the likeliest, given those before it.",
     file="exact",
   )

@@ -95,7 +95,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     fits,
     "test/exact",
     title=what.capitalize(),
-    y="without a mistake (share)",
+    y="without a mistake (%)",
     caption="Test strings of which every token is the likeliest, given those before it.",
     file="exact",
   )

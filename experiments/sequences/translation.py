@@ -174,7 +174,7 @@ def claims(texts: dict[str, list[Words]], references: list[Words]) -> list[ln.Cl
       for net, id in NETS.items()
       for name in (f"{net}, greedy", f"{net}, beam")
     ),
-    s11("what attention adds to the GRU's BLEU", "> 0", gain, ln.above(0)),
+    s11("what attention adds to the GRU's BLEU", "> 0", gain, ln.above(0), "points"),
     s08(d2l, known, ours, ln.at_least(round(theirs, 4))),
   ]
 

@@ -106,9 +106,9 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   unseen = "half of the fours called nines: fours that are recognised"
   return ln.Report(
     [
-      claim(small, "small", lost("at random 0.2"), ln.at_most(0.02)),
-      claim(large, "large", nines, ln.at_least(0.05)),
-      claim(more, "above 0", nines - lost("at random 0.1"), ln.above(0)),
+      claim(small, "small", lost("at random 0.2"), ln.at_most(0.02), "points"),
+      claim(large, "large", nines, ln.at_least(0.05), "points"),
+      claim(more, "above 0", nines - lost("at random 0.1"), ln.above(0), "points"),
       claim(unseen, "fewer than with 40 % wrong at random", half, others),
     ],
     [errors(config, fits)],

@@ -173,8 +173,9 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
             "population": population,
           },
         },
+        percent=True,
         title="Searches at equal budgets",
-        y="best validation accuracy",
+        y="best validation accuracy (%)",
         caption="A mark is a seed, the line its group's mean. Within a panel all have the same "
         "budget, except that ASHA takes a part of it.",
         file="equal_budgets",

@@ -93,7 +93,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 def report(config: Config, fit: ln.Fit) -> ln.Report:
   """One trial alone, such as the winner of a sweep."""
   accuracy, rate = fit.last(OBJECTIVE), config.optimizer.learning_rate
-  caption = f"Validation accuracy {accuracy:.3g} at learning rate {rate:.3g}."
+  caption = f"Validation accuracy {100 * accuracy:.2f} % at learning rate {rate:.3g}."
   return ln.Report([], [ln.learning_curves(fit, title="One trial", epochs=True, caption=caption)])
 
 

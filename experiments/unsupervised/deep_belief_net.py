@@ -102,7 +102,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       what, bar = f"{net}, {counts[labels]}: test error of the pre-trained net", ln.at_most(error)
       claims.append(claim(what, f"{100 * error:.4g} %", trained, bar))
     what = f"{net}, {counts[labels]}: random less pre-trained, points"
-    claims.append(claim(what, at_random, random - trained, ln.above(least)))
+    claims.append(claim(what, at_random, random - trained, ln.above(least), "points"))
   return ln.Report(claims, [test_errors(fits, {"few": counts["few"], "all": "all labels"})])
 
 

@@ -110,8 +110,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   end, linear = f"{many}: test error of logistic regression", "7.5-8 % (linear classifiers)"
   claim, positive = ln.claims("U06", unit="%"), ln.above(0)
   claims = [
-    claim(at_first, "above 0", discriminative[0] - generative[0], positive),
-    claim(at_last, "above 0", generative[-1] - discriminative[-1], positive),
+    claim(at_first, "above 0", discriminative[0] - generative[0], positive, "points"),
+    claim(at_last, "above 0", generative[-1] - discriminative[-1], positive, "points"),
     claim(later, "above 1", labels, ln.above(1), "times"),
     claim(end, linear, discriminative[-1], ln.at_most(0.085)),
   ]

@@ -72,7 +72,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   attack = lambda net: adversarial.projected_gradient(net, images, labels, config.size)
   deceived = lambda net: adversarial.error(net, attack(net), labels)
   accuracy = {name: fit.last("test/accuracy") for name, fit in fits.items()}
-  claim, gain = ln.claims("V08", unit="%"), accuracy[DEEP] - accuracy[HARDENED]
+  claim, gain = ln.claims("V08", unit="points"), accuracy[DEEP] - accuracy[HARDENED]
   what, falls = "test error, hardened less plain net", "it falls (89.4 to 17.9 %, Goodfellow)"
   attacked = f"error under attack by {config.size:g} a pixel, plain less hardened net"
   return ln.Report(

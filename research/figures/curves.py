@@ -88,7 +88,8 @@ def compare_curves(
 
   The curve is the mean over seeds, at the steps that all of them have; the band reaches one sample
   standard deviation to both sides, but of values above zero not below their least. `y` names the
-  vertical axis (the metric's key by default). The horizontal axis counts steps, or `epochs` of each
+  vertical axis (the metric's key by default), and where it ends with "(%)" a fraction is written in
+  percent. The horizontal axis counts steps, or `epochs` of each
   fit's own length; it begins at `from_step`, which is 1 to leave out the evaluation before
   training.
 
@@ -104,7 +105,7 @@ def compare_curves(
     y or _metric_name(metric),
     _smoothed(_spread_note(histories), window),
   )
-  scale_axes(axes, metric.rpartition("/")[2], log=log)
+  scale_axes(axes, "accuracy" if y and y.endswith("(%)") else metric.rpartition("/")[2], log=log)
   legend_below(figure)
   return Picture(file, figure, caption)
 

@@ -13,7 +13,7 @@ from matplotlib.gridspec import GridSpec
 
 from research.figures.style import legend_below
 
-RASTER_DPI = 160  # of images and of crowds of marks within a drawing
+RASTER_DPI = 120  # of images and of crowds of marks within a drawing
 CROWD = 2000  # so many marks or lines are smaller as pixels
 NARROW_INCHES = 4.1  # at 390 pixels a text of 9 points is 10 pixels high
 TALLEST_PANEL = 4.2

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
@@ -61,13 +62,14 @@ def strip_panels(
   y: str,
   log: bool = False,
   share_y: bool = True,
+  percent: bool = False,
   caption: str,
   file: str = "strips",
 ) -> Picture:
   """The values [n] of every name in a column of its own, with a line at their mean.
 
   There is a panel for each title. With `log` the vertical axes are logarithmic, and the line is at
-  the geometric mean.
+  the geometric mean. With `percent` fractions are written in percent.
   """
   figure, grid = new_figure(title, columns=len(panels), panel_inches=(3.8, 3.4))
   for axes, (name, columns) in zip(grid[0], panels.items(), strict=True):
@@ -82,4 +84,6 @@ def strip_panels(
     label_axes(axes, "", y if axes is grid[0, 0] else "", name)
     if log:
       axes.set_yscale("log")
+    if percent:
+      axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
   return Picture(file, figure, caption)

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from decimal import Decimal
 
-from research.report import PERCENT, Bar, Claim, exact_number
+from research.report import HUNDREDTHS, Bar, Claim, exact_number
 
 _DISPLAY_DIGITS = 6
 _ALL_DIGITS = 17
@@ -19,13 +19,13 @@ def shown_number(value: float, bar: Bar, unit: str = "") -> str:
   """
   if not math.isfinite(value):
     return str(value)
-  if unit == PERCENT:
+  if unit in HUNDREDTHS:
     candidates = [f"{100 * value:.{digits}f}" for digits in range(2, _ALL_DIGITS)]
   elif value == round(value) and abs(value) < 1e15:
     return f"{value:.0f}"
   else:
     candidates = [f"{value:.{digits}g}" for digits in range(_DISPLAY_DIGITS, _ALL_DIGITS)]
-  scale = Decimal(100) if unit == PERCENT else Decimal(1)
+  scale = Decimal(100) if unit in HUNDREDTHS else Decimal(1)
   for text in candidates:
     if bar.holds(float(Decimal(text) / scale)) == bar.holds(value):
       return text

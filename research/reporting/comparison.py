@@ -14,11 +14,13 @@ from research.figures.curves import compare_curves
 from research.lab.run_index import Metric, Record, by_importance
 from research.report import Picture
 from research.reporting.claims_table import shown_bar, shown_value
-from research.reporting.page import line, page, picture_in, section, table
-from research.reporting.runs_table import duration, shown
+from research.reporting.page import line, page, section, table
+from research.reporting.picture_files import picture_in
+from research.reporting.runs_table import shown
 from research.store.claims_file import bar_and_unit
 from research.store.files import read_json
 from research.store.metrics_log import Row, read_rows
+from research.store.progress import duration
 
 MOST = len(string.ascii_uppercase)  # each run is a letter
 MOST_CURVES = 14  # in a panel, twice as many as there are colours

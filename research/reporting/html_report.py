@@ -16,10 +16,10 @@ from research.report import Table
 from research.reporting import origins
 from research.reporting.claims_table import shown_bar, shown_value
 from research.reporting.page import bullets, command, figure, line, page, prose, section, table
-from research.reporting.runs_table import duration
 from research.store.claims_file import bar_and_unit
 from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of
+from research.store.progress import duration
 
 Claim = Mapping[str, Any]
 ABOUT_CLAIMS = (

@@ -14,11 +14,11 @@ from research.lab import run_folder, run_index
 from research.lab.run_index import STUDY, Record
 from research.report import PICTURES
 from research.reporting.claims_table import shown_bar, shown_value
-from research.reporting.runs_table import duration, settings, shown
+from research.reporting.runs_table import settings, shown
 from research.store.claims_file import bar_and_unit
 from research.store.files import read_json
 from research.store.metrics_log import Row, read_rows, read_timing
-from research.store.progress import clock
+from research.store.progress import clock, duration
 from research.sweep import study
 
 MOST_RUNS = 200  # that are listed, the newest
@@ -125,7 +125,7 @@ def _line(key: str, record: Record) -> dict[str, Any]:
 
 
 def _progress(path: Path, record: Record) -> dict[str, Any] | None:
-  """How far a running fit or sweep is, and the time that is left; None where nothing says so."""
+  """The progress of a running fit or sweep, with the time left; None where nothing says so."""
   if record.state != "running":
     return None
   trials, total = record.trials, (record.identity.config if record.identity else {}).get("--trials")

@@ -10,9 +10,6 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from research.figures.rendering import as_narrow_svg, as_svg
-from research.report import Picture
-
 
 def page(title: str, parts: Iterable[str]) -> str:
   """A whole page of parts that are HTML; empty ones are left out."""
@@ -98,13 +95,6 @@ def figure(image: bytes, kind: str, caption: str, name: str, narrow: bytes | Non
 
 def _data(image: bytes, kind: str) -> str:
   return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
-
-
-def picture_in(picture: Picture) -> str:
-  """A picture in the page, as lines that stay sharp at any size."""
-  drawing = as_svg(picture.figure)
-  narrow = as_narrow_svg(picture.figure)
-  return figure(drawing, "svg+xml", picture.caption, picture.name, narrow)
 
 
 _PAGE = """<!doctype html>

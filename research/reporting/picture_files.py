@@ -1,10 +1,11 @@
-"""The figures of a run as files: PNG and SVG, for narrow screens another SVG, and GIF for films."""
+"""Figures as files of a run (PNG, SVG, a narrower SVG, GIF for films), and as parts of a page."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from research.figures.rendering import as_narrow_svg, as_png, as_svg
 from research.report import Picture
+from research.reporting.page import figure
 from research.store.files import write_atomically
 
 STILL = ".png"
@@ -32,3 +33,10 @@ def write(folder: Path, pictures: Sequence[Picture]) -> list[tuple[Path, str]]:
   for old in set(folder.glob("*.svg")) - written:
     old.unlink()
   return found
+
+
+def picture_in(picture: Picture) -> str:
+  """A picture in the page, as lines that stay sharp at any size."""
+  drawing = as_svg(picture.figure)
+  narrow = as_narrow_svg(picture.figure)
+  return figure(drawing, "svg+xml", picture.caption, picture.name, narrow)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from research.errors import UserError
-from research.report import CLAIM_ID, PERCENT, Bar, Claim, Verdict, half_interval, mean_of
+from research.report import CLAIM_ID, HUNDREDTHS, Bar, Claim, Verdict, half_interval, mean_of
 from research.reporting.claims_table import shown_number
 from research.store.claims_file import claims_from_json
 from research.store.files import write_atomically
@@ -157,7 +157,7 @@ def _mean_and_interval(row: Verified) -> str:
     unit = ""
   elif len(row.values) > 1:
     half = half_interval(row.values)
-    shown += " ± " + (f"{100 * half:.2f}" if unit == PERCENT else f"{half:.2g}")
+    shown += " ± " + (f"{100 * half:.2f}" if unit in HUNDREDTHS else f"{half:.2g}")
   return f"{shown} {unit}".rstrip() + f" (n = {len(row.values)})"
 
 

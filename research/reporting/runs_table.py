@@ -11,6 +11,7 @@ from research.directions import LARGER_IS_BETTER
 from research.errors import UserError, unknown_name
 from research.lab.run_index import Record
 from research.reporting.text_table import text_lines
+from research.store.progress import duration
 
 ORDERS = ("when", "took", "experiment", "state", "best", "folder")  # and names of settings, metrics
 COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -166,13 +167,6 @@ def shown(metric: str, value: float | None) -> str:
 def unit_of_difference(metric: str) -> tuple[float, str]:
   """The factor and the unit of a metric's difference: differences of accuracies are in points."""
   return (100.0, " points") if metric.endswith("accuracy") else (1.0, "")
-
-
-def duration(seconds: float) -> str:
-  """Seconds in the unit that suits them: "8 s", "12 min", "3.4 h"."""
-  if seconds < 100:
-    return f"{seconds:.0f} s"
-  return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def _state(record: Record) -> str:

@@ -16,7 +16,8 @@ from research.figures.curves import compare_curves
 from research.figures.differences import compare_pairs, paired_values
 from research.lab.run_index import by_importance
 from research.report import Picture
-from research.reporting.page import command, line, page, picture_in, section, table
+from research.reporting.page import command, line, page, section, table
+from research.reporting.picture_files import picture_in
 from research.reporting.runs_table import shown, unit_of_difference
 from research.store.files import write_atomically, write_json
 from research.store.metrics_log import Row, read_rows

@@ -21,7 +21,7 @@ from research.report import (
   within,
   within_ratio,
 )
-from research.reporting.claims_table import claims_table, shown_value
+from research.reporting.claims_table import claims_table, shown_bar, shown_value
 from research.store.claims_file import bar_and_unit, claims_from_json, claims_json
 
 pytestmark = pytest.mark.fast
@@ -207,3 +207,9 @@ def test_a_bar_for_readers_has_the_digits_that_matter():
   assert at_least(0.989).text("%", 6) == "≥ 98.9 %"
   assert at_most(0.000003162277660168379).text(digits=6) == "≤ 0.00000316228"
   assert at_least(433_890).text(digits=6) == "≥ 433890"
+
+
+def test_differences_of_shares_are_in_points():
+  gain = Claim("C06", "gain", "1.2 points", 0.0207, above(0.01), "points")
+  assert shown_value(gain.ours, gain.bar, gain.unit) == "2.07 points"
+  assert shown_bar(gain.bar, gain.unit) == "> 1 points (95 % interval)"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from research.errors import UserError
 from research.figures.curves import learning_curves
+from research.lab.class_report import with_classes
 from research.lab.lab import Lab
 from research.report import Report
 from research.training import Fit, Training
@@ -80,4 +81,6 @@ def _run(
   config: Any,
   lab: Lab,
 ) -> Report:
-  return report(config, lab.fit("train", config, training(config, lab.seed)))
+  fit = lab.fit("train", config, training(config, lab.seed))
+  found = report(config, fit)
+  return with_classes(found, fit) if lab.metrics else found

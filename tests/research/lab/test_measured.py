@@ -10,14 +10,16 @@ from flax import linen as nn
 from research.compile import compile_learner
 from research.data.sampling import by_epoch
 from research.errors import UserError
+from research.lab.class_report import with_classes
 from research.lab.compiled_training import evaluation
 from research.lab.measured import measured, read_names
 from research.lanes import compile_population
 from research.learner import supervised
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import averages
+from research.report import Report
 from research.set_metrics import SET_METRICS
-from research.training import Training, larger_is_better
+from research.training import Fit, Training, larger_is_better
 
 NAMES = tuple(SET_METRICS)
 RNG = np.random.default_rng(0)
@@ -82,3 +84,18 @@ def test_every_lane_has_its_own():
     outputs = np.asarray(made.learner.outputs(None, made.learner.init(None, key), ARRAYS))
     wanted = SET_METRICS["auc"](outputs, DATA["label"])
     np.testing.assert_allclose(found["test/auc"][lane], wanted, rtol=1e-6)
+
+
+def test_a_report_has_recall_by_class_and_the_matrix():
+  made = training()
+  state = made.learner.init(None, jax.random.key(0))
+  made = made._replace(class_names=("a", "b", "c"))
+  answers = np.asarray(made.learner.outputs(None, state, ARRAYS)).argmax(axis=1)
+  found = with_classes(Report(), Fit("train", None, state, [], lambda: state, made))
+  (table,) = found.tables
+  assert table.head == ["class", "test: examples", "test: recall (%)"]
+  for label, (name, examples, recall) in enumerate(table.rows):
+    own = answers[DATA["label"] == label]
+    assert (name, examples) == ("abc"[label], str(len(own)))
+    assert float(recall) == pytest.approx(100 * np.mean(own == label), abs=0.05)
+  assert [picture.name for picture in found.pictures] == ["classes_test"]

@@ -127,6 +127,26 @@ def test_more_units_bend_the_region_and_the_slider_goes_back_in_time(opened):
   assert page.run("find('look-value').textContent") == "1"
 
 
+def test_attention_is_shown_for_the_date_and_the_letter_that_are_picked(opened):
+  page = opened("attention")
+  read = lambda: page.run("find('read').innerHTML")
+  says = lambda: page.run("find('says').textContent")
+  first, said = read(), says()
+  move(page, "letter", 9)
+  assert read() != first and says() != said
+  assert page.run("find('letter-value').textContent") == "10 of 10"
+  move(page, "sentence", "3", "change")
+  assert page.run("find('read').textContent.replaceAll('\u00a0', ' ') === DATA.sentences[3].text")
+  assert page.run("document.querySelectorAll('#map tr').length") == 11
+  page.run("find('written').children[4].click()")
+  assert page.run("state.letter") == 4
+  sums = page.run(
+    "DATA.sentences.flatMap(one => one.weights.map(row => row.reduce((a, b) => a + b)))"
+  )
+  assert min(sums) > 0.85 and max(sums) < 1.15  # of rounded weights, those of the end mark left out
+  assert page.run("DATA.right") > 0.5
+
+
 def test_the_pages_convolution_is_the_projects(opened):
   page = opened("convolution")
   for setting, wanted in play_data.convolution()["answers"].items():

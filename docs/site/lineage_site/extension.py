@@ -147,4 +147,5 @@ def write_plays(app: Sphinx, error: Exception | None) -> None:
     for page in play_pages.PAGES:
       path = Path(app.outdir) / "play" / f"{page.name}.html"
       path.parent.mkdir(exist_ok=True)
-      path.write_text(play_pages.html(page, page.data()), encoding="utf-8")
+      data = play_pages.computed(page, Path(app.doctreedir) / "play")
+      path.write_text(play_pages.html(page, data), encoding="utf-8")

@@ -236,3 +236,52 @@ def _numbers(values: Any, digits: int = 6) -> list[float]:
   import numpy as np
 
   return [float(f"{value:.{digits}g}") for value in np.asarray(values).ravel()]
+
+
+def attention() -> Data:
+  """A GRU with attention that learned to write dates, and where it looks for every letter."""
+  import jax
+  import jax.numpy as jnp
+  import numpy as np
+
+  from experiments.sequences import dates
+  from research.analysis.alignment import decoder_maps
+  from research.compile import ONE_DEVICE, run_steps
+  from research.config import replace
+  from research.data.text import tasks
+  from research.data.text.vocabulary import padded
+  from research.models.decoding import written
+
+  small = {"hidden": 64, "embedding": 24, "examples": 8000, "steps": 350}
+  config = replace(dates.Config(), {"net": "GRU with attention", **small})
+  training = dates.training(config, 0)
+  init_key, order_key = jax.random.split(jax.random.key(0))
+  data, first = jax.device_put(dict(training.data)), jnp.int32(0)
+  fixed = (training.learner, training.sampler, ONE_DEVICE, config.steps, config)
+  learn = jax.jit(lambda state: run_steps(*fixed, state, data, order_key, first)[0])
+  params = learn(jax.jit(training.learner.init)(config, init_key)).params
+  _, learned = tasks.dates(config.examples, 0)
+  _, pairs = tasks.dates(400, 1_000_000, without={day for _, day in learned})
+  texts, days = zip(*pairs, strict=True)
+  coded = padded([dates.CHARACTERS.encode(text) for text in texts], dates.SOURCE_LENGTH)
+  found = dates.texts(written(dates.model(config), params, coded, dates.TARGET_LENGTH))
+  right = float(np.mean(found == np.array(days)))
+  chosen = sorted({len(text): place for place, text in enumerate(texts)}.values())
+  chosen += [place for place in range(len(texts)) if place not in chosen][: 30 - len(chosen)]
+  answers = [str(found[place]) for place in chosen]
+  target = padded(
+    [dates.CHARACTERS.encode(answer) for answer in answers], dates.TARGET_LENGTH, begin=True
+  )
+  both = {"source": coded[chosen], "target": target}
+  decode = dates.CHARACTERS.decode
+  maps = decoder_maps(dates.model(config), params, both, decode, decode)
+  shown = [
+    {
+      "text": texts[place],
+      "day": days[place],
+      "answer": answer,
+      "weights": np.round(np.asarray(one.weights)[: len(answer), : len(texts[place])], 2).tolist(),
+    }
+    for place, answer, one in zip(chosen, answers, maps, strict=True)
+  ]
+  return {"right": right, "updates": config.steps, "sentences": shown}

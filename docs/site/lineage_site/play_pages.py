@@ -1,8 +1,10 @@
 """Interactive pages: one HTML file each, which holds its data and its script."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from html import escape
+from pathlib import Path
 from typing import NamedTuple
 
 from lineage_site import ROOT, play_data
@@ -64,7 +66,27 @@ PAGES = (
     ("convolution_by_hand", "first_layer_filters", "simple_convnet"),
     play_data.convolution,
   ),
+  Play(
+    "attention",
+    "Where attention looks",
+    "Pick a date, and see which letters a net read for each that it wrote.",
+    ("dates", "reversal", "attention_lessons", "translation"),
+    play_data.attention,
+  ),
 )
+
+
+def computed(page: Play, folder: Path) -> play_data.Data:
+  """A page's data, kept in a folder for builds that follow, until a line of source changes."""
+  files = [ROOT / "docs/site/lineage_site/play_data.py"]
+  files += [*ROOT.glob("research/**/*.py"), *ROOT.glob("experiments/**/*.py")]
+  digest = hashlib.sha256(b"".join(file.read_bytes() for file in sorted(files))).hexdigest()[:16]
+  kept = folder / f"{page.name}-{digest}.json"
+  if not kept.is_file():
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(page.data()), encoding="utf-8")
+  data: play_data.Data = json.loads(kept.read_text(encoding="utf-8"))
+  return data
 
 
 def html(page: Play, data: play_data.Data) -> str:

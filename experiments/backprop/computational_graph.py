@@ -93,7 +93,7 @@ CONSTANTS = {"one": 1.0, "minus one": -1.0}
 EXAMPLES = {
   "apples": Example(
     "Buying two apples",
-    "The notes' figure 4.5. A product hands back the derivative times its other input.",
+    "A product hands back the derivative times its other input.",
     {"apples": ("multiply", "apple", "number"), "price": ("multiply", "apples", "tax")},
     {"apple": 100.0, "number": 2.0, "tax": 1.1},
     {"price": 220, "apple": 2.2, "number": 110, "tax": 200},
@@ -119,7 +119,7 @@ EXAMPLES = {
   ),
   "sigmoid": Example(
     "The sigmoid at x = 1",
-    "The notes' figure 4.6. What comes back to x is y (1 - y) = 0.1966.",
+    "What comes back to x is y (1 - y) = 0.1966.",
     {
       "-x": ("multiply", "x", "minus one"),
       "exp(-x)": ("exp", "-x"),
@@ -130,7 +130,7 @@ EXAMPLES = {
   ),
   "softmax_with_loss": Example(
     "Softmax with cross-entropy",
-    "The notes' figure A.1, for two classes of which the second is right: the derivatives that "
+    "For two classes of which the second is right: the derivatives that "
     "come back to a1 = 1 add up to y1 - t1 = 0.731.",
     {f"exp {k}": ("exp", f"a{k}") for k in "12"}
     | {"1 + 2": ("add", "exp 1", "exp 2"), "1 / S": ("reciprocal", "1 + 2")}

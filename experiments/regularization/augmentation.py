@@ -117,8 +117,7 @@ def examples(config: Config, key: jax.Array) -> ln.Picture:
     note="first: as it is; rows: " + "; ".join(kinds),
     value_range=(0, 1),
     caption=(
-      "Figure 7.3 of the notes: a digit as it is, and nine draws of each kind. A mirrored digit "
-      "is no digit any more."
+      "A digit as it is, and nine draws of each kind. A mirrored digit is no digit any more."
     ),
     file="examples",
   )

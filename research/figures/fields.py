@@ -64,7 +64,8 @@ def contour_paths(
       markersize=4.5,
       linewidth=1.2,
     )
-    axes.plot(*points[0], "o", markersize=11, markerfacecolor="none", markeredgecolor=look.colour)
+    ring = {"markersize": 11, "markerfacecolor": "none", "markeredgecolor": look.colour}
+    axes.plot(*points[0], "o", label=None if index else "start", **ring)
   label_axes(axes, *axis_names, note)
   axes.grid(False)
   axes.axhline(0, color=FAINT, linewidth=0.6, zorder=0)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from research.figures.style import INK, label_axes, new_figure, stroke
+from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
 from research.report import Picture
 
 
@@ -33,14 +33,16 @@ def descent_paths(
     axes.contour(x, y, function(x, y), levels=levels, colors="#9a9a9a", linewidths=0.7)
     points, look = np.asarray(path), stroke(index)
     axes.plot(*points.T, color=look.colour, marker=".", markersize=5, linewidth=1.3)
-    axes.plot(*points[0], "o", color=INK, markersize=7)
-    axes.plot(*points[-1], "o", color=INK, markersize=8, markerfacecolor="white")
+    axes.plot(*points[0], "o", color=INK, markersize=7, label="begins")
+    axes.plot(*points[-1], "o", color=INK, markersize=8, markerfacecolor="white", label="ends")
     if minimum is not None:
-      axes.plot(*minimum, "+", color=INK, markersize=11, markeredgewidth=1.6)
+      style = {"markersize": 11, "markeredgewidth": 1.6, "linestyle": "none"}
+      axes.plot(*minimum, marker="+", color=INK, label="minimum", **style)
     label_axes(axes, "x", "y", name)
     axes.grid(False)
     axes.set_xlim(*x_range)
     axes.set_ylim(*y_range)
   for axes in list(grid.flat)[len(paths) :]:
     axes.axis("off")
+  legend_below(figure)
   return Picture(file, figure, caption)

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from research.figures.style import INK, label_axes, new_figure
+from research.figures.style import INK, label_axes, legend_below, new_figure
 from research.report import Picture
+
+ANSWERED = "#c4cbd4"
 
 
 def decision_regions(
@@ -29,7 +31,7 @@ def decision_regions(
   figure, grid = new_figure(title, -(-len(panels) // columns), columns, panel_inches=(3.6, 3.3))
   points = np.asarray(points)
   for axes, (name, (answers, labels)) in zip(grid.flat, panels.items(), strict=False):
-    axes.contourf(x, y, answers, levels=[-0.5, 0.5, 1.5], colors=["#ffffff", "#c4cbd4"])
+    axes.contourf(x, y, answers, levels=[-0.5, 0.5, 1.5], colors=["#ffffff", ANSWERED])
     for label, marker, fill in ((0, "o", "white"), (1, "^", INK)):
       axes.plot(
         *points[np.asarray(labels) == label].T,
@@ -38,11 +40,14 @@ def decision_regions(
         markerfacecolor=fill,
         markeredgecolor=INK,
         linestyle="none",
+        label=f"label {label}",
       )
     label_axes(axes, *axis_names, name)
     axes.grid(False)
     axes.locator_params(nbins=5)
     axes.set_aspect("equal")
+  grid.flat[0].fill_between([], [], color=ANSWERED, label="answered with 1")
   for axes in list(grid.flat)[len(panels) :]:
     axes.set_axis_off()
+  legend_below(figure)
   return Picture(file, figure, caption)

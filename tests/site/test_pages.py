@@ -146,6 +146,13 @@ def test_pages_are_the_same_twice_and_their_links_have_targets():
       assert targets.resolve(material.site, kind, place), name
 
 
+def test_sections_that_pages_take_over_are_there_and_their_links_have_pages():
+  extension = pytest.importorskip("lineage_site.extension", reason="needs the extra docs")
+  for path in (ROOT / "docs/site").glob("**/*.md"):
+    for document, heading in re.findall(r"(?m)^<!-- ([A-Z]+): (.+?) -->$", path.read_text()):
+      assert len(extension.section_of(document, heading)) > 40, (path.name, heading)
+
+
 @pytest.mark.parametrize("link", [("experiment", "nothing"), ("source", "research/nothing.py#L1")])
 def test_a_link_that_leads_nowhere_is_refused(link):
   with pytest.raises(KeyError):

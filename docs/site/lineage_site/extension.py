@@ -91,6 +91,8 @@ def _place(target: str) -> str:
     return f"{prose.SCHEME}:source/{match[1]}/{match[2]}"
   if target == "benchmarks/README.md":
     return "/benchmarks.md"
+  if target not in _PLACES:
+    raise KeyError(f"no page of the site stands for {target}; say in _PLACES which one does")
   return _PLACES[target]
 
 

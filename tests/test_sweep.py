@@ -14,6 +14,7 @@ from research.cli import common_flags
 from research.errors import UserError
 from research.reporting import sweep_report
 from research.sweep import names, remote, search, stopping
+from research.sweep.study import read_times
 from tests.fixtures import tiny_experiment
 from tests.fixtures.processes import TINY_CONVNET, launch, start, steps_saved, wait_for
 from tests.fixtures.tiny_experiment import everything_under, launched
@@ -77,6 +78,13 @@ def check_mirror(run, results):
   ]
   assert len(study.trials[0].intermediate_values) == 4
   assert study.direction == optuna.study.StudyDirection.MAXIMIZE
+  times = read_times(run / "study.sqlite")
+  for number, trial in enumerate(study.trials):
+    first, last = times[number]
+    assert (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp()) == (
+      pytest.approx(first),
+      pytest.approx(last),
+    )
 
 
 def test_the_winner_of_a_population_is_trained_again_by_its_schedule(capfd, monkeypatch):

@@ -7,6 +7,8 @@
 The copy is made anew each time, also while the sweep runs; nothing is read back from it.
 """
 
+import datetime
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from research.sweep import space as spaces
 from research.sweep.plan import Plan, settings_of
 from research.sweep.search import package
 from research.sweep.space import Choice, Distribution
-from research.sweep.study import Trial, fold, read
+from research.sweep.study import Trial, fold, read, read_times
 
 STATES = {
   "finished": "COMPLETE",
@@ -52,7 +54,10 @@ def mirror(path: Path) -> Path:
     name: _kind(optuna, each, [trial.values[name] for trial in trials.values()])
     for name, each in space.distributions.items()
   }
-  study.add_trials([_trial(optuna, plan, trial, kinds) for trial in trials.values()])
+  times = read_times(path)
+  study.add_trials(
+    [_trial(optuna, plan, trial, kinds, times.get(trial.number)) for trial in trials.values()]
+  )
   return copy
 
 
@@ -66,19 +71,32 @@ def _kind(optuna: Any, each: Distribution, tried: list[Any]) -> Any:
   return optuna.distributions.FloatDistribution(low, high, log=each.scale == "log")
 
 
-def _trial(optuna: Any, plan: Plan, trial: Trial, kinds: dict[str, Any]) -> Any:
+def _trial(
+  optuna: Any,
+  plan: Plan,
+  trial: Trial,
+  kinds: dict[str, Any],
+  times: tuple[float, float] | None,
+) -> Any:
+  """Optuna's trial; one that was pruned has its last value, and each its own dates if known."""
   is_choice = lambda name: isinstance(plan.space.distributions[name], Choice)
   params = {n: show(v) if is_choice(n) else v for n, v in trial.values.items()}
   curve = trial.curve(plan.settings.objective)
   state = STATES[trial.status]
-  return optuna.trial.create_trial(
+  last = next((value for value in reversed(curve) if math.isfinite(value)), None)
+  found = optuna.trial.create_trial(
     state=optuna.trial.TrialState[state],
     params=params,
     distributions=kinds,
-    value=curve[-1] if state == "COMPLETE" else None,
+    value=last if state in ("COMPLETE", "PRUNED") else None,
     intermediate_values=dict(enumerate(curve, 1)),
     user_attrs={"trial": trial.number, "round": trial.round, "status": trial.status},
   )
+  if times:
+    began, ended = map(datetime.datetime.fromtimestamp, times)
+    found.datetime_start = began
+    found.datetime_complete = ended if found.state.is_finished() else None
+  return found
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ last checkpoint are undone and happen again.
 import json
 import math
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +21,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events (
   number INTEGER PRIMARY KEY, kind TEXT NOT NULL, trial INTEGER NOT NULL, data TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS times (number INTEGER PRIMARY KEY, at REAL NOT NULL);
 """
 KINDS = (
   "started",  # a trial: its values and its round
@@ -106,6 +108,8 @@ class Study:
     with self._connection:
       self._connection.execute("BEGIN")
       self._connection.executemany("INSERT INTO events VALUES (?, ?, ?, ?)", rows)
+      times = [(number, time.time()) for number, *_ in rows]
+      self._connection.executemany("INSERT INTO times VALUES (?, ?)", times)
     self.count += len(rows)
 
   def undo(self, count: int) -> None:
@@ -113,6 +117,7 @@ class Study:
     with self._connection:
       self._connection.execute("BEGIN")
       self._connection.execute("DELETE FROM events WHERE number >= ?", (count,))
+      self._connection.execute("DELETE FROM times WHERE number >= ?", (count,))
     self.count = count
 
   def events(self) -> list[Event]:
@@ -134,16 +139,38 @@ def read(path: Path) -> tuple[dict[str, Any], list[Event]]:
   if not path.is_file():
     raise UserError(f"there is no study {path}")
   try:
-    # Where no writer is at work there is no log beside the file, and a reader must leave none.
-    at_rest = "" if Path(f"{path}-wal").exists() else "&immutable=1"
-    name = quote(str(path.absolute()))  # a "?" or "#" would end it
-    connection = sqlite3.connect(f"file:{name}?mode=ro{at_rest}", uri=True)
+    connection = _opened_to_read(path)
     settings = {name: json.loads(value) for name, value in _settings(connection).items()}
     rows = connection.execute("SELECT kind, trial, data FROM events ORDER BY number").fetchall()
     connection.close()
   except sqlite3.DatabaseError as error:
     raise UserError(f"{path} cannot be read as a study: {error}") from error
   return settings, [Event(kind, trial, json.loads(data)) for kind, trial, data in rows]
+
+
+def _opened_to_read(path: Path) -> sqlite3.Connection:
+  # Where no writer is at work there is no log beside the file, and a reader must leave none.
+  at_rest = "" if Path(f"{path}-wal").exists() else "&immutable=1"
+  name = quote(str(path.absolute()))  # a "?" or "#" would end it
+  return sqlite3.connect(f"file:{name}?mode=ro{at_rest}", uri=True)
+
+
+def read_times(path: Path) -> dict[int, tuple[float, float]]:
+  """The times of the first and the last event of each trial, in seconds since 1970.
+
+  Equal studies differ in them, so that they stand in a table of their own; older studies have none.
+  """
+  connection = _opened_to_read(path)
+  try:
+    found = connection.execute(
+      "SELECT trial, min(at), max(at) FROM events JOIN times USING (number)"
+      " WHERE kind != 'narrowed' GROUP BY trial"
+    ).fetchall()
+  except sqlite3.OperationalError:  # no such table
+    found = []
+  finally:
+    connection.close()
+  return {trial: (first, last) for trial, first, last in found}
 
 
 def _settings(connection: sqlite3.Connection) -> dict[str, str]:

@@ -15,7 +15,7 @@ import jax
 import jax.extend.core as jex
 import jax.numpy as jnp
 
-from research.layers.convolution import MOST_SPLIT_GROUPS, convolve
+from research.layers.convolution import MOST_SPLIT_GROUPS, convolve, is_split
 from research.layers.pooling import first_max_pool, sum_pool_tiles
 
 
@@ -80,10 +80,10 @@ def _as_it_is(equation: jex.JaxprEqn, inputs: Sequence[Any]) -> Sequence[Any]:
 def _replacement(equation: jex.JaxprEqn) -> Callable[..., Any] | None:
   """The faster operation that gives an equation's result, where there is one."""
   make = _REPLACEMENTS.get(equation.primitive.name)
-  return make(equation.invars[0].aval, equation.params) if make else None
+  return make(*(each.aval for each in equation.invars), equation.params) if make else None
 
 
-def _convolution(images: Any, params: Mapping[str, Any]) -> Callable[..., Any] | None:
+def _convolution(images: Any, kernel: Any, params: Mapping[str, Any]) -> Callable[..., Any] | None:
   last = images.ndim - 1
   numbers, positions = params["dimension_numbers"], tuple(range(1, last))
   is_channels_last = (numbers.lhs_spec, numbers.rhs_spec, numbers.out_spec) == (
@@ -99,7 +99,8 @@ def _convolution(images: Any, params: Mapping[str, Any]) -> Callable[..., Any] |
     and params["precision"] is None
     and params["preferred_element_type"] in (None, images.dtype)
     and params["batch_group_count"] == 1
-    and params["feature_group_count"] <= MOST_SPLIT_GROUPS
+    and is_split(params["feature_group_count"], kernel.shape)
+    and not (is_transposed and params["feature_group_count"] > MOST_SPLIT_GROUPS)
     and not (is_transposed and math.prod((*params["window_strides"], *params["rhs_dilation"])) > 1)
   ):
     return None
@@ -144,7 +145,7 @@ def _sum(images: Any, params: Mapping[str, Any]) -> Callable[..., Any] | None:
   return (lambda x: sum_pool_tiles(x, size)) if is_tiling else None
 
 
-_REPLACEMENTS: dict[str, Callable[[Any, Mapping[str, Any]], Callable[..., Any] | None]] = {
+_REPLACEMENTS: dict[str, Callable[..., Callable[..., Any] | None]] = {
   "conv_general_dilated": _convolution,
   "reduce_window_max": _maximum,
   "reduce_window_sum": _sum,

@@ -116,27 +116,50 @@ def debian_package(package: str) -> Source:
   """Files somewhere below usr/share/datasets of a Debian package, brought by apt-get; no root."""
 
   def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
-    patience = ["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"]
-    apt = ["apt-get", *_options(patience)]
-    try:
-      _run([*apt, "download", package], scratch)
-    except SourceError as error:
-      if not _may_be_cured_by_an_update(str(error)):
-        raise
-      # The machine's package lists are absent or old; lists of our own need no root.
-      for part in ("lists/partial", "cache/archives/partial"):
-        (scratch / part).mkdir(parents=True)
-      apt += _options([f"Dir::State::lists={scratch}/lists", f"Dir::Cache={scratch}/cache"])
-      _run([*apt, "update"], scratch)
-      try:
-        _run([*apt, "download", package], scratch)
-      except SourceError as second_error:
-        raise SourceError(f"{second_error} (after apt-get update)") from error
+    _download_debian(package, scratch)
     for archive in scratch.glob("*.deb"):
-      _run(["dpkg-deb", "--extract", str(archive), str(scratch / "unpacked")], scratch)
+      unpack_debian(archive, scratch / "unpacked")
     return sorted((scratch / "unpacked/usr/share/datasets").glob("*"))
 
   return Source(f"the Debian package {package}", fetch)
+
+
+def debian_archive(package: str) -> Source:
+  """A Debian package as the file that it is, brought by apt-get; `unpack_debian` opens it."""
+
+  def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
+    _download_debian(package, scratch)
+    return [scratch]
+
+  return Source(f"the Debian package {package}", fetch)
+
+
+def unpack_debian(archive: Path, into: Path) -> None:
+  """Writes the files of a Debian package below a folder.
+
+  Raises:
+    SourceError: dpkg-deb is not installed, or fails.
+  """
+  _run(["dpkg-deb", "--extract", str(archive), str(into)], archive.parent)
+
+
+def _download_debian(package: str, scratch: Path) -> None:
+  patience = ["Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10"]
+  apt = ["apt-get", *_options(patience)]
+  try:
+    _run([*apt, "download", package], scratch)
+  except SourceError as error:
+    if not _may_be_cured_by_an_update(str(error)):
+      raise
+    # The machine's package lists are absent or old; lists of our own need no root.
+    for part in ("lists/partial", "cache/archives/partial"):
+      (scratch / part).mkdir(parents=True)
+    apt += _options([f"Dir::State::lists={scratch}/lists", f"Dir::Cache={scratch}/cache"])
+    _run([*apt, "update"], scratch)
+    try:
+      _run([*apt, "download", package], scratch)
+    except SourceError as second_error:
+      raise SourceError(f"{second_error} (after apt-get update)") from error
 
 
 def wheels(requirements: tuple[str, ...]) -> Source:

@@ -6,7 +6,8 @@
 torchvision keeps kernels as (out, in, height, width) and dense weights as (out, in), and flattens
 maps channel by channel; ours are (height, width, in, out) and (in, out), flattened place by place.
 Its GoogLeNet changes the normalised pixels once more, inside of the network: ours wants them as it
-has them then, (pixel - 0.5) / 0.5 for all three colours.
+has them then, (pixel - 0.5) / 0.5 for all three colours. EfficientNet-Lite0, which torchvision has
+not, goes by the names of the package that has its weights.
 """
 
 import re
@@ -23,6 +24,7 @@ from flax import linen
 from research.errors import UserError, unknown_name
 from research.models.alexnet import ONE_GPU, AlexNet
 from research.models.densenet import FORMS, DenseNet
+from research.models.efficientnet import EfficientNetLite0
 from research.models.googlenet import GoogLeNet
 from research.models.resnet import STAGES, ResNet
 from research.models.vgg import VGG
@@ -111,6 +113,29 @@ def googlenet_paths(layers: list[str]) -> Paths:
   return paths
 
 
+def efficientnet_paths(layers: list[str]) -> Paths:
+  """`_blocks.3._bn0` is the first normalisation of the fourth block."""
+  paths: Paths = {
+    "_conv_stem": ("stem",),
+    "_bn0": ("stem_norm",),
+    "_conv_head": ("last",),
+    "_bn1": ("last_norm",),
+    "_fc": ("head",),
+  }
+  parts = {
+    "_expand_conv": "expand",
+    "_bn0": "expand_norm",
+    "_depthwise_conv": "depthwise",
+    "_bn1": "depthwise_norm",
+    "_project_conv": "project",
+    "_bn2": "project_norm",
+  }
+  for layer in layers:
+    if (place := re.fullmatch(r"_blocks\.(\d+)\.(\w+)", layer)) and place[2] in parts:
+      paths[layer] = (f"block_{place[1]}", parts[place[2]])
+  return paths
+
+
 def _vgg(depth: int) -> Callable[[int], linen.Module]:
   return lambda classes: VGG(depth, classes=classes)
 
@@ -127,6 +152,7 @@ def _densenet(depth: int) -> Callable[[int], linen.Module]:
 ARCHITECTURES: Mapping[str, Callable[[int], linen.Module]] = MappingProxyType(
   {
     "alexnet": lambda classes: AlexNet(ONE_GPU, groups=1, local_norm=False, classes=classes),
+    "efficientnet_lite0": EfficientNetLite0,
     "googlenet": lambda classes: GoogLeNet(norm="batch", torchvision=True, classes=classes),
     **{f"vgg{depth}": _vgg(depth) for depth in (11, 13, 16, 19)},
     **{f"resnet{depth}": _resnet(depth) for depth in STAGES},
@@ -139,13 +165,14 @@ PATHS: Mapping[type, Callable[[list[str]], Paths]] = MappingProxyType(
     VGG: sequential_paths,
     ResNet: resnet_paths,
     DenseNet: densenet_paths,
+    EfficientNetLite0: efficientnet_paths,
     GoogLeNet: googlenet_paths,
   }
 )
 
 
-STEM = re.compile(r"(conv1|features\.0|features\.conv0|conv1\.conv)\.weight")
-HEAD = re.compile(r"(fc|classifier|classifier\.6)\.weight")
+STEM = re.compile(r"(conv1|_conv_stem|features\.0|features\.conv0|conv1\.conv)\.weight")
+HEAD = re.compile(r"(_?fc|classifier|classifier\.6)\.weight")
 
 
 def from_torchvision(architecture: str, state: State) -> tuple[linen.Module, dict[str, Any]]:
@@ -231,7 +258,7 @@ def shapes_of(model: linen.Module, input_shape: tuple[int, ...]) -> dict[Place, 
 
 def is_head(missing: list[Place], places: list[Place]) -> bool:
   """Tells whether whole dense layers are missing, from some one on to the last."""
-  dense = sorted({place[1] for place in places if place[1].startswith("Dense_")})
+  dense = sorted({place[1] for place in places if place[1].startswith(("Dense_", "head"))})
   first = min((place[1] for place in missing), default="")
   is_behind = lambda place: place[0] == "params" and place[1] in dense and place[1] >= first
   return set(missing) == set(filter(is_behind, places)) != set()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import launch
-from tests.fixtures.own_files import image_folder
+from tests.fixtures.own_files import image_folder, saved_set
 from tests.fixtures.processes import launch as launch_process
 from tests.fixtures.processes import outcome, start, steps_saved, wait_for
 
@@ -108,7 +108,19 @@ def test_fewer_examples_than_a_batch_are_learned_from(data):
   ids=["convnet", "resnet", "mlp"],
 )
 def test_a_killed_run_on_own_images_ends_up_equal(data, flags):
-  words = (*flags, f"--dataset=folder:{data / 'birds'}", "--save_seconds=0")
+  check_killed_run(data, *flags, f"--dataset=folder:{data / 'birds'}")
+
+
+@pytest.mark.slow
+def test_a_killed_run_on_a_saved_set_ends_up_equal(data):
+  saved_set(data / "saved", [0, 1, 2] * 20, size=(20, 24))
+  flags = ("--experiment=two_layer_net", "--hidden=8", "--steps=600", "--batch_size=8")
+  check_killed_run(data, *flags, f"--dataset=hf:{data / 'saved'}")
+
+
+def check_killed_run(data, *flags):
+  """A run that is killed after its second checkpoint goes on to what one that is not comes to."""
+  words = (*flags, "--save_seconds=0")
   assert launch_process(*words, f"--workdir={data / 'whole'}")[0] == 0
   killed = start(*words, f"--workdir={data / 'killed'}")
   assert wait_for(lambda: len(steps_saved(data / "killed")) > 1, killed)

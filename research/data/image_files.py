@@ -1,11 +1,14 @@
 """One image file as an array, whatever its format, depth, colours and orientation.
 
-`read_image` is a pure function of the file and a shape: training and prediction call the same one.
+A file lies on a disk or within another file. `read_image` is a pure function of it and a shape:
+training and prediction call the same one.
 """
 
 import contextlib
+import io
+import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +26,23 @@ TURNED = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 ORIENTATION = 0x0112  # the EXIF tag
 
 
+LONGEST = 64  # pixels on a side, for images that have no size in common
+SIZE = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})(?:x([13]))?")
+
+
+class Held(NamedTuple):
+  """An image file within another file, and where it stands there, for messages."""
+
+  place: str
+  content: bytes
+
+  def __str__(self) -> str:
+    return self.place
+
+
+ImageFile = Path | Held
+
+
 class Look(NamedTuple):
   """The facts of an image that its header tells: pixels as it is to be seen, and colour."""
 
@@ -31,7 +51,7 @@ class Look(NamedTuple):
   is_colour: bool
 
 
-def look(file: Path) -> Look:
+def look(file: ImageFile) -> Look:
   """Reads an image's size and whether it has colours, in most formats from its header alone.
 
   Raises:
@@ -46,7 +66,9 @@ def look(file: Path) -> Look:
     return Look(height, width, _is_colour(image))
 
 
-def read_image(file: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "height width channel"]:
+def read_image(
+  file: ImageFile, shape: tuple[int, ...]
+) -> UInt8[np.ndarray, "height width channel"]:
   """Reads an image at a height, a width and 1 or 3 channels.
 
   The first picture of the file is turned as its EXIF orientation says. 16 bits of grey become 8,
@@ -65,13 +87,56 @@ def read_image(file: Path, shape: tuple[int, ...]) -> UInt8[np.ndarray, "height 
     return np.asarray(picture).reshape(height, width, channels)
 
 
+def common_shape(files: Sequence[ImageFile], size: str) -> tuple[int, int, int]:
+  """The height, width and channels at which to read images, of which there is at least one.
+
+  Args:
+    files: the training images.
+    size: "HEIGHTxWIDTH", or "HEIGHTxWIDTHx1" and "...x3" for grey and colour. With "" images of one
+      size keep it; others get the median height and width, scaled down to at most 64 pixels on
+      the longer side. They are grey where none of them has colours.
+
+  Raises:
+    UserError: for another size, and an image that cannot be read.
+  """
+  match = SIZE.fullmatch(size)
+  if size and not match:
+    raise UserError(f"...@{size} is no size; give HEIGHTxWIDTH such as 32x32, or 32x32x1 for grey")
+  if match and match[3]:
+    return int(match[1]), int(match[2]), int(match[3])
+  looks = [look(file) for file in files]
+  channels = 3 if any(each.is_colour for each in looks) else 1
+  if match:
+    return int(match[1]), int(match[2]), channels
+  sizes = np.array([each[:2] for each in looks])
+  if (sizes == sizes[0]).all():
+    return int(sizes[0, 0]), int(sizes[0, 1]), channels
+  middle = np.median(sizes, axis=0)
+  height, width = np.maximum(1, np.rint(middle * min(1, LONGEST / middle.max()))).astype(int)
+  return int(height), int(width), channels
+
+
+def read_images(
+  files: Sequence[ImageFile], shape: tuple[int, int, int]
+) -> UInt8[np.ndarray, "image height width channel"]:
+  """Reads images at one shape.
+
+  Raises:
+    UserError: as `read_image`.
+  """
+  pixels = np.empty((len(files), *shape), np.uint8)
+  for index, file in enumerate(files):
+    pixels[index] = read_image(file, shape)
+  return pixels
+
+
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def _opened(file: ImageFile) -> Iterator[Any]:
   """An image whose pixels are not decoded yet; what goes wrong with it is a UserError."""
   try:
     with warnings.catch_warnings():
       warnings.simplefilter("ignore")  # of large images, which are refused here, and of odd EXIF
-      with PIL.Image.open(file) as image:
+      with PIL.Image.open(io.BytesIO(file.content) if isinstance(file, Held) else file) as image:
         if image.width * image.height > LARGEST:
           raise PIL.Image.DecompressionBombError(f"{image.width} x {image.height} pixels")
         yield image
@@ -82,11 +147,15 @@ def _opened(file: Path) -> Iterator[Any]:
       f"{file}: the image is larger than {LARGEST:,} pixels ({error}); scale it down or take it out"
     ) from error
   except Exception as error:  # decoders raise whatever they stumble over
-    is_empty = file.is_file() and not file.stat().st_size
+    is_empty = not file.content if isinstance(file, Held) else _is_empty(file)
     reason = "the file is empty" if is_empty else str(error).split("\n", maxsplit=1)[0]
     raise UserError(
       f"{file} is no image that can be read ({reason}); mend it or take it out"
     ) from error
+
+
+def _is_empty(file: Path) -> bool:
+  return file.is_file() and not file.stat().st_size
 
 
 def _is_colour(image: Any) -> bool:
@@ -97,7 +166,7 @@ def _is_colour(image: Any) -> bool:
   return image.mode not in ("1", "L", "LA", "La", "F", *DEEP_GREY)
 
 
-def _eight_bits(image: Any, file: Path) -> Any:
+def _eight_bits(image: Any, file: ImageFile) -> Any:
   if image.mode == "F":
     raise UserError(f"{file} has floating-point pixels, whose range nothing tells; store integers")
   if image.mode not in DEEP_GREY:

@@ -6,7 +6,6 @@ set. Below a class, images may lie in further folders.
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,9 +15,6 @@ import numpy as np
 from research.data import image_files
 from research.data.own_parts import Part, Read, which_parts
 from research.errors import UserError
-
-LONGEST = 64  # pixels on a side, for images that have no size in common
-SIZE = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})(?:x([13]))?")
 
 
 def files(path: Path) -> list[Path]:
@@ -42,9 +38,7 @@ def images_below(folder: Path) -> list[Path]:
 def read(path: Path, option: str) -> Read:
   """Reads all images at one shape.
 
-  The option is "HEIGHTxWIDTH", or "HEIGHTxWIDTHx1" and "...x3" for grey and colour. Without it,
-  images of one size keep it; others get the median height and width of the training images, scaled
-  down to at most 64 pixels on the longer side. They are grey where none of them has colours.
+  The option is the size, as `image_files.common_shape` takes it.
 
   Raises:
     UserError: as `files`, and for an image that cannot be read.
@@ -60,38 +54,17 @@ def read(path: Path, option: str) -> Read:
         f"{part[unknown[0]][0].parent}: class {unknown[0]!r} of the {name} images has no training "
         "image"
       )
-  shape = _shape(parts["train"], option)
+  training = [file for images in parts["train"].values() for file in images]
+  shape = image_files.common_shape(training, option)
   read = {name: _part(part, classes, shape) for name, part in parts.items()}
   return Read(read["train"], read.get("validation"), read.get("test"), tuple(classes))
 
 
-def _part(part: dict[str, list[Path]], classes: Sequence[str], shape: tuple[int, ...]) -> Part:
+def _part(part: dict[str, list[Path]], classes: Sequence[str], shape: tuple[int, int, int]) -> Part:
   paths = [file for images in part.values() for file in images]
-  pixels = np.empty((len(paths), *shape), np.uint8)
-  for index, file in enumerate(paths):
-    pixels[index] = image_files.read_image(file, shape)
+  pixels = image_files.read_images(paths, shape)
   labels = [classes.index(name) for name, images in part.items() for _ in images]
   return Part(pixels, np.array(labels, np.int32), [str(file) for file in paths])
-
-
-def _shape(train: dict[str, list[Path]], option: str) -> tuple[int, int, int]:
-  match = SIZE.fullmatch(option)
-  if option and not match:
-    raise UserError(
-      f"folder:...@{option} is no size; give HEIGHTxWIDTH such as 32x32, or 32x32x1 for grey"
-    )
-  if match and match[3]:
-    return int(match[1]), int(match[2]), int(match[3])
-  looks = [image_files.look(file) for images in train.values() for file in images]
-  channels = 3 if any(each.is_colour for each in looks) else 1
-  if match:
-    return int(match[1]), int(match[2]), channels
-  sizes = np.array([each[:2] for each in looks])
-  if (sizes == sizes[0]).all():
-    return int(sizes[0, 0]), int(sizes[0, 1]), channels
-  middle = np.median(sizes, axis=0)
-  height, width = np.maximum(1, np.rint(middle * min(1, LONGEST / middle.max()))).astype(int)
-  return int(height), int(width), channels
 
 
 def _parts(path: Path) -> dict[str, dict[str, list[Path]]]:

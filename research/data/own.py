@@ -2,6 +2,8 @@
 
   folder:PATH             images in a sub-folder for each class (`image_folders`)
   folder:PATH@32x48       the same at 32 pixels of height and 48 of width
+  hf:PATH                 images that Hugging Face's datasets saved on disk (`hugging_face`)
+  hf:PATH@label,32x32     the same with that feature as the label, at 32 by 32 pixels
   npz:PATH                arrays x_train, y_train, x_test, y_test and their like (`array_files`)
   idx:PATH                a folder of files named like MNIST's
   idx:PATH@transposed     the same with EMNIST's images, which lie on their side
@@ -49,10 +51,16 @@ class Form(NamedTuple):
 
 
 def _forms() -> dict[str, Form]:
-  from research.data import array_files, image_folders, tables  # Pillow takes a while to import
+  from research.data import (
+    array_files,
+    hugging_face,
+    image_folders,
+    tables,
+  )  # Pillow takes a while to import
 
   return {
     "folder": Form(image_folders.files, image_folders.read),
+    "hf": Form(hugging_face.files, hugging_face.read),
     "npz": Form(array_files.npz_files, array_files.read_npz),
     "idx": Form(array_files.idx_files, array_files.read_idx),
     **{
@@ -66,7 +74,7 @@ def _forms() -> dict[str, Form]:
 
 
 TABLES = ("csv", "parquet")
-FORMS = ("folder", "npz", "idx", *TABLES)
+FORMS = ("folder", "hf", "npz", "idx", *TABLES)
 
 
 def is_own(name: str) -> bool:

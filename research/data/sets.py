@@ -33,7 +33,7 @@ __all__ = [
 
 TFDS_PREFIX = "tfds:"
 # Forms of names, for a field's choices, of the user's own images and tables.
-OWN_IMAGES = ("folder:PATH", "npz:PATH", "idx:PATH", "tfds:NAME")
+OWN_IMAGES = ("folder:PATH", "hf:PATH", "npz:PATH", "idx:PATH", "tfds:NAME")
 OWN_TABLES = ("csv:PATH", "parquet:PATH")
 OWN = (*OWN_IMAGES, *OWN_TABLES)  # for networks that take any inputs
 

@@ -3,12 +3,12 @@ r"""Fine-tuning: a network that has seen ImageNet learns from 180 photographs (N
 Ng, "Structuring machine learning projects": where there are few examples of a task and many of one
 with like inputs, begin with the weights of a network trained on the latter, put a new last layer in
 place of its own, and train all of it. EfficientNet-Lite0 (Tan and Le 2019) with the weights that
-its authors trained on ImageNet, and the same network with weights drawn anew, tell families of
-things apart: birds, mammals, other animals, food, plants, things and vehicles. The photographs are
-those of Tux Paint's stamps, cut out on white, none of them from ImageNet; what they show is among
-ImageNet's classes in good part. A third of each family, drawn by the seed, is tested on. Each of
-the two networks has a rate of its own, the best of three on other seeds, and sees the photographs
-in the same order, turned left to right at random.
+its package has from ImageNet, and the same network with weights drawn anew, tell families of things
+apart: birds, mammals, other animals, food, plants, things and vehicles. The 270 photographs are
+those among Tux Paint's stamps, cut out on white: another collection than ImageNet's, which has
+classes for much of what they show, though not these families. A third of each family, drawn by the
+seed, is tested on. The twin from scratch has a larger rate, which is not tuned. Both see the
+photographs in the same order, turned left to right at random.
 
     pip install -e '.[pretrained]' -c constraints.txt
     python launch.py --experiment=fine_tuning
@@ -16,7 +16,9 @@ in the same order, turned left to right at random.
     python launch.py --experiment=fine_tuning --dataset=folder:birds --architecture=resnet18 \
         --weights=r18.pth --optimizer.groups='net/Dense_0: rate=3'
 
-Expected: at least 10 points more of test accuracy than from scratch.
+Expected: test accuracy 70 % fine-tuned and 41 % from scratch: 28.9 ± 9.4 points apart (95 %
+interval over five seeds). From scratch for 30 epochs instead of 10 it is 41 % (seed 0, 95 % of the
+training images right). Three minutes of one CPU core, and two to compile.
 """
 
 import functools
@@ -79,7 +81,9 @@ class Network(nn.Module):
   ) -> Float[Array, "batch class"]:
     """Logits; grey images are three equal colours."""
     mean, deviation = NORMALISED.get(self.architecture, OF_TORCHVISION)
-    x = (jnp.broadcast_to(x, (*x.shape[:3], 3)) - jnp.array(mean)) / jnp.array(deviation)
+    of_colours = lambda numbers: jnp.array(numbers).reshape(1, 1, 1, 3)
+    x = jnp.broadcast_to(x, (*x.shape[:3], 3)) - of_colours(mean)
+    x = x / of_colours(deviation)
     return self.net(x, train)
 
 

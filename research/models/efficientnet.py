@@ -59,7 +59,7 @@ class Depthwise(linen.Module):
   stride: int
 
   @linen.compact
-  def __call__(self, x: Images) -> Images:
+  def __call__(self, x: Images) -> Float[Array, "batch out_height out_width channel"]:
     """The convolved channels, without a bias."""
     size, step = self.kernel, self.stride
     weights = self.param("kernel", _FAN_OUT, (size, size, 1, x.shape[-1]))
@@ -74,7 +74,7 @@ class Depthwise(linen.Module):
       operator.add,
       (
         padded[:, row : row + last[0] : step, column : column + last[1] : step]
-        * weights[row, column]
+        * weights[row, column][None, None]
         for row in range(size)
         for column in range(size)
       ),
@@ -93,7 +93,9 @@ class InvertedResidual(linen.Module):
   stride: int
 
   @linen.compact
-  def __call__(self, x: Images, train: bool = False) -> Images:
+  def __call__(
+    self, x: Images, train: bool = False
+  ) -> Float[Array, "batch out_height out_width {self.stage.features}"]:
     """The block's outputs; the input is added where it has their shape."""
     y = x
     if self.stage.expansion > 1:

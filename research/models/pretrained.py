@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -91,7 +90,9 @@ def not_taken(fresh: Variables, given: Variables) -> list[str]:
   ]
 
 
-def taken(fresh: Variables, given: Variables, share: float | Float[Array, ""] = 1) -> Variables:
+def taken(
+  fresh: Variables, given: Variables, share: float | Float[Array, ""] = 1
+) -> dict[str, Any]:
   """The variables `given` where one of their path and shape is there, else the fresh ones.
 
   Args:
@@ -120,7 +121,7 @@ def taken(fresh: Variables, given: Variables, share: float | Float[Array, ""] = 
 
 
 def _flat(variables: Variables) -> dict[tuple[str, ...], Any]:
-  return flax.traverse_util.flatten_dict(jax.tree.map(lambda leaf: leaf, dict(variables)))
+  return flax.traverse_util.flatten_dict(dict(variables))
 
 
 def _fits(place: tuple[str, ...], here: Mapping[Any, Any], there: Mapping[Any, Any]) -> bool:

@@ -1,13 +1,17 @@
 """Which way to go on: small versions of whole experiments, and the traps."""
 
+import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.strategy import label_noise
+import research as ln
+from experiments.strategy import fine_tuning, label_noise
 from research.config import replace
 from research.initializers import kernel_init
+from research.models.efficientnet import EfficientNetLite0
 from research.models.mlp import MLP
+from research.models.torchvision import shapes_of
 from research.task import supervised_training
 from tests.fixtures.little_data import replace_sets
 from tests.fixtures.stand_in_labs import UntrainedLab
@@ -76,3 +80,50 @@ def test_label_noise_reports_both_kinds(monkeypatch):
   report = label_noise.run(replace(label_noise.Config(), {"batch_size": 20}), UntrainedLab())
   assert len(report.claims) == 4
   assert [picture.name for picture in report.pictures] == ["lost"]
+
+
+def replace_photographs(monkeypatch):
+  """Three photographs of each family, which are noise."""
+  image = np.random.default_rng(0).integers(0, 256, (21, 32, 32, 3)).astype(np.uint8)
+  data = {"image": image, "label": (np.arange(21) % 7).astype(np.int32)}
+  monkeypatch.setattr(fine_tuning.stamps, "load", lambda: data)
+  return data
+
+
+def test_photographs_are_split_by_the_seed_a_third_of_each_family_to_test(monkeypatch):
+  data = replace_photographs(monkeypatch)
+  config = fine_tuning.Config()
+  tasks = [fine_tuning.photographs(config, seed) for seed in (0, 0, 1)]
+  for task in tasks:
+    assert np.bincount(task.train["label"]).tolist() == [2] * 7
+    both = np.concatenate([task.train["image"], task.evaluate["test"]["image"]])
+    assert len(np.unique(both.reshape(21, -1), axis=0)) == len(data["label"])
+  np.testing.assert_array_equal(tasks[0].train["image"], tasks[1].train["image"])
+  assert (tasks[0].train["image"] != tasks[2].train["image"]).any()
+
+
+def test_fine_tuning_begins_with_the_weights_but_for_its_own_head(monkeypatch):
+  shapes = shapes_of(EfficientNetLite0(), (32, 32, 3))
+  given = flax.traverse_util.unflatten_dict(
+    {place: np.full(leaf.shape, 0.5, np.float32) for place, leaf in shapes.items()}
+  )
+  monkeypatch.setattr(fine_tuning.pretrained, "published_file", lambda name: name)
+  monkeypatch.setattr(fine_tuning.pretrained, "read", lambda name, file: given)
+  config = fine_tuning.Config()
+  fresh = {"net": {"stem": {"kernel": jnp.zeros((3, 3, 3, 32))}, "head": {"bias": jnp.zeros(7)}}}
+  plain = ln.Learner(lambda config, key: ln.TrainState(0, key, fresh, {}, None), None, None)
+  begun = fine_tuning.begin_trained(plain).init(config, jax.random.key(0)).params["net"]
+  np.testing.assert_array_equal(begun["stem"]["kernel"], 0.5)
+  np.testing.assert_array_equal(begun["head"]["bias"], 0)
+  assert fine_tuning.not_loaded(config) == (
+    "not loaded: params/net/head/bias (given [1000], needed [7]), "
+    "params/net/head/kernel (given [1280, 1000], needed [1280, 7])"
+  )
+
+
+def test_images_are_turned_left_to_right_or_left_as_they_are():
+  images = jax.random.uniform(jax.random.key(0), (40, 2, 3, 1))
+  turned = fine_tuning.mirrored(fine_tuning.Config(), jax.random.key(1), images)
+  is_turned = (turned == images[:, :, ::-1]).all(axis=(1, 2, 3))
+  assert 8 < is_turned.sum() < 32
+  np.testing.assert_array_equal(turned[~is_turned], images[~is_turned])

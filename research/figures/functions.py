@@ -123,9 +123,11 @@ def _draw(axes: Axes, panel: Panel, names: Sequence[str]) -> None:
 def _scale(axes: Axes, panel: Panel) -> None:
   if panel.ticks:
     axes.set_xticks(range(len(panel.ticks)), panel.ticks, rotation=20, ha="right")
-  if "x" in panel.log:
+  drawn = [np.asarray(line.get_xydata(), float) for line in axes.lines]
+  has_positive = lambda axis: any((points[:, axis] > 0).any() for points in drawn)
+  if "x" in panel.log and has_positive(0):  # there is no logarithm of the others
     axes.set_xscale("log", nonpositive="mask")
-  if "y" in panel.log:
+  if "y" in panel.log and has_positive(1):
     axes.set_yscale("log", nonpositive="mask")
   if panel.y_range != (None, None):  # else the limits go on following what shares them
     axes.set_ylim(*panel.y_range)

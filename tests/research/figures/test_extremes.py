@@ -129,3 +129,11 @@ def test_returns_of_any_sign_are_seen(values):
   ).figure
   low, high = figure.axes[0].get_ylim()
   assert low < high and all(low <= value <= high for value in [0.0, *values])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_logarithmic_panel_without_positive_values_is_linear():
+  panel = Panel("p", {"f": (np.arange(1, 4), np.zeros(3))}, log="xy")
+  figure = function_curves([panel], title="t", x="x", caption="").figure
+  figure.draw_without_rendering()
+  assert (figure.axes[0].get_xscale(), figure.axes[0].get_yscale()) == ("log", "linear")

@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -108,6 +109,29 @@ class Options(NamedTuple):
   slurm: str = ""
   data_dir: str = ""
   file: str = ""
+
+
+class Conditions(NamedTuple):
+  """Of all fits of a run, beside their settings; unlike `Options` they change what is learnt.
+
+  Attributes:
+    validation: the share of its training examples that every fit without a validation set holds
+      out as one, as in `research.lab.validation.with_validation`; 0 for none.
+    metrics: of whole evaluation sets, by their names in `research.set_metrics.SET_METRICS`.
+    patience: evaluations in a row without a new best, after which a fit ends; 0 for never.
+    init_from: a run's folder, with whose weights the fits of the same names begin.
+    at_step: of the checkpoint whose weights `init_from` gives, by default the best one's; or of the
+      one that is forked, by default the latest.
+  """
+
+  validation: float = 0.0
+  metrics: tuple[str, ...] = ()
+  patience: int = 0
+  init_from: Path | None = None
+  at_step: int | None = None
+
+
+PLAIN = Conditions()
 
 
 class Fit(NamedTuple):

@@ -14,7 +14,7 @@ from research.store.metrics_log import read_rows
 from research.sweep import remote
 from research.sweep import space as spaces
 from research.sweep.blocks import train
-from research.training import Options
+from research.training import Conditions, Options
 from tests.fixtures import single_fits, tiny_experiment
 from tests.fixtures.stop_after import StopAfter
 from tests.fixtures.tiny_experiment import Config, refused
@@ -67,7 +67,13 @@ def test_resumed_and_trained_elsewhere_it_is_the_same_share(monkeypatch, tmp_pat
   def lab(name, engine="local", interruption=None):
     (tmp_path / name).mkdir(exist_ok=True)
     options = Options(engine=engine, save_seconds=1e9)
-    return Lab(tmp_path / name, seed=3, options=options, interruption=interruption, validation=0.2)
+    return Lab(
+      tmp_path / name,
+      seed=3,
+      options=options,
+      interruption=interruption,
+      conditions=Conditions(validation=0.2),
+    )
 
   def swept(name, *arguments):
     space = spaces.parse("learning_rate=choice(0.1,0.5)", Config(steps=20))

@@ -16,7 +16,7 @@ from research.store.files import as_path
 from research.sweep.names import SAMPLERS, STOPPERS
 
 if TYPE_CHECKING:  # it imports JAX, which a listing does without
-  from research.training import Options
+  from research.training import Conditions, Options
 
 QUICK_START = "digits_convnet"
 
@@ -184,6 +184,20 @@ def options(values: flags.FlagValues, entry: Entry) -> "Options":
     slurm=values.slurm,
     data_dir=data_dir(values),
     file=str(entry.path) if entry.is_file else "",
+  )
+
+
+def conditions(values: flags.FlagValues) -> "Conditions":
+  """What the flags ask for of all fits, beside their settings."""
+  from research.lab import measured
+  from research.training import Conditions
+
+  return Conditions(
+    validation=values.validation,
+    metrics=measured.read_names(values.metrics),
+    patience=values.patience,
+    init_from=path(values, "init_from") if values.init_from else None,
+    at_step=values.at_step,
   )
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -14,6 +15,9 @@ from research.errors import InterruptedRun, UserError
 from research.lab import process, registry
 from research.store import interruption
 from research.store.files import is_text
+
+if TYPE_CHECKING:  # it imports JAX, which a listing does without
+  from research.lab.run_folder import Identity
 
 RESULTS = process.HOME / "RESULTS.md"
 
@@ -115,7 +119,6 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
     return 0 if check_gradient(experiment, config, values.seed) else 1
 
   from research.cli import runner
-  from research.lab import measured, open_run, own_data, run_folder
   from research.reporting import sweep_report
 
   search = {name: values[name].value for name in grammar.SEARCH} if values.sweep is not None else {}
@@ -124,59 +127,53 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
   if search:
     sweep_report.prepare(experiment, config, search, values.seed)
   folder = path(values, "workdir") if values.workdir else None
+  conditions = common_flags.conditions(values)
+  which: dict[str, Any] = {"conditions": conditions, "single_fit": values.single_fit}
   if verb == "study":
     from research.cli.study import study
 
     study(entry, experiment, config, values, options, folder)
-    return 0
-  init_from = path(values, "init_from") if values.init_from else None
-  set_metrics = measured.read_names(values.metrics)
-  if values.evaluate:
-    process.start_jax()
-    identity = runner.identify(
+  elif values.evaluate:
+    identity = runner.identify(entry, config, values.seed, **which, search=search)
+    evaluate(values, entry, identity, folder or runner.default_folder(identity))
+  else:
+    runner.run(
       entry,
       config,
-      values.seed,
-      search,
-      init_from,
-      values.validation,
-      values.single_fit,
-      set_metrics,
-      values.patience,
+      seed=values.seed,
+      folder=folder,
+      options=options,
+      fresh=values.fresh,
+      fork=path(values, "fork") if values.fork else None,
+      **which,
+      search=search,
     )
-    run = open_run.Run(
-      folder or runner.default_folder(identity),
-      entry if values["experiment"].present else None,
-      values.at_step,
-    )
-    if values["experiment"].present and run.identity.experiment != entry.name:
-      raise UserError(
-        f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
-      )
-    own_data.check(run.folder, run.identity)
-    flags_of = {name: name.removeprefix("--") for name in identity.config if name != own_data.FLAG}
-    given = [name for name, flag in flags_of.items() if values[flag].present]
-    run_folder.check_given(run.folder, identity, given + ["seed"] * values["seed"].present)
-    for split, metrics in run.evaluate().items():
-      print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))
-    return 0
-  runner.run(
-    entry,
-    config,
-    seed=values.seed,
-    folder=folder,
-    options=options,
-    fresh=values.fresh,
-    fork=path(values, "fork") if values.fork else None,
-    init_from=init_from,
-    validation=values.validation,
-    single_fit=values.single_fit,
-    metrics=set_metrics,
-    patience=values.patience,
-    at_step=values.at_step,
-    search=search,
-  )
   return 0
+
+
+def evaluate(
+  values: flags.FlagValues, entry: registry.Entry, asked: "Identity", folder: Path
+) -> None:
+  """Measures a checkpoint of a run on its evaluation sets.
+
+  Raises:
+    UserError: where the run is not the one that is asked for, as far as flags were given.
+  """
+  from research.lab import open_run, own_data, run_folder
+
+  process.start_jax()
+  is_named = values["experiment"].present
+  run = open_run.Run(folder, entry if is_named else None, values.at_step)
+  if is_named and run.identity.experiment != entry.name:
+    raise UserError(
+      f"--workdir={folder} is a run of {run.identity.experiment}, not of {entry.name}"
+    )
+  own_data.check(run.folder, run.identity)
+  flags_of = {name: name.removeprefix("--") for name in asked.config if name != own_data.FLAG}
+  given = [name for name, flag in flags_of.items() if values[flag].present]
+  run_folder.check_given(run.folder, asked, given + ["seed"] * values["seed"].present)
+  for split, metrics in run.evaluate().items():
+    print(split, "  ".join(f"{name} {value:.5g}" for name, value in metrics.items()))
 
 
 def verify(values: flags.FlagValues, entries: list[registry.Entry], argv: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -41,7 +41,7 @@ from research.store.files import (
 from research.store.interruption import Interruption
 from research.store.metrics_log import identity_of, read_rows
 from research.store.tensorboard import EventFiles
-from research.training import Options
+from research.training import PLAIN, Conditions, Options
 
 NO_SEARCH: Mapping[str, Any] = MappingProxyType({})
 
@@ -63,32 +63,23 @@ def identify(
   entry: Entry,
   config: Any,
   seed: int,
-  search: Mapping[str, Any] = NO_SEARCH,
-  init_from: Path | None = None,
-  validation: float = 0.0,
+  conditions: Conditions = PLAIN,
+  *,
   single_fit: bool = False,
-  metrics: Sequence[str] = (),
-  patience: int = 0,
-  at_step: int | None = None,
+  search: Mapping[str, Any] = NO_SEARCH,
 ) -> run_folder.Identity:
-  """The identity of a run: its config, the flags of its search, the run and the step it takes
-  weights from, the share of the examples that it holds out, whether it is the experiment's single
-  fit alone, its metrics of whole sets, its patience, and the digest of data that may change under
-  their name.
+  """The identity of a run: its config, all flags that change what is learnt, and its data's digest.
+
+  The digest is of data that may change under their name. What is off has no entry, so that runs
+  from before a flag keep their identity.
   """
+  given = conditions._asdict() | {"single_fit": single_fit, "metrics": ",".join(conditions.metrics)}
+  if conditions.init_from is None:
+    given["at_step"] = None  # of a fork, whose result does not depend on it alone
+  else:
+    given["init_from"] = os.path.abspath(conditions.init_from)
   flags = {f"--{name}": value for name, value in search.items()}
-  if init_from is not None:
-    flags["--init_from"] = os.path.abspath(init_from)
-  if validation:
-    flags["--validation"] = validation
-  if single_fit:
-    flags["--single_fit"] = True
-  if metrics:
-    flags["--metrics"] = ",".join(metrics)
-  if patience:
-    flags["--patience"] = patience
-  if init_from is not None and at_step:
-    flags["--at_step"] = at_step
+  flags |= {f"--{name}": value for name, value in given.items() if value}
   fields = flatten(config)
   return run_folder.Identity(entry.name, seed, fields | flags | own_data.identity(fields))
 
@@ -102,36 +93,27 @@ def run(
   options: Options,
   fresh: bool = False,
   fork: Path | None = None,
-  init_from: Path | None = None,
-  validation: float = 0.0,
+  conditions: Conditions = PLAIN,
   single_fit: bool = False,
-  metrics: Sequence[str] = (),
-  patience: int = 0,
-  at_step: int | None = None,
   search: Mapping[str, Any] = NO_SEARCH,
   say: Callable[[str], None] = print,
 ) -> Path:
   """Runs, resumes, or finds an experiment finished; returns its folder.
 
-  With a `search`, the flags of a sweep by name, the experiment is swept. With a `validation`, the
-  share of the training examples to hold out, each fit has them as its validation set. With a
-  `single_fit`, the experiment is only the fit that a sweep of it would repeat. The `metrics` are of
-  whole evaluation sets, by the names of `research.set_metrics.SET_METRICS`. With a `patience` a
-  single fit ends after so many evaluations without a new best. `at_step` is of the checkpoint of
-  `fork` or `init_from`.
+  With a `search`, the flags of a sweep by name, the experiment is swept. With a `single_fit`, the
+  experiment is only the fit that a sweep of it would repeat.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
     InterruptedRun: after a signal, once everything is saved.
   """
   experiment = alone(load(entry)) if single_fit else load(entry)
-  identity = identify(
-    entry, config, seed, search, init_from, validation, single_fit, metrics, patience, at_step
-  )
+  at_step = conditions.at_step
+  identity = identify(entry, config, seed, conditions, single_fit=single_fit, search=search)
   folder = folder or default_folder(identity)
   aside = _put_aside(folder, fork, at_step, say) if fresh else None
   is_to_fork = fork is not None and run_fork.needs_fork(fork, folder, at_step)
-  _refuse_leak(identity, fork, init_from)
+  _refuse_leak(identity, fork, conditions.init_from)
   _refuse_other_run(folder, identity, entry)
   lost = run_results.lost(folder)
   if run_results.is_finished(folder) and not run_folder.grows(folder, identity):
@@ -153,24 +135,12 @@ def run(
     with disk_full_is_a_user_error(folder):
       if fork is not None and is_to_fork:
         run_fork.fork(fork, folder, identity, at_step)
-      run_folder.write_identity(folder, identity)
-      own_data.write(folder, identity)
-      if run_folder.grows(folder, identity):
-        run_folder.grow(folder, identity)
-        say(f"{folder}: the sweep goes on to {search['trials']} trials")
+      _write_identity(folder, identity, say)
       surroundings = _surroundings(entry, experiment, identity, options)
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(
-        folder,
-        seed=seed,
-        options=options,
-        interruption=interruption,
-        init_from=init_from,
-        validation=validation,
-        metrics=metrics,
-        patience=patience,
-        at_step=at_step,
+        folder, seed=seed, options=options, interruption=interruption, conditions=conditions
       )
       with _taken_back_if_refused(folder, lab, is_new, made, aside):
         _refuse_idle_validation(experiment, config, lab)
@@ -186,6 +156,17 @@ def run(
     interruption.release()
     lock.release()
   return folder
+
+
+def _write_identity(
+  folder: Path, identity: run_folder.Identity, say: Callable[[str], None]
+) -> None:
+  """Writes what a run is of, its data's digest included; a sweep may get more trials by it."""
+  run_folder.write_identity(folder, identity)
+  own_data.write(folder, identity)
+  if run_folder.grows(folder, identity):
+    run_folder.grow(folder, identity)
+    say(f"{folder}: the sweep goes on to {identity.config['--trials']} trials")
 
 
 def _surroundings(
@@ -237,7 +218,7 @@ def _refuse_other_run(folder: Path, identity: run_folder.Identity, entry: Entry)
 
 def _refuse_idle_validation(experiment: Experiment, config: Any, lab: Lab) -> None:
   """Refuses to hold out a share where no single fit can."""
-  share = lab.validation
+  share = lab.conditions.validation
   if share and experiment.training is None:
     raise UserError(
       f"--validation={share:g} is of experiments with a single fit, and {experiment.name} has "

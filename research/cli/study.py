@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from research.cli import runner
+from research.cli import common_flags, runner
 from research.config import digest, fields, flatten, replace, split_list
 from research.errors import UserError, unknown_name
 from research.lab import measured, run_results
@@ -79,18 +79,15 @@ def study(
   """
   change, seed, seeds = changes(config, values["change"].value), values.seed, values.seeds or 5
   metric, fit = values["metric"].value, values["fit"].value
-  how = {"validation": values.validation, "single_fit": values.single_fit}
-  if names := measured.read_names(values.metrics):
-    how["metrics"] = names
-  if values.patience:
-    how["patience"] = values.patience
+  conditions = common_flags.conditions(values)
+  which: dict[str, Any] = {"conditions": conditions, "single_fit": values.single_fit}
   if seeds < 2:
     raise UserError("study compares over paired seeds; give at least --seeds=2")
   if folder and folder.exists() and not folder.is_dir():
     raise UserError(f"--workdir={folder} is a file; give a folder for the report")
   is_known = experiment.is_single_fit or values.single_fit
-  if metric and experiment.training and is_known and not values.validation:
-    training = measured.measured(experiment.training(config, seed), config, names)
+  if metric and experiment.training and is_known and not conditions.validation:
+    training = measured.measured(experiment.training(config, seed), config, conditions.metrics)
     known = ["train/loss", "train/accuracy", *metrics_of(training, config)]
     if metric not in known:
       raise UserError(f"--metric: {unknown_name(metric, known, 'metric')}")
@@ -98,9 +95,9 @@ def study(
   folders: tuple[list[Path], list[Path]] = ([], [])
   for number in numbers:
     for own, settings in zip(folders, configs, strict=True):
-      at = runner.default_folder(runner.identify(entry, settings, number, **how))
+      at = runner.default_folder(runner.identify(entry, settings, number, **which))
       is_old = run_results.is_finished(at) and runner.is_stale(at, entry)
-      made = runner.run(entry, settings, seed=number, options=options, fresh=is_old, **how)
+      made = runner.run(entry, settings, seed=number, options=options, fresh=is_old, **which)
       own.append(made)
       metric, _ = study_report.measured(at, metric, fit)
   assert metric
@@ -117,7 +114,8 @@ def study(
     np.array(lasts),
     rows,
   )
-  name = f"study-{digest(before, change, seed, metric, fit, how)}"
+  compared = [runner.identify(entry, each, seed, **which).config for each in configs]
+  name = f"study-{digest(compared, seed, metric, fit)}"
   page = study_report.write_study(folder or Path("runs") / entry.name / name, found)
   print(f"\n{study_report.text_table(found)}\n\n{study_report.finding(found)}\nreport:  {page}")
   return page

@@ -83,4 +83,4 @@ def _run(
 ) -> Report:
   fit = lab.fit("train", config, training(config, lab.seed))
   found = report(config, fit)
-  return with_classes(found, fit) if lab.metrics else found
+  return with_classes(found, fit) if lab.conditions.metrics else found

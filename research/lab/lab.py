@@ -38,7 +38,17 @@ from research.sweep.remote import RemoteWorkers
 from research.sweep.space import Space
 from research.sweep.study import Study
 from research.sweep.workers import Workers
-from research.training import ALONE, Fit, Member, Options, Training, fingerprint, on_device
+from research.training import (
+  ALONE,
+  PLAIN,
+  Conditions,
+  Fit,
+  Member,
+  Options,
+  Training,
+  fingerprint,
+  on_device,
+)
 
 
 class Lab:
@@ -54,11 +64,7 @@ class Lab:
     seed: int,
     options: Options,
     interruption: Interruption | None = None,
-    init_from: Path | None = None,
-    validation: float = 0.0,
-    metrics: Sequence[str] = (),
-    patience: int = 0,
-    at_step: int | None = None,
+    conditions: Conditions = PLAIN,
   ):
     """Opens the folder's logs.
 
@@ -67,19 +73,11 @@ class Lab:
       seed: of all randomness of the run.
       options: how to run.
       interruption: asked between two calls of the compiled steps; by default nothing interrupts.
-      init_from: a run's folder, with whose weights the fits of the same names begin.
-      validation: the share of its training examples that every fit without a validation set holds
-        out as one, as in `research.lab.validation.with_validation`; 0 for none.
-      patience: evaluations in a row without a new best, after which a fit ends; 0 for never.
-      at_step: of the checkpoint whose weights `init_from` gives; by default the best one's.
-      metrics: of whole evaluation sets, by their names in `research.set_metrics.SET_METRICS`.
+      conditions: of all its fits.
     """
     self.folder, self.seed, self._options = folder, seed, options
     self._interruption = interruption or Interruption(())
-    self._init_from = init_from
-    self.validation = validation
-    self.metrics = tuple(metrics)
-    self._patience, self._at_step = patience, at_step
+    self.conditions = conditions
     self._log = MetricsLog(folder)
     self._end = (0, 0)  # offset and checksum of metrics.jsonl behind the fits so far
     self._asked: dict[str, dict[str, Any]] = {}
@@ -125,7 +123,7 @@ class Lab:
       UserError: when a checkpoint of that name is of another network.
       DivergedError, DiskFullError, InterruptedRun: as `run_fit`.
     """
-    training = measured.patient(name, self.completed(training, config), self._patience)
+    training = measured.patient(name, self.completed(training, config), self.conditions.patience)
     init_key, order_key = jax.random.split(self.key(name))
     begin = schedule[0][1] if schedule else config
     initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
@@ -203,8 +201,8 @@ class Lab:
       DiskFullError, InterruptedRun.
     """
     seed = self.seed if seed is None else seed
-    training = measured.measured_by(training, self.metrics)
-    of_repeat = functools.partial(training_of_repeat, training, seed, self.validation)
+    training = measured.measured_by(training, self.conditions.metrics)
+    of_repeat = functools.partial(training_of_repeat, training, seed, self.conditions.validation)
     first = of_repeat(space.config, 0)
     check_labels(first, space.config)
     path = self.folder / f"{name}.sqlite"
@@ -237,8 +235,8 @@ class Lab:
 
   def completed(self, training: Training, config: Any) -> Training:
     """Returns the training with the validation set and the metrics that this lab adds to all."""
-    validated = validated_where_it_can(training, config, self.validation, self.seed)
-    return measured.measured(validated, config, self.metrics)
+    validated = validated_where_it_can(training, config, self.conditions.validation, self.seed)
+    return measured.measured(validated, config, self.conditions.metrics)
 
   def _close(self, checkpoints: Checkpoints) -> None:
     with self._interruption.saving():
@@ -271,9 +269,9 @@ class Lab:
     return fits
 
   def _first_state(self, name: str, initial: Callable[[], Any]) -> Any:
-    if self._init_from is None:
+    if self.conditions.init_from is None:
       return initial()
-    return resume.with_weights(initial(), self._init_from, name, self._at_step)
+    return resume.with_weights(initial(), self.conditions.init_from, name, self.conditions.at_step)
 
   def _trained(self, task: Task) -> Any:
     """Returns the last state, on the host: stored, continued from a checkpoint, or trained."""

@@ -141,8 +141,10 @@ def next_command(
 
 def _of_run(experiment: Experiment, lab: Lab) -> list[str]:
   words = [f"--experiment={experiment.flag}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
-  words += [f"--validation={lab.validation}"] if lab.validation else []
-  return words + ([f"--metrics={','.join(lab.metrics)}"] if lab.metrics else [])
+  words += [f"--validation={lab.conditions.validation}"] if lab.conditions.validation else []
+  return words + (
+    [f"--metrics={','.join(lab.conditions.metrics)}"] if lab.conditions.metrics else []
+  )
 
 
 def _changed(experiment: Experiment, config: Any) -> list[str]:

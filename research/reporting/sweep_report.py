@@ -105,7 +105,7 @@ def conduct(
   Raises:
     UserError: where there is no objective, or every trial diverged.
   """
-  training = _training(experiment, lab.validation)
+  training = _training(experiment, lab.conditions.validation)
   space = prepare(experiment, config, search, lab.seed)
   first = lab.completed(training(config, lab.seed), config)
   objective = _objective(search, first, metrics_of(first, config))

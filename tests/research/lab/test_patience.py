@@ -9,7 +9,7 @@ from research.lab.lab import Lab
 from research.lab.open_run import open_run
 from research.store import checkpoint
 from research.store.metrics_log import read_rows
-from research.training import Options
+from research.training import Conditions, Options
 from tests.fixtures.stop_after import StopAfter
 from tests.fixtures.tiny_experiment import Config, refused, training
 
@@ -19,7 +19,13 @@ CONFIG = Config(steps=80, learning_rate=1.5)
 def fitted(folder, *, patience=0, interruption=None, config=CONFIG, **options):
   folder.mkdir(exist_ok=True)
   options = Options(**({"dispatch": 2} | options))
-  lab = Lab(folder, seed=0, options=options, interruption=interruption, patience=patience)
+  lab = Lab(
+    folder,
+    seed=0,
+    options=options,
+    interruption=interruption,
+    conditions=Conditions(patience=patience),
+  )
   return lab.fit("train", config, training(config, evaluate_every=5))
 
 
@@ -70,7 +76,7 @@ def test_a_fit_that_ended_early_is_finished(tmp_path, monkeypatch, capsys):
 
 
 def test_patience_without_a_rank_or_enough_evaluations_is_refused(tmp_path):
-  lab = Lab(tmp_path, seed=0, options=Options(), patience=8)
+  lab = Lab(tmp_path, seed=0, options=Options(), conditions=Conditions(patience=8))
   with pytest.raises(UserError, match=r"nothing ranks those of fit 'train': .*--validation=0.1"):
     lab.fit("train", CONFIG, training(CONFIG, best=None))
   with pytest.raises(UserError, match="would never end fit 'train', which is evaluated 8 times"):

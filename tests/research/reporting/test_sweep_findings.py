@@ -10,12 +10,13 @@ from research.reporting import sweep_findings, sweep_report
 from research.sweep import space as spaces
 from research.sweep.plan import Swept
 from research.sweep.space import Choice, Range, Space
+from research.training import Conditions
 from tests.fixtures.simulated_sweep import plan_of, simulate
 from tests.fixtures.tiny_experiment import ONE, Config
 
 pytestmark = pytest.mark.fast
 
-LAB = SimpleNamespace(seed=2, validation=0.0)
+LAB = SimpleNamespace(seed=2, conditions=Conditions())
 EXPERIMENT = ONE._replace(name="tiny_net", flag="tiny_net")
 SEARCH = {"trials": 6, "sampler": "random", "stopper": "asha", "objective": None}
 

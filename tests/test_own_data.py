@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import launch
+from research.lab import own_data
 from tests.fixtures.own_files import image_folder, saved_set
 from tests.fixtures.processes import launch as launch_process
 from tests.fixtures.processes import outcome, start, steps_saved, wait_for
@@ -57,6 +58,15 @@ def test_changed_files_are_named_and_never_found_finished(data, capsys):
   assert "is finished already" not in capsys.readouterr().out
   assert run("--evaluate", "--workdir=run", "--experiment=dense_classifier") == 0
   assert "accuracy" in capsys.readouterr().out
+
+
+def test_a_file_of_weights_is_part_of_what_a_run_is(tmp_path):
+  file = tmp_path / "r18.pth"
+  file.write_bytes(b"first")
+  first = own_data.identity({"weights": str(file)})
+  file.write_bytes(b"second")
+  assert first and own_data.identity({"weights": str(file)}) not in ({}, first)
+  assert own_data.identity({"weights": ""}) == {}
 
 
 def test_the_default_folder_is_that_of_the_settings(data, capsys):

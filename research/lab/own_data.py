@@ -12,7 +12,11 @@ from research.store.files import read_json, write_json
 
 FLAG = "--data"  # in a run's identity: the digest of its files
 FILE = "data.json"  # in a run's folder: the SHA-256 of each
-TEXTS = ("text", "pairs")  # fields of configs that name a file of the user's own, or none
+NAMED_FILES = (
+  "text",
+  "pairs",
+  "weights",
+)  # fields of configs that name a file of the user's own, or none
 NAMED = 3  # changed files that are named in one line
 
 
@@ -20,7 +24,7 @@ def identity(fields: Mapping[str, Any]) -> dict[str, str]:
   """Returns what a run's identity holds beside its settings: nothing for the published sets.
 
   Args:
-    fields: the config's, by name; those of data are "dataset", "text" and "pairs".
+    fields: the config's, by name; those of data are "dataset" and `NAMED_FILES`.
 
   Raises:
     UserError: where the data are not there.
@@ -39,7 +43,7 @@ def check(folder: Path, identity: Identity) -> None:
   held = read_json(folder / "config.json")
   if not isinstance(before, dict) or not isinstance(held, dict) or before == now:
     return
-  names = [name for name in ("dataset", *TEXTS) if name in identity.config]
+  names = [name for name in ("dataset", *NAMED_FILES) if name in identity.config]
   if any(held.get("config", {}).get(name) != identity.config[name] for name in names):
     return
   changed = [
@@ -71,7 +75,7 @@ def _files(fields: Mapping[str, Any]) -> dict[str, str]:
   """The SHA-256 of the files that a config's fields name, where they may change."""
   dataset = fields.get("dataset", "")
   found = sets.digests(dataset) if isinstance(dataset, str) else {}
-  for name in TEXTS:
+  for name in NAMED_FILES:
     path = fields.get(name, "")
     file = Path(path).expanduser() if isinstance(path, str) and path else None
     if file and file.is_file():  # who reads it refuses what is no file

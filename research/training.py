@@ -112,7 +112,7 @@ class Options(NamedTuple):
 
 
 class Conditions(NamedTuple):
-  """Of all fits of a run, beside their settings; unlike `Options` they change what is learnt.
+  """Conditions of all fits of a run, beside their settings; unlike `Options` part of the result.
 
   Attributes:
     validation: the share of its training examples that every fit without a validation set holds

@@ -119,3 +119,11 @@ def test_docstrings_begin_with_what_a_thing_is_or_does():
     if re.match(r"(What|Of|Whether|How|Who|Where|Which|When|Why)\b", text)
   ]
   assert not opened, "\n".join(opened)
+
+
+def test_sources_are_cited_by_book_or_paper():
+  """Not as "the notes", which no reader has."""
+  kinds = ("research/**/*.py", "experiments/**/*.py", "docs/**/*.md", "docs/**/*.toml", "*.md")
+  paths = [path for kind in kinds for path in ROOT.glob(kind)]
+  named = [str(path) for path in paths if re.search(r"\b[Tt]he notes\b|\bnotes'", path.read_text())]
+  assert not named

@@ -1,10 +1,10 @@
 """Computational graphs: buying apples, and the chain rule, node by node (B01, B02).
 
-Saito 2016, sections 5.1 to 5.4 (the notes' chapter 4): two apples at 100 with 10 % tax cost 220,
-and the price moves by 2.2 with an apple's price, by 110 with their number and by 200 with the tax.
-With three oranges at 150 it is 715. For (x + y)^2 both derivatives are 2 (x + y). A node knows how
-to go forward and how to hand a derivative back; the rest is one loop each way. The sigmoid and the
-softmax with cross-entropy (figures 4.6 and A.1) are graphs of such nodes too.
+Saito 2016, sections 5.1 to 5.4: two apples at 100 with 10 % tax cost 220, and the price moves by
+2.2 with an apple's price, by 110 with their number and by 200 with the tax. With three oranges at
+150 it is 715. For (x + y)^2 both derivatives are 2 (x + y). A node knows how to go forward and how
+to hand a derivative back; the rest is one loop each way. The sigmoid and the softmax with
+cross-entropy (figures 4.6 and A.1) are graphs of such nodes too.
 
     python launch.py --experiment=computational_graph
 

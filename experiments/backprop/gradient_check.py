@@ -1,6 +1,6 @@
 """Gradient check: what is followed is the gradient, and a slope that is 1 % off is found (B05).
 
-Saito 2016, section 5.7.3 (the notes' 4.7.1): the mean absolute difference between the numerical and
+Saito 2016, section 5.7.3: the mean absolute difference between the numerical and
 the back-propagated gradient of each parameter, for 784-50-10 on three MNIST images; his notebook
 has 1.8e-6, 2.4e-5, 6.2e-9 and 1.4e-7 in single precision. Ng: the relative norm
 ||a - b|| / (||a|| + ||b||) with a two-sided difference of 1e-7; 1e-7 is great, 1e-5 wants a look,

@@ -1,9 +1,9 @@
 """Layers with their backward passes written by hand (B03, B04).
 
-Saito 2016, sections 5.5, 5.6 and appendix A (the notes' 4.5 and 4.6): ReLU, sigmoid, affine for one
-example and for a batch, and softmax with cross-entropy, whose derivative is y - t; a value used
-twice gets the sum of what comes back. The identity with the squared error gives y - t as well.
-Each layer is its forward pass, which also returns what is kept, and the book's backward pass.
+Saito 2016, sections 5.5, 5.6 and appendix A: ReLU, sigmoid, affine for one example and for a batch,
+and softmax with cross-entropy, whose derivative is y - t; a value used twice gets the sum of what
+comes back. The identity with the squared error gives y - t as well. Each layer is its forward pass,
+which also returns what is kept, and the book's backward pass.
 
     python launch.py --experiment=layers_by_hand
 

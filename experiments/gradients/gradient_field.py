@@ -75,7 +75,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   claims += [
     claim(
       "smallest change of f along the gradient, over the grid without 0",
-      "increases (the notes say: decreases)",
+      "increases: the gradient points uphill",
       uphill,
       ln.at_least(1e-6),
     ),

@@ -1,10 +1,10 @@
 """Histograms of activations and gradients in five layers, by initial weights (I02).
 
-Saito 2016, section 6.2 (the notes' 5.2, figures 5.3 to 5.5): 1,000 normal examples of 100 features
-go through five layers of 100 units without biases. With weights of deviation 1 a sigmoid says 0 or
-1; with 0.01 all units say the same; with 1/sqrt(n), the book's Xavier rule, they differ. ReLU needs
-sqrt(2/n), He's rule. Beside them stand GELU, the step, orthogonal and Glorot's uniform weights, and
-the gradients, which the book leaves out.
+Saito 2016, section 6.2: 1,000 normal examples of 100 features go through five layers of 100 units
+without biases. With weights of deviation 1 a sigmoid says 0 or 1; with 0.01 all units say the same;
+with 1/sqrt(n), the book's Xavier rule, they differ. ReLU needs sqrt(2/n), He's rule. Beside them
+stand GELU, the step, orthogonal and Glorot's uniform weights, and the gradients, which the book
+leaves out.
 
     python launch.py --experiment=activation_histograms
 

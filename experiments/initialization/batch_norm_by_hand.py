@@ -1,9 +1,9 @@
 """Batch normalisation with its backward pass by hand, for dense and convolutional layers (I04).
 
 Ioffe and Szegedy 2015, algorithm 1 and section 3.2; Saito 2016, section 6.3. The batch variance
-divides by m (the notes say m - 1). After a convolution the paper normalises every channel over
-examples and pixels; the book flattens the image first, so that every pixel of every channel has its
-own statistics. The book checks the gradient on a batch of one, where x - mean is 0: numbers and
+divides by m, not by m - 1. After a convolution the paper normalises every channel over examples and
+pixels; the book flattens the image first, so that every pixel of every channel has its own
+statistics. The book checks the gradient on a batch of one, where x - mean is 0: numbers and
 gradients vanish, and a wrong backward pass passes.
 
     python launch.py --experiment=batch_norm_by_hand

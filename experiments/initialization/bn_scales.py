@@ -1,10 +1,10 @@
 """Batch normalisation against none at 16 scales of the initial weights (I05).
 
-Saito 2016, section 6.3.2 (the notes' figure 5.9): 784-100x5-10 with ReLU, normal weights of
-deviation logspace(0, -4, 16), the first 1,000 images of MNIST, SGD with rate 0.01, batches of 100
-drawn with replacement, 20 epochs. Normalisation stands before every activation, with epsilon 10e-7.
-It is no free gift: at deviations 0.29 and 0.16, near He's 0.14 of these layers, the plain net wins.
-The book looks first after one update and last after 191; here it is 0 and 190.
+Saito 2016, section 6.3.2: 784-100x5-10 with ReLU, normal weights of deviation logspace(0, -4, 16),
+the first 1,000 images of MNIST, SGD with rate 0.01, batches of 100 drawn with replacement, 20
+epochs. Normalisation stands before every activation, with epsilon 10e-7. It is no free gift: at
+deviations 0.29 and 0.16, near He's 0.14 of these layers, the plain net wins. The book looks first
+after one update and last after 191; here it is 0 and 190.
 
     python launch.py --experiment=bn_scales
 

@@ -1,9 +1,9 @@
 """Three rules for initial weights compared on MNIST (I03).
 
-Saito 2016, section 6.2.4 (the notes' figure 5.6): 784-100x4-10 with ReLU, SGD with rate 0.01, 2,000
-batches of 128 drawn with replacement. With deviation 0.01 the signal, and so every gradient, is
-lost on the way: the net says what it said before, ln 10. The book's Xavier rule, 1/sqrt(fan-in),
-learns; He's, that times sqrt(2), learns faster. `weight_initializers` has the other rules.
+Saito 2016, section 6.2.4: 784-100x4-10 with ReLU, SGD with rate 0.01, 2,000 batches of 128 drawn
+with replacement. With deviation 0.01 the signal, and so every gradient, is lost on the way: the net
+says what it said before, ln 10. The book's Xavier rule, 1/sqrt(fan-in), learns; He's, that times
+sqrt(2), learns faster. `weight_initializers` has the other rules.
 
 The book looks at a batch's loss after learning from it, which at this rate is a tenth less than
 before; the claims and the figure are of that loss.

@@ -1,10 +1,10 @@
 """Normalised inputs: scales, outliers, and descent on a stretched valley (I08).
 
-Ng, course 2 week 1, and the notes on min-max scaling (x - min) / (max - min) and z-scores (x -
-mean) / std. Linear regression on features whose scales differ a hundredfold is a stretched
-quadratic: gradient descent needs steps in proportion to its condition number. One outlier squeezes
-all other values of a min-max scale, and of a z-score less. The statistics are those of the
-training set, on the test set too.
+Ng, course 2 week 1; beside it, min-max scaling (x - min) / (max - min) and z-scores (x - mean) /
+std. Linear regression on features whose scales differ a hundredfold is a stretched quadratic:
+gradient descent needs steps in proportion to its condition number. One outlier squeezes all other
+values of a min-max scale, and of a z-score less. The statistics are those of the training set, on
+the test set too.
 
     python launch.py --experiment=input_normalisation
 

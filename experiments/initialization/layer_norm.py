@@ -1,8 +1,8 @@
 """Layer normalisation: every token by itself, over its features (I07).
 
 Ba, Kiros and Hinton 2016, equations 3 and 4, as the Transformer uses it: mean and variance over the
-features of one token, then gain and bias for each feature. One set of notes says "by the columns of
-the matrix", which would mix tokens, and the examples of a batch, with each other.
+features of one token, then gain and bias for each feature. A common mistake normalises the columns
+of the matrix, which mixes tokens, and the examples of a batch, with each other.
 
     python launch.py --experiment=layer_norm
 
@@ -76,7 +76,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   moved, mixed = change_elsewhere(ours, x), change_elsewhere(columns, x)
   mean, variance = plain(x).mean(axis=-1), plain(x).var(axis=-1)
   tokens = "permuted tokens against permuted outputs: largest difference"
-  trap = "the same where columns are normalised, as the notes say"
+  trap = "the same where columns are normalised, by mistake"
   return ln.Report(
     [
       claim(flax, "equal", largest(ours(x) - theirs(x)), ln.at_most(1e-5)),

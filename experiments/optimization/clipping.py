@@ -1,7 +1,7 @@
 """Gradient clipping: no step longer than theta, in the same direction (O09).
 
 Dive into Deep Learning, section 9.5: g <- min(1, theta / ||g||) g over all parameters together,
-with theta = 1. (The notes lost the symbol and clip where the length "exceeds 0".) The network here
+with theta = 1. The network here
 is the deepest cliff there is: one weight applied ten times, w^10, fitted to 1 from w = 2, where the
 gradient is five million times too long. What clipping does to a recurrent network is measured
 with those.

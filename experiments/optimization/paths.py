@@ -1,9 +1,8 @@
 """Four optimisers go down a long valley: the paths on x^2/20 + y^2 (O02).
 
-Saito 2016, section 6.1, figures 6.3 to 6.8 (the notes' figure 5.2): 30 updates from (-7, 2) by SGD
-with rate 0.95, momentum with 0.1, AdaGrad with 1.5 and Adam with 0.3. They are the optimisers that
-all experiments use; that Adam's epsilon is the paper's, not the book's, moves the end by less than
-1e-5.
+Saito 2016, section 6.1, figures 6.3 to 6.8: 30 updates from (-7, 2) by SGD with rate 0.95, momentum
+with 0.1, AdaGrad with 1.5 and Adam with 0.3. They are the optimisers that all experiments use; that
+Adam's epsilon is the paper's, not the book's, moves the end by less than 1e-5.
 
     python launch.py --experiment=paths
 

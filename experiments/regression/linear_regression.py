@@ -1,9 +1,9 @@
 """Linear regression: in closed form, by full-batch descent, and by mini-batches (D01).
 
-The notes on Dive into Deep Learning fit y = 4 + 3x + noise, x uniform on [0, 2), 100 points of
-NumPy's legacy generator at seed 0, by 1,000 full-batch steps of rate 0.01 from 0. Dive into Deep
-Learning, section 3.4: y = 2 x1 - 3.4 x2 + 4.2 + noise of deviation 0.01, 1,000 points, batches of
-10, rate 0.03, three epochs, half squared errors.
+The first exercise is to fit y = 4 + 3x + noise, x uniform on [0, 2), 100 points of NumPy's legacy
+generator at seed 0, by 1,000 full-batch steps of rate 0.01 from 0. Dive into Deep Learning, section
+3.4: y = 2 x1 - 3.4 x2 + 4.2 + noise of deviation 0.01, 1,000 points, batches of 10, rate 0.03,
+three epochs, half squared errors.
 
     python launch.py --experiment=linear_regression
 
@@ -19,12 +19,12 @@ from jaxtyping import Array, Float
 
 import research as ln
 
-GOLDEN_SEED = 0  # of the notes' data, whatever the seed of the run
+GOLDEN_SEED = 0  # of the first exercise's data, whatever the seed of the run
 
 
 @ln.pytree_config
 class Config:
-  """The notes' descent, and the book's."""
+  """The full-batch descent, and the book's by mini-batches."""
 
   rate: float = ln.traced(0.01, "step size of full-batch descent", above=0)
   steps: int = ln.static(1000, "its steps", at_least=1)
@@ -51,7 +51,7 @@ def squared_error(line: Line, x: Array, y: Array) -> Float[Array, ""]:
 
 
 def notes_data() -> tuple[Float[np.ndarray, "100 1"], Float[np.ndarray, " 100"]]:
-  """The notes' 100 points, in float64."""
+  """The 100 points of the first exercise, in float64."""
   rng = np.random.RandomState(GOLDEN_SEED)  # the generator that the golden values come from
   x = 2 * rng.rand(100, 1)
   return x, 4 + 3 * x[:, 0] + rng.randn(100, 1)[:, 0]
@@ -93,7 +93,7 @@ def mini_batches(config: Config, key: Array) -> tuple[Line, Float[Array, " epoch
   return jax.lax.scan(epoch, start, jax.random.split(order_key, config.epochs))
 
 
-GOLDEN = (  # of the closed form and of descent: the notes' number, and its digits
+GOLDEN = (  # of the closed form and of descent: the number, and its digits
   ("least squares: intercept", 4.222151, 6),
   ("least squares: slope", 2.968468, 6),
   ("least squares: mean squared error", 0.992439, 6),

@@ -1,8 +1,8 @@
 """A demonstration net of 10-20-3: one step of Adam on five random points, and a trained one (D03).
 
-The notes on Dive into Deep Learning show a training loop in one step: five normal points of ten
-features with random classes, ReLU, Adam with rate 0.001; the printed loss is about log 3 = 1.1.
-That step says nothing of learning. Here the loop also goes on, to the points' classes by heart.
+The smallest demonstration of a training loop is one step: five normal points of ten features with
+random classes, ReLU, Adam with rate 0.001; the printed loss is about log 3 = 1.1. That step says
+nothing of learning. Here the loop also goes on, to the points' classes by heart.
 
     python launch.py --experiment=mlp_demo
 
@@ -20,7 +20,7 @@ import research as ln
 
 @ln.pytree_config
 class Config:
-  """The notes' settings, and how long the trained version learns."""
+  """The demonstration's settings, and how long the trained version learns."""
 
   hidden: int = ln.static(20, "hidden units", at_least=1)
   points: int = ln.static(5, "random points", at_least=1)

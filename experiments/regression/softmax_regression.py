@@ -1,12 +1,12 @@
 """SimpleNet 784-128-10 on MNIST, with softmax twice and once (D02).
 
-The notes on Dive into Deep Learning train a net that ends in a softmax with PyTorch's
-cross-entropy, which applies a softmax itself. Two softmaxes leave the loss between 1.46 and 2.46
-nats and its gradient weak: 75.3 % after five epochs; without the first one the same code reaches
-92.4 %. Pixels are normalised with mean and deviation 0.5, batches of 64, SGD with rate 0.01,
-PyTorch's first weights, uniform within 1 / sqrt(fan-in). The first number is a matter of the seed:
-PyTorch itself gave 83.4, 83.6, 67.1 and 81.5 % for seeds 0 to 3, as late digits are found or not,
-and three seeds here 75.6, 83.5 and 81.0 %. So 75.3 to 1.5 points fails: it is one draw.
+A common mistake is to train a net that ends in a softmax with PyTorch's cross-entropy, which
+applies a softmax itself. Two softmaxes leave the loss between 1.46 and 2.46 nats and its gradient
+weak: 75.3 % after five epochs; without the first one the same code reaches 92.4 %. Pixels are
+normalised with mean and deviation 0.5, batches of 64, SGD with rate 0.01, PyTorch's first weights,
+uniform within 1 / sqrt(fan-in). The first number is a matter of the seed: PyTorch itself gave 83.4,
+83.6, 67.1 and 81.5 % for seeds 0 to 3, as late digits are found or not, and three seeds here 75.6,
+83.5 and 81.0 %. So 75.3 to 1.5 points fails: it is one draw.
 
     python launch.py --experiment=softmax_regression
 
@@ -25,7 +25,7 @@ import research as ln
 
 @ln.pytree_config
 class Config:
-  """The notes' settings."""
+  """The settings of the net with the mistake."""
 
   hidden: int = ln.static(128, "hidden units", at_least=1)
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))

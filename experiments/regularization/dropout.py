@@ -1,11 +1,11 @@
 """Dropout on 300 digits, classic and inverted (R03).
 
-Srivastava et al. 2014; Saito 2016, section 6.4.3 (figure 5.13 of the notes): the over-fitting net
-of R01 for 301 epochs, each hidden unit dropped at a rate of 0.2 (the book's repository) or 0.15
-(its text). The book's form is the classic one: it drops while training and multiplies by 1 - rate
-at test. The inverted form divides by it while training, which is the classic one with activations
-scaled by 1 / (1 - rate): with ReLU they learn at other speeds. The rate is traced, so that all nets
-and seeds of a form are lanes of one program.
+Srivastava et al. 2014; Saito 2016, section 6.4.3: the over-fitting net of R01 for 301 epochs, each
+hidden unit dropped at a rate of 0.2 (the book's repository) or 0.15 (its text). The book's form is
+the classic one: it drops while training and multiplies by 1 - rate at test. The inverted form
+divides by it while training, which is the classic one with activations scaled by 1 / (1 - rate):
+with ReLU they learn at other speeds. The rate is traced, so that all nets and seeds of a form are
+lanes of one program.
 
 At 0.2 the seed decides much, since these nets are still climbing after 301 epochs: 60.2, 57.1 and
 61.8 % of the test images here, 60.4, 48.4 and 51.3 % by other seeds before, and 46 to 59 % over

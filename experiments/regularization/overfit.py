@@ -1,8 +1,8 @@
 """Over-fitting on purpose: 300 digits learned by heart (R01).
 
-Saito 2016, section 6.4.1 (figure 5.10 of the notes): the first 300 images of MNIST, a net of seven
-layers (six of 100 ReLU units, He's initial weights, 130,010 parameters), SGD with learning rate
-0.01, 201 epochs of batches of 100 drawn with replacement. Three seeds, as lanes of one program.
+Saito 2016, section 6.4.1: the first 300 images of MNIST, a net of seven layers (six of 100 ReLU
+units, He's initial weights, 130,010 parameters), SGD with learning rate 0.01, 201 epochs of batches
+of 100 drawn with replacement. Three seeds, as lanes of one program.
 
     python launch.py --experiment=overfit
 

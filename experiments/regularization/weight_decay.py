@@ -1,6 +1,6 @@
 """Weight decay on 300 digits: a smaller gap, and no better test accuracy (R02).
 
-Saito 2016, section 6.4.2 (figure 5.11 of the notes): the over-fitting net of R01 with the penalty
+Saito 2016, section 6.4.2: the over-fitting net of R01 with the penalty
 0.5 lambda |W|^2 on its weights, not on its biases, lambda = 0.1. The gap shrinks, and the test
 accuracy falls with it: so the book's own figure says. By how much it shrinks is a matter of the
 seed, 2.6 to 8.7 points over eight seeds of a plain NumPy form; hence three seeds, with decay and

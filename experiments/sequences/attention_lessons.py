@@ -65,7 +65,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   )
   s10, s12 = ln.claims("S10"), ln.claims("S12")
   spread = f"variance of q'k / d for normal q, k of d = {config.dimension}"
-  softmax, rounded = "softmax of (2, 4, 4): its first entry", "0.063 (the notes round to 0)"
+  softmax, rounded = "softmax of (2, 4, 4): its first entry", "0.063"
   turned = "positions turned by each pair's angle, against the positions 7 on: largest difference"
   return ln.Report(
     [

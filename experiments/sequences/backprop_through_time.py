@@ -1,10 +1,9 @@
-"""Back-propagation through time by hand: a recurrent net by the notes' equations (S02).
+"""Back-propagation through time by hand: a recurrent net by its equations (S02).
 
-The notes' equations 3.1 to 3.4: a = b + W h + U x, h = tanh(a), o = c + V h, softmax(o).
-Back-propagation through time (`research/models/vanilla_rnn.py`) adds every later time's part: d a_t
-= (V' d o_t + W' d a_(t+1)) * (1 - h_t^2). So each time multiplies an error on its way back by W'
-and by tanh', which is at most 1: with small weights it dies, with large ones it explodes.
-`gradient_clipping` trains this net.
+Elman 1990: a = b + W h + U x, h = tanh(a), o = c + V h, softmax(o). Back-propagation through time
+(`research/models/vanilla_rnn.py`) adds every later time's part: d a_t = (V' d o_t + W' d a_(t+1)) *
+(1 - h_t^2). So each time multiplies an error on its way back by W' and by tanh', which is at most
+1: with small weights it dies, with large ones it explodes. `gradient_clipping` trains this net.
 
     python launch.py --experiment=backprop_through_time
 

@@ -1,11 +1,11 @@
 """Remembering the first symbol for 100 steps: an LSTM does, a vanilla RNN does not (S04, S03, S02).
 
-The notes, section 3.2: in a vanilla net the gradient is multiplied by the recurrent matrix at every
-step, so it dies or explodes; the LSTM's inner state is carried by addition. The task is after
-Hochreiter and Schmidhuber 1997: one of eight symbols, then `lag` random distractors, then the
-question which it was. Guessing is right 12.5 % of the time. The gates that keep start open, at a
-bias of 5: after 100 steps half is left. With the usual 1 a hundred-millionth of a millionth is, and
-the LSTM learns lag 100 no better than the vanilla net (13.4 % after 1,000 updates).
+In a vanilla net the gradient is multiplied by the recurrent matrix at every step, so it dies or
+explodes; the LSTM's inner state is carried by addition. The task is after Hochreiter and
+Schmidhuber 1997: one of eight symbols, then `lag` random distractors, then the question which it
+was. Guessing is right 12.5 % of the time. The gates that keep start open, at a bias of 5: after 100
+steps half is left. With the usual 1 a hundred-millionth of a millionth is, and the LSTM learns lag
+100 no better than the vanilla net (13.4 % after 1,000 updates).
 
     python launch.py --experiment=long_lag
 

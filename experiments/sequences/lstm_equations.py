@@ -1,7 +1,8 @@
-"""The LSTM gate by gate, and with one stacked matrix: the notes' two forms are equal (S04).
+"""The LSTM gate by gate, and with one stacked matrix: the two forms are equal (S04).
 
-Equations 3.5 to 3.10 of the notes have a matrix for each gate; 3.11 to 3.13 stack them, so that a
-time step is one product, which is how `research/layers/recurrent.py` computes it.
+Hochreiter and Schmidhuber 1997 with Gers' forget gate: one form has a matrix for each gate, the
+other stacks them, so that a time step is one product, which is how `research/layers/recurrent.py`
+computes it.
 
     python launch.py --experiment=lstm_equations
 

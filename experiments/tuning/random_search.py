@@ -1,10 +1,9 @@
 """Random search for a learning rate and a weight decay (R07).
 
 Saito 2016, section 6.5: the first 500 images of MNIST, shuffled, 100 of them for validation, so
-that each seed has its own split; a net of six
-hidden layers of 100 ReLU units; SGD, 50 epochs of batches of 100 drawn with replacement. In each of
-100 trials the learning rate is 10^U(-6, -2) and the coefficient of weight decay 10^U(-8, -4). The
-book's figure 5.14 (of the notes) shows the best 20.
+that each seed has its own split; a net of six hidden layers of 100 ReLU units; SGD, 50 epochs of
+batches of 100 drawn with replacement. In each of 100 trials the learning rate is 10^U(-6, -2) and
+the coefficient of weight decay 10^U(-8, -4). The book's figure shows the best 20.
 
     python launch.py --experiment=random_search
     python launch.py --experiment=random_search --trials=100 --sampler=halton \\

@@ -188,7 +188,7 @@ def options(values: flags.FlagValues, entry: Entry) -> "Options":
 
 
 def conditions(values: flags.FlagValues) -> "Conditions":
-  """What the flags ask for of all fits, beside their settings."""
+  """The conditions of all fits that the flags ask for."""
   from research.lab import measured
   from research.training import Conditions
 

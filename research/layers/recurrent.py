@@ -37,7 +37,7 @@ class Cell(NamedTuple):
 
 
 def rnn(carry: Carry, from_input: Gates, from_hidden: Gates) -> Carry:
-  """Elman 1990; the notes' equations 3.1 and 3.2."""
+  """Elman 1990: h = tanh(b + W h + U x)."""
   del carry
   return (jnp.tanh(from_input + from_hidden),)
 
@@ -54,7 +54,7 @@ def gru(carry: Carry, from_input: Gates, from_hidden: Gates) -> Carry:
 
 
 def lstm(carry: Carry, from_input: Gates, from_hidden: Gates) -> Carry:
-  """Hochreiter and Schmidhuber 1997 with Gers' forget gate; the notes' 3.11 to 3.13; i, f, g, o."""
+  """Hochreiter and Schmidhuber 1997 with Gers' forget gate; its gates in the order i, f, g, o."""
   _, memory = carry
   write, keep, new, read = jnp.split(from_input + from_hidden, 4, axis=-1)
   memory = nn.sigmoid(keep) * memory + nn.sigmoid(write) * jnp.tanh(new)

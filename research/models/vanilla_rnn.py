@@ -1,6 +1,6 @@
 """A recurrent net by its equations, and its gradient by back-propagation through time, by hand.
 
-The notes' equations 3.1 to 3.4: a = b + W h + U x, h = tanh(a), o = c + V h, softmax(o). The
+Elman 1990: a = b + W h + U x, h = tanh(a), o = c + V h, softmax(o). The
 gradient adds every later time's part: d a_t = (V' d o_t + W' d a_(t+1)) * (1 - h_t^2).
 """
 

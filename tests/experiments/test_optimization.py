@@ -76,7 +76,7 @@ def test_clipping_is_by_theta_and_not_by_zero():
   np.testing.assert_allclose([clipped["a"][0], clipped["b"][0, 0]], [0.6, 0.8], rtol=1e-6)
   short = clipping.clip(gradient, 5.5)
   assert short["a"][0] == 3 and short["b"][0, 0] == 4
-  nothing = clipping.clip(gradient, 0.0)  # the notes' text: every gradient would be lost
+  nothing = clipping.clip(gradient, 0.0)  # a limit of 0: every gradient would be lost
   assert float(clipping.norm(nothing)) == 0
 
 

@@ -1,6 +1,5 @@
 """Which way to go on: small versions of whole experiments, and the traps."""
 
-import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,11 +8,10 @@ import research as ln
 from experiments.strategy import fine_tuning, label_noise
 from research.config import replace
 from research.initializers import kernel_init
-from research.models.efficientnet import EfficientNetLite0
 from research.models.mlp import MLP
-from research.models.torchvision import shapes_of
 from research.task import supervised_training
 from tests.fixtures.little_data import replace_sets
+from tests.fixtures.little_photographs import replace_photographs, replace_weights
 from tests.fixtures.stand_in_labs import UntrainedLab
 
 
@@ -82,14 +80,6 @@ def test_label_noise_reports_both_kinds(monkeypatch):
   assert [picture.name for picture in report.pictures] == ["lost"]
 
 
-def replace_photographs(monkeypatch):
-  """Three photographs of each family, which are noise."""
-  image = np.random.default_rng(0).integers(0, 256, (21, 32, 32, 3)).astype(np.uint8)
-  data = {"image": image, "label": (np.arange(21) % 7).astype(np.int32)}
-  monkeypatch.setattr(fine_tuning.stamps, "load", lambda: data)
-  return data
-
-
 def test_photographs_are_split_by_the_seed_a_third_of_each_family_to_test(monkeypatch):
   data = replace_photographs(monkeypatch)
   config = fine_tuning.Config()
@@ -103,12 +93,7 @@ def test_photographs_are_split_by_the_seed_a_third_of_each_family_to_test(monkey
 
 
 def test_fine_tuning_begins_with_the_weights_but_for_its_own_head(monkeypatch):
-  shapes = shapes_of(EfficientNetLite0(), (32, 32, 3))
-  given = flax.traverse_util.unflatten_dict(
-    {place: np.full(leaf.shape, 0.5, np.float32) for place, leaf in shapes.items()}
-  )
-  monkeypatch.setattr(fine_tuning.pretrained, "published_file", lambda name: name)
-  monkeypatch.setattr(fine_tuning.pretrained, "read", lambda name, file: given)
+  replace_weights(monkeypatch)
   config = fine_tuning.Config()
   fresh = {"net": {"stem": {"kernel": jnp.zeros((3, 3, 3, 32))}, "head": {"bias": jnp.zeros(7)}}}
   plain = ln.Learner(lambda config, key: ln.TrainState(0, key, fresh, {}, None), None, None)

@@ -6,6 +6,7 @@ from research.errors import UserError
 from research.sweep.slots import metrics_of
 from research.training import larger_is_better
 from tests.fixtures import single_fits, tiny_experiment
+from tests.fixtures.little_photographs import replace_photographs
 
 pytestmark = pytest.mark.fast
 
@@ -26,7 +27,8 @@ def test_a_direction_is_declared_and_never_guessed():
 
 @pytest.mark.slow  # it reads the data of all experiments
 @pytest.mark.parametrize("name", single_fits.NAMES)
-def test_every_metric_of_the_catalogue_has_a_direction(name):
+def test_every_metric_of_the_catalogue_has_a_direction(monkeypatch, name):
+  replace_photographs(monkeypatch)
   experiment = single_fits.load(name)
   config = experiment.Config()
   training = experiment.training(config, 0)

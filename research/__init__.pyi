@@ -21,7 +21,6 @@ from research.figures.attention_maps import attention_maps as attention_maps
 from research.figures.bars import bar_charts as bar_charts
 from research.figures.bars import grouped_bars as grouped_bars
 from research.figures.confusion import confusion as confusion
-from research.figures.confusion import confusion_counts as confusion_counts
 from research.figures.confusion import confusion_matrix as confusion_matrix
 from research.figures.curves import compare_curves as compare_curves
 from research.figures.curves import compare_panels as compare_panels
@@ -109,6 +108,7 @@ from research.rl.dqn import dqn as dqn
 from research.rl.dqn_training import dqn_training as dqn_training
 from research.rl.evaluation import mean_returns as mean_returns
 from research.rl.rollout import play as play
+from research.set_metrics import confusion_counts as confusion_counts
 from research.task import Task as Task
 from research.task import bptt_training as bptt_training
 from research.task import images as images
@@ -116,6 +116,7 @@ from research.task import pair_training as pair_training
 from research.task import shuffled_images as shuffled_images
 from research.task import supervised_training as supervised_training
 from research.task import with_train_set as with_train_set
+from research.training import Conditions as Conditions
 from research.training import Fit as Fit
 from research.training import HostData as HostData
 from research.training import Options as Options

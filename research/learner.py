@@ -212,12 +212,20 @@ def predict_classes(
   model: nn.Module, state: TrainState, data: Mapping[str, np.ndarray], batch_size: int = 1000
 ) -> np.ndarray:
   """The class with the largest output for every example of a data set; [examples]."""
-  classes = jax.jit(lambda images: jnp.argmax(predict(model, state, {"image": images}), axis=-1))
-  images = data["image"]
-  parts = [
-    classes(images[first : first + batch_size]) for first in range(0, len(images), batch_size)
-  ]
-  return np.concatenate([np.asarray(part) for part in parts])
+  images = {"image": data["image"]}
+  return largest_outputs(lambda batch: predict(model, state, batch), images, batch_size)
+
+
+def largest_outputs(
+  outputs: Callable[[Batch], Float[Array, "batch classes"]],
+  data: Mapping[str, np.ndarray],
+  batch_size: int,
+) -> np.ndarray:
+  """The place of the largest of the outputs for every example of a data set; [examples]."""
+  answers = jax.jit(lambda batch: jnp.argmax(outputs(batch), axis=-1))
+  part = lambda first: {name: array[first : first + batch_size] for name, array in data.items()}
+  count = len(next(iter(data.values())))
+  return np.concatenate([np.asarray(answers(part(first))) for first in range(0, count, batch_size)])
 
 
 def _init(parts: Supervised, config: Config, key: Key[Array, ""]) -> TrainState:

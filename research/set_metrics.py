@@ -12,6 +12,7 @@ from types import MappingProxyType
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Int
+from numpy.typing import ArrayLike
 
 Outputs = Float[np.ndarray, "examples classes"]
 Labels = Int[np.ndarray, " examples"]
@@ -56,6 +57,14 @@ class Gathered:
     if not is_real.any():  # a lane that only fills up the program
       return np.array(np.nan)
     return np.array(self.metric(outputs[is_real], targets[is_real]))
+
+
+def confusion_counts(
+  labels: ArrayLike, answers: ArrayLike, classes: int
+) -> Int[np.ndarray, "classes classes"]:
+  """Counts by label and answer, from the numbers [n] of classes."""
+  pairs = np.asarray(labels, int) * classes + np.asarray(answers)
+  return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
 
 
 def macro_f1(outputs: Outputs, labels: Labels) -> float:
@@ -112,10 +121,7 @@ def _answers(outputs: Outputs) -> Labels:
 
 
 def _confusion(outputs: Outputs, labels: Labels) -> Int[np.ndarray, "classes classes"]:
-  """Counts by label and answer."""
-  classes = outputs.shape[1]
-  pairs = labels.astype(int) * classes + _answers(outputs)
-  return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+  return confusion_counts(labels, _answers(outputs), outputs.shape[1])
 
 
 def _log_odds(outputs: Outputs, each: int) -> Float[np.ndarray, " examples"]:

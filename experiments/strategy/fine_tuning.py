@@ -161,12 +161,12 @@ def report(config: Config, fits: Mapping[str, list[ln.Fit]]) -> ln.Report:
   """Compares test accuracies."""
   accuracy = {name: found[0].last("test/accuracy") for name, found in fits.items()}
   apart = accuracy["fine-tuned"] - accuracy["from scratch"]
-  claim = ln.claims("N06", unit="%")
+  claim = ln.claims("N06", unit="points")
   curves = ln.compare_curves(
     {name: found[0] for name, found in fits.items()},
     "test/accuracy",
     title="Fine-tuned and from scratch",
-    y="test accuracy (fraction)",
+    y="test accuracy (%)",
     epochs=True,
     caption="One network begins with weights that were trained on ImageNet, its twin with drawn "
     "ones. Both see the same photographs in the same order.",

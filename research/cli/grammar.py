@@ -157,8 +157,8 @@ def in_flags(argv: list[str]) -> list[str]:
   is_flag = has_verb and verb not in WITHOUT_FLAG
   if verb == "list" and has_verb:
     words = [word for word in rest if not word.startswith("-")]
-    named = f"--list={' '.join(words)}" if words else "--list"
-    return [argv[0], named, *(word for word in rest if word.startswith("-"))]
+    given = [word for word in rest if word not in words]
+    return [argv[0], f"--list={' '.join(words)}" if words else "--list", *given]
   return [argv[0], *([f"--{verb}"] if is_flag else []), *rest]
 
 

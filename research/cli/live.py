@@ -16,7 +16,12 @@ from research.errors import UserError
 from research.reporting.live_views import Runs
 
 ADDRESS = "127.0.0.1"
-PAGES = {"/": "index.html", "/live.js": "live.js", "/live.css": "live.css"}
+PAGES = {
+  "/": "live_page/index.html",
+  "/live.js": "live_page/live.js",
+  "/live.css": "live_page/live.css",
+  "/base.css": "base.css",
+}
 KINDS = {
   ".html": "text/html; charset=utf-8",
   ".js": "text/javascript; charset=utf-8",
@@ -92,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
 
   def _answer(self, path: str, given: dict[str, str]) -> None:
     if path in PAGES:
-      file = resources.files("research.reporting") / "live_page" / PAGES[path]
+      file = resources.files("research.reporting") / PAGES[path]
       self._send(file.read_bytes(), KINDS[Path(PAGES[path]).suffix], POLICY)
     elif path == "/runs.json":
       self._send_json(self._runs.listing())

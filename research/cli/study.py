@@ -93,12 +93,15 @@ def study(
       raise UserError(f"--metric: {unknown_name(metric, known, 'metric')}")
   configs, numbers = (config, replace(config, change)), range(seed, seed + seeds)
   folders: tuple[list[Path], list[Path]] = ([], [])
+  compared: list[dict[str, Any]] = []
   for number in numbers:
     for own, settings in zip(folders, configs, strict=True):
-      at = runner.default_folder(runner.identify(entry, settings, number, **which))
+      identity = runner.identify(entry, settings, number, **which)
+      at = runner.default_folder(identity)
       is_old = run_results.is_finished(at) and runner.is_stale(at, entry)
       made = runner.run(entry, settings, seed=number, options=options, fresh=is_old, **which)
       own.append(made)
+      compared += [identity.config] if number == seed else []
       metric, _ = study_report.measured(at, metric, fit)
   assert metric
   rows = [[study_report.measured(each, metric, fit)[1] for each in own] for own in folders]
@@ -114,7 +117,6 @@ def study(
     np.array(lasts),
     rows,
   )
-  compared = [runner.identify(entry, each, seed, **which).config for each in configs]
   name = f"study-{digest(compared, seed, metric, fit)}"
   page = study_report.write_study(folder or Path("runs") / entry.name / name, found)
   print(f"\n{study_report.text_table(found)}\n\n{study_report.finding(found)}\nreport:  {page}")

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,41 @@ def workshop(cache: Path, name: str) -> Iterator[Path]:
         f"{name}: the disk of the cache {cache} is full; free 200 MB or {way_out}"
       ) from error
     raise UserError(f"{name}: the cache {cache} cannot be used ({error}); {way_out}") from error
+
+
+def made_once(
+  home: Path,
+  name: str,
+  make: Callable[[Path], Arrays],
+  is_right: Callable[[Arrays], bool] = lambda arrays: True,
+) -> Arrays:
+  """The arrays `name` of the cache, made by the first process that asks for them.
+
+  Args:
+    home: the cache folder.
+    name: of the arrays.
+    make: gives them, from a scratch folder on the same disk.
+    is_right: tells whether those that are there are the ones that are meant.
+
+  Raises:
+    UserError, DiskFullError: where the cache cannot be written; and what `make` raises.
+  """
+  place = home / "arrays" / f"{name}.npz"
+  held = right_arrays(place, is_right)
+  if held is not None:
+    return held
+  with workshop(home, name) as scratch:
+    held = right_arrays(place, is_right)  # another process may have made them meanwhile
+    if held is None:
+      held = make(scratch)
+      publish_arrays(held, scratch, place)
+  return held
+
+
+def right_arrays(place: Path, is_right: Callable[[Arrays], bool]) -> Arrays | None:
+  """The arrays in a file; None where there are none, or they are damaged or not right."""
+  arrays = read_arrays(place)
+  return arrays if arrays is not None and is_right(arrays) else None
 
 
 def publish_folder(made: Path, place: Path) -> None:

@@ -51,12 +51,8 @@ class Form(NamedTuple):
 
 
 def _forms() -> dict[str, Form]:
-  from research.data import (
-    array_files,
-    hugging_face,
-    image_folders,
-    tables,
-  )  # Pillow takes a while to import
+  # Pillow takes a while to import.
+  from research.data import array_files, hugging_face, image_folders, tables
 
   return {
     "folder": Form(image_folders.files, image_folders.read),

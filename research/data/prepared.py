@@ -33,15 +33,12 @@ def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
   """
   check_own_files(idx_set, data_dir)
   home = cache_folder()
-  place = home / "arrays" / f"{idx_set.name}.npz"
-  arrays = _cached(idx_set, place)
-  if arrays is None:
-    with cache.workshop(home, idx_set.name) as scratch:
-      # Another process may have made it while this one waited for the workshop.
-      arrays = _cached(idx_set, place)
-      if arrays is None:
-        arrays = _prepare(idx_set, data_dir, scratch, home / "tfds")
-        cache.publish_arrays(arrays, scratch, place)
+  arrays = cache.made_once(
+    home,
+    idx_set.name,
+    lambda scratch: _prepare(idx_set, data_dir, scratch, home / "tfds"),
+    lambda held: _has_the_right_shape(idx_set, held),
+  )
   train, test = (
     {key: arrays[f"{split}_{key}"] for key in ("image", "label")} for split in ("train", "test")
   )
@@ -151,11 +148,6 @@ def fetch(
     f"data set {published.name} could not be had. Tried {' | '.join(refusals)}. Ways out: "
     f"--data_dir=FOLDER that holds {names} (raw or .gz); a network; or {instead}"
   )
-
-
-def _cached(idx_set: IdxSet, place: Path) -> Arrays | None:
-  arrays = cache.read_arrays(place)
-  return arrays if arrays is not None and _has_the_right_shape(idx_set, arrays) else None
 
 
 def _has_the_right_shape(idx_set: IdxSet, arrays: Arrays) -> bool:

@@ -38,8 +38,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ARCHIVE = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
 INSTEAD = "--dataset=folder:PATH with images of your own"
 FOLDER = "usr/share/tuxpaint/stamps"  # within the package
-
-
 SHA256 = "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34"
 
 
@@ -70,19 +68,14 @@ def load(data_dir: str | None = None) -> Arrays:
     DataUnavailableError: no source of the package can be reached.
     UserError: the cache cannot be written.
   """
-  home = cache_folder()
-  place = home / "arrays" / "stamps.npz"
-  arrays = cache.read_arrays(place)
-  if arrays is None:
-    with cache.workshop(home, "stamps") as scratch:
-      arrays = cache.read_arrays(place)  # of another process, which this one waited for
-      if arrays is None:
-        archive = prepared.fetch(_published(), data_dir, scratch, INSTEAD) / ARCHIVE
-        print("stamps: unpacking it, once", file=sys.stderr)
-        sources.unpack_debian(archive, scratch / "unpacked")
-        arrays = photographs(scratch / "unpacked" / FOLDER)
-        cache.publish_arrays(arrays, scratch, place)
-  return arrays
+
+  def make(scratch: Path) -> Arrays:
+    archive = prepared.fetch(_published(), data_dir, scratch, INSTEAD) / ARCHIVE
+    print("stamps: unpacking it, once", file=sys.stderr)
+    sources.unpack_debian(archive, scratch / "unpacked")
+    return photographs(scratch / "unpacked" / FOLDER)
+
+  return cache.made_once(cache_folder(), "stamps", make)
 
 
 def photographs(folder: Path) -> Arrays:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from research.figures.style import INK, label_axes, new_figure
 from research.report import Picture
+from research.set_metrics import confusion_counts
 from research.training import Fit, answers_of
 
 MOST_CLASSES_WITH_NUMBERS = 20
@@ -83,9 +84,3 @@ def confusion(
   classes = len(names) if names else int(max(data["label"].max(), answers.max())) + 1
   counts = confusion_counts(data["label"], answers, classes)
   return confusion_matrix(counts, title=title, class_names=names, caption=caption, file=file)
-
-
-def confusion_counts(labels: ArrayLike, predictions: ArrayLike, classes: int) -> np.ndarray:
-  """Counts [classes, classes] of (label, prediction) from class numbers [n] and [n]."""
-  pairs = np.asarray(labels) * classes + np.asarray(predictions)
-  return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

@@ -139,9 +139,9 @@ def _rearrange(figure: Figure, panels: Sequence[Axes], rows: int, columns: int) 
 
 def _wrap(axes: Axes, inches: float) -> None:
   """Breaks a panel's title and the name of its horizontal axis where the panel ends."""
-  for text, room in ((axes.title, "panel"), (axes.xaxis.label, "panel")):
+  characters = max(12, int(inches / CHARACTER_INCHES["panel"]))
+  for text in (axes.title, axes.xaxis.label):
     lines = text.get_text().split("\n")
-    characters = max(12, int(inches / CHARACTER_INCHES[room]))
     text.set_text("\n".join(textwrap.fill(line, characters) for line in lines))
 
 

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
-from research.figures.confusion import confusion_counts, confusion_matrix
+from research.figures.confusion import confusion_matrix
+from research.learner import largest_outputs
 from research.report import Report, Table
+from research.set_metrics import confusion_counts
 from research.training import Fit, on_device
 
 
@@ -49,14 +49,10 @@ def _cells(answers: Int[np.ndarray, " classes"], label: int) -> tuple[str, str]:
 def _counts(fit: Fit, split: str) -> Int[np.ndarray, "classes classes"]:
   """Counts by label and answer on one of the fit's evaluation sets."""
   training, config = fit.training, on_device(fit.config)
-  outputs_of = training.learner.outputs
-  assert outputs_of is not None  # or --metrics had been refused
-  outputs = jax.jit(lambda state, batch: outputs_of(config, state, batch))
-  data, size = training.evaluate[split], training.evaluation_batch_size
-  answers, classes = [], 0
-  for first in range(0, len(data["label"]), size):
-    batch = {name: jnp.asarray(array[first : first + size]) for name, array in data.items()}
-    found = np.asarray(outputs(fit.state, batch))
-    answers.append(found.argmax(axis=-1))
-    classes = found.shape[-1]
-  return confusion_counts(data["label"], np.concatenate(answers), classes)
+  outputs, classes = training.learner.outputs, training.learner.classes
+  assert outputs and classes  # or --metrics had been refused
+  data = training.evaluate[split]
+  answers = largest_outputs(
+    lambda batch: outputs(config, fit.state, batch), data, training.evaluation_batch_size
+  )
+  return confusion_counts(data["label"], answers, classes(fit.config)["label"])

@@ -291,9 +291,8 @@ class Lab:
         # A fit that is asked for twice must not lead back before later ones.
         self._end = max(self._end, found.end)
         return jax.device_get(found.state)
-      compiled = (
-        task.compile()
-      )  # the step is traced, and may be refused, before anything is written
+      # Before anything is written: the step is traced here, and may be refused.
+      compiled = task.compile()
       self._make_room(task.name, found)
       what = task.name, task.members, task.training
       recorder = Recorder(*what, options=self._options, checkpoints=checkpoints, log=self._log)

@@ -12,11 +12,8 @@ from research.store.files import read_json, write_json
 
 FLAG = "--data"  # in a run's identity: the digest of its files
 FILE = "data.json"  # in a run's folder: the SHA-256 of each
-NAMED_FILES = (
-  "text",
-  "pairs",
-  "weights",
-)  # fields of configs that name a file of the user's own, or none
+# Fields of configs that name a file of the user's own, or none.
+NAMED_FILES = ("text", "pairs", "weights")
 NAMED = 3  # changed files that are named in one line
 
 

@@ -39,10 +39,10 @@ def next_steps(experiment: Experiment) -> list[Step]:
 
 def _of_rate(rate: Field | None) -> Change | None:
   """Another rate: first one that is likely to be too large."""
-  value = (
-    None if rate is None else _allowed(rate, [10 * rate.value, 3 * rate.value, rate.value / 3])
-  )
-  return None if rate is None or value is None else _change(rate, value)
+  if rate is None:
+    return None
+  value = _allowed(rate, [10 * rate.value, 3 * rate.value, rate.value / 3])
+  return None if value is None else _change(rate, value)
 
 
 def _swept(rate: Field | None) -> str | None:

@@ -5,11 +5,13 @@ import re
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
 
 from research.lab import process
 
 INVENTORY = process.ROOT / "docs" / "inventory.md"
-ROW = re.compile(r"\| ([A-Z]\d+) \| ([^|]+) \| ([^|]+) \|")
+ROW = re.compile(r"^\| ([A-Z]\d\d) \| (.+?) \| (.+?) \| (.+?) \|$")
+EXPERIMENT = re.compile(r"experiments/\w+/(\w+)\.py")
 CHAPTER = re.compile(r"\b(d2l|Nielsen)\)?[^;]*? ch\. (\d+)")
 NIELSEN = "http://neuralnetworksanddeeplearning.com/chap{}.html"
 D2L = "https://d2l.ai/chapter_{}/index.html"
@@ -29,14 +31,43 @@ D2L_CHAPTERS = {
 }
 
 
-def systems(ids: Iterable[str], inventory: Path = INVENTORY) -> dict[str, tuple[str, str]]:
-  """The systems of these ids, each with its source, as the inventory has them; {} without it."""
+class System(NamedTuple):
+  """A row of the inventory.
+
+  Attributes:
+    id: as claims cite it.
+    title: of the system.
+    source: the books and papers, as text.
+    experiments: by name; none where it is not built yet.
+    section: heading under which it stands.
+  """
+
+  id: str
+  title: str
+  source: str
+  experiments: tuple[str, ...]
+  section: str
+
+
+def rows(inventory: str) -> list[System]:
+  """The rows of the tables in the inventory's text, in order."""
+  found, section = [], ""
+  for line in inventory.splitlines():
+    if line.startswith("## "):
+      section = line.removeprefix("## ")
+    elif row := ROW.match(line):
+      id, title, source, experiments = row.groups()
+      found.append(System(id, title, source, tuple(EXPERIMENT.findall(experiments)), section))
+  return found
+
+
+def systems(ids: Iterable[str], inventory: Path = INVENTORY) -> list[System]:
+  """The systems of these ids, as the inventory has them; none without it."""
   try:
-    rows = ROW.findall(inventory.read_text(encoding="utf-8"))
+    held = {row.id: row for row in rows(inventory.read_text(encoding="utf-8"))}
   except OSError:  # an installed package comes without it
-    return {}
-  held = {id: (system.strip(), source.strip()) for id, system, source in rows}
-  return {id: held[id] for id in dict.fromkeys(ids) if id in held}
+    return []
+  return [held[id] for id in dict.fromkeys(ids) if id in held]
 
 
 def source_with_links(source: str) -> str:
@@ -67,9 +98,9 @@ def about(file: Path | None, ids: Iterable[str], folder: Path) -> str:
     lines.append(f"Source: {_link(file, name, folder)}")
   found = systems(ids)
   if found:
-    sources = dict.fromkeys(source for _, source in found.values())
+    sources = dict.fromkeys(system.source for system in found)
     lines.append("To read: " + "; ".join(map(source_with_links, sources)))
-    names = ", ".join(f"{id} {escape(system)}" for id, (system, _) in found.items())
+    names = ", ".join(f"{system.id} {escape(system.title)}" for system in found)
     lines.append(f"Systems: {names}")
   return "".join(f"<p>{line}</p>" for line in lines)
 

@@ -5,15 +5,24 @@ and follows the reader's light or dark setting. No text is trusted to be HTML.
 """
 
 import base64
+import functools
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib import resources
 
 
 def page(title: str, parts: Iterable[str]) -> str:
   """A whole page of parts that are HTML; empty ones are left out."""
-  return _PAGE.format(title=escape(title), style=_STYLE, body="\n".join(filter(None, parts)))
+  return _PAGE.format(title=escape(title), style=_style(), body="\n".join(filter(None, parts)))
+
+
+@functools.cache
+def _style() -> str:
+  """The style of all pages of the project, and what is a report's own."""
+  base = resources.files("research.reporting").joinpath("base.css").read_text("utf-8")
+  return f"\n{base}{_STYLE}"
 
 
 def section(name: str, content: str) -> str:
@@ -116,16 +125,7 @@ _PAGE = """<!doctype html>
 </html>
 """
 
-_STYLE = """
-:root { --ink: #1c1c1c; --paper: #fff; --faint: #f2f3f5; --line: #d5d8dc; --quiet: #5a6068;
-  --link: #0b57a4; --pass: #00684a; --fail: #a8330b; --undecided: #6b5600; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e6e6; --paper: #17191c; --faint: #22262b; --line: #3a4048; --quiet: #a3abb5;
-    --link: #7db7f5; --pass: #4cc79e; --fail: #ff9466; --undecided: #d9bd55; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
+_STYLE = """main { max-width: 62rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-bottom: .25rem;
   border-bottom: 1px solid var(--line); }

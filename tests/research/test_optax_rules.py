@@ -1,29 +1,22 @@
+import functools
+
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
 
 from research import optax_rules
 from research.errors import UserError
 from research.optimizers import Optimizer, is_weight, make_optimizer
+from tests.fixtures import updates
 
 pytestmark = pytest.mark.fast
 
 PARAMS = {"kernel": jnp.full((2, 2), 0.5), "bias": jnp.array([1.0, -1.0])}
 GRADIENTS = {"kernel": jnp.array([[0.3, -0.2], [0.0, 1.0]]), "bias": jnp.array([0.5, -0.1])}
 
-
-def after(update, steps=3):
-  params, state = PARAMS, update.init(PARAMS)
-  for _ in range(steps):
-    updates, state = update.update(GRADIENTS, state, params)
-    params = optax.apply_updates(params, updates)
-  return params
-
-
-def assert_equal(a, b):
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), a, b)
+after = functools.partial(updates.after, params=PARAMS, gradients=GRADIENTS)
+assert_equal = functools.partial(updates.assert_close, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

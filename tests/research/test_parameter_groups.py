@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from research import parameter_groups
 from research.errors import UserError
 from research.optimizers import Optimizer, make_optimizer, optimizer_of
 from research.parameter_groups import Group, labels, parse
+from tests.fixtures import updates
 
 pytestmark = pytest.mark.fast
 
@@ -15,18 +18,8 @@ LAYER = {"kernel": jnp.full((2, 2), 0.5), "bias": jnp.array([1.0, -1.0])}
 PARAMS = {"Conv_0": LAYER, "Conv_1": LAYER, "Dense_0": LAYER}
 GRADIENTS = jax.tree.map(lambda leaf: 0.1 * leaf + 0.3, PARAMS)
 
-
-def after(update, steps=3):
-  """Parameters after a few updates."""
-  params, state = PARAMS, update.init(PARAMS)
-  for _ in range(steps):
-    updates, state = update.update(GRADIENTS, state, params)
-    params = optax.apply_updates(params, updates)
-  return params
-
-
-def assert_equal(a, b):
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6), a, b)
+after = functools.partial(updates.after, params=PARAMS, gradients=GRADIENTS)
+assert_equal = functools.partial(updates.assert_close, rtol=1e-6)
 
 
 def test_groups_are_read():

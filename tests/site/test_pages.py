@@ -9,6 +9,7 @@ import pytest
 
 from lineage_site import facts, gathering, inventory, prose, public_pages, source_pages, targets
 from lineage_site.prose import Names
+from research.reporting import origins
 
 pytestmark = pytest.mark.fast
 
@@ -79,7 +80,7 @@ def test_the_chapters_that_a_source_cites(source, anchors):
 
 def test_every_system_of_the_inventory_is_read_and_every_chapter_has_a_title():
   text = (ROOT / "docs/inventory.md").read_text()
-  rows = inventory.systems(text)
+  rows = origins.rows(text)
   assert f"{len(rows)} of them" in text
   assert {row.id for row in rows} == set(re.findall(r"(?m)^\| ([A-Z]\d\d) ", text))
   for book in inventory.BOOKS:

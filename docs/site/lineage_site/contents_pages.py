@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lineage_site.experiment_pages import Experiment, slug
-from lineage_site.inventory import BOOKS, Book, System, by_chapter
+from lineage_site.inventory import BOOKS, Book, by_chapter
 from lineage_site.prose import Names, escaped, inline, link, markdown
+from research.lab.concepts import Concept
+from research.reporting.origins import System
 
 # In the order in which one learns them; a family that is not named comes last.
 FAMILIES = (
@@ -110,17 +112,17 @@ def _system(row: System, experiments: Mapping[str, Experiment]) -> str:
   return "\n".join([head, *lines])
 
 
-def concepts(table: Sequence[Mapping], experiments: Mapping[str, Experiment]) -> str:
+def concepts(table: Sequence[Concept], experiments: Mapping[str, Experiment]) -> str:
   """The page of concepts, from A to Z, each with other words for it."""
   parts = [
     "# By concept",
     "`python launch.py --list=WORDS` searches the same words on the command line.",
   ]
-  for concept in sorted(table, key=lambda concept: concept["name"].lower()):
-    words = ", ".join(map(escaped, concept["words"]))
-    lines = [_line(experiments[name]) for name in concept["experiments"]]
+  for concept in sorted(table, key=lambda concept: concept.name.lower()):
+    words = ", ".join(map(escaped, concept.words))
+    lines = [_line(experiments[name]) for name in concept.experiments]
     parts.append(
-      f"(concept-{slug(concept['name'])})=\n## {concept['name']}\n\n{escaped(concept['says'])}\n\n"
+      f"(concept-{slug(concept.name)})=\n## {concept.name}\n\n{escaped(concept.says)}\n\n"
       f"*Also:* {words}\n\n" + ("\n".join(lines) or "No experiment shows it yet.")
     )
   return "\n\n".join(parts)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from lineage_site import prose
 from lineage_site.facts import Excerpt, Facts, Field
-from lineage_site.inventory import Chapter, System, chapters_of
+from lineage_site.inventory import Chapter, chapters_of
 from lineage_site.prose import Names, escaped, inline, link
+from research.reporting.origins import System
 
 SHORT = 48  # letters of a nested config that a table shows
 PICTURES = (".gif", ".png", ".svg")

@@ -11,13 +11,16 @@ from typing import Any, NamedTuple
 from lineage_site import ROOT, contents_pages, experiment_pages, source_pages
 from lineage_site.experiment_pages import Experiment
 from lineage_site.facts import facts_of
-from lineage_site.inventory import BOOKS, System, by_chapter, systems
+from lineage_site.inventory import BOOKS, by_chapter
 from lineage_site.play_pages import PAGES as PLAY_PAGES
 from lineage_site.prose import Names
 from lineage_site.source_pages import Place
 from lineage_site.targets import Site, concept_anchors
 from research.lab import registry
-from research.reporting import results_table
+from research.lab.concepts import Concept
+from research.lab.concepts import concepts as read_concepts
+from research.reporting import origins, results_table
+from research.reporting.origins import System
 
 _PUBLIC = re.compile(r"(?m)^```\{public\} (\w+)\n(.*?)^```", re.DOTALL)
 
@@ -37,7 +40,7 @@ class Material(NamedTuple):
 
   experiments: Mapping[str, Experiment]
   systems: Sequence[System]
-  concepts: Sequence[Mapping[str, Any]]
+  concepts: Sequence[Concept]
   publics: Mapping[str, Place]
   uses: Mapping[str, Sequence[str]]
   names: Names
@@ -47,12 +50,12 @@ class Material(NamedTuple):
 @functools.cache
 def gathered(root: Path = ROOT) -> Material:
   """Reads the repository once."""
-  rows = systems((root / "docs/inventory.md").read_text(encoding="utf-8"))
-  concepts = tomllib.loads((root / "experiments/concepts.toml").read_text(encoding="utf-8"))
+  rows = origins.rows((root / "docs/inventory.md").read_text(encoding="utf-8"))
+  concepts = read_concepts(root / "experiments")
   lessons = tomllib.loads((root / "docs/site/lessons.toml").read_text(encoding="utf-8"))
   stub = (root / "research/__init__.pyi").read_text(encoding="utf-8")
   publics = source_pages.public_names(stub, root)
-  experiments = _experiments(root, rows, concepts["concept"], lessons)
+  experiments = _experiments(root, rows, concepts, lessons)
   sources = source_pages.source_files(root)
   uses: dict[str, list[str]] = {}
   for experiment in experiments.values():
@@ -63,13 +66,13 @@ def gathered(root: Path = ROOT) -> Material:
     systems={row.id for row in rows},
     sources=set(sources),
     publics={name: f"api/{page}" for page, name, _ in reference(root)},
-    concepts=concept_anchors([concept["name"] for concept in concepts["concept"]]),
+    concepts=concept_anchors([concept.name for concept in concepts]),
     chapters={book.anchor(numbers) for book in BOOKS for numbers in by_chapter(rows, book)},
     families=set(contents_pages.families_of([*experiments.values()])),
     plays={page.name for page in PLAY_PAGES},
   )
   names = Names(set(experiments), site.systems, set(publics), site.sources)
-  return Material(experiments, rows, concepts["concept"], publics, uses, names, site)
+  return Material(experiments, rows, concepts, publics, uses, names, site)
 
 
 def reference(root: Path = ROOT) -> list[tuple[str, str, str]]:
@@ -84,7 +87,7 @@ def reference(root: Path = ROOT) -> list[tuple[str, str, str]]:
 def _experiments(
   root: Path,
   rows: Sequence[System],
-  concepts: Sequence[Mapping[str, Any]],
+  concepts: Sequence[Concept],
   lessons: Mapping[str, Any],
 ) -> dict[str, Experiment]:
   claims = results_table.read(root / "RESULTS.md")
@@ -100,7 +103,7 @@ def _experiments(
         facts=facts_of(root, path, lessons["code"].get(entry.name, ())),
         systems=[row for row in rows if entry.name in row.experiments],
         claims=[claim for claim in claims if claim["experiment"].strip("`") == entry.name],
-        concepts=[each["name"] for each in concepts if entry.name in each["experiments"]],
+        concepts=[each.name for each in concepts if entry.name in each.experiments],
         formulas=_pairs(lessons["formulas"].get(entry.name, ()), "tex", "says"),
         now=_pairs(lessons["now"].get(entry.name, ()), "what", "command"),
         pictures=experiment_pages.pictures_of(root / "docs", entry.name),

@@ -1,29 +1,10 @@
-"""The inventory and the books it cites: which system belongs to which chapter."""
+"""The books that the inventory cites: which system belongs to which chapter."""
 
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_ROW = re.compile(r"^\| ([A-Z]\d\d) \| (.+?) \| (.+?) \| (.+?) \|$")
-_LINK = re.compile(r"experiments/\w+/(\w+)\.py")
-
-
-class System(NamedTuple):
-  """A row of the inventory.
-
-  Attributes:
-    id: as claims cite it.
-    title: of the system.
-    source: the books and papers, as text.
-    experiments: by name; none where it is not built yet.
-    section: heading under which it stands.
-  """
-
-  id: str
-  title: str
-  source: str
-  experiments: tuple[str, ...]
-  section: str
+from research.reporting.origins import System
 
 
 class Book(NamedTuple):
@@ -123,18 +104,6 @@ class Chapter(NamedTuple):
 
   book: Book
   numbers: tuple[str, ...]
-
-
-def systems(text: str) -> list[System]:
-  """The rows of the inventory's tables, in order."""
-  found, section = [], ""
-  for line in text.splitlines():
-    if line.startswith("## "):
-      section = line.removeprefix("## ")
-    elif row := _ROW.match(line):
-      id, title, source, experiments = row.groups()
-      found.append(System(id, title, source, tuple(_LINK.findall(experiments)), section))
-  return found
 
 
 def chapters_of(source: str) -> list[Chapter]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from research.data import cache, prepared, sources
+from research.data.spec import Arrays
 from research.data.text.language import text_of_file
 from research.errors import UserError
 from research.store.files import cache_folder
@@ -121,19 +122,14 @@ def load(data_dir: str | None = None, catalogues: Catalogues = CATALOGUES) -> li
   Raises DataUnavailableError when the wheels cannot be had; `data_dir` is a folder that may hold
   them, by default that of `sources.own_folder`.
   """
-  home = cache_folder()
-  place = home / "arrays" / f"{catalogues.name}.npz"
-  arrays = cache.read_arrays(place)
-  if arrays is None:
-    with cache.workshop(home, catalogues.name) as scratch:
-      arrays = cache.read_arrays(place)  # another process may have made it meanwhile
-      if arrays is None:
-        instead = "a file of your own (--text, --pairs)"
-        raw = prepared.fetch(catalogues, data_dir, scratch, instead)
-        messages = messages_of_wheels([raw / wheel.file for wheel in catalogues.wheels])
-        written = json.dumps(messages, ensure_ascii=False).encode()
-        arrays = {"messages": np.frombuffer(written, np.uint8)}
-        cache.publish_arrays(arrays, scratch, place)
+
+  def make(scratch: Path) -> Arrays:
+    raw = prepared.fetch(catalogues, data_dir, scratch, "a file of your own (--text, --pairs)")
+    messages = messages_of_wheels([raw / wheel.file for wheel in catalogues.wheels])
+    written = json.dumps(messages, ensure_ascii=False).encode()
+    return {"messages": np.frombuffer(written, np.uint8)}
+
+  arrays = cache.made_once(cache_folder(), catalogues.name, make)
   return [(english, french) for english, french in json.loads(arrays["messages"].tobytes())]
 
 

@@ -4,17 +4,9 @@ import numpy as np
 import pytest
 
 from research.data import sets
-from research.errors import UserError
-from tests.fixtures.own_files import COLOURS, FEATURES, png, saved_set
+from tests.fixtures.own_files import COLOURS, FEATURES, png, refusal, saved_set
 
 pytestmark = pytest.mark.fast
-
-
-def refusal(name):
-  with pytest.raises(UserError) as error:
-    sets.load(name)
-  assert "\n" not in str(error.value)
-  return str(error.value)
 
 
 def test_images_labels_and_names_are_read_over_all_files(tmp_path):

@@ -7,17 +7,9 @@ import PIL.Image
 import pytest
 
 from research.data import idx, sets
-from research.errors import UserError
-from tests.fixtures.own_files import arrays, image_folder
+from tests.fixtures.own_files import arrays, image_folder, refusal
 
 pytestmark = pytest.mark.fast
-
-
-def refusal(name):
-  with pytest.raises(UserError) as error:
-    sets.load(name)
-  assert "\n" not in str(error.value)
-  return str(error.value)
 
 
 def test_sub_folders_are_classes_and_a_tenth_is_the_test_part(tmp_path):

@@ -3,7 +3,8 @@ import io
 import numpy as np
 import pytest
 
-from research.figures.confusion import confusion_counts, confusion_matrix
+from research.figures.confusion import confusion_matrix
+from research.set_metrics import confusion_counts
 
 pytestmark = pytest.mark.fast
 

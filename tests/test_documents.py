@@ -123,7 +123,14 @@ def test_docstrings_begin_with_what_a_thing_is_or_does():
 
 def test_sources_are_cited_by_book_or_paper():
   """Not as "the notes", which no reader has."""
-  kinds = ("research/**/*.py", "experiments/**/*.py", "docs/**/*.md", "docs/**/*.toml", "*.md")
+  kinds = (
+    "research/**/*.py",
+    "experiments/**/*.py",
+    "docs/**/*.md",
+    "docs/**/*.toml",
+    "docs/**/*.json",
+    "*.md",
+  )
   paths = [path for kind in kinds for path in ROOT.glob(kind)]
   named = [str(path) for path in paths if re.search(r"\b[Tt]he notes\b|\bnotes'", path.read_text())]
   assert not named

@@ -22,6 +22,7 @@ from research.flops import flops
 from research.layers.batch_axis import BATCH_AXIS, batch_positions
 from research.learner import Config, Learner, Metrics, State
 from research.metrics import joined
+from research.target_platform import target_platform
 
 # Work worth one compiled call: at the rates that such devices reach about a quarter of a second, so
 # that a signal is answered soon; capped, because longer loops gain nothing.
@@ -185,6 +186,6 @@ def step_work(learner: Learner, sampler: Sampler, config: Config, data: Mapping[
 
 def steps_per_call(work: int, interval: int) -> int:
   """Returns the steps per compiled call for steps of `work` operations: a divisor of `interval`."""
-  most = FLOPS_PER_CALL.get(jax.default_backend(), 5e12) / max(work, 1)
+  most = FLOPS_PER_CALL.get(target_platform(), 5e12) / max(work, 1)
   most = max(1, min(int(most), MOST_STEPS_PER_CALL))
   return max(size for size in range(1, interval + 1) if interval % size == 0 and size <= most)

@@ -119,9 +119,17 @@ def in_words(size: int) -> str:
 
 
 def available_bytes() -> int | None:
-  """Free memory of the first device, or of the machine where devices share it; None if unknown."""
-  import jax  # not above: the command line needs this module before the process is set up for JAX
+  """Free memory of the first device, or of the machine where devices share it.
 
+  None if it is unknown, and while programs are made for another machine: nothing is allocated then.
+  """
+  # Not above: the command line needs this module before the process is set up for JAX.
+  import jax
+
+  from research.target_platform import is_elsewhere
+
+  if is_elsewhere():
+    return None
   device = jax.devices()[0]
   statistics = device.memory_stats() if device.platform != "cpu" else None
   if statistics:

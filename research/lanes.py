@@ -23,6 +23,7 @@ from research.batch import Batch
 from research.compile import ONE_DEVICE, run_evaluation, run_steps
 from research.data.sampling import Sampler
 from research.learner import Config, Learner, Metrics, State
+from research.target_platform import target_platform
 
 LANE_AXIS = "lane"
 LANES = PartitionSpec(LANE_AXIS)
@@ -119,7 +120,7 @@ def reserve(learner: Learner, config: Config, lanes: int) -> None:
   """
   state = jax.eval_shape(learner.init, config, jax.random.key(0))
   # Devices share the lanes out, and on a CPU they share the memory.
-  together = lanes if jax.default_backend() == "cpu" else math.ceil(lanes / jax.device_count())
+  together = lanes if target_platform() == "cpu" else math.ceil(lanes / jax.device_count())
   free_memory.reserve(
     f"what {lanes} lanes hold",
     together * free_memory.bytes_of(state),
@@ -136,7 +137,7 @@ def block_of(asked: str, work: int, lanes: int) -> int:
     lanes: of the population.
   """
   if asked == "auto":
-    asked = "map" if jax.default_backend() == "cpu" else "vmap"
+    asked = "map" if target_platform() == "cpu" else "vmap"
   return {"map": 1, "vmap": lanes}.get(asked) or min(int(asked), lanes)
 
 

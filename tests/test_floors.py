@@ -37,6 +37,7 @@ FLOORS = [
   ["research.initializers", "research.flops"],
   ["research.schedules", "research.parameter_groups", "research.optax_rules"],
   ["research.batch", "research.free_memory"],
+  ["research.target_platform"],
   ["research.config", "research.experiment_file"],
   ["research.errors", "research.numerals", "research.directions"],
 ]

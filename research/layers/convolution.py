@@ -19,6 +19,8 @@ from flax import linen
 from jax import lax
 from jaxtyping import Array, Float
 
+from research.target_platform import target_platform
+
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]
 Images = Float[Array, "batch height width channel"]
@@ -59,7 +61,7 @@ def convolve(
     dimension_numbers = channels_last
   numbers = lax.conv_dimension_numbers(lhs.shape, rhs.shape, dimension_numbers)
   is_fast = (
-    jax.default_backend() == "cpu"
+    target_platform() == "cpu"
     and lhs.ndim in (3, 4)
     and numbers == channels_last
     and precision is None

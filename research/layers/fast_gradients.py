@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from research.layers.convolution import MOST_SPLIT_GROUPS, convolve, is_split
 from research.layers.pooling import first_max_pool, sum_pool_tiles
+from research.target_platform import target_platform
 
 
 def with_fast_gradients(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,10 +26,10 @@ def with_fast_gradients(function: Callable[..., Any]) -> Callable[..., Any]:
   Args:
     function: of pytrees of arrays, whose result is one too. It is traced once more.
   """
-  if jax.default_backend() != "cpu":
-    return function
 
   def fast(*arguments: Any) -> Any:
+    if target_platform() != "cpu":
+      return function(*arguments)
     closed, result = jax.make_jaxpr(function, return_shape=True)(*arguments)
     if not _has_slow(closed.jaxpr):
       return function(*arguments)

@@ -12,6 +12,7 @@ from research.compile import step_work, steps_per_call
 from research.lanes import block_of, compile_population, lane, reserve, stack
 from research.learner import State
 from research.metrics import averages
+from research.target_platform import target_platform
 from research.training import Training, on_device
 
 SLOTS = {"cpu": 8}  # lanes that train at once; an accelerator has room for more
@@ -226,7 +227,7 @@ def by_trial(reports: Reports) -> dict[int, dict[str, list[float]]]:
 
 def slots_of_this_device() -> int:
   """Returns the default number of trials that train at once."""
-  return SLOTS.get(jax.default_backend(), SLOTS_ELSEWHERE)
+  return SLOTS.get(target_platform(), SLOTS_ELSEWHERE)
 
 
 def intervals_of(training: Training) -> int:

@@ -8,6 +8,9 @@ a `Bar`, what it takes to have reproduced it:
 Nothing here draws, writes or imports anything heavy.
 """
 
+import base64
+import html
+import io
 import math
 import operator
 import re
@@ -247,6 +250,14 @@ class Picture:
   def file_name(self) -> str:
     """`name` with the ending of its file, one of `PICTURES`; a film names its own."""
     return self.name + getattr(self.figure, "suffix", ".png")
+
+  def _repr_html_(self) -> str:
+    """The figure over its caption, as a notebook shows a picture."""
+    kind, image = self.file_name.rpartition(".")[2], io.BytesIO()
+    self.figure.savefig(image, format=kind)
+    data, caption = base64.b64encode(image.getvalue()).decode(), html.escape(self.caption)
+    source = f'src="data:image/{kind};base64,{data}"'
+    return f'<img {source} alt="{self.name}" style="max-width: 100%"><p>{caption}</p>'
 
 
 @dataclass(frozen=True)

@@ -1,3 +1,4 @@
+import base64
 import dataclasses
 import json
 import math
@@ -6,6 +7,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from research.report import (
@@ -178,6 +180,20 @@ def test_pictures_must_be_files_of_their_own():
     Picture("../curves", None, "caption")
   with pytest.raises(ValueError, match="curves"):
     Report([], [Picture("curves", None, "a"), Picture("curves", None, "b")])
+
+
+def test_a_notebook_shows_a_picture_with_its_caption():
+  from research.figures.policies import film
+  from research.figures.style import new_figure
+
+  moving = film(np.zeros((2, 4, 4, 3)), seconds_per_picture=0.1, caption="0 < 1")
+  for picture, begin in (
+    (Picture("curves", new_figure("t")[0], "0 < 1"), b"\x89PNG"),
+    (moving, b"GIF"),
+  ):
+    shown = picture._repr_html_()
+    data = re.search(r'src="data:image/(?:png|gif);base64,([^"]+)"', shown)[1]
+    assert base64.b64decode(data).startswith(begin) and "<p>0 &lt; 1</p>" in shown
 
 
 def test_reports_import_neither_matplotlib_nor_jax():

@@ -21,6 +21,7 @@ _PLACES = {
   "RESULTS.md": "/learn/results.md",
   "docs/inventory.md": "/learn/inventory.md",
   "docs/gallery": "/learn/families.md",
+  "docs/notebooks": "/learn/notebooks.md",
   "CONTRIBUTING.md": "/howto/add_an_experiment.md",
   "ARCHITECTURE.md": "/architecture.md",
 }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lineage_site import ROOT, contents_pages, experiment_pages, source_pages
+from lineage_site import ROOT, contents_pages, experiment_pages, notebook_pages, source_pages
 from lineage_site.experiment_pages import Experiment
 from lineage_site.facts import facts_of
 from lineage_site.inventory import BOOKS, by_chapter
@@ -136,10 +136,13 @@ def pages(material: Material, root: Path = ROOT) -> dict[str, str]:
   for book in BOOKS:
     page = contents_pages.book(book, material.systems, experiments)
     found[f"learn/books/{book.key}"] = page
+  notebooks = notebook_pages.notebooks(root / "docs/notebooks")
+  found |= {f"learn/notebooks/{name}": text for name, text in notebooks.items()}
   inventory = (root / "docs/inventory.md").read_text(encoding="utf-8")
   summaries = {path: source_pages.summary(root, path) for path in source_pages.source_files(root)}
   return found | {
     "learn/families": contents_pages.all_families(every),
+    "learn/notebooks": notebook_pages.contents(notebooks),
     "learn/books": contents_pages.books(),
     "learn/concepts": contents_pages.concepts(material.concepts, experiments),
     "learn/inventory": contents_pages.inventory(inventory, material.systems, names),

@@ -1,11 +1,18 @@
-"""Three things to try after an experiment, with their commands, made from its own settings."""
+"""Three things to try after an experiment, with their commands.
 
+Those that `experiments/next_steps.toml` names come first, then what its own settings suggest.
+"""
+
+import functools
 import shlex
+import tomllib
 from collections.abc import Sequence
 
 from research.config import Field, fields, show
+from research.lab import registry
 from research.lab.experiment import Experiment
 
+FILE = "next_steps.toml"  # beside the families of experiments
 COUNT = 3
 RATES = ("learning_rate", "step_size", "rate", "lr")
 SIZES = ("hidden", "width", "channels", "layers", "depth", "features", "batch_size", "epochs")
@@ -34,7 +41,19 @@ def next_steps(experiment: Experiment) -> list[Step]:
   tries.append(("Draw everything anew: which numbers move?", f"python launch.py {of} --seed=1"))
   tries.append(("Measure the claims over three seeds", f"python launch.py verify {of}"))
   tries.append(("See all settings", f"python launch.py help {of}"))
-  return tries[:COUNT]
+  return [*_named(experiment), *tries][:COUNT]
+
+
+def _named(experiment: Experiment) -> list[Step]:
+  """Those that somebody wrote for an experiment of the catalogue."""
+  if experiment.file is None or not experiment.file.is_relative_to(registry.ROOT):
+    return []
+  return [(each["what"], each["command"]) for each in _written().get(experiment.name, ())]
+
+
+@functools.cache
+def _written() -> dict[str, list[dict[str, str]]]:
+  return tomllib.loads((registry.ROOT / FILE).read_text(encoding="utf-8"))
 
 
 def _of_rate(rate: Field | None) -> Change | None:

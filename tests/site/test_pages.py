@@ -1,6 +1,5 @@
 """The pure functions that make the site's pages."""
 
-import ast
 import re
 import tomllib
 from pathlib import Path
@@ -8,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from lineage_site import facts, gathering, inventory, prose, public_pages, source_pages, targets
+from lineage_site.experiment_pages import page
 from lineage_site.prose import Names
+from research.lab import registry
 from research.reporting import origins
+from research.reporting.next_steps import next_steps
 
 pytestmark = pytest.mark.fast
 
@@ -108,7 +110,7 @@ def test_the_facts_of_an_experiment():
     ("book", "repaired"),
   )  # fmt: skip
   assert optimizer.kind == "nested" and batch_size.default == "100"
-  assert found.sweeps and found.modules == {"research/models/deep_convnet.py": ("DeepConvNet",)}
+  assert found.modules == {"research/models/deep_convnet.py": ("DeepConvNet",)}
   assert "supervised_training" in found.publics and "model" in {e.name for e in found.excerpts}
 
 
@@ -171,10 +173,8 @@ def test_a_source_page_links_what_it_imports():
   assert 'id="L1"' in code and 'href="#L1"' in code
 
 
-def test_three_things_to_try_on_every_page_without_repeating_one():
-  from lineage_site.experiment_pages import commands
-
+def test_a_page_shows_what_a_report_says_is_to_be_tried():
   for experiment in gathering.gathered().experiments.values():
-    found = [command for _, command in commands(experiment)]
-    assert len(set(found)) == 3, experiment.name
-    assert ast.literal_eval(repr(found))
+    shown = page(experiment, NAMES, "../../..").partition("## Now try")[2]
+    steps = next_steps(registry.load(registry.catalogue()[experiment.name]))
+    assert all(shown.count(f"\n{command}\n") == 1 for _, command in steps), experiment.name

@@ -1,7 +1,7 @@
 """The documentation site: pages made from the project's own text, and the Sphinx extension.
 
-Everything but `extension` and `directives` is pure functions from text to text; nothing here
-imports the library that it describes, so that a build needs no accelerator and takes no side.
+Everything but `extension` and `directives` is pure functions from text to text. Sources are read;
+the library computes the data of interactive pages, and what to try next.
 """
 
 from pathlib import Path

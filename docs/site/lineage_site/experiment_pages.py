@@ -29,7 +29,7 @@ class Experiment(NamedTuple):
     claims: its rows of RESULTS.md, cells by column.
     concepts: names of what it shows.
     formulas: pairs of TeX and what it says.
-    now: things to try, written by hand: what, and the command.
+    tries: three things to try: what, and the command.
     pictures: pairs of a file, from the folder of the documents, and its caption.
     play: of interactive pages, name and title.
   """
@@ -43,7 +43,7 @@ class Experiment(NamedTuple):
   claims: Sequence[Mapping[str, str]]
   concepts: Sequence[str]
   formulas: Sequence[tuple[str, str]]
-  now: Sequence[tuple[str, str]]
+  tries: Sequence[tuple[str, str]]
   pictures: Sequence[tuple[str, str]]
   play: Sequence[tuple[str, str]] = ()
 
@@ -215,62 +215,10 @@ def _id(id: str, names: Names) -> str:
   return link(id, "system", id) if id in names.systems else escaped(id)
 
 
-def commands(experiment: Experiment) -> list[tuple[str, str]]:
-  """Three things to try: pairs of what a command does and the command."""
-  run = f"python launch.py --experiment={experiment.name}"
-  tries = [("Run it, and open the report whose path it prints", run), *experiment.now]
-  change = _change(experiment.facts.fields)
-  if change:
-    tries.append((f"Change one thing: {change[1]}", f"{run} {change[0]}"))
-  nested = [field.name for field in experiment.facts.fields if "Optimizer(" in field.default]
-  if experiment.facts.sweeps and nested:
-    space = f"--sweep='{nested[0]}.learning_rate=log(1e-4,1e-1)' --trials=8"
-    tries.append(
-      (
-        "Search its learning rate: eight trials in one program, and a report that ranks them",
-        f"python launch.py sweep --experiment={experiment.name} {space}",
-      )
-    )
-  spare = [
-    ("Draw everything anew: which numbers move, and by how much?", f"{run} --seed=1"),
-    (
-      "Measure its claims over three seeds, as RESULTS.md does",
-      f"python launch.py verify --experiment={experiment.name}",
-    ),
-  ]
-  return [*tries, *spare][:3]
-
-
-def _change(fields: Sequence[Field]) -> tuple[str, str] | None:
-  """A flag with another value than its default, and what it is."""
-  for field in fields:
-    others = [
-      choice for choice in field.choices if choice != field.default and not choice.endswith("PATH")
-    ]
-    if others and field.name != "dataset" and ":" not in others[0]:
-      return f"--{field.name}={others[0]}", field.help
-  for field in fields:
-    if field.kind == "traced" and _is_number(field.default) and float(field.default):
-      return f"--{field.name}={float(field.default) / 2:g}", f"half of the {field.help}"
-  for field in fields:
-    if field.name in ("epochs", "steps", "hidden") and field.default.isdigit():
-      half = max(1, int(field.default) // 2)
-      return f"--{field.name}={half}", f"half as many {field.help}"
-  return None
-
-
-def _is_number(text: str) -> bool:
-  try:
-    float(text)
-  except ValueError:
-    return False
-  return True
-
-
 def _now(experiment: Experiment) -> str:
   shown = [
     f"{escaped(what)}{'' if what.endswith('?') else ':'}\n\n{prose.shell(command)}"
-    for what, command in commands(experiment)
+    for what, command in experiment.tries
   ]
   return "## Now try\n\n" + "\n\n".join(shown)
 

@@ -45,14 +45,12 @@ class Facts(NamedTuple):
     excerpts: the lines that matter.
     modules: files of the library that it imports, with the names it takes from them.
     publics: the names of `research` that it uses.
-    sweeps: whether it trains one fit, which any sweep repeats.
   """
 
   fields: tuple[Field, ...]
   excerpts: tuple[Excerpt, ...]
   modules: dict[str, tuple[str, ...]]
   publics: tuple[str, ...]
-  sweeps: bool
 
 
 def facts_of(root: Path, path: str, code: Sequence[str] = ()) -> Facts:
@@ -75,7 +73,6 @@ def facts_of(root: Path, path: str, code: Sequence[str] = ()) -> Facts:
     excerpts=tuple(_named(root, own, code) if code else _longest(ideas, LINES)),
     modules=imported(root, tree),
     publics=tuple(sorted({*_publics(tree)})),
-    sweeps="single_fit(" in text,
   )
 
 

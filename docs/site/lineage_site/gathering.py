@@ -20,6 +20,7 @@ from research.lab import registry
 from research.lab.concepts import Concept
 from research.lab.concepts import concepts as read_concepts
 from research.reporting import origins, results_table
+from research.reporting.next_steps import next_steps
 from research.reporting.origins import System
 
 _PUBLIC = re.compile(r"(?m)^```\{public\} (\w+)\n(.*?)^```", re.DOTALL)
@@ -104,8 +105,8 @@ def _experiments(
         systems=[row for row in rows if entry.name in row.experiments],
         claims=[claim for claim in claims if claim["experiment"].strip("`") == entry.name],
         concepts=[each.name for each in concepts if entry.name in each.experiments],
-        formulas=_pairs(lessons["formulas"].get(entry.name, ()), "tex", "says"),
-        now=_pairs(lessons["now"].get(entry.name, ()), "what", "command"),
+        formulas=[(each["tex"], each["says"]) for each in lessons["formulas"].get(entry.name, ())],
+        tries=next_steps(registry.load(entry)),
         pictures=experiment_pages.pictures_of(root / "docs", entry.name),
         play=[(page.name, page.title) for page in PLAY_PAGES if entry.name in page.experiments],
       )
@@ -113,10 +114,6 @@ def _experiments(
   order = contents_pages.families_of(found)
   found.sort(key=lambda each: order.index(each.family))
   return {each.name: each for each in found}
-
-
-def _pairs(entries: Sequence[Mapping[str, str]], first: str, second: str) -> list[tuple[str, str]]:
-  return [(entry[first], entry[second]) for entry in entries]
 
 
 def pages(material: Material, root: Path = ROOT) -> dict[str, str]:

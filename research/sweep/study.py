@@ -160,17 +160,34 @@ def read_times(path: Path) -> dict[int, tuple[float, float]]:
 
   Equal studies differ in them, so that they stand in a table of their own; older studies have none.
   """
+  found = _times(
+    path,
+    "SELECT trial, min(at), max(at) FROM events JOIN times USING (number)"
+    " WHERE kind != 'narrowed' GROUP BY trial",
+  )
+  return {trial: (first, last) for trial, first, last in found}
+
+
+def read_report_times(path: Path) -> dict[int, list[float]]:
+  """The times of each trial's reports, in their order, in seconds since 1970; as `read_times`."""
+  found: dict[int, list[float]] = {}
+  for trial, at in _times(
+    path,
+    "SELECT trial, at FROM events JOIN times USING (number)"
+    " WHERE kind = 'reported' ORDER BY number",
+  ):
+    found.setdefault(trial, []).append(at)
+  return found
+
+
+def _times(path: Path, query: str) -> list[tuple]:
   connection = _opened_to_read(path)
   try:
-    found = connection.execute(
-      "SELECT trial, min(at), max(at) FROM events JOIN times USING (number)"
-      " WHERE kind != 'narrowed' GROUP BY trial"
-    ).fetchall()
+    return connection.execute(query).fetchall()
   except sqlite3.OperationalError:  # no such table
-    found = []
+    return []
   finally:
     connection.close()
-  return {trial: (first, last) for trial, first, last in found}
 
 
 def _settings(connection: sqlite3.Connection) -> dict[str, str]:

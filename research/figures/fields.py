@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from research.figures.style import FAINT, INK, label_axes, legend_below, new_figure, stroke
+from research.figures.style import (
+  FAINT,
+  INK,
+  label_axes,
+  label_contours,
+  legend_below,
+  new_figure,
+  stroke,
+)
 from research.report import Picture
 
 
@@ -52,7 +60,6 @@ def contour_paths(
   axes = grid[0, 0]
   x, y = np.asarray(x), np.asarray(y)
   lines = axes.contour(x, y, np.asarray(heights), levels=levels, colors="#909090", linewidths=0.8)
-  axes.clabel(lines, fontsize=8, fmt="%g")
   for index, (name, path) in enumerate(paths.items()):
     look, points = stroke(index), np.asarray(path)
     axes.plot(
@@ -72,6 +79,7 @@ def contour_paths(
   axes.axvline(0, color=FAINT, linewidth=0.6, zorder=0)
   axes.set_xlim(x.min(), x.max())
   axes.set_ylim(y.min(), y.max())
+  label_contours(axes, lines)
   axes.set_aspect("equal")
   legend_below(figure)
   return Picture(file, figure, caption)

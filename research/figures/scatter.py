@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike
 
-from research.figures.style import INK, label_axes, legend_below, new_figure, stroke
+from research.figures.style import INK, label_axes, label_contours, legend_below, new_figure, stroke
 from research.report import Picture
 
 
@@ -41,7 +41,7 @@ def scatter_panels(
   for axes, (name, groups) in zip(grid[0], panels.items(), strict=True):
     if contours:
       lines = axes.contour(*contours[:3], levels=contours.levels, colors="#bbbbbb", linewidths=0.7)
-      axes.clabel(lines, fontsize=8, fmt="%g")
+      label_contours(axes, lines)
     for index, (group, points) in enumerate(groups.items()):
       look, at = stroke(index), np.asarray(points)
       axes.plot(*at.T, look.marker, color=look.colour, markersize=4.5, label=group)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -17,6 +18,7 @@ PANEL_INCHES = (4.6, 3.4)
 WIDEST = 11.5  # inches; in a report at desktop width 8 points are then 9 pixels
 INK = "#222222"
 FAINT = "#d9d9d9"
+EDGE = 0.05  # of a panel, in which a label would be cut off
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,18 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
   axes.set_axisbelow(True)
   for side in ("top", "right"):
     axes.spines[side].set_visible(False)
+
+
+def label_contours(axes: Axes, lines: ContourSet) -> None:
+  """Writes their heights on contours, where nothing goes through the digits or cuts them off.
+
+  The panel's limits must stand.
+  """
+  ground = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+  for label in axes.clabel(lines, inline=False, fontsize=8, fmt="%g"):
+    label.set_bbox(ground)
+    place = axes.transAxes.inverted().transform(axes.transData.transform(label.get_position()))
+    label.set_visible(bool(((place > EDGE) & (place < 1 - EDGE)).all()))
 
 
 def legend_below(figure: Figure) -> None:

@@ -40,7 +40,7 @@ def rows(name, metric):
 
 def check(figure):
   """No axis is upside down; none is empty but says so; steps are counted; text is there to read."""
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   for axes in figure.axes:
     if not axes.get_visible():
       continue
@@ -92,7 +92,7 @@ def test_compared_curves_are_never_empty(name, log):
 def test_a_narrow_logarithmic_axis_has_plain_numbers():
   fit = [{"fit": "train", "step": n, "train/loss": v} for n, v in enumerate((2.9, 2.5, 1.3))]
   figure = curves.learning_curves(fit, title="t", caption="", log_loss=True).figure
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   labels = [label.get_text() for label in figure.axes[0].get_yticklabels(which="both")]
   assert {"2", "1"} & set(labels) and not any("10^" in label for label in labels)
 
@@ -102,7 +102,7 @@ def test_a_narrow_logarithmic_axis_has_plain_numbers():
 def test_panels_of_functions_are_never_empty(values, y_range):
   panel = Panel("p", {"f": (np.arange(len(values)), np.array(values))}, y_range=y_range)
   figure = function_curves([panel], title="t", x="x", caption="").figure
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   (axes,) = figure.axes
   low, high = axes.get_ylim()
   is_seen = any(low <= value <= high for value in values if math.isfinite(value))
@@ -115,7 +115,7 @@ def test_panels_of_functions_are_never_empty(values, y_range):
 def test_histograms_stand_for_any_values(values, value_range):
   layers = {"case": [np.array(values)]}
   figure = histogram_grid(layers, title="t", x="x", value_range=value_range, caption="").figure
-  figure.canvas.draw()
+  figure.draw_without_rendering()
   low, high = figure.axes[0].get_ylim()
   assert 0 == low < high
 

@@ -200,5 +200,13 @@ def test_what_cannot_be_read_is_found():
   found = legible.problems(figure)
   assert any("'too small' has" in line for line in found)
   assert any("upside down" in line for line in found)
+  axes.set_ylim(0, 1)
+  axes.text(0.5, 0.5, "crossed", ha="center")
+  axes.text(0.1, 0.9, "beside")
+  axes.text(0.3, 0.3, "on a ground", backgroundcolor="white")
+  axes.annotate("", (0, 0.5), (1, 0.5), arrowprops={"arrowstyle": "->"})
+  axes.text(0.9, 0.5, "under an arrow", ha="center", va="center")
+  found = [line for line in legible.problems(figure) if "a line goes through" in line]
+  assert [line.partition("through ")[2] for line in found] == ["'crossed'", "'under an arrow'"]
   axes.set_ylim(5, 6)
   assert any("no curve is seen" in line for line in legible.problems(figure))

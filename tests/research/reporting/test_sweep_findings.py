@@ -108,7 +108,7 @@ def test_no_panel_is_empty_or_counts_in_fractions(curve):
       assert axes.lines
       for line in axes.lines:
         assert len(line.get_xdata()) > 1 or line.get_marker() not in (None, "None")
-      drawn["best_trials"].canvas.draw()
+      drawn["best_trials"].draw_without_rendering()
       low, high = axes.get_xlim()
       ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
       assert ticks and all(tick == round(tick) for tick in ticks)

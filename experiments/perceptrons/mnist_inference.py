@@ -26,8 +26,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import research as ln
+from research.data.pickled_arrays import read_pickled_arrays
 from research.figures.signal_flow import array_shapes
-from research.models.pickled_arrays import read_pickled_arrays
 
 SIZES = (784, 50, 100, 10)
 BATCH = 100

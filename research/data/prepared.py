@@ -12,6 +12,7 @@ import functools
 import hashlib
 import io
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -19,9 +20,28 @@ import numpy as np
 
 from research.data import cache, idx, sources
 from research.data.idx_sets import FILES, IDX_SETS, IdxSet
-from research.data.spec import Arrays
+from research.data.spec import Arrays, Spec
 from research.errors import DataUnavailableError, UserError
 from research.store.files import cache_folder
+
+
+class Published(Protocol):
+  """Raw files that are known by their digests, and who serves them."""
+
+  @property
+  def name(self) -> str:
+    """The name that users load them by."""
+
+  @property
+  def sha256(self) -> dict[str, str]:
+    """File name -> hexadecimal digest."""
+
+  @property
+  def downloads(self) -> tuple[sources.Source, ...]:
+    """Tried in this order, after the user's own files."""
+
+  def file_sizes(self) -> dict[str, int]:
+    """File name -> bytes."""
 
 
 def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
@@ -31,49 +51,57 @@ def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:
   that of `sources.own_folder`. Raises DataUnavailableError when no source can serve, and UserError
   where that folder holds files of the user's own under the published names.
   """
-  check_own_files(idx_set, data_dir)
+  check_own_files(idx_set, data_dir, IDX_SETS.values())
   home = cache_folder()
   arrays = cache.made_once(
     home,
     idx_set.name,
     lambda scratch: _prepare(idx_set, data_dir, scratch, home / "tfds"),
-    lambda held: _has_the_right_shape(idx_set, held),
+    lambda held: has_the_right_shape(idx_set.spec, held),
   )
+  return parts_of(arrays)
+
+
+def parts_of(arrays: Arrays) -> tuple[Arrays, Arrays]:
+  """The (train, test) parts of arrays named train_image, test_label and so on."""
   train, test = (
     {key: arrays[f"{split}_{key}"] for key in ("image", "label")} for split in ("train", "test")
   )
   return train, test
 
 
-def check_own_files(idx_set: IdxSet, data_dir: str | None) -> None:
+def check_own_files(
+  published: Published, data_dir: str | None, alike: Iterable[Published] = ()
+) -> None:
   """Refuses files that are called as the set's and are others, so that they are not passed over.
 
-  A folder may hold another published set under the same names; it is no file of the user's own.
+  A folder may hold one of the published sets that are `alike` under the same names; it is no file
+  of the user's own.
   """
   folder = sources.own_folder(data_dir)
   if folder is None:
     return
-  published = {digest for each in (idx_set, *IDX_SETS.values()) for digest in each.sha256.values()}
-  places = sources.own_places(folder, idx_set.name)
-  for name, size in idx_set.file_sizes().items():
+  known = {digest for each in (published, *alike) for digest in each.sha256.values()}
+  places = sources.own_places(folder, published.name)
+  for name, size in published.file_sizes().items():
     digests = {
-      path: _digest(path, path.stat().st_mtime_ns, size)
+      path: _digest(path, path.stat().st_mtime_ns, name, size)
       for path in sources.candidates(places, name)
     }
-    others = [path for path, digest in digests.items() if digest not in published]
-    if others and idx_set.sha256[name] not in digests.values():
+    others = [path for path, digest in digests.items() if digest not in known]
+    if others and published.sha256[name] not in digests.values():
       raise UserError(
-        f"{others[0]} is not the known file (its size or SHA-256 differs), and {idx_set.name} is "
-        f"the published set; take the file out of {folder}, or prepare your images with TFDS and "
-        "load them as tfds:NAME in an experiment of your own"
+        f"{others[0]} is not the known file (its size or SHA-256 differs), and {published.name} is "
+        f"the published set; take the file out of {folder}, or load images of your own by "
+        "folder:PATH, idx:PATH, npz:PATH or tfds:NAME"
       )
 
 
 @functools.lru_cache(maxsize=32)
-def _digest(path: Path, mtime_ns: int, size: int) -> str:
+def _digest(path: Path, mtime_ns: int, name: str, size: int) -> str:
   """The SHA-256 of what is in the file, uncompressed; of its first bytes where it is too long."""
   try:
-    return hashlib.sha256(sources.read(path, size)).hexdigest()
+    return hashlib.sha256(sources.read(path, name, size)).hexdigest()
   except sources.UNREADABLE:
     return ""
 
@@ -98,25 +126,6 @@ def _prepare(idx_set: IdxSet, data_dir: str | None, scratch: Path, tfds_dir: Pat
   if arrays is None:
     raise UserError(f"{idx_set.name}: what was just written to {tfds_dir} reads back wrong")
   return arrays
-
-
-class Published(Protocol):
-  """Raw files that are known by their digests, and who serves them."""
-
-  @property
-  def name(self) -> str:
-    """The name that users load them by."""
-
-  @property
-  def sha256(self) -> dict[str, str]:
-    """File name -> hexadecimal digest."""
-
-  @property
-  def downloads(self) -> tuple[sources.Source, ...]:
-    """Tried in this order, after the user's own files."""
-
-  def file_sizes(self) -> dict[str, int]:
-    """File name -> bytes."""
 
 
 def fetch(
@@ -146,12 +155,12 @@ def fetch(
   names = ", ".join(published.sha256)
   raise DataUnavailableError(
     f"data set {published.name} could not be had. Tried {' | '.join(refusals)}. Ways out: "
-    f"--data_dir=FOLDER that holds {names} (raw or .gz); a network; or {instead}"
+    f"--data_dir=FOLDER that holds {names} (each as it is, or as .gz); a network; or {instead}"
   )
 
 
-def _has_the_right_shape(idx_set: IdxSet, arrays: Arrays) -> bool:
-  spec = idx_set.spec
+def has_the_right_shape(spec: Spec, arrays: Arrays) -> bool:
+  """Tells whether arrays named train_image, test_label and so on are of these facts."""
   due: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
   for split, n in (("train", spec.train_size), ("test", spec.test_size)):
     due[f"{split}_image"] = ((n, *spec.image_shape), np.dtype(np.uint8))
@@ -179,7 +188,7 @@ def _read_tfds(idx_set: IdxSet, tfds_dir: Path) -> Arrays | None:
 
 def _is_proved(idx_set: IdxSet, arrays: Arrays) -> bool:
   """Tells whether the arrays, written as IDX files, have the known digests."""
-  if not _has_the_right_shape(idx_set, arrays):
+  if not has_the_right_shape(idx_set.spec, arrays):
     return False
   for split, files in FILES.items():
     images = arrays[f"{split}_image"].reshape(-1, *idx_set.spec.image_shape[:2])

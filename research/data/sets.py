@@ -1,8 +1,9 @@
 """Every data set by its name: its facts as `spec(name)`, its NumPy arrays as `load(name)`.
 
-Names: digits, mnist, fashion_mnist; tfds:NAME or tfds:NAME/CONFIG for any TFDS data set that lies
-prepared in array_record files; and folder:PATH and its like for files of the user's own
-(`research.data.own`). Importing this module imports NumPy and nothing heavier.
+Names: digits, mnist, fashion_mnist; cifar10, cifar100, svhn and emnist_SPLIT, whose large archives
+users mostly have (`research.data.archive_sets`); tfds:NAME or tfds:NAME/CONFIG for any TFDS data
+set that lies prepared in array_record files; and folder:PATH and its like for files of the user's
+own (`research.data.own`). Importing this module imports NumPy and nothing heavier.
 """
 
 import difflib
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from research.data import digits, own, prepared, sources, stratify
+from research.data import archive_sets, digits, own, prepared, sources, stratify
+from research.data.archive_sets import ARCHIVE_SETS
 from research.data.idx_sets import IDX_SETS
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
@@ -32,8 +34,8 @@ __all__ = [
 ]
 
 TFDS_PREFIX = "tfds:"
-# Forms of names, for a field's choices, of the user's own images and tables.
-OWN_IMAGES = ("folder:PATH", "hf:PATH", "npz:PATH", "idx:PATH", "tfds:NAME")
+# Forms of names, for a field's choices, of images and tables that users bring themselves.
+OWN_IMAGES = ("folder:PATH", "hf:PATH", "npz:PATH", "idx:PATH", "tfds:NAME", *ARCHIVE_SETS)
 OWN_TABLES = ("csv:PATH", "parquet:PATH")
 OWN = (*OWN_IMAGES, *OWN_TABLES)  # for networks that take any inputs
 
@@ -59,7 +61,10 @@ def spec(name: str, *, data_dir: str | None = None) -> Spec:
 
     plain = name.removeprefix(TFDS_PREFIX)
     return tfds_arrays.spec(plain, data_dir or _named_tfds_folder(plain))
-  return digits.SPEC if name == digits.SPEC.name else IDX_SETS[name].spec
+  published = {digits.SPEC.name: digits.SPEC} | {
+    known: each.spec for known, each in (IDX_SETS | ARCHIVE_SETS).items()
+  }
+  return published[name]
 
 
 def load(
@@ -74,9 +79,9 @@ def load(
       keep the order of the original. A TFDS set that has splits "validation" and "test" gives its
       own validation split instead, whole; so does a set of the user's own files, asked or not.
     seed: 0 or more.
-    data_dir: the folder of the raw IDX files for mnist and fashion_mnist (asked before any host;
-      not needed once they are prepared), the TFDS folder for tfds:NAME; by default that of
-      --data_dir, or of the environment's LINEAGE_DATA_DIR (`sources.own_folder`).
+    data_dir: the folder of the published files (asked before any host; not needed once they are
+      prepared), the TFDS folder for tfds:NAME; by default that of --data_dir, or of the
+      environment's LINEAGE_DATA_DIR (`sources.own_folder`).
 
   Returns:
     Splits of {"image": uint8 [n, h, w, c], "label": int32 [n]}; a TFDS data set gives all its
@@ -103,6 +108,8 @@ def load(
       return Splits(train, held_out, test)
   elif name == digits.SPEC.name:
     train, test = digits.load()
+  elif name in ARCHIVE_SETS:
+    train, test = archive_sets.load(name, data_dir)
   else:
     train, test = prepared.load(IDX_SETS[name], data_dir)
   return Splits(*_hold_out(name, train, validation, seed), test)
@@ -146,14 +153,15 @@ def _hold_out(
 
 
 def _check_known(name: str) -> None:
-  if name in names() or (name.startswith(TFDS_PREFIX) and name != TFDS_PREFIX):
+  known = [*names(), *ARCHIVE_SETS]
+  if name in known or (name.startswith(TFDS_PREFIX) and name != TFDS_PREFIX):
     return
   if own.is_own(name):
     return
-  near = difflib.get_close_matches(name.lower().replace("-", "_"), names(), cutoff=0.5)
+  near = difflib.get_close_matches(name.lower().replace("-", "_"), known, cutoff=0.5)
   guess = f"did you mean {' or '.join(near)}? " if near else ""
   raise UserError(
-    f"data set {name!r} is unknown; {guess}There are {', '.join(names())}, "
+    f"data set {name!r} is unknown; {guess}There are {', '.join(known)}, "
     "tfds:NAME for any prepared TFDS data set, and for your own files "
     f"{', '.join(f'{form}:PATH' for form in own.FORMS)}"
   )

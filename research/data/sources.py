@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 FileSizes = dict[str, int]  # file name -> bytes, uncompressed
 
 # A network that drops packets silently would otherwise hold up name resolution for minutes.
-ANSWER_SECONDS = 6.0  # from the request to the last byte of a host's smallest file
+ANSWER_SECONDS = 6.0  # from the request to the beginning of a host's answer
 STALL_SECONDS = 20.0  # between two arrivals of data, later on
 PACKAGE_SECONDS = 180.0  # one run of a package manager
 
@@ -77,15 +77,15 @@ def own_places(path: Path, subfolder: str) -> list[Path]:
   return [path / subfolder, path]
 
 
-def host(base_url: str) -> Source:
-  """Gzipped files below `base_url`, which ends in a slash."""
+def host(base_url: str, suffix: str = ".gz") -> Source:
+  """Files below `base_url`, which ends in a slash; gzipped unless the suffix is ""."""
 
   def fetch(scratch: Path, sizes: FileSizes) -> list[Path]:
     # The smallest file first: a host that is not there, or says no, costs one short try.
-    for index, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):
-      download = functools.partial(_download, f"{base_url}{name}.gz", limit=sizes[name] + 1000)
-      data = _within(ANSWER_SECONDS, download) if index == 0 else download()
-      (scratch / f"{name}.gz").write_bytes(data)
+    for name in sorted(sizes, key=lambda name: sizes[name]):
+      response = _within(ANSWER_SECONDS, functools.partial(_open, f"{base_url}{name}{suffix}"))
+      with response:
+        (scratch / f"{name}{suffix}").write_bytes(response.read(sizes[name] + 1000))
     return [scratch]
 
   return Source(base_url, fetch)
@@ -210,9 +210,9 @@ def candidates(folders: list[Path], name: str) -> list[Path]:
   return [path for path in paths if path.is_file()]
 
 
-def read(path: Path, size: int) -> bytes:
-  """The file's content, uncompressed; of one that is longer than `size` one byte more than that."""
-  with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+def read(path: Path, name: str, size: int) -> bytes:
+  """The content of the file `name`, which may lie gzipped at the path; `size` + 1 bytes at most."""
+  with open(path, "rb") if path.name == name else gzip.open(path) as file:
     return file.read(size + 1)
 
 
@@ -221,7 +221,7 @@ def _read_proved(folders: list[Path], name: str, size: int, sha256: str) -> byte
   faults = []
   for path in candidates(folders, name):
     try:
-      data = read(path, size)
+      data = read(path, name, size)
     except UNREADABLE as error:
       faults.append(f"{path.name} cannot be read ({_brief(error)})")
       continue
@@ -231,22 +231,22 @@ def _read_proved(folders: list[Path], name: str, size: int, sha256: str) -> byte
   raise SourceError("; ".join(faults) or f"it holds no {name} or {name}.gz")
 
 
-def _download(url: str, limit: int) -> bytes:
+def _open(url: str) -> Any:
+  """A host's answer, to be read and closed."""
   # Not needed once a set is prepared, and slower to import than the set is to load.
   import urllib.error
   import urllib.request
 
   request = urllib.request.Request(url, headers={"User-Agent": "lineage"})
   try:
-    with urllib.request.urlopen(request, timeout=STALL_SECONDS) as response:
-      return response.read(limit)
+    return urllib.request.urlopen(request, timeout=STALL_SECONDS)
   except urllib.error.HTTPError as error:
     raise SourceError(f"the host says {error.code} {error.reason}") from error
 
 
-def _within(seconds: float, function: Callable[[], bytes]) -> bytes:
+def _within(seconds: float, function: Callable[[], Any]) -> Any:
   """The result of `function`, or SourceError after `seconds`; name resolution knows no timeout."""
-  outcome: queue.Queue[bytes | Exception] = queue.Queue()
+  outcome: queue.Queue[Any] = queue.Queue()
 
   def attempt() -> None:
     try:

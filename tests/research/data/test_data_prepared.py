@@ -106,7 +106,7 @@ def test_damaged_arrays_are_never_believed_and_made_again(raw_folder, cache_dir)
   sound = cache.read_arrays(place)
   random = np.random.RandomState(0)
   noticed = 0
-  is_right = functools.partial(prepared._has_the_right_shape, idx_set)
+  is_right = functools.partial(prepared.has_the_right_shape, idx_set.spec)
   for position in random.choice(len(whole), 300, replace=False):
     damaged = bytearray(whole)
     damaged[position] ^= 1 << random.randint(8)

@@ -1,4 +1,4 @@
-"""Reads pickled dictionaries of arrays without running what they hold."""
+"""Reads pickled dictionaries of arrays, lists and texts without running what they hold."""
 
 import io
 import pickle
@@ -12,12 +12,12 @@ class StoredType:
   """An array's type as a pickle states it: its code, such as "f4", and its byte order."""
 
   def __init__(self, code: Any, *_: Any):
-    if code not in ("f4", "f8"):
-      raise pickle.UnpicklingError(f"an array of type {code!r}; weights are f4 or f8")
-    self.code, self.order = code, "<"
+    self.code, self.order = _text(code), "<"
+    if self.code not in ("f4", "f8", "u1"):
+      raise pickle.UnpicklingError(f"an array of type {self.code!r}; read are f4, f8 and u1")
 
   def __setstate__(self, state: Any) -> None:
-    self.order = {"<": "<", ">": ">"}[state[1]]
+    self.order = {"<": "<", ">": ">", "|": "|"}[_text(state[1])]
 
 
 class StoredArray:
@@ -39,6 +39,11 @@ def stored_array(data: Any, dtype: StoredType, shape: Any, order: str) -> Stored
   array = StoredArray()
   array.__setstate__((1, shape, dtype, order == "F", data))
   return array
+
+
+def _text(value: Any) -> Any:
+  """The text of bytes, which is what Python 2 had for texts."""
+  return value.decode("latin1") if isinstance(value, bytes) else value
 
 
 # A pickle is a program that calls what it names. These are all the names that a pickle of arrays
@@ -71,9 +76,25 @@ def read_pickled_arrays(path: Path) -> dict[str, np.ndarray]:
     OSError: the file cannot be read.
     pickle.UnpicklingError: it is damaged, or holds anything but a dictionary of arrays.
   """
-  content = path.read_bytes()
+  found = unpickled(path.read_bytes())
+  if not all(isinstance(value, np.ndarray) for value in found.values()):
+    raise pickle.UnpicklingError("it holds more than arrays")
+  return found
+
+
+def unpickled(content: bytes, encoding: str = "ASCII") -> dict[str, Any]:
+  """The dictionary in a pickle: arrays, and plain values as they are, by the texts of their keys.
+
+  Args:
+    content: of the file.
+    encoding: of texts that Python 2 wrote; "bytes" leaves them bytes, as its arrays need.
+
+  Raises:
+    pickle.UnpicklingError: it is damaged, or asks for anything but arrays.
+  """
   try:
-    stored = ArrayUnpickler(io.BytesIO(content)).load()
-    return {name: array.value for name, array in stored.items()}
+    stored = ArrayUnpickler(io.BytesIO(content), encoding=encoding).load()
+    plain = lambda value: value.value if isinstance(value, StoredArray) else value
+    return {_text(name): plain(value) for name, value in stored.items()}
   except Exception as error:  # a damaged pickle may raise anything
     raise pickle.UnpicklingError(str(error)) from error

@@ -55,9 +55,10 @@ def run_steps(
   """Makes `steps` updates from step `first` on; returns the state and the metrics of each."""
   positions = layout.positions(sampler.batch_size)
   padded = sampler.batch_size % layout.devices != 0
+  facts = sampler.facts(data) if data else None
 
   def one(state: State, step: Int[Array, ""]) -> tuple[State, Metrics]:
-    batch = batch_at(sampler, data, key, step, positions, padded=padded)
+    batch = batch_at(sampler, data, key, step, positions, padded=padded, facts=facts)
     return learner.step(config, state, layout.place(batch))
 
   if steps == 1:  # outside of any loop, where XLA's CPU convolutions are fast

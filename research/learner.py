@@ -16,10 +16,16 @@ import optax
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, inputs_of, weights_of
+from research.class_balance import CLASS_WEIGHT
 from research.layers.batch_axis import batch_gather, batch_sum
 from research.layers.batch_norm import BatchNorm
 from research.layers.fast_gradients import with_fast_gradients
-from research.losses import softmax_cross_entropy, token_cross_entropy, with_label_smoothing
+from research.losses import (
+  softmax_cross_entropy,
+  token_cross_entropy,
+  weighted_loss,
+  with_label_smoothing,
+)
 from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
 from research.micro_batches import accumulated, placed
 from research.optimizers import apply_gradients, optimizer_in
@@ -342,6 +348,8 @@ def _means(
   )
   loss = with_label_smoothing(_at(parts.loss, config), optimizer_in(config).label_smoothing)
   values = _values(parts._replace(loss=loss), config, outputs, batch)
+  if CLASS_WEIGHT in batch:
+    values |= {"loss": weighted_loss(values["loss"], batch[CLASS_WEIGHT])}
   return local_means(values, batch), dict(after)
 
 

@@ -62,6 +62,15 @@ def with_label_smoothing(loss: Callable[..., Any], smoothing: Smoothing) -> Call
   return functools.partial(loss, smoothing=smoothing)
 
 
+def weighted_loss(
+  losses: Float[Array, " batch"] | Mean, weight: Float[Array, " batch"]
+) -> Float[Array, " batch"] | Mean:
+  """Losses of examples that weigh differently; their mean is still over all examples alike."""
+  if isinstance(losses, Mean):
+    return losses._replace(total=weight * losses.total)
+  return weight * losses
+
+
 def _smoothed(
   losses: Float[Array, "*places"], logits: Float[Array, "*places classes"], smoothing: Smoothing
 ) -> Float[Array, "*places"]:

@@ -128,6 +128,12 @@ class Optimizer:
   micro_batches: int | None = static(
     None, "parts of a batch, one after the other: less memory, the same gradient", at_least=1
   )
+  class_weights: str | None = static(
+    None, "of the training loss: balanced, or a number for each class, as in '1, 2.5'"
+  )
+  class_sampling: str | None = static(
+    None, "balanced draws each class as often as the others", choices=("balanced",)
+  )
 
 
 # Settings that are no part of the update rule, with what a learner is that reads them not.
@@ -135,6 +141,8 @@ BESIDE = {
   "ema": "keeps no average of its weights",
   "label_smoothing": "has no softmax loss with labels",
   "micro_batches": "takes its batches whole",
+  "class_weights": "learns from no classes",
+  "class_sampling": "learns from no classes",
 }
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import optax
 
-from research import micro_batches, optimizers
+from research import class_balance, micro_batches, optimizers
 from research.batch import Batch, inputs_of, pair_inputs
 from research.data import sampling, sets
 from research.data.sampling import Sampler
@@ -148,9 +148,12 @@ def supervised_training(
     return learners[key]
 
   def training(config: Config, seed: int) -> Training:
-    micro_batches.check(optimizers.optimizer_in(config).micro_batches or 1, config.batch_size)
+    own_optimizer = optimizers.optimizer_in(config)
+    micro_batches.check(own_optimizer.micro_batches or 1, config.batch_size)
     made_task = task(config, seed)
     train, evaluate, best, class_names = _labelled(made_task) if reads_labels else made_task
+    train = class_balance.weighted(train, own_optimizer.class_weights)
+    draw = class_balance.drawn(train, own_optimizer.class_sampling) or sampler
     examples = len(next(iter(train.values())))
     leaves, structure = jax.tree.flatten(_example(inputs, train))
     epoch, steps = math.ceil(examples / config.batch_size), _steps(config, examples)
@@ -165,7 +168,7 @@ def supervised_training(
     return Training(
       made,
       train,
-      sampler(config.batch_size),
+      draw(config.batch_size),
       steps=steps,
       evaluate=evaluate,
       evaluate_every=epochs_per_evaluation * epoch or steps if by_epochs else often,
@@ -213,6 +216,7 @@ def bptt_training(
   def training(config: Config, seed: int) -> Training:
     micro_batches.check(optimizers.optimizer_in(config).micro_batches or 1, config.batch_size)
     train, evaluate, best, _ = task(config, seed)
+    class_balance.refuse_without_classes(train, optimizers.optimizer_in(config))
     epoch = len(train["target"]) // config.batch_size
     return Training(
       learner,

@@ -26,7 +26,7 @@ FLOORS = [
   ["research.training"],
   ["research.truncated_bptt", "research.buckets", "research.weight_average"],
   ["research.learner"],
-  ["research.micro_batches"],
+  ["research.micro_batches", "research.class_balance"],
   ["research.models"],
   ["research.data"],
   ["research.store"],

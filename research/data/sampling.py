@@ -8,25 +8,27 @@ is padding: it repeats an example with weight 0.
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Key, UInt32
 
-from research.batch import Batch, take
+from research.batch import Batch, count, take
 
 
 class Sampler(NamedTuple):
   """A rule by which a training run draws its batches.
 
-  `indices(key, examples, numbers)` gives the example for each running number, where the batch at
-  step s holds the numbers from s * batch_size on. Samplers that are made alike are equal, so that
-  trainings which share all but their settings share a program too.
+  `indices(key, facts, numbers)` gives the example for each running number, where the batch at step
+  s holds the numbers from s * batch_size on. The facts are what it must know of the data, found
+  once for many steps; by default the number of examples. Samplers that are made alike are equal, so
+  that trainings which share all but their settings share a program too.
   """
 
   batch_size: int
-  indices: Callable[[Key[Array, ""], int, Int[Array, " batch"]], Int[Array, " batch"]]
+  indices: Callable[[Key[Array, ""], Any, Int[Array, " batch"]], Int[Array, " batch"]]
+  facts: Callable[[Batch], Any] = count
 
 
 def by_epoch(batch_size: int) -> Sampler:
@@ -37,6 +39,14 @@ def by_epoch(batch_size: int) -> Sampler:
 def with_replacement(batch_size: int) -> Sampler:
   """Every batch drawn independently, as the book does (Saito 2016, section 4.5)."""
   return Sampler(batch_size, _with_replacement)
+
+
+def balanced(batch_size: int) -> Sampler:
+  """Draws a class of "label", each as often as the others, then one of its examples.
+
+  All draws are independent, so that an example of a rare class comes often.
+  """
+  return Sampler(batch_size, _balanced, _by_class)
 
 
 @functools.cache
@@ -69,13 +79,17 @@ def batch_at(
   positions: Int[Array, " batch"],
   *,
   padded: bool,
+  facts: Any = None,
 ) -> Batch:
-  """The examples at `positions` of the batch at `step`; `padded` adds the field "weight"."""
+  """The examples at `positions` of the batch at `step`; `padded` adds the field "weight".
+
+  The facts are those that the sampler has found in the data; None has it look for them here.
+  """
   if not data:
     return {}
-  examples = jax.tree.leaves(data)[0].shape[0]
+  facts = sampler.facts(data) if facts is None else facts
   numbers = step * sampler.batch_size + positions % sampler.batch_size
-  batch = take(data, sampler.indices(key, examples, numbers))
+  batch = take(data, sampler.indices(key, facts, numbers))
   if padded:
     batch["weight"] = (positions < sampler.batch_size).astype(float)
   return batch
@@ -85,6 +99,33 @@ def _with_replacement(
   key: Key[Array, ""], examples: int, numbers: Int[Array, " batch"]
 ) -> Int[Array, " batch"]:
   draw = lambda number: jax.random.randint(jax.random.fold_in(key, number), (), 0, examples)
+  return jax.vmap(draw)(numbers)
+
+
+class ByClass(NamedTuple):
+  """The examples class by class, and the number of each one's class among those that there are."""
+
+  order: Int[Array, " examples"]
+  classes: Int[Array, " examples"]
+
+
+def _by_class(data: Batch) -> ByClass:
+  order = jnp.argsort(data["label"])
+  label = data["label"][order]
+  is_first = jnp.concatenate([jnp.zeros(1, bool), label[1:] != label[:-1]])
+  return ByClass(order, jnp.cumsum(is_first))
+
+
+def _balanced(
+  key: Key[Array, ""], facts: ByClass, numbers: Int[Array, " batch"]
+) -> Int[Array, " batch"]:
+  def draw(number: Int[Array, ""]) -> Int[Array, ""]:
+    class_key, example_key = jax.random.split(jax.random.fold_in(key, number))
+    drawn = jax.random.randint(class_key, (), 0, facts.classes[-1] + 1)
+    first = jnp.searchsorted(facts.classes, drawn, side="left")
+    end = jnp.searchsorted(facts.classes, drawn, side="right")
+    return facts.order[jax.random.randint(example_key, (), first, end)]
+
   return jax.vmap(draw)(numbers)
 
 

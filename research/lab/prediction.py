@@ -11,12 +11,14 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from research.batch import Batch
+from research.class_balance import CLASS_WEIGHT
 from research.data import sets
 from research.errors import UserError
 from research.learner import State
 from research.training import Training, on_device
 
 INPUT = "image"  # the field of the data that is classified: images, or the columns of a table
+FIELDS = {INPUT, "label", CLASS_WEIGHT}  # of a classifier's data
 LARGEST_BATCH = 256
 
 
@@ -59,7 +61,7 @@ def inputs_of(training: Training, name: str) -> Inputs:
     UserError: where the training is of no classifier of images or of the columns of a table.
   """
   array = training.data.get(INPUT)
-  if training.learner.outputs is None or array is None or set(training.data) - {INPUT, "label"}:
+  if training.learner.outputs is None or array is None or set(training.data) - FIELDS:
     raise UserError(
       f"{name} is no classifier of images or of the columns of a table, which alone can be asked"
     )

@@ -69,7 +69,8 @@ def test_weights_of_another_run_begin_the_average_too(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", BESIDE)
 def test_a_learner_that_does_not_read_a_setting_refuses_it(name):
-  optimizer = Optimizer(**{name: 1 if name == "micro_batches" else 0.5})
+  values = {"micro_batches": 1, "class_weights": "balanced", "class_sampling": "balanced"}
+  optimizer = Optimizer(**{name: values.get(name, 0.5)})
   with pytest.raises(UserError, match=rf"optimizer\.{name}: this learner .*; leave it out"):
     make_optimizer(optimizer, 9)
   make_optimizer(optimizer, 9, beside=(name,))

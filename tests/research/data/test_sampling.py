@@ -111,9 +111,11 @@ def test_every_epoch_holds_every_example_once(batch_size, examples):
   assert len({order.tobytes() for order in orders}) == epochs
 
 
-@pytest.mark.parametrize("sampler", [sampling.by_epoch(10), sampling.with_replacement(10)])
+@pytest.mark.parametrize(
+  "sampler", [sampling.by_epoch(10), sampling.with_replacement(10), sampling.balanced(10)]
+)
 def test_a_share_of_a_batch_is_that_share_and_padding_weighs_nothing(sampler):
-  data = {"number": jnp.arange(33)}
+  data = {"number": jnp.arange(33), "label": jnp.arange(33) % 7}
   ask = lambda positions, padded: sampling.batch_at(
     sampler, data, KEY, jnp.int32(5), positions, padded=padded
   )
@@ -135,6 +137,17 @@ def test_with_replacement_repeats_examples_and_is_fair():
   assert len(set(draws[:100].tolist())) < 100
 
 
+def test_balanced_draws_classes_alike_and_the_examples_of_a_class_alike():
+  label = jnp.array([4, 0, 0, 0, 0, 0, 4, 0, 2])  # no example of classes 1 and 3
+  sampler = sampling.balanced(100)
+  draws = np.asarray(sampler.indices(KEY, sampler.facts({"label": label}), jnp.arange(9000)))
+  for number, examples in ((0, 6), (2, 1), (4, 2)):
+    counts = np.bincount(draws, minlength=9)[np.asarray(label) == number]
+    assert len(counts) == examples
+    assert abs(counts.sum() - 3000) < 4 * np.sqrt(9000 * 2 / 9)
+    assert np.sum(np.square(counts - 3000 / examples) / (3000 / examples)) < 5 + 5 * np.sqrt(10)
+
+
 def test_an_evaluation_batch_is_in_order_and_padded_at_the_end():
   data = {"number": jnp.arange(10)}
   last = sampling.evaluation_batch(data, 2, jnp.arange(4), 4)
@@ -153,6 +166,7 @@ def test_a_learner_that_makes_its_own_experience_gets_empty_batches():
   [
     lambda: sampling.by_epoch(4),
     lambda: sampling.with_replacement(4),
+    lambda: sampling.balanced(4),
     lambda: sampling.in_order(4),
     lambda: sampling.in_blocks(4),
     sampling.without_data,

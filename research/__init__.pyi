@@ -90,6 +90,8 @@ from research.models.mlp import MLP as MLP
 from research.optimizers import Optimizer as Optimizer
 from research.optimizers import make_optimizer as make_optimizer
 from research.optimizers import optimizer_of as optimizer_of
+from research.planning.device_plan import Plan as Plan
+from research.planning.device_plan import plan as plan
 from research.report import Claim as Claim
 from research.report import Picture as Picture
 from research.report import Report as Report
@@ -109,6 +111,7 @@ from research.rl.dqn_training import dqn_training as dqn_training
 from research.rl.evaluation import mean_returns as mean_returns
 from research.rl.rollout import play as play
 from research.set_metrics import confusion_counts as confusion_counts
+from research.target_platform import compiling_for as compiling_for
 from research.task import Task as Task
 from research.task import bptt_training as bptt_training
 from research.task import images as images

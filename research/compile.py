@@ -8,21 +8,29 @@ sums.
 
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import (
+  AxisType,
+  Mesh,
+  NamedSharding,
+  PartitionSpec,
+  Sharding,
+  SingleDeviceSharding,
+)
 from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch, count
 from research.data.sampling import Sampler, batch_at, evaluation_batch
-from research.flops import flops
+from research.errors import UserError
+from research.flops import flops, inner_programs
 from research.layers.batch_axis import BATCH_AXIS, batch_positions
 from research.learner import Config, Learner, Metrics, State
 from research.metrics import joined
-from research.target_platform import target_platform
+from research.target_platform import is_elsewhere, target_platform
 
 # Work worth one compiled call: at the rates that such devices reach about a quarter of a second, so
 # that a signal is answered soon; capped, because longer loops gain nothing.
@@ -91,21 +99,39 @@ class Program(NamedTuple):
       memory of the state that it is given.
     evaluate: (config, state, data) -> means.
     place: puts a tree of host arrays where the program wants it.
+    whole: how the arguments lie on the devices, for shapes that are compiled ahead of time; None
+      where the program itself says so.
   """
 
   steps: Callable[..., tuple[State, Metrics]]
   evaluate: Callable[[Config, State, Batch], dict[str, Any]]
   place: Callable[[Any], Any]
+  whole: Sharding | None
 
 
 def compile_learner(
-  learner: Learner, sampler: Sampler, evaluation_batch_size: int, parallel: str = "jit"
+  learner: Learner,
+  sampler: Sampler,
+  evaluation_batch_size: int,
+  parallel: str = "jit",
+  devices: Sequence[Any] | None = None,
 ) -> Program:
-  """Compiles the learner's step and evaluation for `parallel`, one of `PARALLEL`."""
-  form = FORMS[parallel](jax.devices())
+  """Compiles the learner's step and evaluation for some devices.
+
+  Args:
+    learner: what learns.
+    sampler: how batches are drawn.
+    evaluation_batch_size: examples per evaluation batch.
+    parallel: one of `PARALLEL`.
+    devices: by default all of this machine's; of another machine's, the program can be lowered and
+      compiled, but not called.
+  """
+  form = FORMS[parallel](list(devices or jax.devices()))
   steps = functools.partial(run_steps, learner, sampler, form.layout)
   evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, form.layout)
-  return Program(form.compile_steps(steps), form.compile_evaluation(evaluate), form.place)
+  return Program(
+    form.compile_steps(steps), form.compile_evaluation(evaluate), form.place, form.whole
+  )
 
 
 class Form(NamedTuple):
@@ -115,15 +141,16 @@ class Form(NamedTuple):
   compile_steps: Callable[[Any], Any]
   compile_evaluation: Callable[[Any], Any]
   place: Callable[[Any], Any]
+  whole: Sharding | None
 
 
 def _jit(devices: list[Any]) -> Form:
-  del devices  # the first one is JAX's default
-  return Form(
+  return Form(  # for the first device, which is JAX's default
     ONE_DEVICE,
     functools.partial(jax.jit, static_argnums=0, donate_argnums=2),
     jax.jit,
     jax.device_put,
+    SingleDeviceSharding(devices[0]),
   )
 
 
@@ -140,20 +167,36 @@ def _shard(devices: list[Any]) -> Form:
     functools.partial(jax.jit, static_argnums=0, donate_argnums=2, out_shardings=everywhere),
     functools.partial(jax.jit, out_shardings=everywhere),
     lambda tree: jax.device_put(tree, everywhere),
+    everywhere,
   )
 
 
+class _OnEach(NamedTuple):
+  """A mapped function, and the device numbers that it is mapped over."""
+
+  mapped: Any
+  numbers: Array
+
+  def __call__(self, *arguments: Any) -> Any:
+    return self.mapped(self.numbers, *arguments)
+
+  def lower(self, *arguments: Any) -> Any:
+    """Lowers the function for the devices that it was mapped for, as `jax.jit`'s does."""
+    return self.mapped.lower(self.numbers, *arguments)
+
+
 def _pmap(devices: list[Any]) -> Form:
-  def on_each(function: Any, arguments: int, **options: Any) -> Any:
+  def on_each(function: Any, arguments: int, **options: Any) -> _OnEach:
     # pmap wants something to map over: the device numbers; all else is the same on every device.
     mapped = jax.pmap(
       lambda device, *args: function(*args),
       axis_name=BATCH_AXIS,
+      devices=devices,
       in_axes=(0, *(None,) * arguments),
       out_axes=None,
       **options,
     )
-    return functools.partial(mapped, jnp.arange(len(devices)))
+    return _OnEach(mapped, jnp.arange(len(devices)))
 
   return Form(
     Layout(
@@ -164,6 +207,7 @@ def _pmap(devices: list[Any]) -> Form:
     lambda steps: on_each(steps, 6, static_broadcasted_argnums=1),
     lambda evaluate: on_each(evaluate, 3),
     jax.device_put,
+    None,
   )
 
 
@@ -176,13 +220,36 @@ def _padded(size: int, devices: int) -> int:
 
 
 def step_work(learner: Learner, sampler: Sampler, config: Config, data: Mapping[str, Any]) -> int:
-  """Counts the operations of one step; no timing, so that equal runs make equal choices."""
+  """Counts the operations of one step; no timing, so that equal runs make equal choices.
+
+  Raises:
+    UserError: for a step that calls Python, where the platform that is compiled for cannot.
+  """
   batch = {
     name: jax.ShapeDtypeStruct((sampler.batch_size, *array.shape[1:]), array.dtype)
     for name, array in data.items()
   }
   state = jax.eval_shape(learner.init, config, jax.random.key(0))
-  return flops(jax.make_jaxpr(learner.step)(config, state, batch).jaxpr)
+  program = jax.make_jaxpr(learner.step)(config, state, batch).jaxpr
+  _refuse_python(program)
+  return flops(program)
+
+
+def _refuse_python(program: Any) -> None:
+  if not (is_elsewhere() or target_platform() == "tpu") or not _calls_python(program):
+    return
+  what = "the step calls Python by pure_callback, as environments on the host do, and "
+  if is_elsewhere():
+    raise UserError(what + "such a step can only be compiled where the device is; plan another")
+  raise UserError(what + "this was never tried on a TPU; run it on a GPU or with JAX_PLATFORMS=cpu")
+
+
+def _calls_python(program: Any) -> bool:
+  return any(
+    "callback" in equation.primitive.name
+    or any(map(_calls_python, inner_programs(equation.params)))
+    for equation in program.eqns
+  )
 
 
 def steps_per_call(work: int, interval: int) -> int:

@@ -25,11 +25,12 @@ def flops(jaxpr: Any) -> int:
       total += 2 * math.prod(out.shape) * math.prod(kernel) // features
     else:
       times = equation.params.get("length", 1) if equation.primitive.name == "scan" else 1
-      total += times * sum(flops(inner) for inner in _inner(equation.params))
+      total += times * sum(flops(inner) for inner in inner_programs(equation.params))
   return total
 
 
-def _inner(params: dict[str, Any]) -> Iterator[Any]:
+def inner_programs(params: dict[str, Any]) -> Iterator[jex.Jaxpr]:
+  """Yields the programs that an equation holds, such as the body of a loop."""
   for value in params.values():
     for item in value if isinstance(value, tuple | list) else (value,):
       if isinstance(item, jex.ClosedJaxpr):

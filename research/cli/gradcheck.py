@@ -1,7 +1,6 @@
 """`--gradcheck`: the gradient check of `research.analysis` on what an experiment trains first."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,56 +8,13 @@ from jax.flatten_util import ravel_pytree
 
 from research.analysis import gradient_check
 from research.analysis.gradient_check import verdict, worst
+from research.cli.first_fit import first_training
 from research.errors import UserError
 from research.lab.experiment import Experiment
-from research.lab.lab import Lab
-from research.training import Training, on_device
+from research.training import on_device
 
 EXAMPLES = 5
 COORDINATES = 20  # of each parameter array: deep nets of many arrays take a minute
-
-
-class _FoundFirstFit(Exception):
-  """Carries what an experiment asked its lab to fit."""
-
-
-class _Probe(Lab):
-  """A lab that fits nothing: it hands over the first fit that is asked of it."""
-
-  def __init__(self, seed: int):
-    self.seed = seed
-
-  def keep(self, name: str, content: str) -> None:
-    """Nothing is learnt, so nothing is kept."""
-
-  def fit(self, name: str, config: Any, training: Training, *, schedule: Any = ()) -> NoReturn:
-    raise _FoundFirstFit(config, training)
-
-  def compare(
-    self,
-    name: str,
-    configs: Mapping[str, Any],
-    training: Callable[[Any, int], Training],
-    *,
-    repeats: int = 1,
-  ) -> NoReturn:
-    config = next(iter(configs.values()))
-    raise _FoundFirstFit(config, training(config, self.seed))
-
-
-def first_training(experiment: Experiment, config: Any, seed: int) -> tuple[Any, Training]:
-  """Config and training of the experiment's first fit.
-
-  Raises:
-    UserError: for an experiment without any.
-  """
-  if experiment.training:
-    return config, experiment.training(config, seed)
-  try:
-    experiment.run(config, _Probe(seed))
-  except _FoundFirstFit as found:
-    return found.args
-  raise UserError("--gradcheck: this experiment fits nothing, so there is no gradient to check")
 
 
 def check_gradient(experiment: Experiment, config: Any, seed: int) -> bool:
@@ -71,7 +27,7 @@ def check_gradient(experiment: Experiment, config: Any, seed: int) -> bool:
   Raises:
     UserError: where what is trained follows no gradient of a loss of its examples.
   """
-  config, training = first_training(experiment, config, seed)
+  config, training = first_training(experiment, config, seed, "--gradcheck")
   if not training.data:
     raise UserError(
       "--gradcheck: this experiment learns from its own actions, and there are no examples to take "

@@ -111,6 +111,11 @@ VERBS = {
     "runs a baseline and a change at paired seeds: mean difference, 95 % interval, test",
     ("experiment", "change", "seeds", "seed", "metric", "fit", "validation", "workdir"),
   ),
+  "plan": Verb(
+    "plan --experiment=NAME --on=tpu:v5e:2x2",
+    "compiles a step for a machine that is not here: memory, whether it fits, collectives, time",
+    ("on", "experiment", "parallel", "json", "seed", "data_dir"),
+  ),
   "live": Verb(
     "live --folder=runs",
     "serves a page on this machine: curves, time left, trials and figures while runs go on",
@@ -123,7 +128,7 @@ VERBS = {
   ),
 }
 WITH_OWN_FLAGS = ("runs", "compare", "live", "clean", "predict", "export", "new")  # and no others
-WITHOUT_FLAG = ("run", "sweep", "study", *WITH_OWN_FLAGS)  # the others are flags too
+WITHOUT_FLAG = ("run", "sweep", "study", "plan", *WITH_OWN_FLAGS)  # the others are flags too
 
 
 def verb_of(argv: list[str]) -> str:

@@ -50,6 +50,10 @@ def dispatch(argv: list[str], owns_process: bool) -> int:
     if not is_text(word):
       raise UserError(f"{word!a} is not UTF-8 text; give another name")
   verb, argv = grammar.verb_of(argv), grammar.in_flags(argv)
+  if verb == "plan":
+    from research.cli import plan_verb
+
+    return plan_verb.call(argv, owns_process=owns_process)
   if verb in grammar.WITH_OWN_FLAGS:
     from research.cli import run_verbs
 

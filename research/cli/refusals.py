@@ -39,6 +39,23 @@ def refuse_contradictions(values: flags.FlagValues) -> None:
     ("evaluate", ("fresh", "fork")),
     ("sweep", ("verify", "gradcheck", "fork", "init_from", "patience", "keep_every")),
     ("fork", ("init_from",)),
+    (
+      "on",
+      (
+        "verify",
+        "gradcheck",
+        "evaluate",
+        "sweep",
+        "fork",
+        "init_from",
+        "fresh",
+        "workdir",
+        "validation",
+        "metrics",
+        "patience",
+        "single_fit",
+      ),
+    ),
     ("change", ("verify", "gradcheck", "evaluate", "sweep", "fork", "init_from", "fresh")),
   ):
     for other in others:

@@ -4,7 +4,7 @@ import pytest
 
 import launch
 from experiments.backprop import two_layer_net as net
-from research.cli import gradcheck
+from research.cli.first_fit import first_training
 from research.lab import registry
 from research.lab.experiment import Experiment
 from tests.fixtures.little_data import replace_sets
@@ -46,7 +46,8 @@ def test_an_experiment_may_keep_a_file_before_its_first_fit():
     return lab.fit("first", config, "its training")
 
   experiment = Experiment(dict, run)
-  assert gradcheck.first_training(experiment, "a config", 0) == ("a config", "its training")
+  found = first_training(experiment, "a config", 0, "--gradcheck")
+  assert found == ("a config", "its training")
 
 
 @pytest.mark.parametrize(

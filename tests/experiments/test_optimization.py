@@ -1,5 +1,7 @@
 """Update rules, averages, decay, clipping and deep nets: their numbers, and the traps."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 from experiments.optimization import (
   averages,
   clipping,
+  data_parallel,
   decay,
   deep_linear,
   epsilon,
+  large_batches,
   paths,
   random_hessians,
   saddles,
@@ -18,6 +22,7 @@ from experiments.optimization import (
 )
 from research.analysis.descent import descend, steps_until
 from research.analysis.update_rules import Rule
+from tests.fixtures.little_data import replace_sets
 from tests.fixtures.stand_in_labs import FakeLab, failed
 
 
@@ -130,6 +135,30 @@ def test_momentum_and_adam_leave_the_saddle_sooner():
 def test_the_linear_nets_hessian_at_zero_is_a_saddles():
   eigenvalues = jnp.linalg.eigvalsh(jax.hessian(saddles.linear_net)(jnp.zeros(18)))
   np.testing.assert_allclose(eigenvalues, np.repeat([-3, -2, -1, 1, 2, 3], 3), atol=1e-5)
+
+
+def test_workers_gradients_average_to_that_of_the_whole_batch(monkeypatch):
+  replace_sets(monkeypatch)
+  monkeypatch.setattr(data_parallel, "EQUAL", 48)
+  monkeypatch.setattr(data_parallel, "UNEQUAL", 30)
+  monkeypatch.setattr(data_parallel, "WORKERS", (2, 4))
+  errors = data_parallel.gradient_errors(data_parallel.Config(hidden=(8,)), jax.random.key(0))
+  # Two workers have 15 examples each, four have 8, 8, 8 and 6.
+  assert errors["unequal shares, all alike"][0] < 1e-5
+  errors["unequal shares, all alike"][0] = 1.0
+  assert min(map(min, errors.values())) < 1e-5 and not failed(data_parallel.report(errors))
+  assert min(errors["batch norm of each worker"]) > 1e-2
+
+
+def test_larger_batches_are_compared_at_both_rates():
+  nets = {
+    f"{kind}, {count}": [SimpleNamespace(last=lambda _, lost=lost: 0.96 - lost)] * 2
+    for count in large_batches.WORKERS
+    for kind, lost in ((large_batches.SAME, 0.004 * count), (large_batches.SCALED, 0.0001 * count))
+  }
+  report = large_batches.report(nets)
+  assert [claim.ours for claim in report.claims] == pytest.approx([-0.0032, 0.0312])
+  assert not failed(report)
 
 
 def test_random_hessians_are_minima_as_often_as_the_ensembles():

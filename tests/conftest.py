@@ -58,16 +58,6 @@ def cli(monkeypatch, tmp_path, capfd):
   return lambda *arguments, **options: tiny_experiment.launched(capfd, *arguments, **options)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def no_program_outlives_its_file():
-  """Compiled programs hold memory maps, of which Linux allows a process 65,530: then it crashes."""
-  yield
-  import jax  # behind the hook
-
-  jax.clear_caches()
-  gc.collect()
-
-
 # Their tests bound numbers; no two programs must agree to the byte.
 BOUNDED = tuple(
   Path(__file__).parent / folder
@@ -76,15 +66,25 @@ BOUNDED = tuple(
 
 
 @pytest.fixture(autouse=True, scope="module")
-def bounded_numbers_are_compiled_quickly(request):
-  """Leaves out LLVM's costly passes, half of these tests' time; all others compile as users do."""
+def programs_of_the_process(request):
+  """Compiled programs, shared by the files of a folder.
+
+  Bounded numbers are compiled without LLVM's costly passes, half of these tests' time; all others
+  are compiled as users' are. Programs hold memory maps, of which Linux allows a process 65,530
+  before it crashes: they are dropped when half of them are taken.
+  """
   import jax  # behind the hook
 
-  jax.config.update(
-    "jax_disable_most_optimizations", any(request.path.is_relative_to(f) for f in BOUNDED)
-  )
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
+  is_bounded = any(request.path.is_relative_to(folder) for folder in BOUNDED)
+  maps = Path("/proc/self/maps")
+  if (
+    is_bounded != jax.config.read("jax_disable_most_optimizations")
+    or not maps.exists()
+    or maps.read_bytes().count(b"\n") > 30_000
+  ):
+    jax.clear_caches()
+    gc.collect()
+  jax.config.update("jax_disable_most_optimizations", is_bounded)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -64,9 +64,9 @@ def report(fits: Mapping[str, Sequence[ln.Fit]]) -> ln.Report:
     name: np.array([fit.last("test/accuracy") for fit in found]) for name, found in fits.items()
   }
   accuracy[f"{SCALED}, 1"] = accuracy[f"{SAME}, 1"]
-  less = lambda one, other: (accuracy[one] - accuracy[other]).mean()
-  lost, gained = less(f"{SAME}, 1", f"{SCALED}, 8"), less(f"{SCALED}, 8", f"{SAME}, 8")
-  none = "0 (Goyal et al. 2017, on ImageNet)"
+  lost = accuracy[f"{SAME}, 1"] - accuracy[f"{SCALED}, 8"]
+  gain = accuracy[f"{SCALED}, 8"] - accuracy[f"{SAME}, 8"]
+  none, scaled = "0 (Goyal et al. 2017, on ImageNet)", "8 workers: rate times 8 less the same rate"
   claim = ln.claims("Y02", unit="points")
   drawn = ln.spread_curves(
     {
@@ -81,8 +81,8 @@ def report(fits: Mapping[str, Sequence[ln.Fit]]) -> ln.Report:
   )
   return ln.Report(
     [
-      claim("8 workers, rate times 8: test accuracy lost", none, lost, ln.at_most(0.003)),
-      claim("8 workers: rate times 8 less the same rate", "above 0", gained, ln.above(0)),
+      claim("8 workers, rate times 8: test accuracy lost", none, lost.mean(), ln.at_most(0.003)),
+      claim(scaled, "above 0", gain.mean(), ln.above(0), repeats=gain),
     ],
     [drawn],
   )

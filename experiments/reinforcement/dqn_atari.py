@@ -11,12 +11,12 @@ the rate's reach follow: 0.01 / 32^2 inside the root, the same steps.
     python launch.py --experiment=dqn_atari
     python launch.py --experiment=dqn_atari --game=breakout --frames=50000000
 
-The memory takes 7.06 GB, twice that while a checkpoint is written; --agent.replay_capacity=200000
+The memory takes 7.18 GB, twice that while a checkpoint is written; --agent.replay_capacity=200000
 is enough for Pong. The emulators are in the checkpoint too (`research/rl/atari.py`).
 
 On two CPU cores the paper's network makes 22 updates a second. With the two small convolutions of
 data-efficient Rainbow (van Hasselt, Hessel and Aslanides 2019) and an update for every step, Pong
-is seen to be learnt within an hour, in 0.71 GB of memory:
+is seen to be learnt within an hour, in 0.72 GB of memory:
 
     python launch.py --experiment=dqn_atari --torso=data_efficient --hidden=256 --frames=400000 \\
       --agent.learn_period=1 --agent.n_step=3 --agent.double --agent.target_update_period=1000 \\

@@ -61,7 +61,8 @@ def restored(name: str, snapshot: Snapshot, template: Any) -> Any:
   except ValueError as error:
     raise UserError(
       f"the checkpoint of fit {name!r} does not fit this config: {error}; change only settings "
-      "that keep the network's shape and the optimizer, or start without --fork"
+      "that keep the network's shape and the optimizer, or start without --fork; a run of an older "
+      "version may need --fresh"
     ) from error
 
 

@@ -178,6 +178,7 @@ def _step(
   transitions = replay.transitions(
     memory,
     indices,
+    rows.frame.shape[2:],
     n_step=settings.n_step,
     frame_stack=settings.frame_stack,
     discount=settings.discount,

@@ -79,7 +79,7 @@ def test_the_atari_network_and_memory_are_natures():
   pytest.importorskip("ale_py")
   state = jax.eval_shape(dqn(dqn_atari.AGENT).init, dqn_atari.Config(), jax.random.key(0))
   assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == 1_687_206  # six actions
-  assert state.memory.rows.frame.shape == (1_000_000, 1, 84, 84, 1)
+  assert state.memory.rows.frame.shape == (1_000_000, 1, 56 * 128)
   assert state.memory.rows.frame.dtype == np.uint8
 
 

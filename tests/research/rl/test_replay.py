@@ -60,6 +60,25 @@ def slow_stack(rows, row, env, stack):
   return frames
 
 
+def test_large_frames_are_stored_flat_and_come_back_as_they_were():
+  shape = (33, 32, 1)
+  assert replay.stored_shape(shape) == (1152,)  # nine lines of 128
+  assert replay.stored_shape((84, 84, 1)) == (56 * 128,)
+  assert replay.stored_shape((10, 10, 4)) == (10, 10, 4)
+  images = np.random.default_rng(0).integers(0, 256, (12, ENVIRONMENTS, *shape), np.uint8)
+  rows = play(12)._replace(frame=images)
+  memory = replay.empty(8, ENVIRONMENTS, jax.ShapeDtypeStruct(shape, jnp.uint8))
+  for at in range(0, 12, 4):
+    part = jax.tree.map(lambda part, at=at: jnp.asarray(part[at : at + 4]), rows)
+    memory = replay.write(memory, part)
+  assert memory.rows.frame.shape == (8, ENVIRONMENTS, 1152)
+  for env in range(ENVIRONMENTS):
+    found = replay.stacked(memory, Indices(jnp.array([11]), jnp.array([env])), shape, 2)
+    is_first = rows.is_first[11, env]
+    np.testing.assert_array_equal(found[0, ..., 1:], images[11, env])
+    np.testing.assert_array_equal(found[0, ..., :1], 0 if is_first else images[10, env])
+
+
 @pytest.mark.parametrize("n_step", [1, 3])
 @pytest.mark.parametrize("timesteps", [20, 52])  # before the ring is full, and after
 def test_transitions_equal_a_slow_reference_across_episodes_ends(n_step, timesteps):
@@ -70,6 +89,7 @@ def test_transitions_equal_a_slow_reference_across_episodes_ends(n_step, timeste
   batch = replay.transitions(
     memory,
     Indices(*jnp.asarray(indices).T),
+    (1,),
     n_step=n_step,
     frame_stack=stack,
     discount=GAMMA,

@@ -103,7 +103,7 @@ def digests(name: str) -> dict[str, str]:
   Raises:
     UserError: where a file cannot be read.
   """
-  form, path, _ = _resolved(name)
+  form, path, _ = resolved(name)
   return digests_of(path, _files(form, path))
 
 
@@ -152,7 +152,7 @@ def features_of(name: str) -> list[tuple[str, float, float]]:
 def _layout(name: str) -> "Layout":
   from research.data import tables
 
-  form, path, option = _resolved(name)
+  form, path, option = resolved(name)
   return tables.layout_of(tables.read_table(form.files(path)[0]), option)
 
 
@@ -166,8 +166,7 @@ class _Loaded(NamedTuple):
 
 
 def _loaded(name: str) -> _Loaded:
-  form, path, _ = _resolved(name)
-  return _read(name, _stamps(_files(form, path)))
+  return _read(name, stamps(name))
 
 
 def _files(form: Form, path: Path) -> list[Path]:
@@ -177,8 +176,12 @@ def _files(form: Form, path: Path) -> list[Path]:
     raise UserError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
-def _resolved(name: str) -> tuple[Form, Path, str]:
-  """The form, the path and the option of a name; an @ may be part of the path as well."""
+def resolved(name: str) -> tuple[Form, Path, str]:
+  """The form, the path and the option of a name; an @ may be part of the path as well.
+
+  Raises:
+    UserError: where there is no such path.
+  """
   form, _, text = name.partition(":")
   try:
     path, option = Path(text).expanduser(), ""
@@ -195,8 +198,17 @@ def _resolved(name: str) -> tuple[Form, Path, str]:
 Stamps = tuple[tuple[str, int, int], ...]
 
 
+def stamps(name: str) -> Stamps:
+  """Path, size and time of change of each file of a set, by which one that was read is known again.
+
+  Raises:
+    UserError: where a file cannot be looked at.
+  """
+  form, path, _ = resolved(name)
+  return _stamps(_files(form, path))
+
+
 def _stamps(files: list[Path]) -> Stamps:
-  """Path, size and time of change of each file, by which a set that was read is known again."""
   try:
     stats = [file.stat() for file in files]
   except OSError as error:
@@ -222,7 +234,7 @@ def _digests(path: Path, stamps: Stamps) -> dict[str, str]:
 @functools.lru_cache(maxsize=2)
 def _read(name: str, stamps: Stamps) -> _Loaded:
   del stamps  # another one is another set
-  form, path, option = _resolved(name)
+  form, path, option = resolved(name)
   found = form.read(path, option)
   splits, class_names = numbered(path, found)
   shift, scale = np.zeros(()), np.ones(())

@@ -8,7 +8,7 @@ is an example without one.
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,12 +73,25 @@ def read(path: Path, option: str, suffix: str) -> Read:
   Raises:
     UserError: naming the file, the line and the column.
   """
+  return _read(path, option, suffix, _labels)
+
+
+def read_numbers(path: Path, option: str, suffix: str) -> Read:
+  """Reads the parts of a table whose label's column holds numbers, NaN where one is missing.
+
+  Raises:
+    UserError: as `read`; and for a text there.
+  """
+  return _read(path, option, suffix, _targets)
+
+
+def _read(path: Path, option: str, suffix: str, labels: Callable[[Table, str], np.ndarray]) -> Read:
   tables = {part: read_table(file) for part, file in _parts(path, suffix).items()}
   layout = layout_of(tables["train"], option)
   parts = {
     part: Part(
       encode(layout, table),
-      _labels(table, layout.label),
+      labels(table, layout.label),
       [table.place(row) for row in range(len(table.lines))],
     )
     for part, table in tables.items()
@@ -183,11 +196,25 @@ def _numbers(table: Table, name: str) -> np.ndarray:
   return np.array(values, float)
 
 
-def _labels(table: Table, name: str) -> np.ndarray:
-  """Numbers with -1 for a missing one where all are numbers, else texts with "" for it."""
+def _label_cells(table: Table, name: str) -> list[str]:
+  """The cells of the label's column, "" for a missing one."""
   if name not in table.columns:
     raise UserError(f"{table.path} lacks the label's column {name!r}")
-  cells = ["" if _is_missing(cell) else cell for cell in table.columns[name]]
+  return ["" if _is_missing(cell) else cell for cell in table.columns[name]]
+
+
+def _targets(table: Table, name: str) -> np.ndarray:
+  cells = _label_cells(table, name)
+  for row, cell in enumerate(cells):
+    number = _number(cell) if cell else 0.0
+    if number is None or not abs(number) < float(np.finfo(np.float32).max):
+      raise UserError(f"{table.place(row)}: {name} is {cell!r}, and no finite number to predict")
+  return np.array([float(cell) if cell else np.nan for cell in cells])
+
+
+def _labels(table: Table, name: str) -> np.ndarray:
+  """Numbers with -1 for a missing one where all are numbers, else texts with "" for it."""
+  cells = _label_cells(table, name)
   numbers = [_number(cell) for cell in cells if cell]
   if all(number is not None and math.isfinite(number) for number in numbers):
     return np.array([float(cell) if cell else -1 for cell in cells])

@@ -10,6 +10,7 @@ from research.figures.style import INK, label_axes, legend_below, new_figure
 from research.report import Picture
 
 PAIR = "#999999"
+BELOW = 0.2  # of a row, by which pairs stand under their mean, which would cover them
 
 
 def compare_pairs(
@@ -31,14 +32,14 @@ def compare_pairs(
   axes = grid[0, 0]
   for row, each in enumerate(differences.values()):
     half = half_interval(each)
-    axes.plot(each, np.full(len(each), row), "o", color=PAIR, markersize=4)
+    axes.plot(each, np.full(len(each), row + BELOW), "o", color=PAIR, markersize=4)
     axes.errorbar(each.mean(), row, xerr=half, fmt="D", color=INK, capsize=4, markersize=6)
     digits = max(2, 1 - math.floor(math.log10(half))) if half else 2  # two that the interval has
     words = f"{each.mean():+.{digits}f} ± {half:.{digits}f}"
     axes.annotate(words, (1.01, row), xycoords=axes.get_yaxis_transform(), va="center")
   axes.axvline(0, color=INK, linewidth=0.8, linestyle="--")
   axes.set_yticks(range(len(differences)), list(differences))
-  axes.invert_yaxis()
+  axes.set_ylim(len(differences) - 0.5, -0.5)
   label_axes(axes, x, "")
   return Picture(file, figure, caption)
 

@@ -1,10 +1,12 @@
 """The report of a study: what a change does to a metric, over runs with paired seeds."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 
@@ -162,7 +164,7 @@ def write_study(folder: Path, study: Study) -> Path:
   settings = [line([name, *map(show, pair)]) for name, pair in study.changed.items()]
   values = [line(row) for row in _rows(study)]
   runs = [
-    line([str(seed), *map(str, own)])
+    f"<tr><td>{seed}</td>{''.join(f'<td>{_report_of(run, folder)}</td>' for run in own)}</tr>"
     for seed, own in zip(study.seeds, zip(*study.folders, strict=True), strict=True)
   ]
   panels = "".join(picture_in(picture) for picture in pictures(study))
@@ -176,6 +178,12 @@ def write_study(folder: Path, study: Study) -> Path:
   ]
   write_atomically(folder / "study.html", page(f"{study.experiment}: a study", parts))
   return folder / "study.html"
+
+
+def _report_of(run: Path, folder: Path) -> str:
+  """A link to a run's report from a page in another folder, by the name of the run's folder."""
+  place = quote(os.path.relpath(run / "report.html", folder))
+  return f'<a href="{place}">{escape(run.name)}</a>'
 
 
 def pictures(study: Study) -> list[Picture]:

@@ -1,7 +1,9 @@
 """The verb `study`, on the tiny experiment."""
 
 import json
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -35,6 +37,8 @@ def test_a_study_pairs_seeds_and_goes_on_where_it_was(cli, monkeypatch):
     assert seeds == [0, 1]
   page = Page(Path("out/study.html").read_text("utf-8"))
   assert page.tags.count("img") == 3 and "learning_rate 0.5 0.1" in page.text
+  linked = re.findall(r'href="([^"#]+/report.html)"', Path("out/study.html").read_text("utf-8"))
+  assert len(linked) == 4 and all(Path("out", unquote(place)).is_file() for place in linked)
   assert "test/accuracy" in out and "report:  out/study.html" in out
 
   made, conduct = [], runner.conduct

@@ -137,7 +137,25 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       copies("values in each", "75", book.shape[1], ln.equals(75)),
       copies("<im2col x, c> less <x, col2im c>, as a share", "adjoint", adjoint, ln.at_most(1e-4)),
       pixel(f"{one}, largest difference", "equal", dense, ln.at_most(1e-5)),
-    ]
+    ],
+    [picture()],
+  )
+
+
+def picture() -> ln.Picture:
+  """The windows of a small image, copied into rows."""
+  image = jnp.arange(16.0).reshape(1, 4, 4, 1)
+  return ln.heat_maps(
+    {"an image of 4x4": image[0, ..., 0], "im2col: its windows of 3x3": im2col(image, 3, 1, 0)},
+    title="Every window becomes a row",
+    x="column",
+    y="row",
+    number=".0f",
+    value_range=(0, 15),
+    panel_inches=(4.6, 3.0),
+    caption="Pixels are numbered. A product of the rows with the filters as columns is the whole "
+    "convolution; pixels in the middle are copied up to four times.",
+    file="im2col",
   )
 
 

@@ -85,7 +85,23 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
         shift_robustness(shift_key),
         ln.within(0.5, 0.1),
       ),
-    ]
+    ],
+    [picture(x)],
+  )
+
+
+def picture(x: Images) -> ln.Picture:
+  """One channel of an image as it is, and pooled."""
+  pooled = {f"{name} pooling": pool(x)[0, ..., 0] for name, (pool, _) in FORMS.items()}
+  return ln.heat_maps(
+    {"a channel of an image": x[0, ..., 0], **pooled},
+    title="Windows of 2x2, each one number",
+    x="column",
+    y="row",
+    number=".2f",
+    panel_inches=(2.9, 2.9),
+    caption="Of random values the maximum, the mean, and the root of the sum of squares.",
+    file="pooled",
   )
 
 

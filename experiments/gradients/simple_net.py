@@ -55,7 +55,26 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       claim(rows, "proportional", ratio, bar),
       claim("sums of the rows, largest", "0", sums, bar),
       claim("by differences against jax.grad", "equal", off, bar),
-    ]
+    ],
+    [picture()],
+  )
+
+
+def picture() -> ln.Picture:
+  """The book's weights, and the loss's gradient there."""
+  weights = jnp.array(BOOK_WEIGHTS)
+  return ln.heat_maps(
+    {"weights": weights, "gradient of the loss": jax.grad(loss)(weights)},
+    title="simpleNet with the weights of the book",
+    x="class",
+    y="input",
+    rows=[f"{value:g}" for value in INPUT],
+    colours="PuOr",
+    value_range=(-1, 1),
+    number=".3f",
+    panel_inches=(4.2, 2.6),
+    caption="The right class is 2, whose weights must grow: there the gradient is negative.",
+    file="gradient",
   )
 
 

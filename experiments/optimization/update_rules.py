@@ -116,7 +116,26 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     [
       *(claim(f"{name}: {worst}, float64", "same formula", off[name], same) for name in PAIRS),
       *(claim(f"{name}: {worst}", "another formula", off[name], other) for name in UNLIKE),
-    ]
+    ],
+    [picture(config)],
+  )
+
+
+def picture(config: Config) -> ln.Picture:
+  """The steps of every rule where the gradient is 1 all the time."""
+  with jax.enable_x64(True):
+    ones = jnp.ones((config.steps, 1))
+    steps = {name: -updates(rule, config, ones)[:, 0] for name, (rule, _) in PAIRS.items()}
+  times = np.arange(1, config.steps + 1)
+  shown = {name: (times, np.asarray(s) / config.learning_rate) for name, s in steps.items()}
+  return ln.function_curves(
+    [ln.Panel("step / learning rate", shown, log="xy")],
+    title="Seven rules, one gradient that stays 1",
+    x="update",
+    panel_inches=(7.4, 4.0),
+    caption=f"Momentum adds up to 1 / (1 - {config.momentum:g}), AdaGrad falls by the root of the "
+    f"count, RMSProp begins at 1 / sqrt(1 - {config.decay:g}), and Adam, corrected, at 1.",
+    file="steps",
   )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 import research as ln
 
@@ -34,8 +34,10 @@ def lstm_by_gates(p: dict[str, Any], x: Array, h: Array, c: Array) -> tuple[Arra
   return read * jnp.tanh(c), c
 
 
-def distance_of_lstm_forms(key: Key[Array, ""], times: int, size: int) -> float:
-  """Largest difference of a hidden state between gate by gate and the library's stacked layer."""
+def both_forms(
+  key: Key[Array, ""], times: int, size: int
+) -> tuple[Float[Array, "times size"], Float[Array, "times size"]]:
+  """The hidden states gate by gate, and by the library's stacked layer with the same weights."""
   x = jax.random.normal(key, (1, times, size), float)
   layer = ln.Recurrent(size, "lstm")
   stacked = jax.tree.map(
@@ -49,20 +51,32 @@ def distance_of_lstm_forms(key: Key[Array, ""], times: int, size: int) -> float:
     "b": dict(zip(names, split("bias"), strict=True)),
   }
   h = c = jnp.zeros(size, x.dtype)
-  worst = 0.0
-  for t, expected in enumerate(layer.apply(stacked, x)[0][0]):
+  by_gates = []
+  for t in range(times):
     h, c = lstm_by_gates(p, x[0, t], h, c)
-    worst = max(worst, float(jnp.max(jnp.abs(h - expected))))
-  return worst
+    by_gates.append(h)
+  return jnp.stack(by_gates), layer.apply(stacked, x)[0][0]
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """Both forms on the same sequence, in float64."""
   with jax.enable_x64(True):
-    error = distance_of_lstm_forms(lab.key("lstm"), config.times, config.size)
+    by_gates, stacked = both_forms(lab.key("lstm"), config.times, config.size)
+    error = jnp.max(jnp.abs(by_gates - stacked))
   claim = ln.claims("S04")
   what = "LSTM gate by gate against the stacked matrix, float64, largest difference"
-  return ln.Report([claim(what, "equal", error, ln.at_most(1e-12))])
+  picture = ln.heat_maps(
+    {"gate by gate": by_gates.T, "one stacked matrix": stacked.T},
+    title="The hidden state of an LSTM, in two forms",
+    x="time",
+    y="unit",
+    colours="PuOr",
+    value_range=(-1, 1),
+    shades="hidden state",
+    caption="An untrained LSTM reads random inputs; one panel should be the other's copy.",
+    file="hidden_states",
+  )
+  return ln.Report([claim(what, "equal", error, ln.at_most(1e-12))], [picture])
 
 
 experiment = ln.Experiment(Config, run)

@@ -18,7 +18,7 @@ PANEL_INCHES = (4.6, 3.4)
 WIDEST = 11.5  # inches; in a report at desktop width 8 points are then 9 pixels
 INK = "#222222"
 FAINT = "#d9d9d9"
-EDGE = 0.05  # of a panel, in which a label would be cut off
+EDGE = 0.035  # of a panel, in which a label would be cut off
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ WIDEST = 11.5  # inches; in a report at desktop width 8 points are then 9 pixels
 INK = "#222222"
 FAINT = "#d9d9d9"
 EDGE = 0.035  # of a panel, in which a label would be cut off
+APART = 0.17  # inches between a label and the nearest point
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,19 @@ def label_axes(axes: Axes, x: str, y: str, title: str = "") -> None:
 
 
 def label_contours(axes: Axes, lines: ContourSet) -> None:
-  """Writes their heights on contours, where nothing goes through the digits or cuts them off.
+  """Writes their heights on contours, but at no place where they would be cut off or cover points.
 
-  The panel's limits must stand.
+  The panel's limits must stand, and its points be drawn.
   """
   ground = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}
+  drawn = [line.get_xydata() for line in axes.lines if line.get_transform() == axes.transData]
+  pixels = axes.transData.transform(np.concatenate([np.empty((0, 2)), *drawn]))
   for label in axes.clabel(lines, inline=False, fontsize=8, fmt="%g"):
     label.set_bbox(ground)
-    place = axes.transAxes.inverted().transform(axes.transData.transform(label.get_position()))
-    label.set_visible(bool(((place > EDGE) & (place < 1 - EDGE)).all()))
+    at = axes.transData.transform(label.get_position())
+    place = axes.transAxes.inverted().transform(at)
+    is_free = bool((np.linalg.norm(pixels - at, axis=1) > APART * DPI).all())
+    label.set_visible(is_free and bool(((place > EDGE) & (place < 1 - EDGE)).all()))
 
 
 def legend_below(figure: Figure) -> None:

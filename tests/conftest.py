@@ -61,7 +61,11 @@ def cli(monkeypatch, tmp_path, capfd):
 # Their tests bound numbers; no two programs must agree to the byte.
 BOUNDED = tuple(
   Path(__file__).parent / folder
-  for folder in ("experiments", *(f"research/{part}" for part in ("models", "layers", "energy")))
+  for folder in (
+    "experiments",
+    "parity",
+    *(f"research/{part}" for part in ("analysis", "models", "layers", "energy")),
+  )
 )
 
 

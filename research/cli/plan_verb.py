@@ -105,12 +105,16 @@ def plan(
 ) -> int:
   """Plans every experiment for every command line; returns the exit code.
 
-  One plan is shown in full, several as a table, in which those that cannot be made have a line too.
+  One plan is shown in full, several as a table, in which those that cannot be made have one too.
+  Of a family, or of all, those are planned that have a single fit: what others fit, if anything,
+  is known only by running them up to there.
 
   Raises:
     UserError: for bad input, before anything is compiled, or where the only plan cannot be made.
   """
   is_alone = len(entries) * len(argvs) == 1
+  if len(entries) > 1:
+    entries = [entry for entry in entries if registry.load(entry).training]
   asked = [_asked(entry, argv) for entry in entries for argv in argvs]
   rows: list[dict[str, Any]] = []
   for number, each in enumerate(asked, 1):

@@ -38,8 +38,8 @@ def test_a_page_has_every_cell_and_leads_to_pages(name):
   )
   linked = re.findall(r"\]\((\w+)\.(\w+)\)", shown)
   assert all(kind == "md" and other in pages for other, kind in linked)
-  begin = "".join(CELLS[name][0]["source"]).splitlines()[2].split(". ")[0][:60]
-  assert f"](notebooks/{name}.md): {begin}" in notebook_pages.contents(pages)
+  about = "".join(CELLS[name][0]["source"]).split("\n\n")[1].replace("\n", " ")
+  assert f"](notebooks/{name}.md): {about}\n" in notebook_pages.contents(pages)
 
 
 @pytest.mark.slow

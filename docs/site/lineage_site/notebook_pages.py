@@ -44,7 +44,7 @@ def contents(pages: Mapping[str, str]) -> str:
   lines = []
   for name, text in pages.items():
     title, _, rest = text.partition("\n\n")
-    about = rest.split("\n\n")[0].split(". ")[0].replace("\n", " ")
-    lines.append(f"- [{title.removeprefix('# ')}](notebooks/{name}.md): {about.rstrip('.')}.")
+    about = rest.split("\n\n")[0].replace("\n", " ")
+    lines.append(f"- [{title.removeprefix('# ')}](notebooks/{name}.md): {about}")
   tree = "\n".join(f"notebooks/{name}" for name in pages)
   return f"{_ABOUT}\n\n" + "\n".join(lines) + f"\n\n```{{toctree}}\n:hidden:\n\n{tree}\n```\n"

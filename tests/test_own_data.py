@@ -8,9 +8,7 @@ import pytest
 
 import launch
 from research.lab import own_data
-from tests.fixtures.own_files import image_folder, saved_set
-from tests.fixtures.processes import launch as launch_process
-from tests.fixtures.processes import outcome, start, steps_saved, wait_for
+from tests.fixtures.own_files import image_folder
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 SECTION = re.search(r"## Your own data\n\n```bash\n(.*?)```", README, re.DOTALL)[1]
@@ -112,34 +110,18 @@ def test_fewer_examples_than_a_batch_are_learned_from(data):
 @pytest.mark.parametrize(
   "flags",
   [
-    ("--experiment=simple_convnet", "--filters=4", "--hidden=8", "--epochs=150", "--batch_size=8"),
-    ("--experiment=architecture", "--architecture=resnet", "--epochs=25", "--batch_size=8"),
-    ("--experiment=two_layer_net", "--hidden=8", "--steps=600", "--batch_size=8"),
+    ("--experiment=first_signals", "--dataset=csv:flowers.csv", "--hidden=8,8"),
+    ("--experiment=degradation", "--dataset=folder:birds", "--depths=8,14", "--epochs=1"),
+    (
+      *("--experiment=weight_initializers", "--dataset=folder:birds", "--hidden=8,8"),
+      *("--steps=20", "--evaluate_every=10", "--batch_size=8"),
+    ),
   ],
-  ids=["convnet", "resnet", "mlp"],
+  ids=lambda flags: flags[0].removeprefix("--experiment="),
 )
-def test_a_killed_run_on_own_images_ends_up_equal(data, flags):
-  check_killed_run(data, *flags, f"--dataset=folder:{data / 'birds'}")
-
-
-@pytest.mark.slow
-def test_a_killed_run_on_a_saved_set_ends_up_equal(data):
-  saved_set(data / "saved", [0, 1, 2] * 20, size=(20, 24))
-  flags = ("--experiment=two_layer_net", "--hidden=8", "--steps=600", "--batch_size=8")
-  check_killed_run(data, *flags, f"--dataset=hf:{data / 'saved'}")
-
-
-def check_killed_run(data, *flags):
-  """A run that is killed after its second checkpoint goes on to what one that is not comes to."""
-  words = (*flags, "--save_seconds=0")
-  assert launch_process(*words, f"--workdir={data / 'whole'}")[0] == 0
-  killed = start(*words, f"--workdir={data / 'killed'}")
-  assert wait_for(lambda: len(steps_saved(data / "killed")) > 1, killed)
-  killed.kill()
-  killed.communicate()
-  assert not (data / "killed" / "claims.json").exists()
-  assert launch_process(*words, f"--workdir={data / 'killed'}")[0] == 0
-  assert outcome(data / "killed") == outcome(data / "whole")
+def test_comparisons_take_own_data_and_claim_nothing(data, flags):
+  assert run(*flags, "--repeats=1", "--workdir=run") == 0
+  assert (data / "run" / "claims.json").read_text().strip() == "[]"
 
 
 def test_rows_are_classified_as_they_were_learned(data, capsys):

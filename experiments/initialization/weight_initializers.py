@@ -32,7 +32,9 @@ class Config:
   rule: float = ln.traced(
     0, "place in RULES of what draws the weights", at_least=0, below=len(RULES)
   )
-  dataset: str = ln.static("mnist", "images of ten classes", choices=("mnist", "fashion_mnist"))
+  dataset: str = ln.static(
+    "mnist", "images or a table", choices=("mnist", "fashion_mnist", *ln.sets.OWN)
+  )
   activation: str = ln.static("ReLU", "of the hidden layers", choices=tuple(ACTIVATIONS))
   hidden: tuple[int, ...] = ln.static((100,) * 4, "units of the hidden layers", at_least=1)
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer(name="sgd", learning_rate=0.01))
@@ -45,7 +47,8 @@ class Config:
 
 def model(config: Config) -> ln.MLP:
   """The net, whose weights the config's rule draws."""
-  return ln.MLP((*config.hidden, 10), ACTIVATIONS[config.activation], rule_at(config.rule))
+  units = (*config.hidden, ln.sets.spec(config.dataset).classes)
+  return ln.MLP(units, ACTIVATIONS[config.activation], rule_at(config.rule))
 
 
 def with_looks(learner: ln.Learner) -> ln.Learner:
@@ -72,10 +75,11 @@ training = ln.supervised_training(
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
-  """Compares all rules."""
+  """Compares all rules; of the user's own data nothing is claimed."""
   members = {name: ln.replace(config, {"rule": place}) for place, name in enumerate(RULES)}
   fits = lab.compare("race", members, training, repeats=config.repeats)
-  return ln.Report(findings(config, fits), pictures(config, fits))
+  claims = findings(config, fits) if config.dataset in ln.sets.names() else []
+  return ln.Report(claims, pictures(config, fits))
 
 
 def findings(config: Config, fits: dict[str, list[ln.Fit]]) -> list[ln.Claim]:

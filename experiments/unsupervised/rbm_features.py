@@ -5,7 +5,9 @@ hidden units, one step of contrastive divergence, batches of 100, momentum 0.5 a
 0.9, weight cost 0.0002, first visible biases from the pixels' means. A softmax layer then learns
 the classes from the hidden units' chances, from the pixels, and from as many random features (the
 same machine with its weights in a random order). The free energy of training and of test images
-stays close as long as nothing is learnt by heart (the guide, section 6).
+stays close as long as nothing is learnt by heart (the guide, section 6). There is no data set of
+one's own: a visible unit is on or off, with the brightness of a pixel on a black ground for its
+chance, which pictures in general and the columns of a table are not.
 
     python launch.py --experiment=rbm_features
 

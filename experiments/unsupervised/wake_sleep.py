@@ -4,7 +4,8 @@ Hinton, Osindero and Teh 2006, "A fast learning algorithm for deep belief nets":
 a machine of 2000 hidden units that joins the second layer to ten label units. It learns layer by
 layer, then the top with the labels, then all together: bits drawn upwards teach the generative
 weights, bits drawn downwards after a few Gibbs steps in the top the recognition weights. The free
-energies of the labels classify a digit; holding a label generates one.
+energies of the labels classify a digit; holding a label generates one. There is no data set of
+one's own: the judge of what is generated has learned digits.
 
     python launch.py --experiment=wake_sleep
     python launch.py --experiment=wake_sleep --layers.epochs=30 --top_epochs=30 --epochs=300

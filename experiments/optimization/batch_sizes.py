@@ -106,7 +106,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   loss = {name: np.mean(of_all(repeats), axis=0) for name, repeats in fits.items()}
   every = str(config.examples)
   falling = int(np.sum(np.diff([values[-1] for values in loss.values()]) < 0))
-  calmer = deviation["1"] / deviation["64"]
+  calmer = deviation["1"] / deviation["64"] if deviation["64"] else math.nan  # equal losses
   at_once = loss["64"][-1] / at_time("64", every, loss, seconds)
   claim, epoch = ln.claims("O04"), "seconds of an epoch, single examples"
   slower = "no vectorising: slower"

@@ -74,7 +74,10 @@ def call(argv: Sequence[str], *, owns_process: bool) -> int:
 
 def define(values: flags.FlagValues) -> None:
   """Defines the flags that only this verb has."""
-  machine = "the machine: tpu:v5e:2x2 (chip, slice), tpu:v5e:1, gpu:h100:8; or several"
+  machine = (
+    "the machine: tpu:v5e:2x2 (chip, slice), tpu:v5e:1, gpu:h100:8; or several with commas; its "
+    "devices share a step as by --parallel=shard, unless another form is given"
+  )
   flags.DEFINE_string("on", None, machine, flag_values=values)
   flags.DEFINE_bool("json", False, "one JSON value a line, for programs", flag_values=values)
 

@@ -3,16 +3,19 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import research as ln
-from experiments.strategy import fine_tuning, label_noise
+from experiments.strategy import fine_tuning, five_gaps, label_noise
+from research.analysis import error_gaps
 from research.config import replace
+from research.data import sets
 from research.initializers import kernel_init
 from research.models.mlp import MLP
 from research.task import supervised_training
 from tests.fixtures.little_data import replace_sets
 from tests.fixtures.little_photographs import replace_photographs, replace_weights
-from tests.fixtures.stand_in_labs import UntrainedLab
+from tests.fixtures.stand_in_labs import UntrainedLab, failed
 
 
 def many_labels(count=20_000):
@@ -112,3 +115,63 @@ def test_images_are_turned_left_to_right_or_left_as_they_are():
   is_turned = (turned == images[:, :, ::-1]).all(axis=(1, 2, 3))
   assert 8 < is_turned.sum() < 32
   np.testing.assert_array_equal(turned[~is_turned], images[~is_turned])
+
+
+def test_the_largest_gap_is_that_of_the_courses_examples():
+  # Human level, training, train-dev, dev and test error of cat classifiers (weeks 1 and 2).
+  cases = {
+    (0.04, 0.07, 0.10, 0.12, 0.12): error_gaps.BIAS,  # 3, 3, 2, 0: the first of equals
+    (0.00, 0.08, 0.085, 0.10, 0.10): error_gaps.BIAS,
+    (0.00, 0.01, 0.09, 0.10, 0.10): error_gaps.VARIANCE,
+    (0.00, 0.01, 0.015, 0.10, 0.10): error_gaps.MISMATCH,
+    (0.00, 0.01, 0.015, 0.02, 0.09): error_gaps.OVERUSED,
+  }
+  for errors, fault in cases.items():
+    found = error_gaps.gaps(error_gaps.Errors(*errors))
+    assert sum(found.values()) == pytest.approx(errors[-1] - errors[0])
+    assert error_gaps.largest_gap(error_gaps.Errors(*errors)) == fault
+
+
+def test_five_sets_have_no_image_in_common_and_some_labels_are_wrong(monkeypatch):
+  replace_sets(monkeypatch)
+  monkeypatch.setattr(five_gaps, "MANY", 10)
+  config = five_gaps.Config(examples=15, turned=90.0, wrong=0.5)
+  made = five_gaps.task(config, 3)
+  plain = five_gaps.task(replace(config, {"turned": 0.0, "wrong": 0.0}), 3)
+  whole = np.concatenate([part["image"] for part in plain.evaluate.values()])
+  images = sets.load("mnist").train["image"]
+  assert len(np.unique(whole, axis=0)) == len(whole) == 55
+  assert {image.tobytes() for image in whole} <= {image.tobytes() for image in images}
+  np.testing.assert_array_equal(made.train["image"], plain.train["image"])
+  np.testing.assert_allclose(
+    made.evaluate["dev"]["image"], np.rot90(plain.evaluate["dev"]["image"], 1, (1, 2)), atol=1
+  )
+  wrong = [np.mean(made.evaluate[s]["label"] != plain.evaluate[s]["label"]) for s in made.evaluate]
+  assert 0.3 < np.mean(wrong) < 0.7
+
+
+def test_what_is_kept_lowers_the_dev_loss_and_the_rest_of_the_errors_stay(monkeypatch):
+  replace_sets(monkeypatch)
+  monkeypatch.setattr(five_gaps, "MANY", 10)
+  config = five_gaps.Config(hidden=8, examples=15)
+  fit = UntrainedLab().fit("net", config, five_gaps.training(config, 0))
+  errors = lambda tries: five_gaps.errors_of(config, fit, 5, tries, np.random.default_rng(0))
+  before, after = errors(0), errors(1000)
+  assert after.dev < before.dev and after.test > after.dev
+  assert before[:3] == after[:3] == (0.1, 0.5, 0.5)
+
+
+def test_a_fault_is_named_and_its_gap_compared_with_the_cures():
+  base = error_gaps.Errors(0.1, 0.12, 0.13, 0.14, 0.145)
+  planted = {
+    error_gaps.BIAS: base._replace(train=0.5, train_dev=0.51, dev=0.52, test=0.52),
+    error_gaps.VARIANCE: base._replace(train_dev=0.4, dev=0.41, test=0.41),
+    error_gaps.MISMATCH: base._replace(dev=0.5, test=0.5),
+    error_gaps.OVERUSED: base._replace(dev=0.02, test=0.3),
+  }
+  report = five_gaps.report(
+    {fault: [errors] * 2 for fault, errors in planted.items()}, dict.fromkeys(planted, [base] * 2)
+  )
+  assert not failed(report) and len(report.claims) == 12
+  none = five_gaps.report(dict.fromkeys(planted, [base] * 2), dict.fromkeys(planted, [base] * 2))
+  assert [claim.verdict for claim in none.claims[3:6]] == ["fail", "fail", "pass"]

@@ -9,9 +9,9 @@ seeds, with --optimizer.schedule=constant.
 
     python launch.py --experiment=simple_convnet
 
-Measured, three seeds: 98.89 +- 0.03 % after 20 epochs, a hundredth of a point below the bar, which
-is what the book's weights score; 98.76 +- 0.22 % after 10 epochs. A seed takes 2 to 3 minutes on
-two CPU cores.
+Expected: 98.9 % test accuracy. Measured over three seeds, 98.89 +- 0.03 % after 20 epochs, which is
+a hundredth of a point below the bar, the score of the book's weights; 98.76 +- 0.22 % after 10. A
+seed takes 2 to 3 minutes on two CPU cores.
 """
 
 import research as ln

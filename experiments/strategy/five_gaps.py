@@ -17,7 +17,7 @@ leaves the others. Two minutes of one CPU core.
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -51,7 +51,7 @@ class Config:
 
 
 SOUND, LIKE_DEV = "without a fault", "learns from turned images"
-MEMBERS = {
+MEMBERS: Mapping[str, Mapping[str, Any]] = {
   SOUND: {},
   BIAS: {"hidden": 2},
   VARIANCE: {"examples": 300},
@@ -137,8 +137,9 @@ def errors_of(
     changed = kernel + CHANGE * rng.normal(size=kernel.shape).astype(np.float32)
     kernel = min(kernel, changed, key=loss)
   wrong = lambda given, label: float(np.mean((given @ kernel + bias).argmax(axis=1) != label))
-  plain = (1 - fit.last(f"{name}/accuracy") for name in ("train set", "train-dev"))
-  return Errors(config.wrong, *plain, wrong(of_dev, label), wrong(features(test), test["label"]))
+  train, train_dev = (1 - fit.last(f"{name}/accuracy") for name in ("train set", "train-dev"))
+  tuned = wrong(of_dev, label), wrong(features(test), test["label"])
+  return Errors(config.wrong, train, train_dev, *tuned)
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -161,7 +162,9 @@ def report(
 ) -> ln.Report:
   """Counts the nets whose fault is named right; compares all gaps before and after the cure."""
   gaps = lambda errors: error_gaps.gaps(Errors(*np.mean(errors, axis=0)))
-  claims, shown, half = [], {}, ln.at_most(0.5)
+  claims: list[ln.Claim] = []
+  shown: dict[str, dict[str, float]] = {}
+  half = ln.at_most(0.5)
   for fault, (id, name, *_) in PROJECTS.items():
     claim, nets = ln.claims(id), len(faulty[fault])
     right = sum(error_gaps.largest_gap(errors) == fault for errors in faulty[fault])

@@ -126,6 +126,13 @@ def test_a_sweep_and_a_run_of_the_same_settings_do_not_share_a_folder(capfd, tmp
   assert code == 2 and "--sweep" in err
 
 
+def test_a_sweep_whose_trials_all_diverge_says_so_with_the_code_of_divergence(capfd, tmp_path):
+  search = ("--sweep=learning_rate=log(1e30,1e35)", "--trials=2", "--workdir=run")
+  for _ in range(2):  # found finished, it says the same
+    code, out, err = launched(capfd, *search)
+    assert code == 3 and "2 diverged" in out and "smaller step sizes" in err
+
+
 @pytest.mark.parametrize(
   "arguments, complaint",
   [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from research.config import flatten, show
-from research.errors import UserError
+from research.errors import DivergedError, UserError
 from research.figures import sweeps as figures
 from research.figures.differences import half_interval
 from research.lab.experiment import Experiment
@@ -103,7 +103,8 @@ def conduct(
   """Searches, and trains the winner alone; leaves tables beside the study.
 
   Raises:
-    UserError: where there is no objective, or every trial diverged.
+    UserError: where there is no objective.
+    DivergedError: where every trial diverged.
   """
   training = _training(experiment, lab.conditions.validation)
   space = prepare(experiment, config, search, lab.seed)
@@ -118,7 +119,7 @@ def conduct(
   say("\n" + table(swept))
   best = swept.ranked()[0]
   if math.isnan(swept.score(best)):
-    raise UserError(
+    raise DivergedError(
       "every trial diverged; sweep a range of smaller step sizes, or run one alone to see why"
     )
   winner = swept.config(best)

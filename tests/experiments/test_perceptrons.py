@@ -191,7 +191,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_runs_nothing(tmp_path):
   ("value", "complaint"),
   [
     ([1, 2], "not a pickled dictionary"),
-    ({"W1": np.array([None])}, "weights are f4 or f8"),
+    ({"W1": np.array([None])}, "read are f4, f8 and u1"),
     ({"W1": np.zeros((2, 2))}, "784-50-100-10"),
     ({"W1": 3.0}, "not a pickled dictionary"),
   ],

@@ -224,8 +224,8 @@ def test_the_help_of_a_verb_shows_its_own_flags_first(cli, verb):
   if verb in grammar.WITH_OWN_FLAGS:
     assert {*shown} == {*own}
     return
-  of_study = {"change", "metric", "fit"} if verb == "study" else set()
-  assert {*shown, *grammar.VERBS} == {*common_flags.define(), *grammar.WITHOUT_FLAG, *of_study}
+  of_verb = {"study": {"change", "metric", "fit"}, "plan": {"on", "json"}}.get(verb, set())
+  assert {*shown, *grammar.VERBS} == {*common_flags.define(), *grammar.WITHOUT_FLAG, *of_verb}
 
 
 def test_words_choose_from_the_list(cli):

@@ -30,7 +30,6 @@ import research as ln
 from research.analysis import error_gaps
 from research.analysis.error_gaps import BIAS, MISMATCH, OVERUSED, VARIANCE, Errors
 
-MANY = 5000  # examples of the train-dev set and of the dev set
 CHANGE = 0.1  # standard deviation of what is added to a weight of the last layer
 
 
@@ -67,7 +66,7 @@ class Project(NamedTuple):
   name: str
   faulty: str
   cured: str = SOUND
-  dev_examples: int = MANY
+  dev_examples: int | None = None  # all
   tries: int = 0
 
 
@@ -99,7 +98,8 @@ def task(config: Config, seed: int) -> ln.Task:
   """The training set, evaluated too, and three more sets of other images."""
   rng, mnist = np.random.default_rng(seed), ln.sets.load("mnist").train
   order = rng.permutation(len(mnist["label"]))
-  train_dev, dev, test, rest = np.split(order, [MANY, 2 * MANY, 4 * MANY])
+  twelfth = len(order) // 12  # 5,000 images
+  train_dev, dev, test, rest = np.split(order, [twelfth, 2 * twelfth, 4 * twelfth])
   of = lambda chosen, degrees: part(
     {name: np.asarray(array)[chosen] for name, array in mnist.items()}, degrees, config.wrong, rng
   )
@@ -120,13 +120,13 @@ def hidden(net: ln.MLP, state: ln.TrainState, images: Array) -> Array:
 
 
 def errors_of(
-  config: Config, fit: ln.Fit, dev_examples: int, tries: int, rng: np.random.Generator
+  config: Config, fit: ln.Fit, dev_examples: int | None, tries: int, rng: np.random.Generator
 ) -> Errors:
   """A project's five errors, once its last layer was changed as some of the dev images say."""
   kernel, bias = (np.asarray(fit.state.params["Dense_1"][name]) for name in ("kernel", "bias"))
   dev, test = (fit.training.evaluate[name] for name in ("dev", "test"))
   features = lambda data: np.asarray(hidden(model(config), fit.state, data["image"]))
-  few = rng.permutation(MANY)[:dev_examples]
+  few = rng.permutation(len(dev["label"]))[:dev_examples]
   of_dev, label = features(dev)[few], dev["label"][few]
 
   def loss(kernel: Float[np.ndarray, "hidden class"]) -> float:
@@ -147,13 +147,13 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   members = {name: ln.replace(config, changes) for name, changes in MEMBERS.items()}
   fits = lab.compare("projects", members, training, repeats=config.repeats)
 
-  def errors(member: str, dev_examples: int, tries: int) -> list[Errors]:
+  def errors(member: str, dev_examples: int | None, tries: int) -> list[Errors]:
     own, rng = members[member], np.random.default_rng(lab.seed)
     return [errors_of(own, fit, dev_examples, tries, rng) for fit in fits[member]]
 
   return report(
     {fault: errors(own.faulty, own.dev_examples, own.tries) for fault, own in PROJECTS.items()},
-    {fault: errors(own.cured, MANY, own.tries) for fault, own in PROJECTS.items()},
+    {fault: errors(own.cured, None, own.tries) for fault, own in PROJECTS.items()},
   )
 
 

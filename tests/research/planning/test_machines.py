@@ -183,6 +183,6 @@ def test_one_that_cannot_be_planned_has_a_line_among_several(monkeypatch, capsys
   family = ["launch.py", "plan", "--experiment=regression", "--on=tpu:v5e:2x2"]
   assert launch.main(family) == 0
   planned = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
-  assert planned == ["dense_classifier", "softmax_regression"]
+  assert planned == ["dense_classifier", "dense_regressor", "softmax_regression"]
   assert launch.main(["launch.py", "plan", "--on=gpu:h100:8"]) == 2
   assert capsys.readouterr().err.endswith("launch.py: no plan\n")

@@ -11,8 +11,6 @@ from research.figures.histograms import histogram_grid
 from research.figures.policies import returns_by_game
 from research.training import Fit
 
-pytestmark = pytest.mark.fast
-
 VALUES = {
   "chance": [0.0972] * 5,
   "nothing": [0.0] * 5,

@@ -75,8 +75,8 @@ def gradient(
 
 def apart(one: Any, other: Any) -> float:
   """The largest difference of two trees over the largest number of the first."""
-  largest = lambda tree: max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(tree))
-  return largest(jax.tree.map(jnp.subtract, one, other)) / largest(one)
+  nothing = jax.tree.map(jnp.zeros_like, one)
+  return ln.largest_difference(one, other) / ln.largest_difference(one, nothing)
 
 
 def gradient_errors(config: Config, key: jax.Array) -> dict[str, list[float]]:

@@ -20,7 +20,6 @@ import numpy as np
 import research as ln
 from research.data import targets
 from research.data.targets import Targets
-from research.learner import predict
 
 
 @ln.pytree_config
@@ -92,7 +91,7 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
 def predictions(config: Config, fit: ln.Fit, found: Targets) -> ln.Picture:
   """The test part's targets and predictions, a point for each row."""
   answers = np.asarray(
-    predict(model(config), fit.state, {"image": jnp.asarray(found.test["image"])})
+    ln.predict(model(config), fit.state, {"image": jnp.asarray(found.test["image"])})
   )
   told, true = (
     found.mean + found.deviation * each[:, 0] for each in (answers, found.test["target"])

@@ -169,7 +169,7 @@ def report(
     claim, nets = ln.claims(id), len(faulty[fault])
     right = sum(error_gaps.largest_gap(errors) == fault for errors in faulty[fault])
     before, after = gaps(faulty[fault]), gaps(cured[fault])
-    lost = max(before[other] - after[other] for other in error_gaps.ADVICE if other != fault)
+    lost = max(before[other] - after[other] for other in error_gaps.GAPS if other != fault)
     shown |= {name: before, f"{name}, cured": after}
     named = f"{name}: the largest gap is the {fault}, of {nets} nets"
     most = f"{name}: points by which another gap shrinks by the cure, at most"
@@ -179,11 +179,11 @@ def report(
       claim(most, "0", lost, ln.at_most(0.01), "points"),
     ]
   drawn = ln.heat_maps(
-    {"": [[100 * found[gap] for gap in error_gaps.ADVICE] for found in shown.values()]},
+    {"": [[100 * found[gap] for gap in error_gaps.GAPS] for found in shown.values()]},
     title="Gaps between the errors of four projects",
     x="gap (points of error)",
     y="project",
-    columns=tuple(error_gaps.ADVICE),
+    columns=error_gaps.GAPS,
     rows=tuple(shown),
     value_range=(0, 40),
     number=".1f",

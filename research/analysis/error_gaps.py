@@ -2,24 +2,18 @@
 
 Ng, "Structuring machine learning projects", weeks 1 and 2: the errors at human level, on the
 training set, on more examples like those (the train-dev set), on examples like those to come (the
-dev set), and on others of them that nothing was chosen by (the test set).
+dev set), and on others of them that nothing was chosen by (the test set). Avoidable bias asks for a
+larger network, a longer training or another architecture; variance for more training data,
+regularisation or another architecture; data mismatch for training data that are more like the dev
+set's, or made to be; an over-used dev set for a larger one.
 """
 
 import itertools
 from typing import NamedTuple
 
-BIAS, VARIANCE, MISMATCH, OVERUSED = (
-  "avoidable bias",
-  "variance",
-  "data mismatch",
-  "over-used dev set",
-)
-ADVICE = {
-  BIAS: "a larger network, a longer training, or another architecture",
-  VARIANCE: "more training data, regularisation, or another architecture",
-  MISMATCH: "training data that are more like the dev set's, or made to be",
-  OVERUSED: "a larger dev set",
-}
+BIAS, VARIANCE = "avoidable bias", "variance"
+MISMATCH, OVERUSED = "data mismatch", "over-used dev set"
+GAPS = (BIAS, VARIANCE, MISMATCH, OVERUSED)
 
 
 class Errors(NamedTuple):
@@ -43,10 +37,10 @@ class Errors(NamedTuple):
 def gaps(errors: Errors) -> dict[str, float]:
   """Each error less the one before it, by what the gap is called; negative ones are chance."""
   rises = (after - before for before, after in itertools.pairwise(errors))
-  return dict(zip(ADVICE, rises, strict=True))
+  return dict(zip(GAPS, rises, strict=True))
 
 
 def largest_gap(errors: Errors) -> str:
-  """The name of the gap to work on first, a key of `ADVICE`."""
+  """The name of the gap to work on first, one of `GAPS`."""
   found = gaps(errors)
   return max(found, key=lambda name: found[name])

@@ -20,7 +20,6 @@ the test part, at least one example, drawn class by class with seed 0, as for TF
 import functools
 import hashlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from research.data import stratify
-from research.data.own_parts import Part, Read
+from research.data.own_parts import Part, Read, without_missing
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
 
@@ -331,17 +330,7 @@ def _labelled(path: Path, part: Part) -> Part:
     has_label = np.ones(len(labels), bool)
   else:
     raise UserError(f"{path}: labels of type {labels.dtype} are neither whole numbers nor texts")
-  if not has_label.any():
-    raise UserError(f"{path}: no example of a part has a label")
-  if has_label.all():
-    return part._replace(labels=labels)
-  first = part.places[int(np.argmin(has_label))]
-  count = int(len(labels) - has_label.sum())
-  print(
-    f"left out {count} of {len(labels)} examples without a label, first {first}", file=sys.stderr
-  )
-  places = [place for place, is_kept in zip(part.places, has_label, strict=True) if is_kept]
-  return Part(part.inputs[has_label], labels[has_label], places)
+  return without_missing(path, part._replace(labels=labels), has_label, "example", "label")
 
 
 def _with_test_part(path: Path, train: Arrays) -> tuple[Arrays, Arrays]:

@@ -1,9 +1,14 @@
 """Examples as they are read from a user's own files, before their labels are numbered."""
 
+import sys
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
+
+from research.errors import UserError
 
 # Names of the parts of a data set, in the order in which they are looked for.
 PARTS = {
@@ -43,6 +48,32 @@ class Read(NamedTuple):
   test: Part | None
   class_names: tuple[str, ...] = ()
   is_scaled: np.ndarray | None = None
+
+
+def without_missing(
+  path: Path, part: Part, is_there: Bool[np.ndarray, " examples"], example: str, wanted: str
+) -> Part:
+  """The examples whose label or target is there; says on stderr how many are left out.
+
+  Args:
+    path: of the set, for the message.
+    part: all examples.
+    is_there: for each whether it has one.
+    example: what an example is called, such as "row".
+    wanted: what it must have, such as "target".
+
+  Raises:
+    UserError: where none has one.
+  """
+  if not is_there.any():
+    raise UserError(f"{path}: no {example} of a part has a {wanted}")
+  if is_there.all():
+    return part
+  first, count = part.places[int(np.argmin(is_there))], len(is_there) - is_there.sum()
+  left_out = f"{count} of {len(is_there)} {example}s without a {wanted}, first {first}"
+  print(f"left out {left_out}", file=sys.stderr)
+  places = [place for place, is_kept in zip(part.places, is_there, strict=True) if is_kept]
+  return Part(part.inputs[is_there], part.labels[is_there], places)
 
 
 def which_parts(names: Collection[str]) -> dict[str, str]:

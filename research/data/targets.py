@@ -10,14 +10,13 @@ same whatever the units are.
 """
 
 import functools
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from research.data import own, stratify, tables
-from research.data.own_parts import Part, Read
+from research.data.own_parts import Part, Read, without_missing
 from research.data.spec import Arrays
 from research.errors import UserError
 
@@ -102,16 +101,4 @@ def _standardised(path: Path, read: Read) -> Targets:
 
 
 def _with_target(path: Path, part: Part) -> Part:
-  """The rows that have a target."""
-  has_target = np.isfinite(part.labels)
-  if has_target.all():
-    return part
-  if not has_target.any():
-    raise UserError(f"{path}: no row of a part has a target")
-  first = part.places[int(np.argmin(has_target))]
-  count = int(len(has_target) - has_target.sum())
-  print(
-    f"left out {count} of {len(has_target)} rows without a target, first {first}", file=sys.stderr
-  )
-  places = [place for place, is_kept in zip(part.places, has_target, strict=True) if is_kept]
-  return Part(part.inputs[has_target], part.labels[has_target], places)
+  return without_missing(path, part, np.isfinite(part.labels), "row", "target")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # they import JAX, which is set up here first
   from research.planning.device_plan import Plan
 
 SHOWN = 160  # characters of what the compiler says
+LISTED = ("--on", "--parallel", "--batch_size")  # flags that take lists here
 
 
 class Asked(NamedTuple):
@@ -88,17 +89,11 @@ def variants(argv: Sequence[str]) -> list[list[str]]:
   Several machines, forms and batch sizes are written with commas: --on=tpu:v5e:2x2,gpu:h100:8,
   --parallel=shard,pmap, --batch_size=64,128.
   """
-  is_list = lambda word: (
-    word.startswith("--")
-    and (
-      word.partition("=")[0] in ("--on", "--parallel")
-      or word.partition("=")[0].endswith(("--batch_size", ".batch_size"))
-    )
-  )
   choices = []
   for word in argv:
     name, _, listed = word.partition("=")
-    several = is_list(word) and "," in listed
+    takes_lists = name in LISTED or (name.startswith("--") and name.endswith(".batch_size"))
+    several = takes_lists and "," in listed
     choices.append([f"{name}={each}" for each in listed.split(",")] if several else [word])
   return [list(each) for each in itertools.product(*choices)]
 

@@ -136,7 +136,7 @@ def test_a_page_fits_the_window_and_the_console_is_silent(site, page, name, size
 def test_a_search_in_files_finds_words(site, page, word, found):
   page.open(f"{(site / 'search.html').as_uri()}?q={word}")
   hits = page.wait_for(
-    "document.querySelector('#search-results').innerText.includes('found')"
+    "document.querySelector('#search-results .search-summary')?.innerText.includes('found')"
     " && [...document.querySelectorAll('#search-results li a')].map(a => a.href)"
   )
   assert any(found in hit for hit in hits), hits

@@ -174,7 +174,8 @@ def test_a_source_page_links_what_it_imports():
 
 
 def test_a_page_shows_what_a_report_says_is_to_be_tried():
+  entries = registry.catalogue()
   for experiment in gathering.gathered().experiments.values():
     shown = page(experiment, NAMES, "../../..").partition("## Now try")[2]
-    steps = next_steps(registry.load(registry.catalogue()[experiment.name]))
+    steps = next_steps(registry.load(entries[experiment.name]))
     assert all(shown.count(f"\n{command}\n") == 1 for _, command in steps), experiment.name

@@ -28,7 +28,8 @@ from research.losses import (
 )
 from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
 from research.micro_batches import accumulated, placed
-from research.optimizers import apply_gradients, optimizer_in
+from research.optimizers import apply_gradients, optimizer_in, precision_in
+from research.precision import in_precision, loss_scale, scaled
 from research.set_metrics import Gathered, SetMetric
 
 Config = Any
@@ -280,23 +281,26 @@ def _step(
 ) -> tuple[TrainState, Metrics]:
   count = optimizer_in(config).micro_batches or 1
   descent = _descent if count == 1 else functools.partial(_accumulated_descent, count)
-  gradients, variables, metrics = descent(parts, config, state, batch)
+  scale = loss_scale(precision_in(config), state.opt_state)
+  gradients, variables, metrics = descent(parts, config, state, batch, scale)
   params, opt_state = apply_gradients(
     parts.optimizer(config), gradients, state.opt_state, state.params, metrics["loss"]
   )
+  if scale is not None:
+    metrics = metrics | {"loss_scale": scale}
   return TrainState(state.step + 1, state.key, params, variables, opt_state), metrics
 
 
 def _descent(
-  parts: Supervised, config: Config, state: TrainState, batch: Batch
+  parts: Supervised, config: Config, state: TrainState, batch: Batch, scale: Array | None
 ) -> tuple[Any, Any, Metrics]:
-  """The gradient of the batch's mean loss, the model's other collections, the metrics."""
+  """The gradient of the batch's mean loss, scaled, the model's other collections, the metrics."""
   dropout_key = jax.random.fold_in(state.key, state.step)
 
   def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Array]]]:
     means, variables = _means(parts, config, params, state.variables, batch, dropout_key)
     shares = {name: mean.total / batch_sum(mean.weight) for name, mean in means.items()}
-    return shares["loss"], (variables, shares)
+    return scaled(shares["loss"], scale), (variables, shares)
 
   # Under pmap each device differentiates its own share of the mean loss, and the shares add up.
   gradients, (variables, shares) = jax.grad(objective, has_aux=True)(state.params)
@@ -305,23 +309,32 @@ def _descent(
 
 
 def _accumulated_descent(
-  micro_batches: int, parts: Supervised, config: Config, state: TrainState, batch: Batch
+  micro_batches: int,
+  parts: Supervised,
+  config: Config,
+  state: TrainState,
+  batch: Batch,
+  scale: Array | None,
 ) -> tuple[Any, Any, Metrics]:
   """`_descent` over one part of the batch after the other."""
   dropout_key = jax.random.fold_in(state.key, state.step)
+  # The sum over a part is scaled as the batch's mean is, or its gradient would pass 65,504 sooner.
+  size = 1 if scale is None else weights_of(batch).size
+  part_scale = None if scale is None else scale / size
 
   def of_part(variables: Any, part: Batch, positions: Array) -> tuple[Any, Any, tuple[()]]:
     def objective(params: Any) -> tuple[Float[Array, ""], tuple[Any, dict[str, Mean]]]:
       with placed(positions):
         means, after = _means(parts, config, params, variables, part, dropout_key)
-      return means["loss"].total, (after, means)
+      return scaled(means["loss"].total, part_scale), (after, means)
 
     gradients, (variables, means) = jax.grad(objective, has_aux=True)(state.params)
     return variables, (gradients, means), ()
 
   variables, sums, _ = accumulated(of_part, state.variables, batch, micro_batches)
   gradients, means = batch_sum(sums)
-  gradients = jax.tree.map(lambda leaf: leaf / means["loss"].weight, gradients)
+  weight = means["loss"].weight / size
+  gradients = jax.tree.map(lambda leaf: leaf / weight, gradients)
   return gradients, variables, {name: mean.total / mean.weight for name, mean in means.items()}
 
 
@@ -343,9 +356,8 @@ def _means(
         variables, inputs, train=True, rngs={"dropout": dropout_key}, mutable=collections
       )
 
-  outputs, after = with_fast_gradients(forward)(
-    {"params": params, **variables}, parts.inputs(batch)
-  )
+  forward = with_fast_gradients(in_precision(precision_in(config), forward))
+  outputs, after = forward({"params": params, **variables}, parts.inputs(batch))
   loss = with_label_smoothing(_at(parts.loss, config), optimizer_in(config).label_smoothing)
   values = _values(parts._replace(loss=loss), config, outputs, batch)
   if CLASS_WEIGHT in batch:

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from research import optax_rules, parameter_groups
 from research.config import pytree_config, static, traced
 from research.errors import UserError
+from research.precision import Precision, with_loss_scale
 from research.schedules import PLATEAU, SCHEDULES, factor_of, length_in_steps, scale_on_plateau
 
 Scalar = float | Float[Array, ""]
@@ -128,6 +129,14 @@ class Optimizer:
   micro_batches: int | None = static(
     None, "parts of a batch, one after the other: less memory, the same gradient", at_least=1
   )
+  precision: str | None = static(
+    None,
+    "of the forward and backward passes, around weights in float32",
+    choices=("float32", "bfloat16", "float16"),
+  )
+  full_precision: str | None = static(
+    None, "modules computed in float32 under a precision of 16 bits, as in 'Conv_0; Dense_'"
+  )
   class_weights: str | None = static(
     None, "of the training loss: balanced, or a number for each class, as in '1, 2.5'"
   )
@@ -141,6 +150,8 @@ BESIDE = {
   "ema": "keeps no average of its weights",
   "label_smoothing": "has no softmax loss with labels",
   "micro_batches": "takes its batches whole",
+  "precision": "computes in float32 alone",
+  "full_precision": "computes in float32 alone",
   "class_weights": "learns from no classes",
   "class_sampling": "learns from no classes",
 }
@@ -155,6 +166,19 @@ def optimizer_in(config: Any) -> Optimizer:
   """`config.optimizer`, or the default where the config has no such field."""
   found = getattr(config, "optimizer", None)
   return found if isinstance(found, Optimizer) else Optimizer()
+
+
+def precision_in(config: Any) -> Precision:
+  """The number formats of a config's forward and backward passes.
+
+  Raises:
+    UserError: for exceptions from float32.
+  """
+  own = optimizer_in(config)
+  short = None if own.precision == "float32" else own.precision
+  if own.full_precision is not None and short is None:
+    raise UserError("optimizer.full_precision is for a precision of bfloat16 or float16")
+  return Precision(short, own.full_precision)
 
 
 def make_optimizer(
@@ -227,7 +251,8 @@ def _clipped(optimizer: Optimizer, steps: int, norm: Scalar | None) -> optax.Gra
     if any(group.is_frozen for group in groups):
       clips = [parameter_groups.without_frozen(groups), *clips]
   parts = clips + parts
-  return optax.chain(*parts) if len(parts) > 1 else parts[0]
+  whole = optax.chain(*parts) if len(parts) > 1 else parts[0]
+  return with_loss_scale(whole) if optimizer.precision == "float16" else whole
 
 
 def _rule(

@@ -21,7 +21,8 @@ from research.learner import Config, Learner, Metrics
 from research.losses import token_cross_entropy, with_label_smoothing
 from research.metrics import Mean, batch_means, local_means
 from research.micro_batches import accumulated, placed
-from research.optimizers import apply_gradients, optimizer_in
+from research.optimizers import apply_gradients, optimizer_in, precision_in
+from research.precision import in_precision, loss_scale, scaled
 
 
 class BPTTState(NamedTuple):
@@ -90,7 +91,8 @@ def _step(
 
   count = optimizer_in(config).micro_batches or 1
   descent = _descent if count == 1 else functools.partial(_accumulated_descent, count)
-  gradients, loss, last = descent(parts, config, state, batch, carries)
+  scale = loss_scale(precision_in(config), state.opt_state)
+  gradients, loss, last = descent(parts, config, state, batch, carries, scale)
   params, opt_state = apply_gradients(
     parts.optimizer(config), gradients, state.opt_state, state.params, loss
   )
@@ -99,40 +101,57 @@ def _step(
     state.carries,
     last,
   )
-  return BPTTState(state.step + 1, state.key, params, opt_state, whole), {"loss": loss}
+  metrics = {"loss": loss} if scale is None else {"loss": loss, "loss_scale": scale}
+  return BPTTState(state.step + 1, state.key, params, opt_state, whole), metrics
 
 
 def _descent(
-  parts: Parts, config: Config, state: BPTTState, batch: Batch, carries: Any
+  parts: Parts,
+  config: Config,
+  state: BPTTState,
+  batch: Batch,
+  carries: Any,
+  scale: Array | None,
 ) -> tuple[Any, Float[Array, ""], Any]:
-  """The gradient of the batch's mean loss, this loss, and the carries that the batch leaves."""
+  """The gradient of the batch's mean loss, scaled, this loss, and the carries that are left."""
 
-  def objective(params: Any) -> tuple[Float[Array, ""], Any]:
+  def objective(params: Any) -> tuple[Float[Array, ""], tuple[Array, Any]]:
     mean, last = _mean(parts, config, state, params, batch, carries)
-    return mean.total / batch_sum(mean.weight), last
+    share = mean.total / batch_sum(mean.weight)
+    return scaled(share, scale), (share, last)
 
-  (share, last), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+  gradients, (share, last) = jax.grad(objective, has_aux=True)(state.params)
   gradients, loss = batch_sum((gradients, share))
   return gradients, loss, last
 
 
 def _accumulated_descent(
-  micro_batches: int, parts: Parts, config: Config, state: BPTTState, batch: Batch, carries: Any
+  micro_batches: int,
+  parts: Parts,
+  config: Config,
+  state: BPTTState,
+  batch: Batch,
+  carries: Any,
+  scale: Array | None,
 ) -> tuple[Any, Float[Array, ""], Any]:
   """`_descent` over one part of the batch after the other."""
+  # The sum over a part is scaled as the batch's mean is, or its gradient would pass 65,504 sooner.
+  size = 1 if scale is None else text_inputs(batch).size
+  part_scale = None if scale is None else scale / size
 
   def of_part(carry: tuple[()], part: Any, positions: Array) -> tuple[tuple[()], Any, Any]:
     def objective(params: Any) -> tuple[Float[Array, ""], Any]:
       with placed(positions):
         mean, last = _mean(parts, config, state, params, *part)
-      return mean.total, (mean, last)
+      return scaled(mean.total, part_scale), (mean, last)
 
     gradients, (mean, last) = jax.grad(objective, has_aux=True)(state.params)
     return carry, (gradients, mean), last
 
   _, sums, last = accumulated(of_part, (), (batch, carries), micro_batches)
   gradients, mean = batch_sum(sums)
-  gradients = jax.tree.map(lambda leaf: leaf / mean.weight, gradients)
+  weight = mean.weight / size
+  gradients = jax.tree.map(lambda leaf: leaf / weight, gradients)
   return gradients, mean.total / mean.weight, last
 
 
@@ -140,13 +159,13 @@ def _mean(
   parts: Parts, config: Config, state: BPTTState, params: Any, batch: Batch, carries: Any
 ) -> tuple[Mean, Any]:
   """The loss in training mode, of one device, and the carries that the batch leaves."""
-  logits, last = parts.model(config).apply(
-    {"params": params},
-    text_inputs(batch),
-    carries,
-    train=True,
-    rngs={"dropout": jax.random.fold_in(state.key, state.step)},
-  )
+  dropout_key = jax.random.fold_in(state.key, state.step)
+
+  def forward(variables: Any, inputs: tuple[Array, Any]) -> tuple[Array, Any]:
+    return parts.model(config).apply(variables, *inputs, train=True, rngs={"dropout": dropout_key})
+
+  in_short = in_precision(precision_in(config), forward)
+  logits, last = in_short({"params": params}, (text_inputs(batch), carries))
   loss = with_label_smoothing(token_cross_entropy, optimizer_in(config).label_smoothing)
   return local_means({"loss": loss(logits, batch)}, batch)["loss"], last
 

@@ -32,7 +32,7 @@ FLOORS = [
   ["research.data"],
   ["research.store"],
   ["research.optimizers", "research.losses", "research.report"],
-  ["research.metrics"],
+  ["research.metrics", "research.precision"],
   ["research.layers"],
   ["research.set_metrics"],
   ["research.initializers", "research.flops"],

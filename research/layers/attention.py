@@ -15,9 +15,13 @@ Mask = Bool[Array, "#batch _ _"]
 def masked_softmax(
   scores: Float[Array, "*batch keys"], mask: Bool[Array, "*batch keys"]
 ) -> Float[Array, "*batch keys"]:
-  """Softmax over the keys that the mask allows, 0 elsewhere; all 0 where it allows none."""
-  lowest = jnp.finfo(scores.dtype).min
-  return jnp.where(mask, nn.softmax(jnp.where(mask, scores, lowest), axis=-1), 0)
+  """Softmax over the keys that the mask allows, 0 elsewhere; all 0 where it allows none.
+
+  Scores of 16 bits are exponentiated and summed in float32.
+  """
+  wide = scores.astype(jnp.promote_types(scores.dtype, jnp.float32))
+  shares = nn.softmax(jnp.where(mask, wide, jnp.finfo(wide.dtype).min), axis=-1)
+  return jnp.where(mask, shares, 0).astype(scores.dtype)
 
 
 def dot_product_scores(

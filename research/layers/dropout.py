@@ -21,12 +21,13 @@ def dropout(
   or padding the batch does not change it. Rate 0 is an exact identity, rate 1 gives zeros with zero
   gradients.
   """
-  keep_probability = 1.0 - jnp.asarray(rate, x.dtype)
+  wide = jnp.promote_types(x.dtype, jnp.float32)  # a probability of 16 bits would be a coarse one
+  keep_probability = 1.0 - jnp.asarray(rate, wide)
 
   keep = lambda key: jax.random.bernoulli(key, keep_probability, x.shape[1:])
   kept = jax.vmap(keep)(batch_keys(key, x.shape[0], positions))
   scale = 1.0 / jnp.where(keep_probability > 0, keep_probability, 1.0)
-  return jnp.where(kept, x * scale, 0.0)
+  return jnp.where(kept, x * scale.astype(x.dtype), 0.0)
 
 
 class Dropout(linen.Module):

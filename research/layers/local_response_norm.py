@@ -16,7 +16,8 @@ def local_response_norm(
   """Divides each value by (k + alpha * sum of squares over neighbouring channels) ^ beta.
 
   The sums are a product with a banded matrix of ones, which is fast on every backend, in both
-  directions. Frameworks after the paper often divide alpha by n; the paper does not.
+  directions. Frameworks after the paper often divide alpha by n; the paper does not. Activations of
+  16 bits are squared in float32.
 
   Args:
     x: activations, channels last.
@@ -27,5 +28,6 @@ def local_response_norm(
   """
   channel = np.arange(x.shape[-1])
   is_near = np.abs(channel[:, None] - channel[None]) <= neighbours // 2
-  sums = jnp.square(x) @ jnp.asarray(is_near, x.dtype)
-  return x * (offset + strength * sums) ** -exponent
+  wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  sums = jnp.square(wide) @ jnp.asarray(is_near, wide.dtype)
+  return (wide * (offset + strength * sums) ** -exponent).astype(x.dtype)

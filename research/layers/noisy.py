@@ -35,7 +35,7 @@ class NoisyDense(linen.Module):
     kernel_noise = self.param("kernel_noise", sigma, (inputs, self.features))
     bias_noise = self.param("bias_noise", sigma, (self.features,))
     if self.has_rng("noise"):
-      drawn = jax.random.normal(self.make_rng("noise"), (inputs + self.features,))
+      drawn = jax.random.normal(self.make_rng("noise"), (inputs + self.features,)).astype(x.dtype)
       f = jnp.sign(drawn) * jnp.sqrt(jnp.abs(drawn))
       into, out = f[None, :inputs], f[None, inputs:]
       if len(x) == 1:  # as mapped over keys: a noisy kernel for each draw would cost more

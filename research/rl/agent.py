@@ -1,5 +1,6 @@
 """Value-based agents: settings, network, and choice of actions."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from research.errors import UserError
 from research.learner import Config
 from research.models.q_network import QNetwork
 from research.optimizers import make_optimizer
+from research.precision import Precision, in_precision
 from research.rl import value_learning
 from research.rl.environment import Environment
 
@@ -88,6 +90,7 @@ class BoundAgent(NamedTuple):
     head: says what the outputs mean.
     optimizer: of the network.
     steps: of the learner in all.
+    precision: number formats of the network, while it learns.
   """
 
   environment: Environment
@@ -96,13 +99,15 @@ class BoundAgent(NamedTuple):
   head: value_learning.Head
   optimizer: optax.GradientTransformation
   steps: int
+  precision: Precision = Precision()
 
   def outputs(
     self, params: Any, obs: Array, noise_key: Key[Array, ""] | None = None
   ) -> Float[Array, "batch action output"]:
     """The network's outputs for observations [batch, ...]; without a key, without noise."""
     rngs = {"noise": noise_key} if self.settings.noisy and noise_key is not None else {}
-    return self.network.apply({"params": params}, inputs_of({"image": obs}), rngs=rngs)
+    forward = in_precision(self.precision, functools.partial(self.network.apply, rngs=rngs))
+    return forward({"params": params}, inputs_of({"image": obs}))
 
   def action_values(
     self, params: Any, obs: Array, noise_key: Key[Array, ""] | None = None
@@ -132,7 +137,9 @@ class Agent(NamedTuple):
   hidden: Callable[[Config], int] = lambda config: config.hidden
   steps: Callable[[Config], int] = lambda config: steps_for(config.agent, config.frames)
   optimizer: Callable[[Config], optax.GradientTransformation] = lambda config: make_optimizer(
-    config.optimizer, steps_for(config.agent, config.frames), beside=("ema",)
+    config.optimizer,
+    steps_for(config.agent, config.frames),
+    beside=("ema", "precision", "full_precision"),
   )
 
   def at(self, config: Config) -> BoundAgent:

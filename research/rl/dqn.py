@@ -27,7 +27,8 @@ from research import free_memory
 from research.batch import Batch, inputs_of
 from research.errors import UserError
 from research.learner import Config, Learner, Metrics
-from research.optimizers import apply_gradients
+from research.optimizers import apply_gradients, precision_in
+from research.precision import loss_scale, scaled
 from research.rl import prioritised, replay
 from research.rl.agent import (
   Agent,
@@ -165,7 +166,7 @@ def _step(
   recipe: Agent, config: Config, state: AgentState, batch: Batch
 ) -> tuple[AgentState, Metrics]:
   del batch  # the agent makes its own experience
-  agent = recipe.at(config)
+  agent = recipe.at(config)._replace(precision=precision_in(config))
   settings = agent.settings
   act_key, sample_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
   epsilon = _epsilon(settings, state.step)
@@ -307,14 +308,17 @@ def _learn(
     q_t_selector = agent.outputs(state.params, batch.s_t, selector_key)
   q_t = q_t[each, jnp.argmax(values_of(q_t_selector), axis=1)]
 
-  def objective(params: Any) -> tuple[Float[Array, ""], tuple[Array, Array]]:
+  scale = loss_scale(agent.precision, state.opt_state)
+
+  def objective(params: Any) -> tuple[Float[Array, ""], tuple[Array, Array, Array]]:
     q_tm1 = agent.outputs(params, batch.s_tm1, online_key)
     taken = q_tm1[each, batch.a_tm1]
     losses, priority = jax.vmap(head.loss)(taken, batch.r_t, batch.discount_t, q_t)
     value = values_of(q_tm1).max(axis=1).mean()
-    return (batch.weight * losses).sum() / total, (value, priority)
+    loss = (batch.weight * losses).sum() / total
+    return scaled(loss, scale), (loss, value, priority)
 
-  (loss, (value, priority)), gradients = jax.value_and_grad(objective, has_aux=True)(state.params)
+  gradients, (loss, value, priority) = jax.grad(objective, has_aux=True)(state.params)
   params, opt_state = apply_gradients(
     agent.optimizer, gradients, state.opt_state, state.params, loss
   )

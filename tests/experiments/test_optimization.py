@@ -15,6 +15,7 @@ from experiments.optimization import (
   deep_linear,
   epsilon,
   large_batches,
+  mixed_precision,
   paths,
   random_hessians,
   saddles,
@@ -159,6 +160,19 @@ def test_larger_batches_are_compared_at_both_rates():
   report = large_batches.report(nets)
   assert [claim.ours for claim in report.claims] == pytest.approx([-0.0032, 0.0312])
   assert not failed(report)
+
+
+def test_a_scale_moves_a_gradient_out_of_what_float16_calls_zero(monkeypatch):
+  replace_sets(monkeypatch, size=28, test=40)
+  monkeypatch.setattr(mixed_precision, "EXAMPLES", 10)
+  monkeypatch.setattr(mixed_precision, "SCALES", np.array([2.0**-20, 1, 2**16, 2**60]))
+  config = mixed_precision.Config()
+  training = mixed_precision.training(config, 0)
+  state = training.learner.init(config, jax.random.key(0))
+  fit = SimpleNamespace(training=training, state=state)
+  lost, infinite = mixed_precision.lost_and_infinite(config, fit)
+  assert lost[0] > 0.5 and 0.1 > lost[1] > lost[2] and infinite[0] == infinite[1] == 0
+  assert infinite[3] > 0.5
 
 
 def test_random_hessians_are_minima_as_often_as_the_ensembles():

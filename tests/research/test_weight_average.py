@@ -69,7 +69,8 @@ def test_weights_of_another_run_begin_the_average_too(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", BESIDE)
 def test_a_learner_that_does_not_read_a_setting_refuses_it(name):
-  values = {"micro_batches": 1, "class_weights": "balanced", "class_sampling": "balanced"}
+  values: dict = {"precision": "bfloat16", "full_precision": "Dense_0"}
+  values |= {"micro_batches": 1, "class_weights": "balanced", "class_sampling": "balanced"}
   optimizer = Optimizer(**{name: values.get(name, 0.5)})
   with pytest.raises(UserError, match=rf"optimizer\.{name}: this learner .*; leave it out"):
     make_optimizer(optimizer, 9)

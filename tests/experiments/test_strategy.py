@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import research as ln
-from experiments.strategy import fine_tuning, five_gaps, label_noise
+from experiments.strategy import error_analysis, fine_tuning, five_gaps, label_noise
 from research.analysis import error_gaps
 from research.config import replace
 from research.data import sets
+from research.data.planted_faults import TAGS, WRONG, plant
 from research.initializers import kernel_init
 from research.models.mlp import MLP
 from research.task import supervised_training
@@ -130,6 +131,21 @@ def test_the_largest_gap_is_that_of_the_courses_examples():
     found = error_gaps.gaps(error_gaps.Errors(*errors))
     assert sum(found.values()) == pytest.approx(errors[-1] - errors[0])
     assert error_gaps.largest_gap(error_gaps.Errors(*errors)) == fault
+
+
+def test_cures_bring_what_is_counted_where_each_error_has_one_fault(monkeypatch):
+  monkeypatch.setattr(error_analysis, "SAMPLE", 10)
+  rng = np.random.default_rng(0)
+  data = {"image": np.zeros((400, 28, 28, 1), np.uint8), "label": rng.integers(0, 10, 400)}
+  made = plant(data, 300, 0.1, 0.3, seed=1)
+  is_wrong = lambda spoiled: spoiled["label"] != made.label  # a net that knows the right ones
+  found = error_analysis.analysed(made, is_wrong)
+  place = TAGS.index(WRONG)
+  share = made.tags[WRONG].mean()
+  assert found.measured[place] == found.by_all[place] == found.by_sample[place]
+  assert found.measured[place] == pytest.approx(share)
+  assert found.measured.sum() == pytest.approx(share)  # other cures bring nothing
+  assert 0 < found.by_all[0] < share and found.is_held.dtype == bool
 
 
 def test_five_sets_have_no_image_in_common_and_some_labels_are_wrong(monkeypatch):

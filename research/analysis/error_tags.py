@@ -15,7 +15,7 @@ from jaxtyping import Bool
 
 
 class TagRow(NamedTuple):
-  """What was seen of one tag.
+  """One tag among wrong answers.
 
   Attributes:
     tag: its name.

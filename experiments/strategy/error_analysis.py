@@ -14,7 +14,7 @@ point. A hundred errors cannot tell two faults of almost equal shares: they name
 three of four dev sets, and one that brings 0.1 points less on average. Half a minute of one core.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -86,13 +86,17 @@ def analysed(
   )
 
 
-def report(config: Config, fit: ln.Fit) -> ln.Report:
-  """Compares what was counted with what curing brought, over all dev sets."""
+def run(config: Config, lab: ln.Lab) -> ln.Report:
+  """One net, and dev sets of the run's seed."""
+  fit = lab.fit("train", config, training(config, lab.seed))
   test, net = fit.training.evaluate["test"], model(config)
   error_at = lambda data: ln.predict_classes(net, fit.state, data) != data["label"]
-  found = [
-    analysed(plant(test, DEV, LEAST, MOST, seed), error_at) for seed in range(config.projects)
-  ]
+  seeds = range(lab.seed * config.projects, (lab.seed + 1) * config.projects)
+  return report([analysed(plant(test, DEV, LEAST, MOST, seed), error_at) for seed in seeds])
+
+
+def report(found: Sequence[Found]) -> ln.Report:
+  """Compares what was counted with what curing brought, over all dev sets."""
   by_sample, by_all, measured, is_held = (np.stack(each) for each in zip(*found, strict=True))
   best = measured.argmax(axis=1)
   named = {
@@ -150,11 +154,11 @@ def report(config: Config, fit: ln.Fit) -> ln.Report:
         title="Counted and measured gains",
         x="counted (points)",
         share_y=True,
-        caption=f"Six faults of {config.projects} dev sets, each cured alone.",
+        caption=f"Six faults of {len(found)} dev sets, each cured alone.",
         file="gains",
       ),
     ],
   )
 
 
-experiment = ln.single_fit(Config, training, report)
+experiment = ln.Experiment(Config, run, training)

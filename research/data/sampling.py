@@ -50,6 +50,15 @@ def balanced(batch_size: int) -> Sampler:
 
 
 @functools.cache
+def with_background(batch_size: int) -> Sampler:
+  """A quarter of every batch has a "label" above 0, an object, and the rest 0, the background.
+
+  All draws are independent. These are the 32 and 96 of Girshick et al. 2014, section 2.3.
+  """
+  return Sampler(batch_size, functools.partial(_with_background, batch_size), _objects_first)
+
+
+@functools.cache
 def in_order(batch_size: int) -> Sampler:
   """The examples as they stand, over and over: for batches that continue each other."""
   return Sampler(batch_size, lambda key, examples, numbers: numbers % examples)
@@ -125,6 +134,30 @@ def _balanced(
     first = jnp.searchsorted(facts.classes, drawn, side="left")
     end = jnp.searchsorted(facts.classes, drawn, side="right")
     return facts.order[jax.random.randint(example_key, (), first, end)]
+
+  return jax.vmap(draw)(numbers)
+
+
+class ObjectsFirst(NamedTuple):
+  """The examples with the objects first, and the number of these."""
+
+  order: Int[Array, " examples"]
+  objects: Int[Array, ""]
+
+
+def _objects_first(data: Batch) -> ObjectsFirst:
+  is_object = data["label"] > 0
+  return ObjectsFirst(jnp.argsort(~is_object), is_object.sum())
+
+
+def _with_background(
+  batch_size: int, key: Key[Array, ""], facts: ObjectsFirst, numbers: Int[Array, " batch"]
+) -> Int[Array, " batch"]:
+  def draw(number: Int[Array, ""]) -> Int[Array, ""]:
+    is_object = number % batch_size < batch_size // 4
+    first = jnp.where(is_object, 0, facts.objects)
+    end = jnp.where(is_object, facts.objects, len(facts.order))
+    return facts.order[jax.random.randint(jax.random.fold_in(key, number), (), first, end)]
 
   return jax.vmap(draw)(numbers)
 

@@ -137,6 +137,18 @@ def test_with_replacement_repeats_examples_and_is_fair():
   assert len(set(draws[:100].tolist())) < 100
 
 
+def test_a_quarter_of_every_batch_are_objects():
+  label = jnp.array([0, 3, 0, 1, 0, 0, 2, 0])
+  sampler = sampling.with_background(400)
+  numbers = jnp.arange(400, 1200)
+  drawn = np.asarray(jax.jit(sampler.indices)(KEY, sampler.facts({"label": label}), numbers))
+  is_object = np.asarray(label)[drawn] > 0
+  np.testing.assert_array_equal(is_object, np.arange(800) % 400 < 100)
+  counts = np.bincount(drawn, minlength=8)
+  assert counts[[1, 3, 6]].min() > 40 and counts[[0, 2, 4, 5, 7]].min() > 80
+  assert np.mean(drawn[:400] == drawn[400:]) < 0.5
+
+
 def test_balanced_draws_classes_alike_and_the_examples_of_a_class_alike():
   label = jnp.array([4, 0, 0, 0, 0, 0, 4, 0, 2])  # no example of classes 1 and 3
   sampler = sampling.balanced(100)
@@ -167,6 +179,7 @@ def test_a_learner_that_makes_its_own_experience_gets_empty_batches():
     lambda: sampling.by_epoch(4),
     lambda: sampling.with_replacement(4),
     lambda: sampling.balanced(4),
+    lambda: sampling.with_background(4),
     lambda: sampling.in_order(4),
     lambda: sampling.in_blocks(4),
     sampling.without_data,

@@ -9,12 +9,13 @@ challenge") and of COCO (Lin et al. 2014, "Microsoft COCO: common objects in con
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
 
 Boxes = Num[np.ndarray, "boxes 4"]
+Some = TypeVar("Some", "Objects", "Found")
 COCO_OVERLAPS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 
 
@@ -151,16 +152,28 @@ def at_hundred_recalls(curve: Curve) -> float:
   return float(best_precision_beyond(curve, np.arange(101) / 100).mean())
 
 
-def of_class(objects: Objects, label: int) -> Objects:
-  """The objects of one class."""
-  chosen = objects.label == label
-  return Objects(*(field[chosen] for field in objects))
+def chosen(objects: Some, which: Bool[np.ndarray, " objects"]) -> Some:
+  """Some of the objects or of the detections."""
+  return type(objects)(*(field[which] for field in objects))
 
 
-def found_of_class(found: Found, label: int) -> Found:
-  """The detections of one class."""
-  chosen = found.label == label
-  return Found(*(field[chosen] for field in found))
+def recall(boxes: Objects, truth: Objects, overlap: float = 0.5) -> float:
+  """The share of the true boxes that a box of the same image overlaps by at least so much.
+
+  Several boxes may find one object, and one box several; labels count for nothing.
+  """
+  shares = [
+    best_overlaps(truth.box[truth.image == image], boxes.box[boxes.image == image]) >= overlap
+    for image in np.unique(truth.image)
+  ]
+  return float(np.concatenate(shares).mean())
+
+
+def pooled_curve(found: Found, truth: Objects, overlap: float) -> Curve:
+  """Precision and recall of the detections of all classes, ranked together by their scores."""
+  classes = max(found.label.max(initial=0), truth.label.max(initial=0)) + 1
+  by_both = lambda objects: objects._replace(image=objects.image * classes + objects.label)
+  return precision_recall(by_both(found), by_both(truth), overlap)
 
 
 def mean_average_precision(
@@ -186,7 +199,7 @@ def mean_average_precision(
   if not len(labels):
     raise ValueError("a mean average precision needs at least one true box")
   curve = lambda label: precision_recall(
-    found_of_class(found, label), of_class(truth, label), overlap, only_free
+    chosen(found, found.label == label), chosen(truth, truth.label == label), overlap, only_free
   )
   return float(np.mean([average(curve(label)) for label in labels]))
 

@@ -147,7 +147,7 @@ def group(image: Image, regions: Regions) -> Int[np.ndarray, "boxes 4"]:
   for number, near in enumerate(is_near):
     alike[number, near] = likeness(groups, number)[near]
   for _ in range(len(boxes) - 1):
-    kept, gone = np.unravel_index(alike.argmax(), alike.shape)
+    kept, gone = divmod(int(alike.argmax()), len(alike))
     _join(groups, kept, gone)
     boxes.append(groups.box[kept].copy())
     is_near[kept] |= is_near[gone]

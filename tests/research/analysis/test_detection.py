@@ -153,3 +153,24 @@ def test_without_true_boxes_there_is_no_recall():
     detection.mean_average_precision(found, nothing)
   with pytest.raises(ValueError, match="true box"):
     detection.precision_recall(found, nothing, 0.5)
+
+
+@given(detections(), st.sampled_from([0.3, 0.5]))
+@settings(deadline=None, max_examples=20)
+def test_recall_counts_objects_that_any_box_of_their_image_overlaps(made, overlap):
+  found, truth = made
+  boxes = list(zip(found.image, found.box, strict=True))
+  hit = [
+    any(image == own and slow_overlap(box, true) >= overlap for image, box in boxes)
+    for own, true in zip(truth.image, truth.box, strict=True)
+  ]
+  assert detection.recall(Objects(*found[:3]), truth, overlap) == pytest.approx(np.mean(hit))
+
+
+def test_a_pooled_curve_ranks_all_classes_together_and_mixes_none():
+  box = np.array([[0, 0, 4, 4]] * 3)
+  truth = Objects(np.array([0, 0, 1]), np.array([1, 2, 1]), box)
+  found = Found(np.array([0, 0, 1]), np.array([2, 1, 2]), box, np.array([3.0, 1.0, 2.0]))
+  curve = detection.pooled_curve(found, truth, 0.5)
+  np.testing.assert_allclose(curve.precision, [1, 1 / 2, 2 / 3])
+  np.testing.assert_allclose(curve.recall, [1 / 3, 1 / 3, 2 / 3])

@@ -32,7 +32,7 @@ class Edges(NamedTuple):
   """
 
   weight: Float[np.ndarray, " edges"]
-  ends: Int[np.ndarray, "edges 2"]
+  ends: Int[np.ndarray, "2 edges"]
 
 
 class Groups(NamedTuple):
@@ -112,27 +112,29 @@ def segment(image: Image, scale: float, smallest: int, smoothing: float = 0.8) -
     smoothing: deviation of the Gaussian that is applied first, in pixels.
   """
   edges = _edges(scipy.ndimage.gaussian_filter(image.astype(float), smoothing, truncate=4.0))
-  parent, size = list(range(image.size)), [1] * image.size
-  limit = [float(scale)] * image.size  # the heaviest edge, plus the scale over the size
+  region = list(range(image.size))  # of each pixel
+  pixels = [[pixel] for pixel in region]  # of each region
+  limit = [float(scale)] * image.size  # the heaviest edge, plus the scale over the pixels
 
-  def root(pixel: int) -> int:
-    while parent[pixel] != pixel:
-      parent[pixel] = pixel = parent[parent[pixel]]
-    return pixel
+  def join(a: int, b: int) -> int:
+    large, small = (a, b) if len(pixels[a]) >= len(pixels[b]) else (b, a)
+    for pixel in pixels[small]:
+      region[pixel] = large
+    pixels[large] += pixels[small]
+    return large
 
-  for weight, (one, other) in zip(edges.weight.tolist(), edges.ends.tolist(), strict=True):
-    a, b = root(one), root(other)
+  for weight, one, other in zip(edges.weight.tolist(), *edges.ends.tolist(), strict=True):
+    a, b = region[one], region[other]
     if a != b and weight <= limit[a] and weight <= limit[b]:
-      parent[b], size[a] = a, size[a] + size[b]
-      limit[a] = weight + scale / size[a]
-  roots = np.array([root(pixel) for pixel in range(image.size)])
-  crossing = roots[edges.ends[:, 0]] != roots[edges.ends[:, 1]]
-  for one, other in edges.ends[crossing].tolist():
-    a, b = root(one), root(other)
-    if a != b and min(size[a], size[b]) < smallest:
-      parent[b], size[a] = a, size[a] + size[b]
-  roots = np.array([root(pixel) for pixel in range(image.size)])
-  return np.unique(roots, return_inverse=True)[1].reshape(image.shape)
+      both = join(a, b)
+      limit[both] = weight + scale / len(pixels[both])
+  found = np.array(region)
+  ends = edges.ends[:, found[edges.ends[0]] != found[edges.ends[1]]]
+  for one, other in zip(*ends.tolist(), strict=True):
+    a, b = region[one], region[other]
+    if a != b and min(len(pixels[a]), len(pixels[b])) < smallest:
+      join(a, b)
+  return np.unique(region, return_inverse=True)[1].reshape(image.shape)
 
 
 def group(image: Image, regions: Regions) -> Int[np.ndarray, "boxes 4"]:
@@ -194,10 +196,10 @@ def _edges(image: Float[np.ndarray, "height width"]) -> Edges:
   weights, ends = [], []
   for one, other in _pairs():
     weights.append(np.abs(image[one] - image[other]).ravel())
-    ends.append(np.stack([numbers[one].ravel(), numbers[other].ravel()], axis=1))
+    ends.append(np.stack([numbers[one].ravel(), numbers[other].ravel()]))
   weight = np.concatenate(weights)
   order = np.argsort(weight, kind="stable")
-  return Edges(weight[order], np.concatenate(ends)[order])
+  return Edges(weight[order], np.concatenate(ends, axis=1)[:, order])
 
 
 def _pairs() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

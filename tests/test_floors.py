@@ -25,7 +25,7 @@ FLOORS = [
   ["research.figures"],
   ["research.task"],
   ["research.training"],
-  ["research.truncated_bptt", "research.buckets", "research.weight_average"],
+  ["research.truncated_bptt", "research.buckets", "research.weight_average", "research.gan"],
   ["research.learner"],
   ["research.micro_batches", "research.class_balance"],
   ["research.models"],

@@ -1,20 +1,24 @@
 """The judge of generated images: a network that learnt from real ones, and never from those."""
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from flax import linen
+from jaxtyping import Array, Float
 
 from research.config import nested, pytree_config, static
 from research.data import sampling, sets
 from research.initializers import Init, kernel_init
-from research.learner import predict, supervised
+from research.learner import TrainState, supervised
 from research.losses import softmax_cross_entropy
 from research.models.simple_convnet import SimpleConvNet
 from research.optimizers import Optimizer, make_optimizer
 from research.training import Fits, Training
+
+CHUNK = 500  # images that it sees at once
 
 
 @pytree_config
@@ -32,10 +36,12 @@ class Verdict(NamedTuple):
   Attributes:
     chances: P(class | image) of the generated images.
     accuracy: on real test images.
+    features: of the generated images: the activations of its hidden dense layer.
   """
 
   chances: Float[np.ndarray, "image class"]
   accuracy: float
+  features: Float[np.ndarray, "image feature"]
 
 
 def judge(
@@ -60,5 +66,23 @@ def judge(
     log_every=every,
   )
   fit = lab.fit("judge", config, training)
-  logits = predict(model, fit.state, {"image": jnp.asarray(images)})
-  return Verdict(np.asarray(jax.nn.softmax(logits)), fit.last("test/accuracy"))
+  parts = [
+    _seen(model, fit.state, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
+  ]
+  chances, features = (np.concatenate(part) for part in zip(*parts, strict=True))
+  return Verdict(chances, fit.last("test/accuracy"), features)
+
+
+@functools.partial(jax.jit, static_argnames="model")
+def _seen(
+  model: SimpleConvNet, state: TrainState, images: Array
+) -> tuple[Float[Array, "image class"], Float[Array, "image feature"]]:
+  """Class probabilities, and activations of the hidden layer."""
+  logits, held = model.apply(
+    {"params": state.params},
+    jnp.asarray(images),
+    capture_intermediates=True,
+    mutable=["intermediates"],
+  )
+  features = linen.relu(held["intermediates"]["Dense_0"]["__call__"][0])
+  return jax.nn.softmax(logits), features

@@ -37,8 +37,8 @@ def check_gradient(experiment: Experiment, config: Any, seed: int) -> bool:
   state = jax.jit(training.learner.init)(on_device(config), init_key)
   if not hasattr(state, "params"):
     raise UserError(
-      "--gradcheck: this experiment moves its weights by statistics of samples, and there is no "
-      "loss whose gradient that is"
+      "--gradcheck: this experiment moves its weights by statistics of samples, or by two losses "
+      "against each other, and there is no loss whose gradient that is"
     )
   start, as_params = ravel_pytree(state.params)
   moved = start + 0.01 * jax.random.normal(move_key, start.shape)

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 import research as ln
-from experiments.vision import adversarial_examples, adversarial_training, adversarial_transfer
+from experiments.vision import (
+  adversarial_examples,
+  adversarial_training,
+  adversarial_transfer,
+  dcgan,
+)
 from research.analysis import adversarial
 from research.analysis.attacked_nets import logits_of
+from research.analysis.generated_images import Measured
+from research.analysis.image_judge import Verdict
 from research.config import replace
 from research.models import szegedy2014
 
@@ -101,3 +108,23 @@ def test_answers_that_noise_changes_are_counted_over_nets():
   assert share == 0.5
   darker = adversarial_transfer.changed_by_noise(nets, IMAGES, examples, -jnp.ones_like(IMAGES))
   assert darker == 0
+
+
+def test_dcgan_is_held_to_the_bars():
+  real, dense = Measured(0.04, 1.0, 1.0, 0.9), Measured(0.3, 30.0, 0.2, 0.3)
+  certain = Verdict(np.eye(10).repeat(3, axis=0), 0.99, np.zeros((30, 2)))
+
+  def failing(ours, verdict=certain):
+    found = {dcgan.REAL: real, dcgan.DCGAN: ours, dcgan.DENSE: dense}
+    claims = dcgan.claims(found, verdict, 30)
+    return [number for number, claim in enumerate(claims) if claim.verdict == "fail"]
+
+  assert failing(Measured(0.05, 9.9, 0.8, 0.7)) == []
+  assert failing(Measured(0.051, 9.9, 0.8, 0.7)) == [1]
+  assert failing(Measured(0.061, 10.1, 0.8, 0.2)) == [0, 1, 3]
+  collapsed = certain._replace(chances=np.eye(10)[[1] * 30])
+  assert failing(Measured(0.05, 9.9, 0.8, 0.7), collapsed) == [2]
+  unsure = certain._replace(chances=np.eye(10).repeat(3, axis=0) * 0.85 + 0.015)
+  assert failing(Measured(0.05, 9.9, 0.8, 0.7), unsure) == [5]
+  doubtful = certain._replace(accuracy=0.98)
+  assert failing(Measured(0.05, 9.9, 0.8, 0.7), doubtful) == [6]

@@ -124,7 +124,7 @@ def draw_latents(config: Config, key: Key[Array, ""], size: int) -> Float[Array,
 
 
 def told(config: Config, labels: Int[Array, " batch"], classes: int) -> Float[Array, "batch class"]:
-  """What both players are told of the labels: one-hot vectors, or zeros."""
+  """The labels as both players are told them: one-hot vectors, or zeros."""
   return jax.nn.one_hot(labels, classes) * (1.0 if config.conditional else 0.0)
 
 

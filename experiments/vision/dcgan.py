@@ -139,7 +139,7 @@ def drawn(config: Config, fit: ln.Fit, latents: Array, labels: np.ndarray) -> np
 
 
 def claims(found: Mapping[str, Measured], verdict: Verdict, count: int) -> list[ln.Claim]:
-  """What is expected of DCGAN, whose samples have this verdict."""
+  """The bars for DCGAN, whose samples have this verdict."""
   real, ours, dense = (found[name] for name in (REAL, DCGAN, DENSE))
   even = measures.class_entropy(verdict.chances.argmax(axis=1), CLASSES) / math.log(CLASSES)
   sure = float(np.mean(verdict.chances.max(axis=1) > CONFIDENT))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import research as ln
-from experiments.strategy import error_analysis, fine_tuning, five_gaps, label_noise
+from experiments.strategy import dev_set_sizes, error_analysis, fine_tuning, five_gaps, label_noise
 from research.analysis import error_gaps
 from research.config import replace
 from research.data import sets
@@ -131,6 +131,28 @@ def test_the_largest_gap_is_that_of_the_courses_examples():
     found = error_gaps.gaps(error_gaps.Errors(*errors))
     assert sum(found.values()) == pytest.approx(errors[-1] - errors[0])
     assert error_gaps.largest_gap(error_gaps.Errors(*errors)) == fault
+
+
+def test_dev_sets_rank_by_the_normal_law_and_intervals_hold_the_error(monkeypatch):
+  monkeypatch.setattr(dev_set_sizes, "DRAWS", 400)
+  rng = np.random.default_rng(0)
+  better, worse = np.arange(1000) < 100, np.arange(1000) < 150
+  right, by_law = dev_set_sizes.ranked(worse, better, 100, rng)
+  # Fifty of a thousand differ: five of a hundred, whose standard deviation is the root of 4.75.
+  assert by_law == pytest.approx(0.989, abs=1e-3) and right == pytest.approx(by_law, abs=0.02)
+  width, held = dev_set_sizes.intervals(better, 400, rng)
+  assert held > 0.9 and width == pytest.approx(2 * 1.96 * np.sqrt(0.1 * 0.9 / 400), rel=0.03)
+
+
+def test_a_dev_set_from_elsewhere_chooses_what_is_best_there(monkeypatch):
+  monkeypatch.setattr(dev_set_sizes, "DRAWS", 10)
+  monkeypatch.setattr(dev_set_sizes, "SIZES", (10, 20, 30))
+  error = lambda share: np.arange(1000) < 1000 * share
+  names = (dev_set_sizes.BEST, dev_set_sizes.SMALLER, dev_set_sizes.TURNED)
+  upright = dict(zip(names, map(error, (0.1, 0.12, 0.3)), strict=True))
+  of_turned = dict(zip(names, map(error, (0.5, 0.6, 0.1)), strict=True))
+  claims = dev_set_sizes.report(upright, of_turned, np.random.default_rng(0)).claims
+  assert claims[-1].ours == pytest.approx(0.2)
 
 
 def test_cures_bring_what_is_counted_where_each_error_has_one_fault(monkeypatch):

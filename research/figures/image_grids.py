@@ -44,11 +44,15 @@ def image_grid(
     return Picture(file, _nothing_to_show(title, note), caption)
 
   lines = [line for caption in captions for line in caption.split("\n")]
-  tile_width = max(TILE_INCHES, 0.085 * max(map(len, lines), default=0))
+  # A tile of a wide image has the area of a square one.
+  stretch = max(1.0, pixels.shape[2] / pixels.shape[1]) ** 0.5
+  tile_width = max(TILE_INCHES * stretch, 0.085 * max(map(len, lines), default=0))
   columns = min(columns, len(pixels), max(1, int(WIDEST / tile_width)))
   rows = -(-len(pixels) // columns)
   caption_height = CAPTION_LINE_INCHES * max((c.count("\n") + 1 for c in captions), default=0)
-  figure, grid = new_figure(title, rows, columns, (tile_width, TILE_INCHES + caption_height))
+  figure, grid = new_figure(
+    title, rows, columns, (tile_width, TILE_INCHES / stretch + caption_height)
+  )
   narrowest = 0.1 * max(len(title), 0.75 * len(note)) + 0.4
   figure.set_size_inches(
     max(figure.get_figwidth(), narrowest), figure.get_figheight() + (0.25 if note else 0.0)

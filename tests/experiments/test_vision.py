@@ -11,11 +11,13 @@ from experiments.vision import (
   adversarial_training,
   adversarial_transfer,
   dcgan,
+  digit_strings,
 )
 from research.analysis import adversarial
 from research.analysis.attacked_nets import logits_of
 from research.analysis.generated_images import Measured
 from research.analysis.image_judge import Verdict
+from research.analysis.transcripts import Transcripts
 from research.config import replace
 from research.models import szegedy2014
 
@@ -128,3 +130,18 @@ def test_dcgan_is_held_to_the_bars():
   assert failing(Measured(0.049, 9.9, 0.8, 0.7), unsure) == [5]
   doubtful = certain._replace(accuracy=0.98)
   assert failing(Measured(0.049, 9.9, 0.8, 0.7), doubtful) == [6]
+
+
+def test_strings_are_compared_strip_by_strip():
+  truth = np.array([[1, 2, -1], [3, -1, -1], [4, 5, 6], [7, -1, -1]])
+  strips = {"digits": truth, "image": np.zeros((4, 32, 96, 1), np.uint8)}
+  sure = np.array([-0.1, -0.2, -0.3, -0.4])
+  longer, wrong = truth.copy(), truth.copy()
+  longer[1, 1] = 0  # the second surest
+  wrong[:2, 0] = 9
+  read = {
+    digit_strings.WHOLE: Transcripts(longer, sure),
+    digit_strings.CUT: Transcripts(wrong, sure),
+  }
+  claims = digit_strings.report(0.9, {1: 0.2, 3: 0.5, 5: 0.9}, read, strips).claims
+  assert [claim.ours for claim in claims] == pytest.approx([0.75, 0.9, 0.25, 0.25, 0.3, 0.4])

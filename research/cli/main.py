@@ -1,6 +1,7 @@
 """The command line: lists, runs, resumes and verifies experiments."""
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,10 +134,11 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
   folder = path(values, "workdir") if values.workdir else None
   conditions = common_flags.conditions(values)
   which: dict[str, Any] = {"conditions": conditions, "single_fit": values.single_fit}
+  command = shlex.join(["python", *argv])
   if verb == "study":
     from research.cli.study import study
 
-    study(entry, experiment, config, values, options, folder)
+    study(entry, experiment, config, values, options, folder, command)
   elif values.evaluate:
     identity = runner.identify(entry, config, values.seed, **which, search=search)
     evaluate(values, entry, identity, folder or runner.default_folder(identity))
@@ -151,6 +153,7 @@ def launch(values: flags.FlagValues, entry: registry.Entry, argv: list[str], ver
       fork=path(values, "fork") if values.fork else None,
       **which,
       search=search,
+      command=command,
     )
   return 0
 

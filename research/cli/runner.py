@@ -29,6 +29,7 @@ from research.lab.validation import validated
 from research.report import PICTURES, Report
 from research.reporting import html_report, picture_files, sweep_report
 from research.reporting.claims_table import claims_table
+from research.reporting.commands import run_command
 from research.reporting.next_steps import next_steps
 from research.store.claims_file import claims_from_json, claims_json
 from research.store.files import (
@@ -96,12 +97,14 @@ def run(
   conditions: Conditions = PLAIN,
   single_fit: bool = False,
   search: Mapping[str, Any] = NO_SEARCH,
+  command: str | None = None,
   say: Callable[[str], None] = print,
 ) -> Path:
   """Runs, resumes, or finds an experiment finished; returns its folder.
 
   With a `search`, the flags of a sweep by name, the experiment is swept. With a `single_fit`, the
-  experiment is only the fit that a sweep of it would repeat.
+  experiment is only the fit that a sweep of it would repeat. The `command` that the report gives is
+  by default made from what the run is.
 
   Raises:
     UserError and its kin, before anything is compiled, fetched or written where the input is bad.
@@ -137,6 +140,9 @@ def run(
         run_fork.fork(fork, folder, identity, at_step)
       _write_identity(folder, identity, say)
       surroundings = _surroundings(entry, experiment, identity, options)
+      surroundings["command"] = command or run_command(
+        experiment, config, seed, conditions, single_fit=single_fit, search=search
+      )
       write_json(folder / "environment.json", surroundings)
       say(f"{entry.name}: {folder}")
       lab = Lab(

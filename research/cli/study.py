@@ -1,7 +1,5 @@
 """The verb `study`: a baseline and a change at paired seeds, each run as any other."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +53,8 @@ def study(
   config: Any,
   values: flags.FlagValues,
   options: Options,
-  folder: Path | None = None,
+  folder: Path | None,
+  command: str,
 ) -> Path:
   """Runs baseline and change at seeds from --seed on, and reports the paired difference.
 
@@ -68,7 +67,8 @@ def study(
     config: of the baseline.
     values: the flags: what is changed, and what is compared.
     options: how to run.
-    folder: of the report; by default beside the runs.
+    folder: of the report; None puts it beside the runs.
+    command: that asked for it, for the report.
 
   Returns:
     The report's path.
@@ -109,7 +109,7 @@ def study(
   before = flatten(config)
   found = study_report.Study(
     entry.name,
-    shlex.join(["python", *sys.argv]),
+    command,
     {name: (before.get(name), value) for name, value in change.items()},
     list(numbers),
     folders,

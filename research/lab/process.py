@@ -5,7 +5,6 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import shlex
 import signal
 import subprocess
 import sys
@@ -111,7 +110,7 @@ def cores() -> int:
 
 
 def describe(experiment: Path | None) -> dict[str, Any]:
-  """Versions, devices, commit and command line of this process, and the code of an experiment."""
+  """Versions, devices and commit of this process, and the code of an experiment."""
   import jax
 
   versions = {}
@@ -128,7 +127,6 @@ def describe(experiment: Path | None) -> dict[str, Any]:
     "devices": [f"{device.platform}:{device.device_kind}" for device in jax.devices()],
     "commit": _commit(),
     "code": code_digest(experiment),
-    "command": shlex.join(["python", *sys.argv]),
   }
 
 

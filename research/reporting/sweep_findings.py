@@ -1,7 +1,6 @@
 """A sweep in words: who won, how sure that is, which range to search next, and the commands."""
 
 import math
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,8 @@ from research.analysis.paired import paired_difference
 from research.config import show
 from research.lab.experiment import Experiment
 from research.lab.lab import Lab
-from research.lab.unread import changes
 from research.report import Table
+from research.reporting.commands import run_command
 from research.reporting.runs_table import shown, unit_of_difference
 from research.sweep import refine
 from research.sweep.plan import Swept
@@ -121,8 +120,8 @@ def value_text(value: Any) -> str:
 
 def winner_command(experiment: Experiment, winner: Any, lab: Lab) -> str:
   """The command that trains the winner alone."""
-  words = _of_run(experiment, lab) + ([] if experiment.is_single_fit else ["--single_fit"])
-  return shlex.join(["python", "launch.py", *words, *_changed(experiment, winner)])
+  alone = not experiment.is_single_fit
+  return run_command(experiment, winner, lab.seed, lab.conditions, single_fit=alone)
 
 
 def next_command(
@@ -131,22 +130,8 @@ def next_command(
   """The command of a sweep around the best trials, and beyond the edge if the best lies there."""
   ranked = [trial.values for trial in swept.ranked() if trial.status != "diverged"]
   space, _ = refine.refined(swept.plan.space, ranked)
-  words = _of_run(experiment, lab) + _changed(experiment, config)
-  words += [f"--sweep={space}", f"--trials={search['trials']}"]
+  further = {"sweep": space, "trials": search["trials"]}
   for name, default in (("sampler", "random"), ("stopper", "none"), ("objective", None)):
-    words += [f"--{name}={search[name]}"] if search[name] != default else []
-  words += [f"--direction={search['direction']}"] if search.get("direction") else []
-  return shlex.join(["python", "launch.py", *words])
-
-
-def _of_run(experiment: Experiment, lab: Lab) -> list[str]:
-  words = [f"--experiment={experiment.flag}"] + ([f"--seed={lab.seed}"] if lab.seed else [])
-  words += [f"--validation={lab.conditions.validation}"] if lab.conditions.validation else []
-  return words + (
-    [f"--metrics={','.join(lab.conditions.metrics)}"] if lab.conditions.metrics else []
-  )
-
-
-def _changed(experiment: Experiment, config: Any) -> list[str]:
-  changed = changes(experiment.Config(), config)
-  return [f"--{field.name}={show(field.value)}" for field in changed]
+    further |= {name: search[name]} if search[name] != default else {}
+  further |= {"direction": search["direction"]} if search.get("direction") else {}
+  return run_command(experiment, config, lab.seed, lab.conditions, search=further)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -40,6 +41,13 @@ def test_a_study_pairs_seeds_and_goes_on_where_it_was(cli, monkeypatch):
   linked = re.findall(r'href="([^"#]+/report.html)"', Path("out/study.html").read_text("utf-8"))
   assert len(linked) == 4 and all(Path("out", unquote(place)).is_file() for place in linked)
   assert "test/accuracy" in out and "report:  out/study.html" in out
+
+  runs = [folder for of_one in held["runs"] for folder in of_one]
+  commands = [json.loads(Path(at, "environment.json").read_text())["command"] for at in runs]
+  assert len(set(commands)) == 4  # each makes that run, and no other
+  for folder, command in zip(runs, commands, strict=True):
+    code, out, _ = cli(*shlex.split(command)[3:])
+    assert code == 0 and f"{folder} is finished already" in out
 
   made, conduct = [], runner.conduct
   monkeypatch.setattr(runner, "conduct", lambda *given: made.append(given) or conduct(*given))

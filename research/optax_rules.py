@@ -43,6 +43,8 @@ def build(
   rate: optax.ScalarOrSchedule,
   decay: Any,
   is_weight: Callable[[optax.Params], optax.Params],
+  *,
+  has_loss: bool = False,
 ) -> tuple[optax.GradientTransformation, bool]:
   """The rule, and whether it has the weight decay inside.
 
@@ -52,9 +54,10 @@ def build(
     rate: the learning rate or its schedule.
     decay: the weight decay; given to a rule that has one, on weights alone where it takes a mask.
     is_weight: tells weights from other parameters.
+    has_loss: whether the rule will be given the loss as a function, which line searches call.
 
   Raises:
-    UserError: for an unknown rule or field, or a rule that needs more than gradients.
+    UserError: for an unknown rule or field, or a rule that needs more than it is given.
   """
   rule, fields = _rule(name), read_fields(name, text)
   known = inspect.signature(rule).parameters
@@ -62,7 +65,7 @@ def build(
   if has_decay:
     fields |= {"weight_decay": decay}
     fields |= {mask: is_weight for mask in ("mask", "weight_decay_mask") if mask in known}
-  _try(name, text, callable(rate), has_decay)
+  _try(name, text, callable(rate), has_decay, has_loss)
   return rule(rate, **fields), has_decay
 
 
@@ -127,16 +130,17 @@ def _value(text: str, default: Any) -> bool | int | float:
 
 
 @functools.cache
-def _try(name: str, text: str | None, is_scheduled: bool, has_decay: bool) -> None:
-  """Raises UserError where the rule cannot be built from tracers or moved by gradients alone."""
+def _try(name: str, text: str | None, is_scheduled: bool, has_decay: bool, has_loss: bool) -> None:
+  """Raises UserError where the rule cannot be built from tracers or moved by what it is given."""
   params = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
   own = read_fields(name, text)
 
   def moved(rate: Any, decay: Any) -> Any:
     fields = own | ({"weight_decay": decay} if has_decay else {})
     update = _rule(name)((lambda step: rate) if is_scheduled else rate, **fields)
+    search = {"grad": params, "value_fn": optax.tree.sum} if has_loss else {}
     return optax.with_extra_args_support(update).update(
-      params, update.init(params), params, value=jnp.float32(1)
+      params, update.init(params), params, value=jnp.float32(1), **search
     )
 
   try:

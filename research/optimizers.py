@@ -7,7 +7,7 @@ adamw, where it is decoupled (Loshchilov and Hutter 2019).
 """
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 import jax
@@ -182,7 +182,7 @@ def precision_in(config: Any) -> Precision:
 
 
 def make_optimizer(
-  optimizer: Optimizer, steps: int, beside: Collection[str] = ()
+  optimizer: Optimizer, steps: int, beside: Collection[str] = (), *, has_loss: bool = False
 ) -> optax.GradientTransformation:
   """The optax optimizer for a run of `steps` updates; its hyper-parameters may be tracers.
 
@@ -190,6 +190,8 @@ def make_optimizer(
     optimizer: its settings.
     steps: of the run.
     beside: those of BESIDE that the learner reads itself.
+    has_loss: whether the learner gives `apply_gradients` its loss as a function, so that rules that
+      search along a line, such as optax:lbfgs, may be chosen.
 
   Raises:
     UserError: for settings that do not go together, that name what is not there, or that the
@@ -198,7 +200,7 @@ def make_optimizer(
   for name, lack in BESIDE.items():
     if name not in beside and getattr(optimizer, name) is not None:
       raise UserError(f"optimizer.{name}: this learner {lack}; leave it out")
-  return _clipped(optimizer, steps, optimizer.clip_norm)
+  return _clipped(optimizer, steps, optimizer.clip_norm, has_loss)
 
 
 def optimizer_of(config: Any, steps: int) -> optax.GradientTransformation:
@@ -219,6 +221,8 @@ def apply_gradients(
   opt_state: optax.OptState,
   params: optax.Params,
   loss: Float[Array, ""] | None = None,
+  *,
+  loss_of: Callable[[optax.Params], Float[Array, ""]] | None = None,
 ) -> tuple[optax.Params, optax.OptState]:
   """Makes one update; returns the new parameters and optimizer state.
 
@@ -228,20 +232,24 @@ def apply_gradients(
     opt_state: the optimizer's.
     params: that it moves.
     loss: of the batch, for schedules that follow it.
+    loss_of: the same as a function of parameters, for line searches.
   """
   update = optax.with_extra_args_support(update)
-  updates, opt_state = update.update(gradients, opt_state, params, value=loss)
+  search = {} if loss_of is None else {"grad": gradients, "value_fn": loss_of}
+  updates, opt_state = update.update(gradients, opt_state, params, value=loss, **search)
   return optax.apply_updates(params, updates), opt_state
 
 
-def _clipped(optimizer: Optimizer, steps: int, norm: Scalar | None) -> optax.GradientTransformation:
+def _clipped(
+  optimizer: Optimizer, steps: int, norm: Scalar | None, has_loss: bool = False
+) -> optax.GradientTransformation:
   """The whole optimizer: gradients are clipped, then the rules of the groups, then the plateau.
 
   By its norm a gradient is scaled as a whole, its direction kept (Pascanu et al. 2013, section
   3.2); by value each of its entries is cut.
   """
   groups = parameter_groups.parse(optimizer.groups)
-  parts = [parameter_groups.by_group(groups, functools.partial(_rule, optimizer, steps))]
+  parts = [parameter_groups.by_group(groups, functools.partial(_rule, optimizer, steps, has_loss))]
   if optimizer.schedule == PLATEAU:
     every = length_in_steps(_every(optimizer), steps)
     parts = [*parts, scale_on_plateau(every, _factor(optimizer))]
@@ -256,7 +264,7 @@ def _clipped(optimizer: Optimizer, steps: int, norm: Scalar | None) -> optax.Gra
 
 
 def _rule(
-  optimizer: Optimizer, steps: int, rate_factor: float, decay_factor: float
+  optimizer: Optimizer, steps: int, has_loss: bool, rate_factor: float, decay_factor: float
 ) -> optax.GradientTransformation:
   """The update rule of one group of parameters."""
   peak, decay = optimizer.learning_rate, optimizer.weight_decay
@@ -274,7 +282,9 @@ def _rule(
   rate = (lambda step: peak * factor(step)) if factor else peak
   if optimizer.name.startswith(optax_rules.PREFIX):
     name = optimizer.name.removeprefix(optax_rules.PREFIX)
-    update, has_decay = optax_rules.build(name, optimizer.fields, rate, decay, is_weight)
+    update, has_decay = optax_rules.build(
+      name, optimizer.fields, rate, decay, is_weight, has_loss=has_loss
+    )
   elif optimizer.fields is not None:
     raise UserError(f"fields are of an optimizer optax:NAME, and not of {optimizer.name}")
   else:

@@ -23,7 +23,7 @@ from tests.test_one_number import assert_one_number
 
 OWN_ACTIONS = ("dqn_", "q_learning", "rainbow")
 OF_ITS_OWN = ("digits_convnet", "equal_budgets", "random_search", "translation")
-WHOLE = ("boltzmann_machine",)
+WHOLE = ("boltzmann_machine", "style_transfer")
 
 
 @pytest.mark.parametrize("name", single_fits.NAMES)

@@ -61,7 +61,7 @@ def with_background(batch_size: int) -> Sampler:
 @functools.cache
 def in_order(batch_size: int) -> Sampler:
   """The examples as they stand, over and over: for batches that continue each other."""
-  return Sampler(batch_size, lambda key, examples, numbers: numbers % examples)
+  return Sampler(batch_size, _in_order)
 
 
 @functools.cache
@@ -102,6 +102,14 @@ def batch_at(
   if padded:
     batch["weight"] = (positions < sampler.batch_size).astype(float)
   return batch
+
+
+def _in_order(
+  key: Key[Array, ""], examples: int, numbers: Int[Array, " batch"]
+) -> Int[Array, " batch"]:
+  del key
+  # XLA reads a constant place where it lies, and copies the example of a place that it computes.
+  return numbers % examples if examples > 1 else jnp.zeros_like(numbers)
 
 
 def _with_replacement(

@@ -23,13 +23,15 @@ def image_grid(
   note: str = "",
   columns: int = 10,
   value_range: tuple[float, float] | None = None,
+  tile_inches: float = TILE_INCHES,
   caption: str,
   file: str = "image_grid",
 ) -> Picture:
   """Images [n, height, width] or [n, height, width, 1 or 3], each above its caption, if given.
 
-  `note` is a line under all of them. All share one scale: black and white are the ends of
-  `value_range`, or the smallest and largest value of all images. Without images the figure says so.
+  `note` is a line under all of them, and `tile_inches` how wide an image is. All share one scale:
+  black and white are the ends of `value_range`, or the smallest and largest value of all images.
+  Without images the figure says so.
 
   Raises ValueError for another shape and where captions are not as many as images.
   """
@@ -46,12 +48,12 @@ def image_grid(
   lines = [line for caption in captions for line in caption.split("\n")]
   # A tile of a wide image has the area of a square one.
   stretch = max(1.0, pixels.shape[2] / pixels.shape[1]) ** 0.5
-  tile_width = max(TILE_INCHES * stretch, 0.085 * max(map(len, lines), default=0))
+  tile_width = max(tile_inches * stretch, 0.085 * max(map(len, lines), default=0))
   columns = min(columns, len(pixels), max(1, int(WIDEST / tile_width)))
   rows = -(-len(pixels) // columns)
   caption_height = CAPTION_LINE_INCHES * max((c.count("\n") + 1 for c in captions), default=0)
   figure, grid = new_figure(
-    title, rows, columns, (tile_width, TILE_INCHES / stretch + caption_height)
+    title, rows, columns, (tile_width, tile_inches / stretch + caption_height)
   )
   narrowest = 0.1 * max(len(title), 0.75 * len(note)) + 0.4
   figure.set_size_inches(

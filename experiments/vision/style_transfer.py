@@ -12,8 +12,14 @@ activation is made 1. The photographs are scikit-learn's. L-BFGS with a line sea
     python launch.py --experiment=style_transfer --content=me.jpg --style=painting.jpg --size=256
     python launch.py --experiment=style_transfer --architecture=vgg19 --weights=vgg19.pth
 
-Expected: each loss alone falls by 95 %, deeper layers keep less of the photograph, and a larger
-alpha / beta keeps more of it.
+Expected: each loss alone falls by 95 %, deeper layers keep less of the photograph, a larger alpha /
+beta more. Measured (three seeds, which draw the noise): the content loss falls by 96 % in 120
+updates, the style loss by 94.6 %; conv1_1, ..., conv5_1 keep 34.9, 21.2, 9.9, 8.1 and 8.0 dB (seed
+0). At the least alpha / beta the style loss ends at 7.7 % of its start, |G - A| at 40 % where 5 %
+was wanted, and EfficientNet-Lite0 no longer sees the bell cote that it takes the photograph for.
+
+6.6 evaluations of the picture a second at 96 pixels in the best turn of a shared core, 0.8 to 0.9
+of what PyTorch does (benchmarks/README.md); a run took eleven minutes of a core used by others too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,6 +60,8 @@ class Config:
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """The sweep over alpha / beta, Adam beside L-BFGS, and each loss alone."""
   imagenet_judge.check()  # before anything is optimised
+  if not (config.content_layers.strip() and config.style_layers.strip()):
+    raise ln.UserError("the sweep weighs content and style; with layers of one only: --single_fit")
   members = {f"{ratio:.0e}": ln.replace(config, {"ratio": ratio}) for ratio in RATIOS}
   swept = {name: fits[0] for name, fits in lab.compare("ratios", members, training).items()}
   middle = swept[MIDDLE]
@@ -63,15 +71,6 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   alone = {kind: [fits[f"{kind} {layer}"] for layer in LAYERS] for kind in ("content", "style")}
   pair = [photographs.load(name, config.size) / 255 for name in (config.content, config.style)]
   signal = [-10 * np.log10(np.mean((shown(fit) - pair[0]) ** 2)) for fit in alone["content"]]
-  race = ln.compare_curves(
-    {"L-BFGS": middle, "Adam": fits["adam"]},
-    "picture/loss",
-    title="L-BFGS and Adam",
-    log=True,
-    caption=f"The loss at alpha / beta = {MIDDLE}. An update of Adam evaluates the network once, "
-    "one of L-BFGS once or a few times; both end after as many evaluations.",
-    file="optimizers",
-  )
   beside = middle.last("picture/loss") / fits["adam"].last("picture/loss")
   name = f"alpha / beta {MIDDLE}: loss by L-BFGS / by Adam after as many evaluations"
   return ln.Report(
@@ -80,7 +79,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
       *sweep_claims(pair, list(swept.values())),
       ln.claims("V05")(name, "below 1", beside, ln.at_most(1)),
     ],
-    [page(pair, swept), reconstructions(alone, signal), race],
+    [page(pair, swept), reconstructions(alone, signal), race(middle, fits["adam"])],
   )
 
 
@@ -129,7 +128,7 @@ def page(pair: Sequence[Picture], swept: Mapping[str, ln.Fit]) -> ln.Picture:
 
 
 def reconstructions(alone: Mapping[str, Sequence[ln.Fit]], signal: Sequence[float]) -> ln.Picture:
-  """What each layer keeps of the content, and the layers up to it of the style."""
+  """Pictures of each layer's content, and of the style of the layers up to it."""
   above = [f"content {layer}\n{ratio:.1f} dB" for layer, ratio in zip(LAYERS, signal, strict=True)]
   return ln.image_grid(
     np.stack([shown(fit) for fits in alone.values() for fit in fits]),
@@ -141,6 +140,19 @@ def reconstructions(alone: Mapping[str, Sequence[ln.Fit]], signal: Sequence[floa
     caption="Above, noise that was made to match one layer's maps of the content photograph, with "
     "its PSNR to it; below, the style photograph's Gram matrices of all layers up to one.",
     file="layers",
+  )
+
+
+def race(by_lbfgs: ln.Fit, by_adam: ln.Fit) -> ln.Picture:
+  """The loss by both optimizers."""
+  return ln.compare_curves(
+    {"L-BFGS": by_lbfgs, "Adam": by_adam},
+    "picture/loss",
+    title="L-BFGS and Adam",
+    log=True,
+    caption=f"The loss at alpha / beta = {MIDDLE}. An update of Adam evaluates the network once, "
+    "one of L-BFGS once or a few times; both end after as many evaluations.",
+    file="optimizers",
   )
 
 

@@ -2,12 +2,13 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
 from research import optax_rules
 from research.errors import UserError
-from research.optimizers import Optimizer, is_weight, make_optimizer
+from research.optimizers import Optimizer, apply_gradients, is_weight, make_optimizer
 from tests.fixtures import updates
 
 pytestmark = pytest.mark.fast
@@ -58,6 +59,7 @@ def test_a_rule_of_optax_follows_the_schedule():
     ("optax:sign_sgd", "b=1", "has no 'b'; it has none"),
     ("optax:dpsgd", "seed=1", "optax:dpsgd needs l2_norm_clip, noise_multiplier; give them as"),
     ("optax:sophia", None, "optax:sophia cannot be used here .*obj_fn must be provided"),
+    ("optax:lbfgs", None, "optax:lbfgs cannot be used here .*value_fn"),
     ("adam", "b1=0.9", "fields are of an optimizer optax:NAME, and not of adam"),
   ],
 )
@@ -69,3 +71,19 @@ def test_what_optax_does_not_have_is_refused(name, fields, complaint):
 def test_rules_that_are_evaluated_elsewhere_than_they_train_are_left_out():
   assert {"lion", "lamb", "muon", "prodigy"} < set(optax_rules.names())
   assert not [name for name in optax_rules.names() if name.startswith("schedule_free")]
+
+
+def test_line_searches_are_for_learners_that_give_their_loss_as_a_function():
+  bowl = lambda x: jnp.sum(jnp.array([1.0, 30.0]) * (x - 2) ** 2)
+  rule = make_optimizer(Optimizer("optax:lbfgs", 1.0, fields="memory_size=5"), 10, has_loss=True)
+  point = jnp.array([-3.0, 4.0])
+  state = rule.init(point)
+
+  @jax.jit
+  def update(point, state):
+    loss, gradient = jax.value_and_grad(bowl)(point)
+    return apply_gradients(rule, gradient, state, point, loss, loss_of=bowl)
+
+  for _ in range(10):
+    point, state = update(point, state)
+  np.testing.assert_allclose(point, 2, atol=1e-3)

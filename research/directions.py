@@ -8,6 +8,7 @@ LARGER_IS_BETTER: Mapping[str, bool | None] = MappingProxyType(
   {
     "accuracy": True,
     "auc": True,
+    "boundary_f1": True,
     "distance": False,
     "divergence": False,
     "ece": False,
@@ -19,8 +20,11 @@ LARGER_IS_BETTER: Mapping[str, bool | None] = MappingProxyType(
     "length": None,
     "log_likelihood": True,
     "loss": False,
+    "mean_iou": True,
     "nats": False,
+    "pixel_accuracy": True,
     "recall": True,
     "return": True,
+    "weighted_iou": True,
   }
 )

@@ -21,12 +21,20 @@ from research.layers.batch_axis import batch_gather, batch_sum
 from research.layers.batch_norm import BatchNorm
 from research.layers.fast_gradients import with_fast_gradients
 from research.losses import (
+  pixel_cross_entropy,
   softmax_cross_entropy,
   token_cross_entropy,
   weighted_loss,
   with_label_smoothing,
 )
-from research.metrics import Mean, accuracy, batch_means, local_means, token_accuracy
+from research.metrics import (
+  Mean,
+  accuracy,
+  batch_means,
+  local_means,
+  pixel_accuracy,
+  token_accuracy,
+)
 from research.micro_batches import accumulated, placed
 from research.optimizers import apply_gradients, optimizer_in, precision_in
 from research.precision import in_precision, loss_scale, scaled
@@ -257,6 +265,8 @@ FIELDS = {
   accuracy: "label",
   token_cross_entropy: "target",
   token_accuracy: "target",
+  pixel_cross_entropy: "mask",
+  pixel_accuracy: "mask",
 }
 
 

@@ -49,6 +49,19 @@ def token_cross_entropy(
   return Mean(jnp.sum(jnp.where(real, losses, 0), axis=1), jnp.sum(real, axis=1, dtype=float))
 
 
+def pixel_cross_entropy(logits: Float[Array, "batch height width classes"], batch: Batch) -> Mean:
+  """Negative log-likelihood in nats of each pixel's class, `batch["mask"]` [batch, height, width].
+
+  Where the batch has "mask_weights" [batch, classes], a pixel counts by the weight of its class.
+  """
+  is_class = jax.nn.one_hot(batch["mask"], logits.shape[-1])
+  # Sums in place of indices: a gradient that scatters is slow on a CPU.
+  losses = jax.nn.logsumexp(logits, axis=-1) - jnp.sum(is_class * logits, axis=-1)
+  by_class = batch.get("mask_weights", jnp.ones((len(logits), logits.shape[-1])))
+  weights = jnp.einsum("bhwc,bc->bhw", is_class, by_class)
+  return Mean(jnp.sum(weights * losses, axis=(1, 2)), jnp.sum(weights, axis=(1, 2)))
+
+
 def with_label_smoothing(loss: Callable[..., Any], smoothing: Smoothing) -> Callable[..., Any]:
   """A softmax loss with label smoothing, for training alone; the loss itself where it is None.
 

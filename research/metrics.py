@@ -58,6 +58,13 @@ def token_accuracy(logits: Float[Array, "batch places vocabulary"], batch: Batch
   return Mean(jnp.sum(right, axis=1, dtype=float), jnp.sum(real, axis=1, dtype=float))
 
 
+def pixel_accuracy(
+  logits: Float[Array, "batch height width classes"], batch: Batch
+) -> Float[Array, " batch"]:
+  """Share of the pixels whose largest logit is that of their class in `batch["mask"]`."""
+  return jnp.mean(jnp.argmax(logits, axis=-1) == batch["mask"], axis=(1, 2), dtype=float)
+
+
 def exact_match(
   logits: Float[Array, "batch places vocabulary"], batch: Batch
 ) -> Float[Array, " batch"]:

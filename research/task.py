@@ -18,8 +18,8 @@ from research.data.sampling import Sampler
 from research.data.stratify import shuffled_split
 from research.errors import UserError
 from research.learner import Config, Learner, PerExample, ReadsConfig, field_of, supervised
-from research.losses import softmax_cross_entropy, token_cross_entropy
-from research.metrics import accuracy, exact_match, token_accuracy
+from research.losses import pixel_cross_entropy, softmax_cross_entropy, token_cross_entropy
+from research.metrics import accuracy, exact_match, pixel_accuracy, token_accuracy
 from research.training import HostData, Training, on_device
 from research.truncated_bptt import truncated_bptt
 from research.weight_average import averaged
@@ -189,6 +189,14 @@ pair_training = functools.partial(
   metrics={"exact": exact_match, "accuracy": token_accuracy},
   inputs=pair_inputs,
   evaluation_batch_size=250,
+)
+
+# That of a network whose logits are of every pixel's class.
+pixel_training = functools.partial(
+  supervised_training,
+  loss=pixel_cross_entropy,
+  metrics={"accuracy": pixel_accuracy},
+  evaluation_batch_size=100,
 )
 
 

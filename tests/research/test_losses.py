@@ -8,11 +8,13 @@ import pytest
 
 from research.errors import UserError
 from research.losses import (
+  pixel_cross_entropy,
   softmax_cross_entropy,
   squared_error,
   token_cross_entropy,
   with_label_smoothing,
 )
+from research.metrics import pixel_accuracy
 
 pytestmark = pytest.mark.fast
 
@@ -45,3 +47,27 @@ def test_other_losses_have_no_labels_to_smooth():
   assert with_label_smoothing(squared_error, None) is squared_error
   with pytest.raises(UserError, match="the loss is no softmax of labels; leave it out"):
     with_label_smoothing(squared_error, 0.1)
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 0.5, 4.0]])
+def test_pixel_cross_entropy_is_a_mean_over_pixels(weights):
+  rng = np.random.default_rng(0)
+  logits, mask = rng.normal(size=(2, 3, 4, 3)), rng.integers(0, 3, (2, 3, 4)).astype(np.uint8)
+  batch = {"mask": jnp.asarray(mask)}
+  if weights is not None:
+    batch["mask_weights"] = jnp.array([weights, weights])
+  found = pixel_cross_entropy(jnp.asarray(logits), batch)
+  for example in range(2):
+    total = weight = 0.0
+    for place in np.ndindex(3, 4):
+      odds, label = np.exp(logits[(example, *place)]), mask[(example, *place)]
+      own = 1.0 if weights is None else weights[label]
+      total, weight = total - own * np.log(odds[label] / odds.sum()), weight + own
+    np.testing.assert_allclose(found.total[example], total, rtol=1e-5)
+    np.testing.assert_allclose(found.weight[example], weight, rtol=1e-5)
+
+
+def test_pixel_accuracy_is_the_share_of_pixels():
+  logits = jax.nn.one_hot(jnp.array([[[0, 1], [1, 1]]]), 2)
+  found = pixel_accuracy(logits, {"mask": jnp.array([[[0, 1], [1, 0]]], jnp.uint8)})
+  np.testing.assert_allclose(found, [0.75])

@@ -6,7 +6,7 @@ from research.errors import UserError
 from research.sweep.slots import metrics_of
 from research.training import larger_is_better
 from tests.fixtures import single_fits, tiny_experiment
-from tests.fixtures.little_photographs import replace_photographs
+from tests.fixtures.little_photographs import replace_convolutions, replace_photographs
 
 pytestmark = pytest.mark.fast
 
@@ -29,6 +29,7 @@ def test_a_direction_is_declared_and_never_guessed():
 @pytest.mark.parametrize("name", single_fits.NAMES)
 def test_every_metric_of_the_catalogue_has_a_direction(monkeypatch, name):
   replace_photographs(monkeypatch)
+  replace_convolutions(monkeypatch)
   experiment = single_fits.load(name)
   config = experiment.Config()
   training = experiment.training(config, 0)

@@ -1,4 +1,4 @@
-"""What R-CNN learns from a network's features: who scores a region, and who moves its box.
+"""The linear parts of R-CNN, learnt from a network's features: scores of regions, moves of boxes.
 
 Girshick et al. 2014, sections 2.3 and 3.5 and appendix C.
 """
@@ -21,7 +21,7 @@ SUPPRESSED = 0.3  # overlap above which the worse of two boxes goes
 
 
 class Features(NamedTuple):
-  """What a network makes of regions.
+  """Activations of a network for regions.
 
   Attributes:
     maps: of its last convolution, which know places; regressions read them.

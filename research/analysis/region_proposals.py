@@ -162,7 +162,7 @@ def group(image: Image, regions: Regions) -> Int[np.ndarray, "boxes 4"]:
 
 
 def likeness(groups: Groups, number: int) -> Float[np.ndarray, " regions"]:
-  """How alike a region is to each other one (Uijlings et al. 2013, section 3.2).
+  """Likeness of a region to each other one (Uijlings et al. 2013, section 3.2).
 
   The sum of four parts from 0 to 1: common colour, common texture, small size of both together, and
   how little of the box around both is in neither.

@@ -39,7 +39,7 @@ class Regions(NamedTuple):
 def warp(
   image: Num[np.ndarray, "height width"], boxes: Boxes, size: int, rim: int
 ) -> UInt8[np.ndarray, "boxes size size 1"]:
-  """What boxes show, by bilinear interpolation, with `rim` pixels of the result from around them.
+  """The contents of boxes, by bilinear interpolation, in a rim of what lies around them.
 
   Args:
     image: levels of grey, 0 to 255.

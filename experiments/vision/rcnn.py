@@ -1,47 +1,43 @@
 """R-CNN on scenes of digits: propose, warp, score, refine, suppress (V01).
 
 Girshick, Donahue, Darrell and Malik 2014, "Rich feature hierarchies for accurate object detection
-and semantic segmentation". Selective search proposes boxes; each is warped to one size with a rim
-of its surroundings; a convnet that learnt to classify whole images is fine-tuned on warped boxes
-(32 of objects that they overlap by half or more and 96 of background in a batch); a linear support
-vector machine per class, taught with hard negatives (overlaps below 0.3), scores its features; a
-ridge regression, taught by proposals that overlap an object by more than 0.6, moves each box; and
-of two boxes of a class that overlap by more than 0.3 the worse goes. Here the scenes are 64x64
-pixels with one to three MNIST digits on texture with clutter, proposals become 24x24 pixels with a
-rim of 2 (the paper's 227 and 16), and the whole images are MNIST's. Test scenes show digits of
-MNIST's test set. The regression's penalty is the paper's 1000, times our 1,152 features over its
-9,216, for features of mean length 20 as in its code.
-
-Five detectors lack one part each: the regression, the suppression, the fine-tuning, the support
-vector machines (softmax in their place), or the proposals (a grid of about as many windows at test
-time, for which nothing is learnt anew).
+and semantic segmentation". Selective search proposes boxes, each is warped to one size with a rim
+around it, and a convnet that learnt whole images is fine-tuned on them (in a batch 32 that overlap
+an object by half or more, 96 of background). Its features are scored by a linear support vector
+machine per class, taught with hard negatives (overlaps below 0.3); a ridge regression, taught by
+proposals that overlap an object by more than 0.6, moves the box; of two boxes of a class that
+overlap by more than 0.3 the worse goes. Scenes have 64x64 pixels and one to three MNIST digits over
+texture and clutter, warped boxes 24x24 with a rim of 2 (the paper: 227 and 16). The regression's
+penalty is the paper's 1000 times our 1,152 features over its 9,216. Five detectors lack one part
+each; the grid has about as many windows as there are proposals, and nothing is learnt anew for it.
 
     python launch.py --experiment=rcnn
 
-Expected by the source: each part helps.
+Expected by the source: each part helps. Measured with seed 0: the proposals reach 98.0 % of the
+digits, and the mean average precision is 83.1 %, below the proposed 90 %. It loses 49 points
+without suppression, 30 with the grid, 19 without fine-tuning and, at an overlap of 0.7, 13 without
+regression; with softmax in place of the machines it is 0.7 points higher, unlike the paper's. 130
+seconds of one CPU core, on which 13 to 17 batches (1,700 to 2,200 regions) were learnt a second.
 """
 
 import functools
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
-import jax
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
 import research as ln
 from research.analysis import detection, region_detector, region_proposals
 from research.analysis.detection import Found, Objects
-from research.analysis.region_detector import Features
+from research.analysis.detection_figures import boxes_beside_truth, precision_recall_curves
+from research.analysis.region_detector import features_of
 from research.analysis.warped_regions import Regions, regions_of
 from research.data import scenes
-from research.figures.boxes import Boxed, boxes_on_images
+from research.models.region_net import RegionNet
 
 WORLD = scenes.World(most=3)
 CLASSES = 11  # with the background
-GRID: Mapping[str, Any] = {"sides": (18, 26), "aspects": (0.8,), "stride": 0.5}
-BLOCK = 1000  # regions that the network sees at once
 FULL, UNMOVED, DOUBLES = "R-CNN", "without regression", "without suppression"
 SOFTMAX, WINDOWS, UNADAPTED = "softmax for SVMs", "grid for proposals", "without fine-tuning"
 PARTS = {  # the overlap at which each is missed, and the source
@@ -64,25 +60,6 @@ class Config:
   steps: int = ln.static(1500, "updates on whole digits, and as many in fine-tuning", at_least=1)
 
 
-class Network(nn.Module):
-  """Two convolutions with pooling, a hidden layer, logits."""
-
-  classes: int
-
-  @nn.compact
-  def stages(self, x: Array) -> tuple[Array, Array, Array]:
-    """The pooled maps, flat; the hidden layer; the logits."""
-    for filters in (16, 32):
-      x = ln.max_pool(nn.relu(ln.Conv(filters, (3, 3))(x)))
-    maps = x.reshape(x.shape[0], -1)
-    hidden = nn.relu(nn.Dense(128)(maps))
-    return maps, hidden, nn.Dense(self.classes, name="logits")(hidden)
-
-  def __call__(self, x: Array, train: bool = False) -> Array:
-    """Logits."""
-    return self.stages(x)[-1]
-
-
 def digits(config: Config, seed: int) -> ln.Task:
   """MNIST without its margin: digits of 20 pixels in a rim of 2, as warped proposals are."""
   data = ln.sets.load("mnist")
@@ -90,7 +67,7 @@ def digits(config: Config, seed: int) -> ln.Task:
   return ln.Task(cut(data.train), {"test": cut(data.test)})
 
 
-pretraining = ln.supervised_training(lambda config: Network(CLASSES - 1), digits)
+pretraining = ln.supervised_training(lambda config: RegionNet(CLASSES - 1), digits)
 
 
 def scenes_of(split: str, seed: int, count: int) -> tuple[UInt8[np.ndarray, "..."], Objects]:
@@ -114,22 +91,11 @@ def fine_tuning(config: Config, seed: int, begin: Any, sets: Mapping[str, Region
     return learner._replace(init=init)
 
   return ln.supervised_training(
-    lambda config: Network(CLASSES),
+    lambda config: RegionNet(CLASSES),
     lambda config, seed: ln.Task(data["train"], {"test": data["test"]}),
     transform=begun,
     sampler=ln.sampling.with_background,
   )(config, seed)
-
-
-def features_of(fit: ln.Fit, regions: Regions) -> Features:
-  """Activations of a network for all regions."""
-  network = Network(len(fit.state.params["logits"]["bias"]))
-  variables = {"params": fit.state.params}
-  stages = jax.jit(
-    lambda image: network.apply(variables, ln.inputs_of({"image": image}), method="stages")
-  )
-  blocks = [stages(regions.warped[at : at + BLOCK]) for at in range(0, len(regions.image), BLOCK)]
-  return Features(*(np.concatenate(stage) for stage in zip(*blocks, strict=True)))
 
 
 def run(config: Config, lab: ln.Lab) -> ln.Report:
@@ -139,8 +105,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   learnt = regions(images, truth, [region_proposals.propose(image) for image in images], True)
   images, truth = scenes_of("test", lab.seed, config.held_out)
   found = regions(images, truth, [region_proposals.propose(image) for image in images], False)
-  windows = region_proposals.grid(images.shape[1:], **GRID)
-  gridded = regions(images, truth, [windows] * len(images), False)
+  gridded = regions(images, truth, [region_proposals.grid(images.shape[1:])] * len(images), False)
 
   before = lab.fit("pre-training", config, pretraining(config, lab.seed))
   sets = {"train": learnt, "test": found}
@@ -149,19 +114,15 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   unadapted = region_detector.learn(features_of(before, learnt), learnt)
   judge = functools.partial(region_detector.detect, size=WORLD.size)
   own = functools.partial(judge, detector, features_of(after, found), found)
-  return report(
-    {
-      FULL: own(),
-      UNMOVED: own(is_moved=False),
-      DOUBLES: own(is_suppressed=False),
-      SOFTMAX: own(by_softmax=True),
-      WINDOWS: judge(detector, features_of(after, gridded), gridded),
-      UNADAPTED: judge(unadapted, features_of(before, found), found),
-    },
-    truth,
-    found,
-    images,
-  )
+  judged = {
+    FULL: own(),
+    UNMOVED: own(is_moved=False),
+    DOUBLES: own(is_suppressed=False),
+    SOFTMAX: own(by_softmax=True),
+    WINDOWS: judge(detector, features_of(after, gridded), gridded),
+    UNADAPTED: judge(unadapted, features_of(before, found), found),
+  }
+  return report(judged, truth, found, images)
 
 
 def report(
@@ -175,9 +136,7 @@ def report(
   }
   claim, difference = ln.claims("V01", unit="%"), ln.claims("V01", unit="points")
   gain = lambda name, overlap: precision[FULL, overlap] - precision[name, overlap]
-  what = "recall of the proposals at an overlap of 0.5"
-  as_objects = Objects(proposals.image, proposals.label, proposals.box)
-  recall = detection.recall(as_objects, truth)
+  what, recall = "recall of the proposals at an overlap of 0.5", detection.recall(proposals, truth)
   return ln.Report(
     [
       claim(what, "95 % (proposed)", recall, ln.at_least(0.95)),
@@ -187,44 +146,10 @@ def report(
         for name, (overlap, source) in PARTS.items()
       ),
     ],
-    [boxes_beside_truth(found[FULL], truth, images[:8]), curves(found, truth)],
-  )
-
-
-def boxes_beside_truth(found: Found, truth: Objects, images: np.ndarray) -> ln.Picture:
-  """The first scenes with what is there and what the machines say yes to."""
-  words = lambda own: [str(label - 1) for label in own.label]
-  there = [detection.chosen(truth, truth.image == n) for n in range(len(images))]
-  is_yes = lambda n: (found.image == n) & (found.score > 0)
-  seen = [detection.chosen(found, is_yes(n)) for n in range(len(images))]
-  return boxes_on_images(
-    images,
-    {
-      "truth": [Boxed(own.box, words(own)) for own in there],
-      "found": [Boxed(own.box, words(own)) for own in seen],
-    },
-    title="Digits in test scenes, and what R-CNN finds",
-    caption="Above, the visible parts of digits in their boxes. Below, the boxes that a digit's "
-    "support vector machine says yes to, moved by its regression, without doubles.",
-    file="detections",
-  )
-
-
-def curves(found: Mapping[str, Found], truth: Objects) -> ln.Picture:
-  """Precision against recall, all digits together."""
-  panels = []
-  for overlap in (0.5, 0.7):
-    drawn = {}
-    for name, own in found.items():
-      curve = detection.pooled_curve(own, truth, overlap)
-      drawn[name] = 100 * curve.recall, 100 * curve.precision
-    panels.append(ln.Panel("precision (%)", drawn, f"overlap of {overlap} at least"))
-  return ln.function_curves(
-    panels,
-    title="R-CNN, whole and with a part left out",
-    x="recall (%)",
-    caption="Detections of all digits in the order of their scores.",
-    file="precision_recall",
+    [
+      boxes_beside_truth(found[FULL], truth, images[:8], ("", *"0123456789")),
+      precision_recall_curves(found, truth, (0.5, 0.7)),
+    ],
   )
 
 

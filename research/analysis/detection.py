@@ -9,7 +9,7 @@ challenge") and of COCO (Lin et al. 2014, "Microsoft COCO: common objects in con
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
@@ -157,7 +157,21 @@ def chosen(objects: Some, which: Bool[np.ndarray, " objects"]) -> Some:
   return type(objects)(*(field[which] for field in objects))
 
 
-def recall(boxes: Objects, truth: Objects, overlap: float = 0.5) -> float:
+class Places(Protocol):
+  """Anything with boxes in a set of images, as `Objects` has them."""
+
+  @property
+  def image(self) -> Int[np.ndarray, " boxes"]:
+    """The number of the image of each."""
+    ...
+
+  @property
+  def box(self) -> Num[np.ndarray, "boxes 4"]:
+    """Its place."""
+    ...
+
+
+def recall(boxes: Places, truth: Objects, overlap: float = 0.5) -> float:
   """The share of the true boxes that a box of the same image overlaps by at least so much.
 
   Several boxes may find one object, and one box several; labels count for nothing.

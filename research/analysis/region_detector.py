@@ -5,6 +5,7 @@ Girshick et al. 2014, sections 2.3 and 3.5 and appendix C.
 
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import scipy.special
 from jaxtyping import Float
@@ -14,9 +15,13 @@ from research.analysis.box_regression import Regression
 from research.analysis.detection import Found
 from research.analysis.linear_detectors import Detectors
 from research.analysis.warped_regions import Regions, detections
+from research.batch import inputs_of
+from research.models.region_net import RegionNet
+from research.training import Fit
 
 NEGATIVE, NEAR = 0.3, 0.6  # overlaps below which a machine, and above which a regression learns
 PENALTY = 1000 / 9216  # the published penalty, for each of the published features
+BLOCK = 1000  # regions that the network sees at once
 SUPPRESSED = 0.3  # overlap above which the worse of two boxes goes
 
 
@@ -46,6 +51,17 @@ class Detector(NamedTuple):
   machines: Detectors
   regressions: list[Regression]
   scales: tuple[float, float]
+
+
+def features_of(fit: Fit, regions: Regions) -> Features:
+  """Activations of a fitted `RegionNet` for all regions."""
+  network = RegionNet(len(fit.state.params["logits"]["bias"]))
+  variables = {"params": fit.state.params}
+  stages = jax.jit(
+    lambda image: network.apply(variables, inputs_of({"image": image}), method="stages")
+  )
+  blocks = [stages(regions.warped[at : at + BLOCK]) for at in range(0, len(regions.image), BLOCK)]
+  return Features(*(np.concatenate(stage) for stage in zip(*blocks, strict=True)))
 
 
 def learn(features: Features, regions: Regions) -> Detector:

@@ -76,9 +76,9 @@ def propose(
 
 def grid(
   shape: tuple[int, int],
-  sides: Sequence[int] = (16, 24, 32),
-  aspects: Sequence[float] = (0.6, 1.0),
-  stride: float = 0.35,
+  sides: Sequence[int] = (18, 26),
+  aspects: Sequence[float] = (0.8,),
+  stride: float = 0.5,
 ) -> Int[np.ndarray, "boxes 4"]:
   """Windows in all places of a grid.
 

@@ -8,6 +8,7 @@ import pytest
 from experiments.vision import rcnn
 from research.analysis.detection import Found, Objects
 from research.analysis.warped_regions import regions_of
+from research.models.region_net import RegionNet
 
 BOX = np.array([[0, 0, 20, 20], [30, 30, 50, 44]])
 TRUTH = Objects(np.array([0, 1]), np.array([3, 7]), BOX)
@@ -21,7 +22,7 @@ def regions():
 
 def test_fine_tuning_begins_with_the_trained_layers_and_learns_objects_from_an_overlap_of_half():
   own, config = regions(), rcnn.Config(steps=2, batch_size=8)
-  whole = rcnn.Network(rcnn.CLASSES - 1).init(jax.random.key(3), own.warped[:1] / 255)["params"]
+  whole = RegionNet(rcnn.CLASSES - 1).init(jax.random.key(3), jnp.zeros((1, 24, 24, 1)))["params"]
   training = rcnn.fine_tuning(config, 0, whole, {"train": own, "test": own})
   assert training.data["label"].tolist() == [3, 3, 7, 0]
   assert training.sampler.batch_size == 8

@@ -4,10 +4,11 @@ Radford, Metz and Chintala 2016, "Unsupervised representation learning with deep
 generative adversarial networks", has these guidelines: strided convolutions in place of pooling,
 fractionally strided ones in the generator; batch normalisation in both, but for the generator's
 output and the discriminator's input; no hidden dense layers; ReLU and tanh in the generator; leaky
-ReLU in the discriminator; weights of deviation 0.02; Adam with beta1 of 0.5. Each has a flag, and
-the rival, of dense layers, keeps all but the convolutions. What is not the paper's: two small
-convolutions in each player, a larger rate that falls to zero, samples by the average of the
-generator's weights, and a linear layer for each label in the discriminator.
+ReLU in the discriminator; weights of deviation 0.02; Adam with beta1 of 0.5. Most have a flag, and
+the rival, of dense layers, keeps all but the convolutions. The paper's rate is 0.0002; here it is
+0.001 and falls to zero, for two small convolutions in each player and 2,500 steps. Samples are
+drawn with the average of the generator's weights, and the discriminator has a linear layer for each
+label.
 
     python launch.py --experiment=dcgan
     python launch.py --experiment=dcgan --single_fit --optimizer.beta1=0.9   # or --batch_norm=false
@@ -16,7 +17,12 @@ The paper's test: a 1-nearest-neighbour classifier learns from labelled samples,
 one that learns from real images. The Frechet distance is that of the features of a small classifier
 which the experiment trains on real images: no FID.
 
-Expected: see RESULTS.md.
+Expected, over three seeds: an error of 9.5 % with 20,000 samples, 5.1 points above that with real
+images. So both claims about it fail: samples leave out ways of writing a digit (coverage 0.73 of
+real images' 0.91 for seed 0). 97 % of them convince the judge, and all digits are as frequent,
+for their labels are. The Frechet distance is 2 % of the MLP-GAN's, which collapses at this rate;
+one at the paper's rate does not, and has a distance of 46 beside 3.4 (one seed). Three minutes of
+one quiet CPU core; DCGAN learns from 1,400 images a second.
 """
 
 import math

@@ -9,7 +9,7 @@ activation is made 1. The photographs are scikit-learn's. L-BFGS with a line sea
 
     pip install -e '.[pretrained]' -c constraints.txt
     python launch.py --experiment=style_transfer
-    python launch.py --experiment=style_transfer --content=me.jpg --style=painting.jpg --size=256
+    python launch.py --experiment=style_transfer --single_fit --content=me.jpg --style=art.jpg
     python launch.py --experiment=style_transfer --architecture=vgg19 --weights=vgg19.pth
 
 Expected: each loss alone falls by 95 %, deeper layers keep less of the photograph, a larger alpha /
@@ -69,7 +69,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   adam = {"adam": ln.replace(middle.config, rate | {"steps": neural_style.evaluations(middle)})}
   fits = ln.fit_each(lab, adam | configs_alone(config, LAYERS), training)
   alone = {kind: [fits[f"{kind} {layer}"] for layer in LAYERS] for kind in ("content", "style")}
-  pair = [photographs.load(name, config.size) / 255 for name in (config.content, config.style)]
+  pair = both_photographs(config)
   signal = [-10 * np.log10(np.mean((shown(fit) - pair[0]) ** 2)) for fit in alone["content"]]
   beside = middle.last("picture/loss") / fits["adam"].last("picture/loss")
   name = f"alpha / beta {MIDDLE}: loss by L-BFGS / by Adam after as many evaluations"
@@ -81,6 +81,16 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     ],
     [page(pair, swept), reconstructions(alone, signal), race(middle, fits["adam"])],
   )
+
+
+def report(config: Config, fit: ln.Fit) -> ln.Report:
+  """One picture beside its photographs."""
+  return ln.Report([], [page(both_photographs(config), {f"{config.ratio:.0e}": fit})])
+
+
+def both_photographs(config: Config) -> list[Picture]:
+  """The content's and the style's."""
+  return [photographs.load(name, config.size) / 255 for name in (config.content, config.style)]
 
 
 def alone_claims(alone: Mapping[str, Sequence[ln.Fit]], signal: Sequence[float]) -> list[ln.Claim]:
@@ -156,4 +166,4 @@ def race(by_lbfgs: ln.Fit, by_adam: ln.Fit) -> ln.Picture:
   )
 
 
-experiment = ln.Experiment(Config, run, training, takes=("lanes",))
+experiment = ln.Experiment(Config, run, training, report, takes=("lanes",))

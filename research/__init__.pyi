@@ -73,12 +73,12 @@ from research.learner import Learner as Learner
 from research.learner import Metrics as Metrics
 from research.learner import ReadsConfig as ReadsConfig
 from research.learner import TrainState as TrainState
-from research.learner import augmented as augmented
 from research.learner import predict as predict
 from research.learner import predict_classes as predict_classes
 from research.learner import supervised as supervised
-from research.learner import with_loss_after_update as with_loss_after_update
-from research.learner import with_set_metrics as with_set_metrics
+from research.learner_transforms import augmented as augmented
+from research.learner_transforms import with_loss_after_update as with_loss_after_update
+from research.learner_transforms import with_set_metrics as with_set_metrics
 from research.losses import softmax_cross_entropy as softmax_cross_entropy
 from research.losses import squared_error as squared_error
 from research.losses import token_cross_entropy as token_cross_entropy

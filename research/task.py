@@ -117,7 +117,7 @@ def supervised_training(
     inputs: the model's inputs from the batch; by default its images.
     optimizer: gives the optax optimizer for a config and a number of steps, where it is not
       `research.optimizers.optimizer_of`.
-    transform: changes the learner, as `research.learner.augmented` does.
+    transform: changes the learner, as `research.learner_transforms.augmented` does.
     sampler: the rule by which batches are drawn, given their size.
     epochs_per_evaluation: epochs between evaluations, where the config has epochs; 0 leaves them
       to the end.

@@ -26,6 +26,7 @@ FLOORS = [
   ["research.task"],
   ["research.training"],
   ["research.truncated_bptt", "research.buckets", "research.weight_average", "research.gan"],
+  ["research.learner_transforms"],
   ["research.learner"],
   ["research.micro_batches", "research.class_balance"],
   ["research.models"],

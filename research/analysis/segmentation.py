@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from research.learner import Learner, with_set_metrics
+from research.learner import Learner
+from research.learner_transforms import with_set_metrics
 from research.set_metrics import SetMetric, confusion_counts
 
 Counts = Int[np.ndarray, "class class"]  # of pixels, by true class and answer

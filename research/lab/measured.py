@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from research.errors import UserError, unknown_name
-from research.learner import Learner, with_set_metrics
+from research.learner import Learner
+from research.learner_transforms import with_set_metrics
 from research.set_metrics import SET_METRICS
 from research.training import Training
 

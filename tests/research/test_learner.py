@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from research.batch import inputs_of
-from research.learner import ReadsConfig, augmented, predict_classes, supervised
+from research.learner import ReadsConfig, predict_classes, supervised
+from research.learner_transforms import augmented
 from research.losses import softmax_cross_entropy, squared_error
 from research.metrics import Mean, accuracy
 from research.optimizers import Optimizer, make_optimizer

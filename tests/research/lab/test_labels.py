@@ -11,7 +11,8 @@ from research.errors import UserError
 from research.lab import lab as lab_module
 from research.lab.lab import Lab
 from research.lab.labels import check_labels
-from research.learner import augmented, supervised, with_loss_after_update
+from research.learner import supervised
+from research.learner_transforms import augmented, with_loss_after_update
 from research.losses import softmax_cross_entropy, squared_error, token_cross_entropy
 from research.models.language_model import LanguageModel
 from research.models.mlp import MLP

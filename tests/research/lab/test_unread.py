@@ -7,7 +7,8 @@ from research.config import flatten, nested, pytree_config, static, traced
 from research.data import sampling, sets
 from research.lab import registry, unread
 from research.lab.experiment import Experiment, single_fit
-from research.learner import augmented, supervised
+from research.learner import supervised
+from research.learner_transforms import augmented
 from research.losses import softmax_cross_entropy
 from research.optimizers import Optimizer, make_optimizer
 from research.report import Report

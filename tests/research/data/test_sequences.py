@@ -44,7 +44,9 @@ def test_the_parts_of_a_partition_continue_each_other():
   data = language.partition(tokens, 3, 4)
   batches = [
     {
-      key: array[np.asarray(sampling.in_order(3).indices(None, 9, s * 3 + jnp.arange(3)))]
+      key: array[
+        np.asarray(sampling.in_order(3).indices(jax.random.key(0), 9, s * 3 + jnp.arange(3)))
+      ]
       for key, array in data.items()
     }
     for s in range(4)

@@ -9,9 +9,9 @@ many (20,928 and 20,938). Scenes have sky, road, lane markings, cars, trees and 
     python launch.py --experiment=segnet
 
 Expected by the source: 60.1 % mean IoU on CamVid; bilinear decoders are less sharp, and those that
-keep the encoder's maps whole, as a U-Net does, are the best where there is memory. Measured (seed
-0): mean IoU 87.1, 75.0 and 95.9 % for places, interpolation and U-Net, boundary F1 91.2, 79.2 and
-97.2 %. Three minutes of one CPU core.
+keep the encoder's maps whole, as a U-Net does, are the best where there is memory. Measured
+(three seeds): mean IoU of places 87.4 %, boundary F1 10.1 points above interpolation's and 6.8
+below the U-Net's. Three minutes of one CPU core.
 """
 
 import functools

@@ -35,6 +35,7 @@ class Config:
 
   hidden: int = ln.static(100, "hidden units", at_least=1)
   examples: int = ln.static(10_000, "training images", at_least=10)
+  held_out: int = ln.static(50_000, "other images, to draw dev sets from", at_least=10)
   turned: float = ln.static(0.0, "degrees by which training images are turned")
   init: ln.Init = ln.nested(ln.Init("he_normal"))
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-3, "linear"))
@@ -58,7 +59,10 @@ def task(config: Config, seed: int) -> ln.Task:
   mnist = ln.sets.load("mnist").train
   order = np.random.default_rng(seed).permutation(len(mnist["label"]))
   part = lambda chosen: {name: np.asarray(array)[chosen] for name, array in mnist.items()}
-  train, others = part(order[: config.examples]), part(order[config.examples :])
+  both = config.examples + config.held_out
+  if both > len(order):
+    raise ln.UserError(f"examples and held_out are {both:,} together, and there are {len(order):,}")
+  train, others = part(order[: config.examples]), part(order[config.examples : both])
   return ln.Task(turn(train, config.turned), {"others": others})
 
 

@@ -111,7 +111,8 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 
 def exactness(config: Config, params: Mapping[str, Any]) -> list[ln.Claim]:
   """The trained classifier as a convolution over scenes, and bilinear kernels, by comparison."""
-  pictures = ln.inputs_of({"image": drawn(SCENES, "test", 0, HELD_OUT).image[:4]})
+  few = jnp.asarray(drawn(SCENES, "test", 0, HELD_OUT).image[:4])
+  pictures = ln.inputs_of({"image": few})
   off = fcn.difference_from_windows(classifier(config), params, pictures)
   maps = jax.random.normal(jax.random.key(0), (1, 8, 8, CLASSES))
   enlarged = Upsample(2).init_with_output(jax.random.key(0), maps)[0]

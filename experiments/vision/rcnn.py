@@ -53,7 +53,7 @@ PARTS = {  # the overlap at which each is missed, and the source
 class Config:
   """The scenes, and how both stages of the network learn."""
 
-  scenes: int = ln.static(600, "scenes to learn from", at_least=100, at_most=10_000)
+  scenes: int = ln.static(2000, "scenes to learn from", at_least=100, at_most=10_000)
   held_out: int = ln.static(200, "scenes to be tested on", at_least=20, at_most=10_000)
   optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 2e-3, "linear"))
   batch_size: int = ln.static(128, "examples per step", at_least=4)

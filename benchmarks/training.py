@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,40 @@ def ratio(ours: Side, theirs: Side) -> float:
     a["steps_per_second"] / b["steps_per_second"]
     for a, b in zip(ours.turns, theirs.turns, strict=True)
   )
+
+
+def table_row(title: str, script: str, subject: str, decimals: int) -> str:
+  """Measures two sides that know no variants: a row of `print_table`.
+
+  Args:
+    title: of the row.
+    script: that there is as jax_NAME.py and as torch_NAME.py.
+    subject: the sides' first argument.
+    decimals: of the steps per second.
+  """
+  with tempfile.TemporaryDirectory() as folder:
+    arguments = [subject, str(FLAGS.turn_seconds), str(Path(folder) / "shared.npz")]
+    jax = [sys.executable, str(FOLDER / f"jax_{script}.py"), *arguments]
+    torch = [FLAGS.torch_python, str(FOLDER / f"torch_{script}.py"), *arguments, str(FLAGS.cores)]
+    sides = [Side(jax, {"JAX_PLATFORMS": "cpu"}), Side(torch, {})]
+    take_turns(sides)
+  ours, theirs = (side.summary() for side in sides)
+  processor = theirs["processor_seconds_per_step"] / ours["processor_seconds_per_step"]
+  difference = max(abs(a - b) / b for a, b in zip(ours["losses"], theirs["losses"], strict=True))
+  cells = [title]
+  for side in (ours, theirs):
+    usual, best = side["steps_per_second"], side["best_steps_per_second"]
+    cells.append(f"{usual:.{decimals}f} ({best:.{decimals}f})")
+  cells += [f"{ratio(*sides):.2f}", f"{processor:.2f}", f"{difference:.0e}"]
+  return f"| {' | '.join(cells)} |"
+
+
+def print_table(subject: str, rows: Iterable[str]) -> None:
+  """Prints rows of `table_row` as they come: medians of the turns, the best turn in brackets."""
+  columns = (subject, "JAX", "PyTorch", "ratio", "by processor time", "losses differ by")
+  print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
+  for row in rows:
+    print(row, flush=True)
 
 
 def compare(name: str) -> dict[str, Any]:

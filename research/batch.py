@@ -1,9 +1,11 @@
 """A batch, or a whole data set: arrays by name, with the examples along the first axis."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int
 
 Batch = dict[str, Array]
@@ -17,6 +19,23 @@ def take(data: Batch, indices: Int[Array, " batch"]) -> Batch:
 def count(data: Mapping[str, Any]) -> int:
   """Number of examples in a data set."""
   return len(next(iter(data.values())))
+
+
+def by_parts(function: Callable[[Any], Any], data: Any, size: int) -> Any:
+  """Calls a function with one part of some data after the other; its results on the host.
+
+  Args:
+    function: of a tree of [part, ...]; gives another one.
+    data: a tree of [examples, ...], not empty.
+    size: of the parts; it bounds the memory.
+
+  Returns:
+    What the function gives for all examples, as a tree of [examples, ...].
+  """
+  examples = len(jax.tree.leaves(data)[0])
+  part = lambda first: jax.tree.map(lambda leaf: leaf[first : first + size], data)
+  results = [jax.tree.map(np.asarray, function(part(first))) for first in range(0, examples, size)]
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves), *results)
 
 
 def weights_of(batch: Batch) -> Float[Array, " batch"]:

@@ -11,13 +11,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from research.batch import Batch, count, inputs_of, weights_of
+from research.batch import Batch, by_parts, count, inputs_of, weights_of
 from research.layers.batch_axis import batch_gather, batch_keys, batch_sum
 from research.layers.fast_gradients import with_fast_gradients
 from research.learner import Config, Learner, Metrics
 from research.metrics import batch_shares
 from research.optimizers import apply_gradients, make_optimizer
 from research.set_metrics import Gathered
+from research.weight_average import following
 
 FRAMES = 30  # of the film
 SHOWN = 3  # of each class in a frame
@@ -101,8 +102,7 @@ def samples(
   state = jax.tree.map(jnp.asarray, state._replace(film=jnp.zeros((), jnp.uint8)))
   given = told(config, jnp.asarray(labels), classes)
   drawn = jax.jit(functools.partial(_drawn, network))
-  parts = [slice(start, start + CHUNK) for start in range(0, len(latents), CHUNK)]
-  return np.concatenate([np.asarray(drawn(state, latents[part], given[part])) for part in parts])
+  return by_parts(lambda part: drawn(state, *part), (latents, given), CHUNK)
 
 
 def _drawn(
@@ -119,8 +119,11 @@ def _drawn(
 
 def draw_latents(config: Config, key: Key[Array, ""], size: int) -> Float[Array, "batch latent"]:
   """Latents for each of a batch, by its place in the whole batch."""
-  one = lambda key: jax.random.uniform(key, (config.latent,), minval=-1.0)
-  return jax.vmap(one)(batch_keys(key, size))
+  return jax.vmap(functools.partial(_latent, config))(batch_keys(key, size))
+
+
+def _latent(config: Config, key: Key[Array, ""]) -> Float[Array, " latent"]:
+  return jax.random.uniform(key, (config.latent,), minval=-1.0)
 
 
 def told(config: Config, labels: Int[Array, " batch"], classes: int) -> Float[Array, "batch class"]:
@@ -194,12 +197,9 @@ def _optimizer(config: Config) -> optax.GradientTransformation:
 
 
 def _average(config: Config, state: State, generator: Any) -> Any:
-  """The average of the generator's weights with these new ones, debiased (`optax.ema`)."""
+  """The average of the generator's weights with these new ones; None where it is off."""
   decay = config.optimizer.ema
-  if decay is None:
-    return None
-  share = (1 - decay) / (1 - jnp.power(decay, state.step + 1))
-  return jax.tree.map(lambda mean, new: mean + share * (new - mean), state.average, generator)
+  return None if decay is None else following(state.average, generator, decay, state.step + 1)
 
 
 def _filmed(game: Game, config: Config, state: State) -> State:
@@ -211,7 +211,7 @@ def _filmed(game: Game, config: Config, state: State) -> State:
   def taken(film: Array) -> Array:
     labels = told(config, jnp.arange(shown) % game.classes, game.classes)
     keys = jax.random.split(jax.random.key(0), shown)
-    latents = jax.vmap(lambda key: jax.random.uniform(key, (config.latent,), minval=-1.0))(keys)
+    latents = jax.vmap(functools.partial(_latent, config))(keys)
     images = _drawn(game.networks(config).generator, state, latents, labels)
     return film.at[number].set(jnp.round(255 * images).astype(jnp.uint8))
 

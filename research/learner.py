@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from research.batch import Batch, inputs_of, weights_of
+from research.batch import Batch, by_parts, inputs_of, weights_of
 from research.class_balance import CLASS_WEIGHT
 from research.layers.batch_axis import batch_sum
 from research.layers.batch_norm import BatchNorm
@@ -177,9 +177,7 @@ def largest_outputs(
 ) -> np.ndarray:
   """The place of the largest of the outputs for every example of a data set; [examples]."""
   answers = jax.jit(lambda batch: jnp.argmax(outputs(batch), axis=-1))
-  part = lambda first: {name: array[first : first + batch_size] for name, array in data.items()}
-  count = len(next(iter(data.values())))
-  return np.concatenate([np.asarray(answers(part(first))) for first in range(0, count, batch_size)])
+  return by_parts(answers, dict(data), batch_size)
 
 
 def _init(parts: Supervised, config: Config, key: Key[Array, ""]) -> TrainState:

@@ -70,3 +70,12 @@ def augmented(
     return learner.step(config, state, batch | {"image": transform(config, key, inputs_of(batch))})
 
   return learner._replace(step=step)
+
+
+def begun(learner: Learner, change: Callable[[Config, State], State]) -> Learner:
+  """The learner whose first state is changed, as to begin with weights from elsewhere."""
+
+  def init(config: Config, key: Key[Array, ""]) -> State:
+    return change(config, learner.init(config, key))
+
+  return learner._replace(init=init)

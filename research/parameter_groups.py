@@ -55,10 +55,7 @@ def _group(part: str) -> Group:
   pattern, colon, said = (each.strip() for each in part.rpartition(":"))
   if not (pattern and colon and said):
     raise UserError(f"groups: {part!r} is no group; {wanted}")
-  try:
-    re.compile(pattern)
-  except re.error as error:
-    raise UserError(f"groups: {pattern!r} is no regular expression: {error}") from error
+  check_pattern("groups", pattern)
   if said == FROZEN:
     return Group(pattern, is_frozen=True)
   factors: dict[str, float] = {}
@@ -73,6 +70,14 @@ def _group(part: str) -> Group:
     if not 0 <= factors[name] <= numerals.LARGEST_REAL:
       raise UserError(f"groups: {name}={value} of {part!r}: give a finite number of at least 0")
   return Group(pattern, factors.get("rate", 1.0), factors.get("decay", 1.0))
+
+
+def check_pattern(setting: str, pattern: str) -> None:
+  """Raises UserError where a pattern that a setting gives is no regular expression."""
+  try:
+    re.compile(pattern)
+  except re.error as error:
+    raise UserError(f"{setting}: {pattern!r} is no regular expression: {error}") from error
 
 
 def labels(groups: Sequence[Group], params: optax.Params) -> optax.Params:

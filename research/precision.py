@@ -21,6 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from research.errors import MOST_NAMES, UserError
 from research.layers.batch_norm import BatchNorm
+from research.parameter_groups import check_pattern
 
 NORMALISATIONS = (
   BatchNorm,
@@ -108,10 +109,7 @@ def _full_modules(
 def _patterns(text: str | None) -> list[str]:
   patterns = [part.strip() for part in (text or "").split(";") if part.strip()]
   for pattern in patterns:
-    try:
-      re.compile(pattern)
-    except re.error as error:
-      raise UserError(f"full_precision: {pattern!r} is no regular expression: {error}") from error
+    check_pattern("full_precision", pattern)
   return patterns
 
 

@@ -6,10 +6,11 @@ raw weights saw. Both are in the checkpoint.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from research.batch import Batch
 from research.learner import Config, Learner, Metrics, State
@@ -46,8 +47,13 @@ def _step(learner: Learner, config: Config, state: State, batch: Batch) -> tuple
     return learner.step(config, state, batch)
   average = state.params
   state, metrics = learner.step(config, state._replace(params=state.raw, raw=None), batch)
-  share = (1 - decay) / (1 - jnp.power(decay, state.step))
-  follow = lambda mean, new: mean + (share * (new - mean)).astype(mean.dtype)
   return state._replace(
-    params=jax.tree.map(follow, average, state.params), raw=state.params
+    params=following(average, state.params, decay, state.step), raw=state.params
   ), metrics
+
+
+def following(average: Any, weights: Any, decay: Scalar, step: Int[Array, ""]) -> Any:
+  """The debiased average with the weights after one more update; `step` counts this one too."""
+  share = (1 - decay) / (1 - jnp.power(decay, step))
+  follow = lambda mean, new: mean + (share * (new - mean)).astype(mean.dtype)
+  return jax.tree.map(follow, average, weights)

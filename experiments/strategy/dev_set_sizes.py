@@ -17,11 +17,12 @@ the upright ones. Half a minute of one CPU core.
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.ndimage
 import scipy.stats
 from jaxtyping import Bool, Float
 
 import research as ln
+from research.data.planted_faults import turn
+from research.data.stratify import shuffled_split
 
 SIZES = (30, 100, 300, 1000, 3000, 10_000)
 DRAWS = 2000  # dev sets of every size
@@ -48,22 +49,19 @@ def model(config: Config) -> ln.MLP:
   return ln.MLP((config.hidden, 10), kernel_init=ln.kernel_init(config.init))
 
 
-def turn(data: ln.HostData, degrees: float) -> ln.HostData:
+def turned(data: ln.HostData, degrees: float) -> ln.HostData:
   """The same with its images turned to the left."""
-  image = scipy.ndimage.rotate(data["image"], degrees, axes=(1, 2), reshape=False, order=1)
-  return {**data, "image": image}
+  return {**data, "image": turn(data["image"], degrees)}
 
 
 def task(config: Config, seed: int) -> ln.Task:
   """Some training images, and all others to draw dev sets from."""
   mnist = ln.sets.load("mnist").train
-  order = np.random.default_rng(seed).permutation(len(mnist["label"]))
-  part = lambda chosen: {name: np.asarray(array)[chosen] for name, array in mnist.items()}
-  both = config.examples + config.held_out
-  if both > len(order):
-    raise ln.UserError(f"examples and held_out are {both:,} together, and there are {len(order):,}")
-  train, others = part(order[: config.examples]), part(order[config.examples : both])
-  return ln.Task(turn(train, config.turned), {"others": others})
+  both, there = config.examples + config.held_out, len(mnist["label"])
+  if both > there:
+    raise ln.UserError(f"examples and held_out are {both:,} together, and there are {there:,}")
+  train, others = shuffled_split(mnist, config.examples, config.held_out, seed)
+  return ln.Task(turned(train, config.turned), {"others": others})
 
 
 training = ln.supervised_training(model, task)
@@ -106,7 +104,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   fits = ln.fit_each(lab, nets, training)
 
   def wrong(name: str, degrees: float) -> Wrong:
-    others = turn(fits[name].training.evaluate["others"], degrees)
+    others = turned(fits[name].training.evaluate["others"], degrees)
     return ln.predict_classes(model(nets[name]), fits[name].state, others) != others["label"]
 
   upright, of_turned = ({name: wrong(name, degrees) for name in nets} for degrees in (0, TURN))

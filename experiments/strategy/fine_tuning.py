@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Key
 
 import research as ln
 from research.data import stamps, stratify
+from research.learner_transforms import begun
 from research.models import pretrained
 from research.models.torchvision import ARCHITECTURES
 
@@ -116,14 +117,13 @@ def trained(config: Config) -> Mapping[str, Any]:
 def begin_trained(plain: ln.Learner) -> ln.Learner:
   """The learner whose first weights are the trained ones, but for layers of another shape."""
 
-  def init(config: Config, key: Key[Array, ""]) -> ln.TrainState:
-    state = plain.init(config, key)
+  def change(config: Config, state: ln.TrainState) -> ln.TrainState:
     fresh = {"params": state.params, **state.variables}
     variables = pretrained.taken(fresh, trained(config), config.share)
     params = variables.pop("params")
     return state._replace(params=params, variables=variables)
 
-  return plain._replace(init=init)
+  return begun(plain, change)
 
 
 def mirrored(config: Config, key: Key[Array, ""], images: Float[Array, "..."]) -> Array:

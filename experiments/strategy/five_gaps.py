@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import numpy as np
-import scipy.ndimage
 import scipy.special
 from jaxtyping import Array, Float
 
 import research as ln
 from research.analysis import error_gaps
 from research.analysis.error_gaps import BIAS, MISMATCH, OVERUSED, VARIANCE, Errors
+from research.data.planted_faults import turn
 
 CHANGE = 0.1  # standard deviation of what is added to a weight of the last layer
 
@@ -89,7 +89,7 @@ def part(data: ln.HostData, degrees: float, wrong: float, rng: np.random.Generat
   other = (label + rng.integers(1, 10, len(label))) % 10
   is_wrong = rng.random(len(label)) < wrong
   return {
-    "image": scipy.ndimage.rotate(data["image"], degrees, axes=(1, 2), reshape=False, order=1),
+    "image": turn(data["image"], degrees),
     "label": np.where(is_wrong, other, label).astype(np.int32),
   }
 

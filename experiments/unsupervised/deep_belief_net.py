@@ -19,11 +19,11 @@ Expected: test errors of 8.8 % with 1,000 labels (14.2 % from random weights) an
 from collections.abc import Sequence
 
 from flax import linen
-from jaxtyping import Array, Key
 
 import research as ln
 from research.energy.greedy_layers import Greedy, greedy_layers
 from research.energy.rbm import Rbm
+from research.learner_transforms import begun
 
 
 @ln.pytree_config
@@ -52,15 +52,14 @@ def classifier(steps: int) -> ln.Learner:
 def begun_with(learner: ln.Learner, machines: Sequence[Rbm]) -> ln.Learner:
   """The learner whose hidden layers begin as machines."""
 
-  def init(config: Config, key: Key[Array, ""]) -> ln.TrainState:
-    state = learner.init(config, key)
+  def change(config: Config, state: ln.TrainState) -> ln.TrainState:
     layers = {
       f"Dense_{number}": {"kernel": machine.weights, "bias": machine.hidden}
       for number, machine in enumerate(machines)
     }
     return state._replace(params=state.params | layers)
 
-  return learner._replace(init=init)
+  return begun(learner, change)
 
 
 def tuning(config: Config, labels: str, machines: Sequence[Rbm] | None) -> ln.Training:

@@ -21,13 +21,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 
 import research as ln
 from research.analysis import segmentation
 from research.data import scenes
 from research.figures.masks import mask_grid
 from research.layers.bilinear import Upsample
+from research.learner_transforms import begun
 from research.models import fully_convolutional as fcn
 from research.task import pixel_training
 
@@ -83,13 +83,10 @@ def task(config: Config, seed: int) -> ln.Task:
 def training_from(given: Mapping[str, Any]) -> Callable[[Config, int], ln.Training]:
   """The training on scenes that begins with given weights in the layers that have them."""
 
-  def transform(plain: ln.Learner) -> ln.Learner:
-    def init(config: Config, key: Array) -> ln.TrainState:
-      state = plain.init(config, key)
-      return state._replace(params=fcn.begun_with(state.params, given))
+  def change(config: Config, state: ln.TrainState) -> ln.TrainState:
+    return state._replace(params=fcn.begun_with(state.params, given))
 
-    return segmentation.measured(plain._replace(init=init), CLASSES)
-
+  transform = lambda learner: segmentation.measured(begun(learner, change), CLASSES)
   return pixel_training(model, task, transform=transform, rows=20)
 
 

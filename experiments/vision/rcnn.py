@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Key, UInt8
+from jaxtyping import UInt8
 
 import research as ln
 from research.analysis import detection, region_detector, region_proposals
@@ -34,6 +34,7 @@ from research.analysis.detection_figures import boxes_beside_truth, precision_re
 from research.analysis.region_detector import features_of
 from research.analysis.warped_regions import Regions, regions_of
 from research.data import scenes
+from research.learner_transforms import begun
 from research.models.region_net import RegionNet
 
 WORLD = scenes.World(most=3)
@@ -83,17 +84,13 @@ def fine_tuning(config: Config, seed: int, begin: Any, sets: Mapping[str, Region
   label = lambda regions: np.where(regions.overlap.max(axis=1) >= 0.5, regions.label, 0)
   data = {name: {"image": own.warped, "label": label(own)} for name, own in sets.items()}
 
-  def begun(learner: ln.Learner) -> ln.Learner:
-    def init(config: Config, key: Key[Array, ""]) -> ln.TrainState:
-      state = learner.init(config, key)
-      return state._replace(params=begin | {"logits": state.params["logits"]})
-
-    return learner._replace(init=init)
+  def pretrained(config: Config, state: ln.TrainState) -> ln.TrainState:
+    return state._replace(params=begin | {"logits": state.params["logits"]})
 
   return ln.supervised_training(
     lambda config: RegionNet(CLASSES),
     lambda config, seed: ln.Task(data["train"], {"test": data["test"]}),
-    transform=begun,
+    transform=lambda learner: begun(learner, pretrained),
     sampler=ln.sampling.with_background,
   )(config, seed)
 

@@ -9,6 +9,7 @@ import numpy as np
 from flax import linen
 from jaxtyping import Array, Float
 
+from research.batch import by_parts
 from research.config import nested, pytree_config, static
 from research.data import sampling, sets
 from research.initializers import Init, kernel_init
@@ -66,10 +67,7 @@ def judge(
     log_every=every,
   )
   fit = lab.fit("judge", config, training)
-  parts = [
-    _seen(model, fit.state, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)
-  ]
-  chances, features = (np.concatenate(part) for part in zip(*parts, strict=True))
+  chances, features = by_parts(functools.partial(_seen, model, fit.state), images, CHUNK)
   return Verdict(chances, fit.last("test/accuracy"), features)
 
 

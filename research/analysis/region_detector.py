@@ -15,7 +15,7 @@ from research.analysis.box_regression import Regression
 from research.analysis.detection import Found
 from research.analysis.linear_detectors import Detectors
 from research.analysis.warped_regions import Regions, detections
-from research.batch import inputs_of
+from research.batch import by_parts, inputs_of
 from research.models.region_net import RegionNet
 from research.training import Fit
 
@@ -60,8 +60,7 @@ def features_of(fit: Fit, regions: Regions) -> Features:
   stages = jax.jit(
     lambda image: network.apply(variables, inputs_of({"image": image}), method="stages")
   )
-  blocks = [stages(regions.warped[at : at + BLOCK]) for at in range(0, len(regions.image), BLOCK)]
-  return Features(*(np.concatenate(stage) for stage in zip(*blocks, strict=True)))
+  return Features(*by_parts(stages, regions.warped, BLOCK))
 
 
 def learn(features: Features, regions: Regions) -> Detector:

@@ -1,12 +1,13 @@
 """Strings of digits that were read, and how many of them may be believed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from research.batch import by_parts
 from research.data.strip_pieces import Pieces
 from research.figures.functions import Panel, function_curves
 from research.figures.image_grids import image_grid
@@ -66,7 +67,7 @@ def coverage(
 def read_whole(model: StringReader, fit: Fit, strips: HostData) -> Transcripts:
   """Reads every strip at once."""
   read = jax.jit(lambda images: transcribe(predict(model, fit.state, {"image": images})))
-  return Transcripts(*_by_batch(read, strips["image"]))
+  return Transcripts(*by_parts(read, strips["image"], BATCH))
 
 
 def read_pieces(model: PieceReader, fit: Fit, pieces: Pieces, longest: int) -> Transcripts:
@@ -76,7 +77,7 @@ def read_pieces(model: PieceReader, fit: Fit, pieces: Pieces, longest: int) -> T
     shares = jax.nn.log_softmax(predict(model, fit.state, {"image": images}))
     return shares.argmax(axis=1), shares.max(axis=1)
 
-  labels, log_shares = _by_batch(jax.jit(surest), pieces.images)
+  labels, log_shares = by_parts(jax.jit(surest), pieces.images, BATCH)
   counts = pieces.counts
   strip = np.repeat(np.arange(len(counts)), counts)
   place = np.arange(len(strip)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -114,10 +115,3 @@ def sample(read: Mapping[str, Transcripts], strips: HostData, judged: str) -> Pi
     f"were misread ({judged}).",
     file="strips",
   )
-
-
-def _by_batch(
-  read: Callable[[np.ndarray], tuple[Array, Array]], images: np.ndarray
-) -> list[np.ndarray]:
-  parts = [read(images[first : first + BATCH]) for first in range(0, len(images), BATCH)]
-  return [np.concatenate(part) for part in zip(*parts, strict=True)]

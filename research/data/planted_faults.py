@@ -15,6 +15,11 @@ Images = Float[np.ndarray, "images height width 1"]
 WRONG = "wrong label"
 
 
+def turn(images: np.ndarray, degrees: float) -> np.ndarray:
+  """Images [images, height, width, channel] turned to the left, of equal size and type."""
+  return scipy.ndimage.rotate(images, degrees, axes=(1, 2), reshape=False, order=1)
+
+
 def noisy(images: Images, rng: np.random.Generator) -> Images:
   """Gaussian noise."""
   return images + 0.7 * rng.normal(size=images.shape)
@@ -34,7 +39,7 @@ def covered(images: Images, rng: np.random.Generator) -> Images:
 
 def turned(images: Images, rng: np.random.Generator) -> Images:
   """60 degrees to the left."""
-  return scipy.ndimage.rotate(images, 60, axes=(1, 2), reshape=False, order=1)
+  return turn(images, 60)
 
 
 def faint(images: Images, rng: np.random.Generator) -> Images:

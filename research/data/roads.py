@@ -8,24 +8,22 @@ of the way from the horizon to the lower edge.
     found, drawn = roads.make(seed=0, count=1000, split="test")
 """
 
+import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Bool, Int, Key, UInt8
 
 from research.data import textures
-from research.data.seeded_numbers import Range, integers
-from research.errors import UserError
+from research.data.seeded_numbers import Range, in_blocks, integers
 
 CLASSES = ("sky", "road", "marking", "car", "tree", "grass")
 SKY, ROAD, MARKING, CAR, TREE, GRASS = range(len(CLASSES))
 SIZE = 64  # pixels along a side
 UNIT = 64  # of a pixel, and of the depth
 CARS, TREES = 3, 4  # at most
-BLOCK = 256  # scenes made at once
 STREAMS = {"train": 2, "test": 3}  # so that no scene is made with another's numbers
 
 
@@ -158,14 +156,8 @@ def make(seed: int, count: int, split: str = "train", first: int = 0) -> tuple[R
   Raises:
     UserError: where none is asked for.
   """
-  if count < 1:
-    raise UserError("no scenes: give a count of at least 1")
-  base, parts = jax.random.fold_in(jax.random.key(seed), STREAMS[split]), []
-  for start in range(first, first + count, BLOCK):
-    numbers = jnp.arange(start, start + BLOCK)
-    parts.append(jax.tree.map(np.asarray, _make_block(base, numbers)))
-  joined: Any = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
-  return joined
+  base = jax.random.fold_in(jax.random.key(seed), STREAMS[split])
+  return in_blocks(functools.partial(_make_block, base), count, first)
 
 
 @jax.jit

@@ -16,7 +16,7 @@ different images.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from research.data import painting, sets, textures
-from research.data.seeded_numbers import Range, integers
+from research.data.seeded_numbers import Range, in_blocks, integers
 from research.data.textures import Texture
 from research.errors import UserError
 
@@ -33,7 +33,6 @@ PIECE = 8  # pixels along a side of what clutter shows of an image
 COVERS = 32  # an object covers the pixels where its image has at least this level
 PLACES = 24  # tries to find an object a place where it covers little of the others
 DARKEST_OBJECT, BRIGHTEST_GROUND = 140, 110
-BLOCK = 256  # scenes made at once
 COLOURS = {
   "white": (255, 255, 255),
   "red": (255, 48, 48),
@@ -241,14 +240,7 @@ def make(world: World, pool: Pool, seed: int, count: int, first: int = 0) -> tup
   """
   check(world)
   sources = pool._replace(images=jnp.asarray(pool.images), label=jnp.asarray(pool.label), names=())
-  parts = []
-  for start in range(first, first + count, BLOCK):
-    numbers = jnp.arange(start, start + BLOCK)
-    parts.append(jax.tree.map(np.asarray, _make_block(world, sources, seed, numbers)))
-  if not parts:
-    raise UserError("no scenes: give a count of at least 1")
-  joined: Any = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
-  return joined
+  return in_blocks(functools.partial(_make_block, world, sources, seed), count, first)
 
 
 def check(world: World) -> None:

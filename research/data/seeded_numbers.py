@@ -1,11 +1,17 @@
-"""Many whole numbers of different ranges from one key."""
+"""Many whole numbers of different ranges from one key, and what is made of numbered keys."""
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Int, Key
+
+from research.errors import UserError
+
+BLOCK = 256  # things made at once
 
 
 class Range(NamedTuple):
@@ -38,3 +44,23 @@ def integers(key: Key[Array, ""], ranges: Any) -> Any:
     numbers.append(spread(low) + below.astype(int))
     first += size
   return jax.tree.unflatten(structure, numbers)
+
+
+def in_blocks(make: Callable[[Int[Array, " block"]], Any], count: int, first: int = 0) -> Any:
+  """Makes the things numbered from `first` on, a block at once, on the host.
+
+  Args:
+    make: of the numbers of one block, always as many; gives a tree of [block, ...].
+    count: how many.
+    first: number.
+
+  Raises:
+    UserError: where none is asked for.
+  """
+  if count < 1:
+    raise UserError("no scenes: give a count of at least 1")
+  parts = [
+    jax.tree.map(np.asarray, make(jnp.arange(start, start + BLOCK)))
+    for start in range(first, first + count, BLOCK)
+  ]
+  return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)

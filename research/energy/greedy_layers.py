@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from research.batch import by_parts
 from research.config import nested, pytree_config, replace, static
 from research.energy import contrastive, rbm
 from research.energy.contrastive import Contrastive, contrastive_training
@@ -51,8 +52,7 @@ def hidden_chances(
 ) -> Float[np.ndarray, "image hidden"]:
   """P(h = 1 | image) for a whole set."""
   chances = jax.jit(lambda images: rbm.hidden_chance(machine, contrastive.flat({"image": images})))
-  blocks = [chances(images[at : at + block]) for at in range(0, len(images), block)]
-  return np.concatenate([np.asarray(each) for each in blocks])
+  return by_parts(chances, images, block)
 
 
 def _training(config: Greedy, data: HostData, biases: Float[Array, " visible"]) -> Training:

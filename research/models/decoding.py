@@ -4,6 +4,7 @@ A writer is a pure function of a memory and the last tokens, such as a model's `
 parameters. A finished row goes on with padding, token 0.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
+from research.batch import by_parts
 from research.data.text.vocabulary import BEGIN, END
 
 Memory = Any
@@ -152,9 +154,7 @@ def written(
       return greedy(next_token, memory, len(source), marks, length)
     return beam(next_token, memory, len(source), marks, length, width).tokens[:, 0]
 
-  firsts = range(0, len(sources), batch)
-  rows = [decode({"params": params}, sources[first : first + batch]) for first in firsts]
-  return np.concatenate([np.asarray(part) for part in rows])
+  return by_parts(functools.partial(decode, {"params": params}), sources, batch)
 
 
 def looks(

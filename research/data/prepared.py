@@ -14,7 +14,7 @@ import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,6 +42,33 @@ class Published(Protocol):
 
   def file_sizes(self) -> dict[str, int]:
     """File name -> bytes."""
+
+
+class OneFile(NamedTuple):
+  """A `Published` thing that is one file.
+
+  Attributes:
+    name: as of `Published`.
+    file: its name.
+    digest: SHA-256, hexadecimal.
+    size: bytes.
+    downloads: as of `Published`.
+  """
+
+  name: str
+  file: str
+  digest: str
+  size: int
+  downloads: tuple[sources.Source, ...]
+
+  @property
+  def sha256(self) -> dict[str, str]:
+    """The digest by the file's name."""
+    return {self.file: self.digest}
+
+  def file_sizes(self) -> dict[str, int]:
+    """The size by the file's name."""
+    return {self.file: self.size}
 
 
 def load(idx_set: IdxSet, data_dir: str | None) -> tuple[Arrays, Arrays]:

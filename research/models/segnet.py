@@ -15,7 +15,6 @@ from research.layers.convolution import Conv
 from research.layers.unpooling import max_pool_with_places, unpool
 
 Images = Float[Array, "batch height width channel"]
-DECODERS = ("indices", "bilinear", "unet")
 
 
 class SegNet(nn.Module):

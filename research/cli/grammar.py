@@ -95,6 +95,11 @@ VERBS = {
     "writes a run's network for others, with a model card and a check that was run",
     ("workdir", "at_step", "format", "to", "data_dir"),
   ),
+  "convert": Verb(
+    "convert --dataset=NAME --to=FOLDER",
+    "writes a data set as files that are mapped into memory; interrupted, it goes on",
+    ("dataset", "to", "data_dir"),
+  ),
   "new": Verb("new NAME", "writes a small experiment to NAME.py, to start your own from", ()),
   "runs": Verb(
     "runs --folder=runs",
@@ -127,7 +132,16 @@ VERBS = {
     ("folder", "experiment", "where", "older", "keep", "yes"),
   ),
 }
-WITH_OWN_FLAGS = ("runs", "compare", "live", "clean", "predict", "export", "new")  # and no others
+WITH_OWN_FLAGS = (
+  "runs",
+  "compare",
+  "live",
+  "clean",
+  "predict",
+  "export",
+  "convert",
+  "new",
+)  # and no others
 WITHOUT_FLAG = ("run", "sweep", "study", "plan", *WITH_OWN_FLAGS)  # the others are flags too
 
 

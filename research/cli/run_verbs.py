@@ -1,4 +1,4 @@
-"""The verbs that have flags of their own: of runs that are there already, and of new files.
+"""The verbs that have flags of their own: of runs that are there already, of data and new files.
 
 The list of runs needs no JAX.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags, export, grammar, live, new_file, predict
+from research.cli import common_flags, convert, export, grammar, live, new_file, predict
 from research.errors import UserError, unknown_name
 from research.lab import old_checkpoints, process, run_folder, run_index
 from research.lab.run_index import Record
@@ -43,6 +43,7 @@ def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
     "new": new_file.new,
     "predict": predict.predict,
     "export": export.export,
+    "convert": convert.convert,
   }[verb]
   flags.DEFINE_bool("help", False, "shows this", flag_values=values)
   _define(verb, values)
@@ -79,6 +80,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     predict.define(values)
   if verb == "export":
     export.define(values)
+  if verb == "convert":
+    convert.define(values)
   if verb == "live":
     live.define(values)
   if verb == "compare":

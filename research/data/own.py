@@ -7,6 +7,7 @@
   npz:PATH                arrays x_train, y_train, x_test, y_test and their like (`array_files`)
   idx:PATH                a folder of files named like MNIST's
   idx:PATH@transposed     the same with EMNIST's images, which lie on their side
+  npy:PATH                a folder that `launch.py convert` has written (`npy_sets`)
   csv:PATH, parquet:PATH  a table whose last column is the label (`tables`)
   csv:PATH@COLUMN         the same with another column as the label
 
@@ -14,7 +15,8 @@ The classes are the distinct labels of the training part, in their order, so tha
 at 1, that leave numbers out, or that are texts are understood. Examples without a label (-1 or an
 empty text) are left out of all parts. Training examples come in an order drawn with seed 0, since
 files are often sorted by class. Where there is no test part, a tenth of the training part is
-the test part, at least one example, drawn class by class with seed 0, as for TFDS data sets.
+the test part, at least one example, drawn class by class with seed 0, as for TFDS data sets. The
+files of npy:PATH hold what these rules gave when they were written, and are mapped into memory.
 """
 
 import functools
@@ -26,7 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from research.data import stratify
+from research.data import npy_sets, stratify
 from research.data.own_parts import Part, Read, without_missing
 from research.data.spec import Arrays, Spec, Splits
 from research.errors import UserError
@@ -42,11 +44,11 @@ class Form(NamedTuple):
 
   Attributes:
     files: all files of the set, in a fixed order; raises UserError where they cannot be one.
-    read: the parts, from the path and what stands behind @.
+    read: the parts, from the path and what stands behind @; None for `npy_sets`.
   """
 
   files: Callable[[Path], list[Path]]
-  read: Callable[[Path, str], Read]
+  read: Callable[[Path, str], Read] | None
 
 
 def _forms() -> dict[str, Form]:
@@ -58,6 +60,7 @@ def _forms() -> dict[str, Form]:
     "hf": Form(hugging_face.files, hugging_face.read),
     "npz": Form(array_files.npz_files, array_files.read_npz),
     "idx": Form(array_files.idx_files, array_files.read_idx),
+    "npy": Form(npy_sets.files, None),
     **{
       form: Form(
         functools.partial(tables.files, suffix=f".{form}"),
@@ -69,7 +72,7 @@ def _forms() -> dict[str, Form]:
 
 
 TABLES = ("csv", "parquet")
-FORMS = ("folder", "hf", "npz", "idx", *TABLES)
+FORMS = ("folder", "hf", "npz", "idx", "npy", *TABLES)
 
 
 def is_own(name: str) -> bool:
@@ -234,6 +237,8 @@ def _digests(path: Path, stamps: Stamps) -> dict[str, str]:
 def _read(name: str, stamps: Stamps) -> _Loaded:
   del stamps  # another one is another set
   form, path, option = resolved(name)
+  if form.read is None:
+    return _Loaded(*npy_sets.open_set(path, option), np.zeros(()), np.ones(()))
   found = form.read(path, option)
   splits, class_names = numbered(path, found)
   shift, scale = np.zeros(()), np.ones(())

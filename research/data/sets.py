@@ -35,7 +35,10 @@ __all__ = [
 
 TFDS_PREFIX = "tfds:"
 # Forms of names, for a field's choices, of images and tables that users bring themselves.
-OWN_IMAGES = ("folder:PATH", "hf:PATH", "npz:PATH", "idx:PATH", "tfds:NAME", *ARCHIVE_SETS)
+OWN_IMAGES = (
+  *("folder:PATH", "hf:PATH", "npz:PATH", "idx:PATH", "npy:PATH", "tfds:NAME"),
+  *ARCHIVE_SETS,
+)
 OWN_TABLES = ("csv:PATH", "parquet:PATH")
 OWN = (*OWN_IMAGES, *OWN_TABLES)  # for networks that take any inputs
 

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.layers import recurrent
 from research.layers.recurrent import CELLS, Recurrent, RecurrentStack, gru, lstm
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3)), jnp.float32)
@@ -59,8 +60,8 @@ def test_a_layer_backwards_is_the_layer_on_reversed_time():
 
 def test_the_lstms_gates_at_their_limits():
   carry = (jnp.ones((1, 1)), jnp.full((1, 1), 0.7))
-  gates = lambda write, keep: jnp.array([[write, keep, 0.3, 50.0]])
-  nothing = jnp.zeros((1, 4))
+  gates = lambda write, keep: tuple(jnp.full((1, 1), z) for z in (write, keep, 0.3, 50.0))
+  nothing = (jnp.zeros((1, 1)),) * 4
   _, kept = lstm(carry, gates(-200.0, 200.0), nothing)
   _, written = lstm(carry, gates(200.0, -200.0), nothing)
   assert float(kept[0, 0]) == pytest.approx(0.7)
@@ -73,8 +74,8 @@ def test_the_grus_gates_at_their_limits():
   So in Cho et al. 2014, equation 7, and in PyTorch; Chung et al. 2014 have the update's the other way round.
   """
   carry = (jnp.full((1, 1), 0.7),)
-  gates = lambda reset, update: jnp.array([[reset, update, 0.3]])
-  new_of_hidden = jnp.array([[0.0, 0.0, 0.2]])
+  gates = lambda reset, update: tuple(jnp.full((1, 1), z) for z in (reset, update, 0.3))
+  new_of_hidden = (*gates(0.0, 0.0)[:2], jnp.full((1, 1), 0.2))
   (kept,) = gru(carry, gates(0.0, 200.0), new_of_hidden)
   (forgotten,) = gru(carry, gates(-200.0, -200.0), new_of_hidden)
   (read,) = gru(carry, gates(200.0, -200.0), new_of_hidden)
@@ -92,3 +93,25 @@ def test_parameters_are_stacked_and_the_forget_gate_starts_open():
     assert params["kernel"].shape == (3, 4 * gates)
     assert params["recurrent"].shape == (4, 4 * gates)
   np.testing.assert_array_equal(params["bias"], [0] * 4 + [1] * 4 + [0] * 8)
+
+
+@pytest.mark.parametrize("mask", [None, MASK.T], ids=["whole", "masked"])
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_the_backward_pass_by_hand_is_the_loops_own_gradient(cell, mask):
+  random = np.random.default_rng(1)
+  draw = lambda *shape: jnp.asarray(random.normal(size=shape), jnp.float32)
+  stacked = 4 * cell.gates
+  weights = recurrent.Weights(draw(3, stacked), draw(stacked), draw(4, stacked), draw(stacked))
+  args = (draw(5, 2, 3), weights, (draw(2, 4),) * cell.carries)
+  to_hidden, to_last = draw(5, 2, 4), draw(2, 4)
+
+  def loss(by_hand, x, weights, carry):
+    if by_hand:
+      hidden, last = recurrent.unroll(cell, x, weights, carry, mask)
+    else:
+      last, (_, carries, _) = recurrent._scan(cell, x, weights, carry, mask)
+      hidden = carries[0]
+    return jnp.sum(hidden * to_hidden) + sum(jnp.sum(each * to_last) for each in last)
+
+  gradients = [jax.grad(loss, (1, 2, 3))(by_hand, *args) for by_hand in (True, False)]
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), *gradients)

@@ -21,6 +21,7 @@ import scipy.stats
 from jaxtyping import Bool, Float
 
 import research as ln
+from research.analysis.shares import Count, wilson
 from research.data.planted_faults import turn
 from research.data.stratify import shuffled_split
 
@@ -78,10 +79,7 @@ def means(
 def intervals(wrong: Wrong, size: int, rng: np.random.Generator) -> tuple[float, float]:
   """The mean width of 95 % intervals (Wilson 1927) of the error, and the share that holds it."""
   errors, truth = means(wrong.astype(float), size, rng), wrong.mean()
-  ends = {
-    error: scipy.stats.binomtest(round(error * size), size).proportion_ci(method="wilson")
-    for error in np.unique(errors)
-  }
+  ends = {error: wilson(Count(round(error * size), size)) for error in np.unique(errors)}
   low, high = np.array([ends[error] for error in errors]).T
   return float(np.mean(high - low)), float(np.mean((low <= truth) & (truth <= high)))
 

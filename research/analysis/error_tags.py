@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 from jaxtyping import Bool
+
+from research.analysis.shares import Count, wilson
 
 
 class TagRow(NamedTuple):
@@ -49,8 +50,7 @@ def tag_table(tags: Mapping[str, Bool[np.ndarray, " errors"]], error: float) -> 
     count, total = int(has_it.sum()), len(has_it)
     if not total:
       raise ValueError("no wrong answer was looked at")
-    low, high = scipy.stats.binomtest(count, total).proportion_ci(method="wilson")
     share = count / total
-    return TagRow(tag, count, share, float(low), float(high), share * error)
+    return TagRow(tag, count, share, *wilson(Count(count, total)), share * error)
 
   return sorted((row(*each) for each in tags.items()), key=lambda row: row.errors, reverse=True)

@@ -20,7 +20,7 @@ class Slice(NamedTuple):
 
   Attributes:
     name: what it is.
-    count: its errors and examples.
+    counted: its errors and examples.
     interval: of its error.
     rest: the error of all other examples.
     p: chance of so many errors or more if the slice were drawn from all examples at random
@@ -28,7 +28,7 @@ class Slice(NamedTuple):
   """
 
   name: str
-  count: Count
+  counted: Count
   interval: Interval
   rest: float
   p: float
@@ -60,7 +60,7 @@ def slice_table(
     Slice(name, own, wilson(own), (errors - own.wrong) / (total - own.total), float(p))
     for (name, own), p in zip(counts.items(), holm(chances), strict=True)
   ]
-  return sorted(rows, key=lambda row: (row.p, row.rest - row.count.share))
+  return sorted(rows, key=lambda row: (row.p, row.rest - row.counted.share))
 
 
 def holm(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:

@@ -90,6 +90,11 @@ VERBS = {
     "classifies images, folders of them, CSV rows, or - (stdin) with a run's best checkpoint",
     ("workdir", "at_step", "json", "data_dir"),
   ),
+  "diagnose": Verb(
+    "diagnose RUN --human_error=0.02",
+    "writes a page on what to work on next: gaps, errors to tag, suspected labels, worse slices",
+    ("workdir", "human_error", "tags", "at_step", "data_dir"),
+  ),
   "export": Verb(
     "export --workdir=RUN --format=stablehlo --to=FOLDER",
     "writes a run's network for others, with a model card and a check that was run",
@@ -138,6 +143,7 @@ WITH_OWN_FLAGS = (
   "live",
   "clean",
   "predict",
+  "diagnose",
   "export",
   "convert",
   "new",

@@ -12,15 +12,20 @@ from pathlib import Path
 
 from absl import flags
 
-from research.cli import common_flags, convert, export, grammar, live, new_file, predict
+from research.cli import common_flags, convert, diagnose, export, grammar, live, new_file, predict
 from research.errors import UserError, unknown_name
 from research.lab import old_checkpoints, process, run_folder, run_index
 from research.lab.run_index import Record
 from research.reporting import runs_table
 from research.store.files import as_path
 
-WITH_WORDS = ("compare", "new", "predict")  # behind the verb stand folders, files or a name
-WITH_JAX = ("predict", "export")
+WITH_WORDS = (
+  "compare",
+  "diagnose",
+  "new",
+  "predict",
+)  # behind the verb stand folders, files or a name
+WITH_JAX = ("predict", "diagnose", "export")
 
 
 def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
@@ -42,6 +47,7 @@ def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
     "clean": clean,
     "new": new_file.new,
     "predict": predict.predict,
+    "diagnose": diagnose.diagnose,
     "export": export.export,
     "convert": convert.convert,
   }[verb]
@@ -78,6 +84,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     switch("yes", "free without asking")
   if verb == "predict":
     predict.define(values)
+  if verb == "diagnose":
+    diagnose.define(values)
   if verb == "export":
     export.define(values)
   if verb == "convert":

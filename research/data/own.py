@@ -267,7 +267,7 @@ def numbered(path: Path, read: Read) -> tuple[Splits, tuple[str, ...]]:
     UserError: for labels that are no classes, one class only, and too few examples.
   """
   parts = {"train": read.train, "validation": read.validation, "test": read.test}
-  known = {part: _labelled(path, each) for part, each in parts.items() if each}
+  known = {part: labelled(path, each) for part, each in parts.items() if each}
   values = np.unique(known["train"].labels)
   if len(values) < 2:
     raise UserError(f"{path} holds one class only, {values[0]}; two are needed to tell apart")
@@ -313,7 +313,7 @@ def scaled(inputs: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarr
   return ((inputs - shift) / scale).astype(np.float32)
 
 
-def _labelled(path: Path, part: Part) -> Part:
+def labelled(path: Path, part: Part) -> Part:
   """The examples that have a label, all of them whole numbers or texts."""
   labels = part.labels
   if labels.dtype.kind == "f":

@@ -20,7 +20,7 @@ from research.compile import compile_learner
 from research.config import from_json
 from research.data import own
 from research.errors import UserError
-from research.lab import model_export, own_data, prediction, registry, run_folder
+from research.lab import model_export, own_data, prediction, registry, run_diagnosis, run_folder
 from research.lab.compiled_training import evaluation
 from research.lab.experiment import Experiment
 from research.lab.measured import measured, read_names
@@ -216,6 +216,31 @@ class Run:
     network = lambda x: outputs(config, state, {prediction.INPUT: x})
     trained = model_export.Trained(self.identity.experiment, network, state, inputs, self._about())
     return model_export.export(Path(folder), form, trained)
+
+  def diagnose(
+    self, human_error: float | None = None, tags: str | os.PathLike | None = None
+  ) -> run_diagnosis.RunDiagnosis:
+    """Finds what to work on next: gaps between errors, tags, suspected labels, worse slices.
+
+    Args:
+      human_error: share that people get wrong, or the least that is possible, where it is known.
+      tags: a CSV file with the tags of errors, or a column of the table that was learned from.
+
+    Raises:
+      UserError: for a run of no classifier, without a checkpoint or a set to find errors on, or
+        tags of other errors.
+    """
+    assert self.inputs
+    share = self.identity.config.get("--validation", 0.0)
+    asked = run_diagnosis.Asked(
+      self.identity.experiment,
+      self.training,
+      str(getattr(self.config, "dataset", "")),
+      self.predict,
+      is_held_out=bool(share),
+      is_finished=is_finished(self.folder),
+    )
+    return run_diagnosis.diagnosed(asked, human_error, None if tags is None else os.fspath(tags))
 
   def _about(self) -> dict[str, str]:
     """The run's part of a model card."""

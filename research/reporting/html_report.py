@@ -15,7 +15,8 @@ from typing import Any
 from research.report import Table
 from research.reporting import origins
 from research.reporting.claims_table import shown_bar, shown_value
-from research.reporting.page import bullets, command, figure, line, page, prose, section, table
+from research.reporting.page import bullets, command, line, page, prose, section, table
+from research.reporting.picture_files import figure_of
 from research.store.claims_file import bar_and_unit
 from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of
@@ -72,7 +73,7 @@ def write_report(
   Raises FileNotFoundError for a picture that is not there, and leaves `path` as it was.
   """
   path = Path(path)
-  figures = [_figure(Path(picture), caption) for picture, caption in pictures]
+  figures = [figure_of(Path(picture), caption) for picture, caption in pictures]
   idea, rest = _split(docstring)
   about = _made(environment, began, seconds)
   about += origins.about(file, [claim["id"] for claim in claims], path.parent)
@@ -168,15 +169,6 @@ def _cell(name: str, text: str) -> str:
   kind = "words" if name in ("claim", "source") else "number"
   label = f'<span class="name">{name}</span>' if text else ""
   return f'<td class="{kind}">{label}{escape(text)}</td>'
-
-
-def _figure(picture: Path, caption: str) -> str:
-  drawing, narrow = (picture.with_suffix(kind) for kind in (".svg", ".narrow.svg"))
-  name, image = picture.stem, picture.read_bytes()
-  if picture.suffix != ".png" or not drawing.exists():
-    return figure(image, picture.suffix.removeprefix("."), caption, name)
-  shown = narrow.read_bytes() if narrow.exists() else None
-  return figure(drawing.read_bytes(), "svg+xml", caption, name, shown)
 
 
 def _metrics_table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -102,6 +102,16 @@ def figure(image: bytes, kind: str, caption: str, name: str, narrow: bytes | Non
   )
 
 
+def tiles(images: Sequence[bytes], captions: Sequence[str]) -> str:
+  """Small PNG pictures beside each other, as many as the page is wide, each above its caption."""
+  parts = [
+    f'<figure><img alt="{escape(caption)}" src="{_data(image, "png")}">'
+    f"<figcaption>{escape(caption)}</figcaption></figure>"
+    for image, caption in zip(images, captions, strict=True)
+  ]
+  return f'<div class="tiles">{"".join(parts)}</div>'
+
+
 def _data(image: bytes, kind: str) -> str:
   return f"data:image/{kind};base64,{base64.b64encode(image).decode('ascii')}"
 
@@ -151,6 +161,11 @@ pre.command span { display: inline-block; white-space: pre-wrap; }
 figure { margin: 1.25rem 0 2rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 0 1.5rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .75rem; }
+.tiles figure { margin: 0; }
+.tiles img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); }
+.tiles figcaption { font-size: .8rem; white-space: pre-line; overflow-wrap: anywhere; }
+tr.first td { font-weight: 600; background: var(--faint); }
 .about { color: var(--quiet); font-size: .93rem; } .about p { margin: .3rem 0; }
 details { margin-top: 2.5rem; }
 summary { font-size: 1.2rem; font-weight: 700; cursor: pointer; padding-bottom: .25rem;

@@ -1,5 +1,6 @@
-"""The verbs predict and export on one small run of the quick start."""
+"""The verbs predict, diagnose and export on one small run of the quick start."""
 
+import csv
 import importlib.util
 import io
 import json
@@ -15,6 +16,7 @@ from research.data import sets
 from research.errors import UserError
 from research.lab import model_export
 from research.lab.open_run import open_run
+from research.reporting import diagnosis_page
 from tests.fixtures import tiny_experiment
 
 TEST = sets.load("digits").test
@@ -97,6 +99,50 @@ def test_runs_that_classify_nothing_say_so(ask, cli, folder):
     open_run(folder).predict(np.zeros((1, 9, 9, 1), np.uint8))
 
 
+def test_a_diagnosis_has_the_errors_of_the_evaluation_and_takes_tags(ask, folder):
+  code, out, err = ask(verb="diagnose")
+  assert code == 0, err
+  page, beside = folder / "diagnosis.html", folder / "diagnosis"
+  assert out.splitlines()[-1] == str(page) and "<- first" in out
+  with open(beside / "errors.csv", newline="") as file:
+    rows = list(csv.DictReader(file))
+  assert len(rows) > 3 and page.read_text().count('<img alt="') >= len(rows)
+  for row in rows[:4]:
+    row["tags"] = "thin; none" if row is rows[0] else "slanted"
+  with open(beside / "errors.csv", "w", newline="") as file:
+    writer = csv.DictWriter(file, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+  filled = (beside / "errors.csv").read_bytes()
+  run = open_run(folder)
+  found, metrics = run.diagnose(human_error=0.01, tags=beside / "errors.csv"), run.evaluate()
+  shares = {name: 1 - each.share for name, each in found.diagnosis.counts.items()}
+  assert shares["dev"] == pytest.approx(metrics["validation"]["accuracy"])
+  assert shares["test"] == pytest.approx(metrics["test"]["accuracy"])
+  assert found.diagnosis.gaps[0].rise == pytest.approx(1 - shares["training"] - 0.01)
+  assert len(rows) == min(found.diagnosis.counts["dev"].wrong, 100)
+  first, second = found.diagnosis.tags
+  assert (first.tag, first.errors, first.share) == ("slanted", 3, 0.75)
+  assert (second.tag, second.gain) == ("thin", pytest.approx((1 - shares["dev"]) / 4))
+  diagnosis_page.write(folder, found)
+  assert (beside / "errors.csv").read_bytes() == filled and "slanted" in page.read_text()
+
+
+def test_what_cannot_be_diagnosed_is_one_line(ask, cli, folder):
+  assert cli("--workdir=tiny", "--steps=10")[0] == 0
+  for words, said, options in (
+    ((), "tiny_net is no classifier of images", {"workdir": "tiny"}),
+    ((), "folder=nowhere holds no run", {"workdir": "nowhere"}),
+    (("other",), "needs the folder of one run", {}),
+    (("--human_error=2",), "--human_error=2 is no share", {}),
+    (("--tags=colour",), "--tags=colour is neither a file", {}),
+    (("--at_step=7",), "has no checkpoint of that step", {}),
+  ):
+    code, out, err = ask(*words, verb="diagnose", **options)
+    assert (code, out) == (2, "") and said in err and err.count("\n") == 1, err
+  assert not (Path("tiny") / "diagnosis").exists()
+
+
 def test_the_exported_network_answers_alike_for_every_batch_and_platform(ask, folder):
   import jax.export
 
@@ -159,6 +205,11 @@ def test_rows_of_a_table_are_encoded_and_scaled_as_its_own(ask, monkeypatch, cap
   assert [line[0] for line in lines[2:]] == ["stdin: line 2", "stdin: line 3"]
   monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"colour,size\ngreen,1\n")))
   assert "stdin: line 2: colour is 'green'" in ask("-", workdir="table")[2]
+  found = open_run("table").diagnose(tags="colour")
+  assert set(found.columns) == {"size", "colour"} and found.places[0].startswith("t.csv: line ")
+  (size,) = [found.columns["size"][0]]
+  line = int(found.places[0].rsplit(" ", 1)[1])
+  assert rows[line - 2].startswith(f"{size:g},{found.columns['colour'][0]}")
   open_run("table").export("net")
   assert "1. size, less " in Path("net/README.md").read_text()
   Path("t.csv").write_text(Path("t.csv").read_text() + "9,red,a\n")

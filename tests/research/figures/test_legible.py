@@ -24,6 +24,7 @@ from research.figures import (
   heat_maps,
   histograms,
   image_grids,
+  intervals,
   masks,
   paths,
   policies,
@@ -123,6 +124,12 @@ EXAMPLES = [
   partial(histograms.compare_histograms, {"before": {"a": RNG.normal(size=50)}}, y="share"),
   partial(image_grids.image_grid, RNG.random((12, 8, 8)), captions=["airplane\n→ automobile"] * 12),
   partial(image_grids.misclassified_gallery, RNG.random((4, 8, 8)), [0, 1, 2, 3], [1, 1, 1, 3]),
+  partial(
+    intervals.interval_rows,
+    {"a long name": (1.0, 0.5, 2.0), "b": (3.0, 2.0, 4.0)},
+    x="x",
+    level=1.5,
+  ),
   partial(
     masks.mask_grid,
     np.zeros((3, 8, 8, 1), np.uint8),

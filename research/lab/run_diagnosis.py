@@ -1,0 +1,184 @@
+"""The diagnosis of a run: the sets it learned from and is judged by, and its network's answers."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from research.analysis.diagnosis import NONE, Answers, Diagnosis, diagnose
+from research.analysis.error_gaps import DEV, TEST, TRAIN, TRAIN_DEV
+from research.data import own, own_origins
+from research.errors import UserError
+from research.lab import tag_file
+from research.lab.prediction import INPUT, Prediction
+from research.training import HostData, Training
+
+ROLES = {TRAIN_DEV: ("train-dev",), DEV: ("dev", "validation"), TEST: ("test",)}  # by set's name
+MOST_TRAINING = 10_000  # training examples that are asked, drawn at random: the interval is narrow
+SAMPLE = 100  # errors to look at, as the course recommends
+
+
+class RunDiagnosis(NamedTuple):
+  """The diagnosis of a run, with all that its page shows.
+
+  Attributes:
+    run: its experiment's name.
+    diagnosis: what the answers tell.
+    split: the run's name of the set that is examined, such as "validation".
+    data: of that set.
+    answers: to it.
+    places: the file or the row of each of its examples; "" where it is not known.
+    columns: of each of its examples, where it is a table; else {}.
+    errors: examples whose answers are wrong, in the order in which they should be looked at.
+    notes: sentences on what is left out, and why.
+  """
+
+  run: str
+  diagnosis: Diagnosis
+  split: str
+  data: HostData
+  answers: Prediction
+  places: Sequence[str]
+  columns: Mapping[str, np.ndarray]
+  errors: Int[np.ndarray, " errors"]
+  notes: Sequence[str]
+
+
+class Asked(NamedTuple):
+  """A run as its diagnosis needs it.
+
+  Attributes:
+    run: its experiment's name.
+    training: the fit, with its data.
+    dataset: the name of its data set; "" where the experiment has its own.
+    predict: the network's answers to inputs.
+    is_held_out: whether its validation set was held out of the training set by `--validation`.
+    is_finished: whether the run is.
+  """
+
+  run: str
+  training: Training
+  dataset: str
+  predict: Callable[[np.ndarray], Prediction]
+  is_held_out: bool
+  is_finished: bool
+
+
+def diagnosed(asked: Asked, human_error: float | None, tags: str | None) -> RunDiagnosis:
+  """Asks a run's network, and diagnoses it.
+
+  Args:
+    asked: the run.
+    human_error: of people, or the least that is possible; None where nobody knows.
+    tags: a CSV file of tags, or the name of a column of the run's table.
+
+  Raises:
+    UserError: where examples have no label each, the run has no set to find errors on, or the tags
+      are of other errors.
+  """
+  check_labels(asked)
+  found = roles(asked)
+  examined = DEV if DEV in found else TEST
+  data = asked.training.evaluate[found[examined]]
+  label = np.asarray(data["label"])
+  is_table, is_own = own.is_table(asked.dataset), own.is_own(asked.dataset)
+  columns = own_origins.columns_of(asked.dataset, data[INPUT]) if is_table else {}
+  rows = tag_file.read(Path(tags)) if tags and Path(tags).is_file() else None
+  if tags and rows is None:
+    tag_file.of_column(tags, columns, np.zeros(0, int))  # a wrong name is refused early
+  sets = {TRAIN: _some(asked.training.data)}
+  sets |= {role: asked.training.evaluate[name] for role, name in found.items()}
+  answers = {role: asked.predict(np.asarray(each[INPUT])) for role, each in sets.items()}
+  own_answers = answers[examined]
+  errors = np.flatnonzero(own_answers.labels != label)
+  if tags and rows is not None:
+    tagged = tag_file.of_rows(Path(tags), rows, label, own_answers)
+  else:
+    tagged = tag_file.of_column(tags, columns, errors) if tags and len(errors) else NONE
+  diagnosis = diagnose(
+    {
+      role: Answers(np.asarray(sets[role]["label"]), each.probabilities)
+      for role, each in answers.items()
+    },
+    human=human_error or 0.0,
+    tags=tagged,
+    columns=columns,
+    class_names=own_answers.class_names,
+    dev_is_like_train=asked.is_held_out,
+  )
+  places = own_origins.places_of(asked.dataset, dict(data)) if is_own else [""] * len(label)
+  sample = np.random.default_rng(0).permutation(errors)[:SAMPLE]
+  notes = _notes(asked, found, human_error)
+  return RunDiagnosis(
+    asked.run, diagnosis, found[examined], data, own_answers, places, columns, sample, notes
+  )
+
+
+def roles(asked: Asked) -> dict[str, str]:
+  """The names of the run's evaluation sets, by the sets of the course that they are.
+
+  Raises:
+    UserError: where there is neither a dev set nor a test set.
+  """
+  there = asked.training.evaluate
+  found = {
+    role: next(each for each in names if each in there)
+    for role, names in ROLES.items()
+    if any(each in there for each in names)
+  }
+  if DEV not in found and TEST not in found:
+    raise UserError(
+      f"{asked.run} evaluates neither a dev set nor a test set to find errors on (but "
+      f"{', '.join(there) or 'none'}); call one 'dev', 'validation' or 'test', or train it with "
+      "--validation=0.1"
+    )
+  return found
+
+
+def check_labels(asked: Asked) -> None:
+  """Raises UserError where examples have no label each."""
+  label = asked.training.data.get("label")
+  if label is None or label.ndim != 1 or label.dtype.kind not in "iu":
+    raise UserError(f"{asked.run} has no class for each example, and nothing to diagnose by them")
+
+
+def _some(data: HostData) -> HostData:
+  """The training examples that are asked."""
+  total = len(data["label"])
+  chosen = np.sort(np.random.default_rng(0).permutation(total)[:MOST_TRAINING])
+  return {name: np.asarray(data[name])[chosen] for name in (INPUT, "label")}
+
+
+def _notes(asked: Asked, found: Mapping[str, str], human_error: float | None) -> list[str]:
+  """Sentences on what is left out, and why."""
+  notes = []
+  if not asked.is_finished:
+    notes.append("The run is not finished: this is its best checkpoint so far.")
+  if human_error is None:
+    notes.append(
+      "No human level is known (--human_error=0.02): it is taken as 0, and the avoidable bias is "
+      "the most that it can be."
+    )
+  if DEV not in found:
+    notes.append(
+      "There is no dev set: the errors of the test set are looked at, which is then no longer one "
+      "by which nothing is chosen. A run with --validation=0.1 has a dev set."
+    )
+  if TRAIN_DEV not in found and not asked.is_held_out:
+    notes.append(
+      "There is no train-dev set, more examples drawn as the training set was: variance and data "
+      "mismatch are one gap."
+    )
+  if asked.is_held_out:
+    notes.append(
+      "The dev set was held out of the training set: a mismatch between the training set and the "
+      "data to come shows between dev and test set."
+    )
+  if TEST not in found:
+    notes.append("There is no test set: whether the dev set is over-used is not known.")
+  total = len(asked.training.data["label"])
+  if total > MOST_TRAINING:
+    notes.append(f"The training error is that of {MOST_TRAINING:,} of {total:,} examples.")
+  return notes

@@ -1,4 +1,4 @@
-"""What to work on next, from a classifier's answers on the sets that it was and was not made by.
+"""The diagnosis of a classifier: what to work on next, from its answers on several sets.
 
 It brings together the gaps between the errors (`error_gaps`), what the wrong answers have in common
 (`error_tags`), labels that are probably wrong (`label_errors`) and slices that are worse than the

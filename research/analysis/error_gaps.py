@@ -150,7 +150,7 @@ def _causes(
 
 
 def _times_largest(human: float, counts: Sequence[Count]) -> list[float]:
-  """How often each gap is the largest when every count is drawn again at its share."""
+  """Share of draws of every count anew in which each gap is the largest."""
   rng = np.random.default_rng(0)
   drawn = [rng.binomial(count.total, count.share, DRAWS) / count.total for count in counts]
   rises = np.diff([np.full(DRAWS, human), *drawn], axis=0)

@@ -94,7 +94,7 @@ def texts(rows: np.ndarray) -> np.ndarray:
 
 def answers(fit: ln.Fit, source: np.ndarray) -> np.ndarray:
   """The net's output for each source, as texts."""
-  return texts(written(model(fit.config), fit.state.params, source, TARGET_LENGTH))
+  return texts(written(model(fit.config), {"params": fit.state.params}, source, TARGET_LENGTH))
 
 
 def drawn(fit: ln.Fit) -> ln.Picture:

@@ -116,7 +116,11 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   texts = translations(config, corpus, fits)
   references = [pair.target for pair in corpus.parts.test]
   bars = ln.bar_charts(
-    {"BLEU (%)": {name: 100 * corpus_bleu(found, references) for name, found in texts.items()}},
+    {
+      "BLEU (%)": {
+        name: 100 * corpus_bleu(found, list(zip(references))) for name, found in texts.items()
+      }
+    },
     title="English into French: BLEU on the test",
     x="",
     number=".1f",
@@ -153,14 +157,16 @@ def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dic
   texts = {"as it is": asked, "dictionary": by_dictionary}
   for name, fit in fits.items():
     for decoding, width in (("greedy", 1), ("beam", config.beam)):
-      rows = written(model(fit.config), fit.state.params, arrays["source"], length, width)
+      rows = written(
+        model(fit.config), {"params": fit.state.params}, arrays["source"], length, width
+      )
       texts[f"{name}, {decoding}"] = [corpus.write.decode(row) for row in rows]
   return texts
 
 
 def claims(texts: dict[str, list[Words]], references: list[Words]) -> list[ln.Claim]:
   """BLEU of everyone, beside that of the dictionary."""
-  bleu = {name: corpus_bleu(found, references) for name, found in texts.items()}
+  bleu = {name: corpus_bleu(found, list(zip(references))) for name, found in texts.items()}
   ours, theirs = (mean_d2l_bleu(texts[name], references) for name in (OURS, "dictionary"))
   words, gain = round(bleu["dictionary"], 4), bleu[OURS] - bleu["GRU, beam"]
   s08, s11 = ln.claims("S08"), ln.claims("S11", "%")

@@ -1,7 +1,9 @@
-"""BLEU: n-gram precision of a text against its reference, in d2l's form and in Papineni's."""
+"""BLEU: n-gram precision of a text against its references, in d2l's form and in Papineni's."""
 
 import collections
+import functools
 import math
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,9 +11,10 @@ import numpy as np
 Tokens = Sequence[str]
 
 
-def matches(candidate: Tokens, reference: Tokens, n: int) -> int:
-  """n-grams of the candidate that the reference has as well, each as often as it has it."""
-  return sum((_ngrams(candidate, n) & _ngrams(reference, n)).values())
+def matches(candidate: Tokens, references: Sequence[Tokens], n: int) -> int:
+  """n-grams of the candidate that a reference has as well, each as often as one of them has it."""
+  known = functools.reduce(operator.or_, (_ngrams(reference, n) for reference in references))
+  return sum((_ngrams(candidate, n) & known).values())
 
 
 def d2l_bleu(candidate: Tokens, reference: Tokens, k: int = 2) -> float:
@@ -24,28 +27,38 @@ def d2l_bleu(candidate: Tokens, reference: Tokens, k: int = 2) -> float:
     return 0.0
   score = math.exp(min(0.0, 1 - len(reference) / len(candidate)))
   for n in range(1, min(k, len(candidate)) + 1):
-    precision = matches(candidate, reference, n) / (len(candidate) - n + 1)
+    precision = matches(candidate, [reference], n) / (len(candidate) - n + 1)
     score *= precision ** (0.5**n)
   return score
 
 
-def corpus_bleu(candidates: Sequence[Tokens], references: Sequence[Tokens], most: int = 4) -> float:
+def corpus_bleu(
+  candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]], most: int = 4
+) -> float:
   """Papineni et al. 2002, section 2.3: counts summed over the corpus, equal weights, in [0, 1].
 
-  Equal to sacrebleu's without smoothing: 0 where an order has no match at all.
+  Equal to sacrebleu's without smoothing: 0 where an order has no match at all. Of a candidate's
+  references the one nearest in length counts for the brevity penalty, of two the shorter one.
+
+  Args:
+    candidates: the texts that are judged.
+    references: those of each candidate, one or more.
+    most: the longest n-grams.
   """
-  lengths = [sum(map(len, texts)) for texts in (candidates, references)]
+  pairs = list(zip(candidates, references, strict=True))
+  written = sum(map(len, candidates))
+  asked = sum(
+    min((abs(len(own) - len(candidate)), len(own)) for own in known)[1]
+    for candidate, known in pairs
+  )
   logs = 0.0
   for n in range(1, most + 1):
-    found = sum(
-      matches(candidate, reference, n)
-      for candidate, reference in zip(candidates, references, strict=True)
-    )
+    found = sum(matches(candidate, known, n) for candidate, known in pairs)
     possible = sum(max(0, len(candidate) - n + 1) for candidate in candidates)
     if not found:
       return 0.0
     logs += math.log(found / possible) / most
-  return math.exp(min(0.0, 1 - lengths[1] / lengths[0]) + logs)
+  return math.exp(min(0.0, 1 - asked / written) + logs)
 
 
 def _ngrams(tokens: Tokens, n: int) -> collections.Counter[tuple[str, ...]]:

@@ -133,16 +133,16 @@ def beam(
 
 def written(
   model: nn.Module,
-  params: Any,
-  sources: Int[np.ndarray, "n source"],
+  variables: Any,
+  sources: Int[np.ndarray, "n source"] | Float[np.ndarray, "n height width channel"],
   length: int,
   width: int = 1,
   batch: int = 250,
 ) -> Int[np.ndarray, "n length"]:
   """The tokens that an encoder and decoder writes for each source, `batch` sources at a time.
 
-  The model has the methods `start` and `next` of `research.models.seq2seq.Seq2Seq`. It decodes
-  greedily where the beam's width is 1.
+  The model has the methods `start` and `next` of `research.models.seq2seq.Seq2Seq`; its variables
+  are its parameters and its other collections. It decodes greedily where the beam's width is 1.
   """
   marks = Marks(BEGIN, END)
 
@@ -154,7 +154,25 @@ def written(
       return greedy(next_token, memory, len(source), marks, length)
     return beam(next_token, memory, len(source), marks, length, width).tokens[:, 0]
 
-  return by_parts(functools.partial(decode, {"params": params}), sources, batch)
+  return by_parts(functools.partial(decode, variables), sources, batch)
+
+
+def sampled(
+  model: nn.Module,
+  variables: Any,
+  sources: Int[np.ndarray, "n source"] | Float[np.ndarray, "n height width channel"],
+  length: int,
+  key: Key[Array, ""],
+) -> Int[np.ndarray, "n length"]:
+  """Tokens drawn from what a model of `written` holds likely, for all sources at once."""
+
+  @jax.jit
+  def draw(variables: Any, source: Array) -> Array:
+    next_token = lambda memory, token: model.apply(variables, memory, token, method="next")
+    memory = model.apply(variables, source, length, method="start")
+    return sample(next_token, memory, len(source), Marks(BEGIN, END), length, key, 1.0)
+
+  return np.asarray(draw(variables, sources))
 
 
 def looks(

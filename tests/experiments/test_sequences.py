@@ -269,7 +269,8 @@ def test_a_net_translates_greedily_and_with_a_beam(monkeypatch):
   _, metrics = jax.eval_shape(learner.step, config, state, batch)
   assert set(metrics) == {"loss", "nats", "accuracy"}
   for width in (1, 2):
-    rows = written(translation.model(config), state.params, data["source"][:4], 6, width, batch=2)
+    variables = {"params": state.params}
+    rows = written(translation.model(config), variables, data["source"][:4], 6, width, batch=2)
     assert rows.shape == (4, 6)
     assert all(isinstance(word, str) for word in write.decode(rows[0]))
 

@@ -193,15 +193,12 @@ def test_a_cell_is_flaxs(cell):
 def test_corpus_bleu_is_sacrebleus():
   sacrebleu = pytest.importorskip("sacrebleu")
   rng = np.random.default_rng(0)
-  references = [
-    [f"w{token}" for token in rng.integers(0, 12, rng.integers(5, 20))] for _ in range(40)
-  ]
-  candidates = [[token for token in text if rng.random() > 0.15] for text in references]
+  text = lambda: [f"w{token}" for token in rng.integers(0, 12, rng.integers(5, 20))]
+  references = [[text() for _ in range(3)] for _ in range(40)]
+  candidates = [[token for token in texts[0] if rng.random() > 0.15] for texts in references]
+  joined = [[" ".join(text) for text in texts] for texts in zip(*references, strict=True)]
   for most in (2, 4):
     metric = sacrebleu.BLEU(tokenize="none", smooth_method="none", max_ngram_order=most, force=True)
-    expected = metric.corpus_score(
-      [" ".join(c) for c in candidates], [[" ".join(r) for r in references]]
-    )
-    assert 100 * corpus_bleu(candidates, references, most) == pytest.approx(
-      expected.score, rel=1e-9
-    )
+    for known, kept in ((joined, references), (joined[:1], [texts[:1] for texts in references])):
+      expected = metric.corpus_score([" ".join(text) for text in candidates], known)
+      assert 100 * corpus_bleu(candidates, kept, most) == pytest.approx(expected.score, rel=1e-9)

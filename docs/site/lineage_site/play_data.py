@@ -264,7 +264,7 @@ def attention() -> Data:
   _, pairs = tasks.dates(400, 1_000_000, without={day for _, day in learned})
   texts, days = zip(*pairs, strict=True)
   coded = padded([dates.CHARACTERS.encode(text) for text in texts], dates.SOURCE_LENGTH)
-  found = dates.texts(written(dates.model(config), params, coded, dates.TARGET_LENGTH))
+  found = dates.texts(written(dates.model(config), {"params": params}, coded, dates.TARGET_LENGTH))
   right = float(np.mean(found == np.array(days)))
   chosen = sorted({len(text): place for place, text in enumerate(texts)}.values())
   chosen += [place for place in range(len(texts)) if place not in chosen][: 30 - len(chosen)]

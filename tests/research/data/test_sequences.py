@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -131,11 +132,43 @@ def test_bleu_in_d2ls_form():
 
 
 def test_papinenis_bleu_needs_every_order():
-  assert corpus_bleu(["abcde"], ["abcde"]) == 1
-  assert corpus_bleu(["abc"], ["abd"]) == 0
+  assert corpus_bleu(["abcde"], [["abcde"]]) == 1
+  assert corpus_bleu(["abc"], [["abd"]]) == 0
   assert (
-    corpus_bleu(["aaaa"], ["ab"], 1) == 0.25
+    corpus_bleu(["aaaa"], [["ab"]], 1) == 0.25
   )  # each match only as often as the reference has it
+
+
+def slow_bleu(candidates, references, most):
+  """Papineni's BLEU by lists and counting, in the order of the paper's equations."""
+  logs, length, asked = 0.0, 0, 0
+  for n in range(1, most + 1):
+    clipped = total = 0
+    for text, known in zip(candidates, references, strict=True):
+      grams = lambda words, n=n: [words[i : i + n] for i in range(len(words) - n + 1)]
+      own = grams(text)
+      total += len(own)
+      for gram in [each for place, each in enumerate(own) if each not in own[:place]]:
+        clipped += min(own.count(gram), max(grams(other).count(gram) for other in known))
+    if clipped == 0:
+      return 0.0
+    logs += math.log(clipped / total) / most
+  for text, known in zip(candidates, references, strict=True):
+    lengths = sorted(len(other) for other in known)
+    asked += min(lengths, key=lambda own, text=text: abs(own - len(text)))
+    length += len(text)
+  return math.exp(logs) * (1.0 if length > asked else math.exp(1 - asked / length))
+
+
+@pytest.mark.parametrize("most", (1, 2, 3, 4))
+def test_papinenis_bleu_over_several_references_is_the_slow_one(most):
+  rng = np.random.default_rng(most)
+  text = lambda: [int(word) for word in rng.integers(0, 4, rng.integers(4, 12))]
+  for _ in range(20):
+    candidates = [text() for _ in range(6)]
+    references = [[text() for _ in range(rng.integers(1, 6))] for _ in candidates]
+    expected = slow_bleu(candidates, references, most)
+    assert corpus_bleu(candidates, references, most) == pytest.approx(expected, rel=1e-12)
 
 
 def test_sampling_in_order_does_not_depend_on_the_key():

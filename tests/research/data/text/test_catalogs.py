@@ -186,7 +186,7 @@ def test_marks_belong_to_their_words_and_chinese_and_japanese_are_read_by_the_ch
 
 def test_a_sentence_with_every_word_wrong_scores_nothing():
   right, wrong = map(sentences.words, ("मैं हिन्दी में लिखता हूँ", "तू बंगाली से पढ़ती है"))
-  assert d2l_bleu(wrong, right) == corpus_bleu([wrong], [right], 1) == 0
+  assert d2l_bleu(wrong, right) == corpus_bleu([wrong], [[right]], 1) == 0
 
 
 LETTERS = st.text(

@@ -37,3 +37,11 @@ def chance(
   behind = lambda turn: [*there[turn:], *there[:turn]]
   shares = [list(map(right_words, said, behind(turn))) for turn in range(1, turns + 1)]
   return np.mean(shares, axis=0)
+
+
+def errors_apart(one: Float[np.ndarray, " n"], other: Float[np.ndarray, " n"]) -> float:
+  """Distance of the means of paired numbers, in standard errors of their difference."""
+  difference = one - other
+  if not difference.any():
+    return 0.0
+  return float(abs(difference.mean()) / (difference.std(ddof=1) / len(difference) ** 0.5))

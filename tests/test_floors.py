@@ -23,6 +23,7 @@ FLOORS = [
   ["research.energy"],
   ["research.analysis"],
   ["research.figures"],
+  ["research.downpour"],
   ["research.task"],
   ["research.training"],
   ["research.truncated_bptt", "research.buckets", "research.weight_average", "research.gan"],
@@ -40,6 +41,7 @@ FLOORS = [
   ["research.schedules", "research.parameter_groups", "research.optax_rules"],
   ["research.batch", "research.free_memory"],
   ["research.target_platform"],
+  ["research.parameter_server"],
   ["research.config", "research.experiment_file"],
   ["research.errors", "research.numerals", "research.directions"],
 ]

@@ -17,11 +17,11 @@ class Trainings:
   """The training of every trial and repetition; those with equal programs and data are one object.
 
   Which data differ is found by comparing: each repetition's at the space's config, and those at
-  the two ends of every swept field that is traced.
+  the two ends of every swept field that is traced. Repetitions may draw by samplers of their own.
 
   Attributes:
     training: of a config and a repetition, made anew.
-    by_repeat: whether the repetitions of a trial have data of their own.
+    by_repeat: whether the repetitions of a trial have data or samplers of their own.
     by_field: the swept traced fields on which the data depend.
   """
 
@@ -29,10 +29,11 @@ class Trainings:
     """Makes a few trainings; compiles nothing."""
     self.training = training
     self._made: dict[Any, Training] = {}
+    self.by_repeat = False
     self.by_field: tuple[str, ...] = ()
-    self.by_repeat = space.repeats > 1 and not has_equal_data(
-      training(space.config, 0), training(space.config, 1)
-    )
+    if space.repeats > 1:
+      one, other = (training(space.config, repeat) for repeat in (0, 1))
+      self.by_repeat = one.sampler != other.sampler or not has_equal_data(one, other)
     self.by_field = tuple(
       name
       for name, ends in _ends_of_traced(space)

@@ -13,16 +13,19 @@ from experiments.optimization import (
   data_parallel,
   decay,
   deep_linear,
+  downpour_sgd,
   epsilon,
   large_batches,
   mixed_precision,
   paths,
   random_hessians,
   saddles,
+  staleness,
   update_rules,
 )
 from research.analysis.descent import descend, steps_until
 from research.analysis.update_rules import Rule
+from research.training import Fit
 from tests.fixtures.little_data import replace_sets
 from tests.fixtures.stand_in_labs import FakeLab, failed
 
@@ -159,6 +162,38 @@ def test_larger_batches_are_compared_at_both_rates():
   }
   report = large_batches.report(nets)
   assert [claim.ours for claim in report.claims] == pytest.approx([-0.0032, 0.0312])
+  assert not failed(report)
+
+
+def test_clusters_are_compared_at_equal_gradients_and_equal_accuracy():
+  members = downpour_sgd.clusters(downpour_sgd.Config(steps=801))
+  synchronous = members[downpour_sgd.SYNCHRONOUS]
+  assert (synchronous.batch_size, synchronous.steps) == (800, 101)
+  assert members[downpour_sgd.DEAD].cluster.dies_at == 400
+
+  def fit(final, steps=(0, 400, 800)):
+    rows = zip(steps, (0.1, final - 0.006, final), strict=True)
+    history = [{"step": step, "test/accuracy": accuracy} for step, accuracy in rows]
+    state = SimpleNamespace(params={"w": np.ones(2)})
+    return Fit("", None, state, history, None, SimpleNamespace(steps_per_epoch=1))
+
+  nets = {name: fit(0.945) for name in members} | {downpour_sgd.FOUR: fit(0.947)}
+  times = dict.fromkeys(members, np.arange(1, 802)) | {downpour_sgd.FOUR: np.arange(1, 802) / 4}
+  report = downpour_sgd.report(nets, times, 6.8, 0.25)
+  assert not failed(report)
+  ours = [claim.ours for claim in report.claims]
+  assert ours == pytest.approx([0, -0.002, 0, 0, 0, 0.5, 0.125, 6.8, 0.25])
+  assert downpour_sgd.done_at(downpour_sgd.FOUR, members[downpour_sgd.FOUR], 0)[-1] < 400
+
+
+def test_rules_are_compared_in_growing_crowds():
+  lost = {"sgd, 8": 0.8, "sgd, 16": 0.8, "adagrad, 8": 0.03}
+  nets = {
+    name: [SimpleNamespace(last={"test/accuracy": 0.95 - lost.get(name, 0.0)}.get)] * 2
+    for name in staleness.crowds(staleness.Config())
+  }
+  report = staleness.report(nets, [0.0, 3.0, 7.0, 15.0])
+  assert [claim.ours for claim in report.claims] == pytest.approx([0, 0.77, 0.03])
   assert not failed(report)
 
 

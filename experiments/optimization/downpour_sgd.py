@@ -114,7 +114,7 @@ def report(
   losses[DEAD, EIGHT] = ln.at_most(0.005)
   until = f"until {100 * TARGET:g} %, 4 replicas over SGD: "
   drawn = ln.function_curves(
-    [ln.Panel("test accuracy (%)", curves, log="x", y_range=(80, None))],
+    [ln.Panel("test accuracy (%)", curves, log="x", y_range=(80, 100))],
     title="As many examples in less time",
     x="simulated time (in gradients of one replica)",
     panel_inches=(6.4, 3.9),

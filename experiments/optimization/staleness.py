@@ -9,9 +9,9 @@ MNIST by either rule, each at a rate that suits one replica.
     python launch.py --experiment=staleness
     python launch.py --experiment=staleness --single_fit --cluster.warm_start=500
 
-Expected: one replica learns as well by either rule; eight learn nothing by SGD, and lose two points
-by Adagrad, half of which a warm start saves. A minute and a half of one CPU core, at 200,000 images
-a second.
+Expected: one replica learns as well by either rule; eight learn next to nothing by SGD, and lose
+two or three points by Adagrad, most of which a warm start saves. A minute and a half of one CPU
+core, at 200,000 images a second.
 """
 
 from collections.abc import Mapping, Sequence

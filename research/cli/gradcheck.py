@@ -40,6 +40,11 @@ def check_gradient(experiment: Experiment, config: Any, seed: int) -> bool:
       "--gradcheck: this experiment moves its weights by statistics of samples, or by two losses "
       "against each other, and there is no loss whose gradient that is"
     )
+  if hasattr(state, "copies"):
+    raise UserError(
+      "--gradcheck: this experiment's gradients are of copies of the parameters that replicas "
+      "hold, and no step is one of them alone"
+    )
   start, as_params = ravel_pytree(state.params)
   moved = start + 0.01 * jax.random.normal(move_key, start.shape)
   state = state._replace(params=as_params(moved))

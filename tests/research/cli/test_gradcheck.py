@@ -56,6 +56,7 @@ def test_an_experiment_may_keep_a_file_before_its_first_fit():
     ("q_learning", "learns from its own actions"),
     ("dqn_catch", "learns from its own actions"),
     ("rbm_exact", "statistics of samples"),
+    ("staleness", "copies of the parameters"),
   ],
 )
 def test_what_follows_no_gradient_of_a_loss_is_refused_in_one_line(capsys, monkeypatch, name, why):

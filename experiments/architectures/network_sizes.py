@@ -70,7 +70,7 @@ NETWORKS = {
 
 @ln.pytree_config
 class Config:
-  """What the networks are shown."""
+  """The image that the networks are shown."""
 
   pixels: int = ln.static(
     224, "height and width of the image, of 224 where numbers are published", at_least=64
@@ -78,7 +78,7 @@ class Config:
 
 
 class Size(NamedTuple):
-  """What a network has and does.
+  """The counts of a network.
 
   Attributes:
     parameters: all of them.
@@ -120,7 +120,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
 
 
 def picture(sizes: dict[str, Size], pixels: int) -> ln.Picture:
-  """What all networks have and do, and how much of it in dense layers."""
+  """The counts of all networks, side by side."""
   each = lambda value: {name: value(of) for name, of in sizes.items()}
   return ln.bar_charts(
     {

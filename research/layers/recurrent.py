@@ -81,7 +81,7 @@ def _moved(cell: Cell, carry: Carry, from_input: Gates, from_hidden: Gates, real
 
 
 class Weights(NamedTuple):
-  """What a layer learns, its gates side by side.
+  """The arrays that a layer learns, its gates side by side.
 
   Attributes:
     kernel: of the inputs, [features, gates * hidden].

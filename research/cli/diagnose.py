@@ -17,6 +17,8 @@ def define(values: flags.FlagValues) -> None:
   text("workdir", None, "the folder of the run, as the word behind the verb")
   text("human_error", None, "share that people get wrong, or the least that is possible: 0.02")
   text("tags", None, "a filled-in errors.csv, or a column of the table that was learned from")
+  curve = "trains on an eighth, a quarter and a half of the data too: learning curves"
+  flags.DEFINE_bool("learning_curve", False, curve, flag_values=values)
   text("data_dir", None, "folder with raw files of its data set")
   common_flags.define_at_step(values, "the checkpoint of this step, instead of the best one")
 
@@ -37,7 +39,7 @@ def diagnose(values: flags.FlagValues, words: list[str]) -> int:
   run = open_run.open_run(folder, at_step=values.at_step)
   process.start_jax()
   with own_files_in(common_flags.data_dir(values)):
-    found = run.diagnose(human, values.tags)
+    found = run.diagnose(human, values.tags, learning_curve=values.learning_curve)
   from research.reporting import diagnosis_page  # matplotlib takes long
 
   for gap in found.diagnosis.gaps:

@@ -93,7 +93,7 @@ VERBS = {
   "diagnose": Verb(
     "diagnose RUN --human_error=0.02",
     "writes a page on what to work on next: gaps, errors to tag, suspected labels, worse slices",
-    ("workdir", "human_error", "tags", "at_step", "data_dir"),
+    ("workdir", "human_error", "tags", "learning_curve", "at_step", "data_dir"),
   ),
   "export": Verb(
     "export --workdir=RUN --format=stablehlo --to=FOLDER",

@@ -218,29 +218,39 @@ class Run:
     return model_export.export(Path(folder), form, trained)
 
   def diagnose(
-    self, human_error: float | None = None, tags: str | os.PathLike | None = None
+    self,
+    human_error: float | None = None,
+    tags: str | os.PathLike | None = None,
+    *,
+    learning_curve: bool = False,
   ) -> run_diagnosis.RunDiagnosis:
     """Finds what to work on next: gaps between errors, tags, suspected labels, worse slices.
 
     Args:
       human_error: share that people get wrong, or the least that is possible, where it is known.
       tags: a CSV file with the tags of errors, or a column of the table that was learned from.
+      learning_curve: whether to train the fit three times more, on parts of its data; what was
+        trained is remembered under `diagnosis` in the run's folder.
 
     Raises:
       UserError: for a run of no classifier, without a checkpoint or a set to find errors on, or
         tags of other errors.
     """
     assert self.inputs
-    share = self.identity.config.get("--validation", 0.0)
+    own_data.check(self.folder, self.identity)
     asked = run_diagnosis.Asked(
       self.identity.experiment,
+      self.folder,
+      self.identity.seed,
+      self.config,
       self.training,
-      str(getattr(self.config, "dataset", "")),
-      self.predict,
-      is_held_out=bool(share),
+      self.best_state(),
+      self.class_names,
+      is_held_out=bool(self.identity.config.get("--validation", 0.0)),
       is_finished=is_finished(self.folder),
     )
-    return run_diagnosis.diagnosed(asked, human_error, None if tags is None else os.fspath(tags))
+    path = None if tags is None else os.fspath(tags)
+    return run_diagnosis.diagnosed(asked, human_error, path, learning_curve)
 
   def _about(self) -> dict[str, str]:
     """The run's part of a model card."""

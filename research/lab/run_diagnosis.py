@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
 
 from research.analysis.diagnosis import NONE, Answers, Diagnosis, diagnose
 from research.analysis.error_gaps import DEV, TEST, TRAIN, TRAIN_DEV
+from research.analysis.shares import Count
 from research.data import own, own_origins
 from research.errors import UserError
-from research.lab import tag_file
+from research.lab import prediction, tag_file
+from research.lab.learning_curve import Point, learning_curve
 from research.lab.prediction import INPUT, Prediction
+from research.learner import State
 from research.training import HostData, Training
 
 ROLES = {TRAIN_DEV: ("train-dev",), DEV: ("dev", "validation"), TEST: ("test",)}  # by set's name
@@ -32,6 +35,7 @@ class RunDiagnosis(NamedTuple):
     places: the file or the row of each of its examples; "" where it is not known.
     columns: of each of its examples, where it is a table; else {}.
     errors: examples whose answers are wrong, in the order in which they should be looked at.
+    curve: errors by the number of training examples; [] where nothing was trained for it.
     notes: sentences on what is left out, and why.
   """
 
@@ -43,6 +47,7 @@ class RunDiagnosis(NamedTuple):
   places: Sequence[str]
   columns: Mapping[str, np.ndarray]
   errors: Int[np.ndarray, " errors"]
+  curve: Sequence[Point]
   notes: Sequence[str]
 
 
@@ -51,34 +56,56 @@ class Asked(NamedTuple):
 
   Attributes:
     run: its experiment's name.
+    folder: of the run.
+    seed: of the run.
+    config: its settings.
     training: the fit, with its data.
-    dataset: the name of its data set; "" where the experiment has its own.
-    predict: the network's answers to inputs.
+    state: the checkpoint's.
+    class_names: by label; () numbers them.
     is_held_out: whether its validation set was held out of the training set by `--validation`.
     is_finished: whether the run is.
   """
 
   run: str
+  folder: Path
+  seed: int
+  config: Any
   training: Training
-  dataset: str
-  predict: Callable[[np.ndarray], Prediction]
+  state: State
+  class_names: tuple[str, ...]
   is_held_out: bool
   is_finished: bool
 
+  @property
+  def dataset(self) -> str:
+    """The name of its data set; "" where the experiment has its own."""
+    return str(getattr(self.config, "dataset", ""))
 
-def diagnosed(asked: Asked, human_error: float | None, tags: str | None) -> RunDiagnosis:
+  def answers_of(self, state: State) -> Callable[[HostData], Prediction]:
+    """The answers of the network with a state, as a function of data."""
+    model = prediction.network(self.training, self.config, state)
+    wanted = prediction.inputs_of(self.training, self.run)
+    return lambda data: prediction.predict(model, np.asarray(data[INPUT]), wanted, self.class_names)
+
+
+def diagnosed(
+  asked: Asked, human_error: float | None, tags: str | None, with_curve: bool
+) -> RunDiagnosis:
   """Asks a run's network, and diagnoses it.
 
   Args:
     asked: the run.
     human_error: of people, or the least that is possible; None where nobody knows.
     tags: a CSV file of tags, or the name of a column of the run's table.
+    with_curve: whether to train on parts of the data too.
 
   Raises:
     UserError: where examples have no label each, the run has no set to find errors on, or the tags
-      are of other errors.
+      are of other errors; for a learning curve of a run that is not finished.
   """
   check_labels(asked)
+  if with_curve and not asked.is_finished:
+    raise UserError(f"{asked.folder} is not finished; its learning curve would end too high")
   found = roles(asked)
   examined = DEV if DEV in found else TEST
   data = asked.training.evaluate[found[examined]]
@@ -90,7 +117,8 @@ def diagnosed(asked: Asked, human_error: float | None, tags: str | None) -> RunD
     tag_file.of_column(tags, columns, np.zeros(0, int))  # a wrong name is refused early
   sets = {TRAIN: _some(asked.training.data)}
   sets |= {role: asked.training.evaluate[name] for role, name in found.items()}
-  answers = {role: asked.predict(np.asarray(each[INPUT])) for role, each in sets.items()}
+  ask = asked.answers_of(asked.state)
+  answers = {role: ask(each) for role, each in sets.items()}
   own_answers = answers[examined]
   errors = np.flatnonzero(own_answers.labels != label)
   if tags and rows is not None:
@@ -110,10 +138,36 @@ def diagnosed(asked: Asked, human_error: float | None, tags: str | None) -> RunD
   )
   places = own_origins.places_of(asked.dataset, dict(data)) if is_own else [""] * len(label)
   sample = np.random.default_rng(0).permutation(errors)[:SAMPLE]
-  notes = _notes(asked, found, human_error)
+  counts = diagnosis.counts
+  curve = _curve(asked, data) if with_curve else []
+  curve += [Point(len(asked.training.data["label"]), counts[TRAIN], counts[examined])]
   return RunDiagnosis(
-    asked.run, diagnosis, found[examined], data, own_answers, places, columns, sample, notes
+    asked.run,
+    diagnosis,
+    found[examined],
+    data,
+    own_answers,
+    places,
+    columns,
+    sample,
+    curve if with_curve else [],
+    _notes(asked, found, human_error),
   )
+
+
+def _curve(asked: Asked, examined: HostData) -> list[Point]:
+  """The errors after trainings on parts of the data."""
+
+  def count(part: Training, state: State) -> tuple[Count, Count]:
+    ask = asked.answers_of(state)
+    train, dev = (
+      Count(int(np.sum(ask(data).labels != data["label"])), len(data["label"]))
+      for data in (_some(part.data), examined)
+    )
+    return train, dev
+
+  folder = asked.folder / "diagnosis" / "learning_curve"
+  return learning_curve(folder, asked.config, asked.training, asked.seed, count)
 
 
 def roles(asked: Asked) -> dict[str, str]:

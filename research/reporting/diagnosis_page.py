@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from research.analysis.error_gaps import HUMAN
-from research.analysis.shares import Interval, wilson
+from research.analysis.shares import Interval, rise, wilson
+from research.figures.functions import Panel, function_curves
 from research.figures.intervals import interval_rows
 from research.lab import tag_file
 from research.lab.run_diagnosis import RunDiagnosis
@@ -41,6 +42,7 @@ def write(folder: Path, found: RunDiagnosis) -> Path:
   parts = [
     _introduction(found),
     section("Gaps", figures["errors"] + _gaps(found)),
+    section("Learning curve", figures.get("curve", "") + _curve(found)),
     section("What is the matter with the errors", figures.get("tags", "") + _tags(found, folder)),
     section("The errors", _errors(found)),
     section("Labels that are probably wrong", _suspects(found)),
@@ -107,6 +109,51 @@ def _gaps(found: RunDiagnosis) -> str:
     )
   head = ("set", "error", "95 %", "wrong", "gap above", "points", "95 %", "largest in")
   return table(head, rows)
+
+
+def _curve(found: RunDiagnosis) -> str:
+  if len(found.curve) < 2:
+    return ""
+  fewer, whole = found.curve[-2:]
+  fall, ends = rise(whole.dev.share, wilson(whole.dev), fewer.dev.share, wilson(fewer.dev))
+  more = "more data are likely to help" if ends.low > 0 else "chance alone may make as much"
+  return prose(
+    f"From {fewer.examples:,} to {whole.examples:,} training examples the {found.split} error "
+    f"falls by {100 * fall:.2f} points (95 % interval {_ends(ends)}): {more}. The smaller networks "
+    "made as many steps; their last ones are shown, and the run's own best one."
+  )
+
+
+def _curve_picture(found: RunDiagnosis) -> Picture:
+  """Both errors over the number of training examples, with their intervals."""
+  places = np.arange(len(found.curve))
+  series = {
+    "training": [point.train for point in found.curve],
+    found.split: [point.dev for point in found.curve],
+  }
+  bands = {
+    name: 100 * np.array([wilson(each) for each in counts]).T for name, counts in series.items()
+  }
+  return function_curves(
+    [
+      Panel(
+        "error (%)",
+        {
+          name: (places, 100 * np.array([each.share for each in counts]))
+          for name, counts in series.items()
+        },
+        ticks=[f"{point.examples:,}" for point in found.curve],
+        bands={name: (low, high) for name, (low, high) in bands.items()},
+        levels={HUMAN: 100 * found.diagnosis.human},
+        y_range=(0, None),
+      )
+    ],
+    title="Errors by the number of training examples",
+    x="training examples",
+    caption="With 95 % intervals. Where the dev error still falls, more data help; where both meet "
+    "above the human level, they do not.",
+    file="curve",
+  )
 
 
 def _tags(found: RunDiagnosis, folder: Path) -> str:
@@ -238,6 +285,8 @@ def _pictures(found: RunDiagnosis) -> list[Picture]:
       file="errors",
     )
   )
+  if len(found.curve) > 1:
+    made.append(_curve_picture(found))
   error = diagnosis.counts[diagnosis.examined].share
   if diagnosis.tags:
     ceilings = {

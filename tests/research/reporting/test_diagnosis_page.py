@@ -7,6 +7,8 @@ import pytest
 
 from research.analysis.diagnosis import Answers, diagnose
 from research.analysis.error_gaps import DEV, TEST, TRAIN
+from research.analysis.shares import Count
+from research.lab.learning_curve import Point
 from research.lab.prediction import Prediction
 from research.lab.run_diagnosis import RunDiagnosis
 from research.reporting import diagnosis_page
@@ -22,7 +24,7 @@ def answers(wrong, seed):
   return label, 0.8 * np.eye(3)[answer] + 0.2 / 3
 
 
-def made(data, columns, wrong=0.3, tags=()):
+def made(data, columns, wrong=0.3, tags=(), curve=()):
   names, (label, shares) = (EVIL, "b", "c"), answers(wrong, 1)
   found = diagnose(
     {TRAIN: Answers(*answers(0.02, 0)), DEV: Answers(label, shares), TEST: Answers(label, shares)},
@@ -35,7 +37,7 @@ def made(data, columns, wrong=0.3, tags=()):
   places = [f"some/where/far/{n}.png" for n in range(120)]
   data = {"image": data, "label": label}
   return RunDiagnosis(
-    "net", found, "validation", data, prediction, places, columns, errors, ["So."]
+    "net", found, "validation", data, prediction, places, columns, errors, curve, ["So."]
   )
 
 
@@ -48,12 +50,15 @@ def written(tmp_path, found):
 
 def test_pictures_are_tiles_and_what_is_given_is_said(tmp_path):
   images = np.random.default_rng(0).random((120, 4, 4, 1))
-  found = made(images, {}, tags=("blur",))
+  curve = [Point(50, Count(0, 50), Count(60, 120)), Point(100, Count(1, 100), Count(30, 120))]
+  found = made(images, {}, tags=("blur",), curve=curve)
   words, text = written(tmp_path, found)
   assert "Work first on: variance or data mismatch." in words and "more training data" in words
   assert text.count('src="data:image/png') == len(found.errors) + min(
     len(found.diagnosis.labels.suspects), diagnosis_page.MOST_SUSPECTS
   )
+  assert "From 50 to 100 training examples the validation error falls by 25.00 points" in words
+  assert "more data are likely to help" in words
   assert "far/3.png" in words or "far/1.png" in words
   assert "blur" in words and "So." in words and "dev (validation)" in words
   with open(tmp_path / "diagnosis" / "suspected_labels.csv", newline="") as file:

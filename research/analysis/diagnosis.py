@@ -105,7 +105,7 @@ def diagnose(
     counts,
     gap_table(human, counts, dev_is_like_train=dev_is_like_train),
     examined,
-    tag_table(tags, own.counted.share) if tags else [],
+    tag_table(tags, own.counted.share) if tags and own.counted.wrong else [],
     suspected_labels(own.label, own.probabilities),
     slice_table(members, own.is_wrong),
   )

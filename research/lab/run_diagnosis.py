@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from research.analysis.diagnosis import NONE, Answers, Diagnosis, diagnose
+from research.analysis.diagnosis import NONE, Answers, Diagnosis, Tags, diagnose
 from research.analysis.error_gaps import DEV, TEST, TRAIN, TRAIN_DEV
 from research.analysis.shares import Count
 from research.data import own, own_origins
@@ -112,32 +112,25 @@ def diagnosed(
   label = np.asarray(data["label"])
   is_table, is_own = own.is_table(asked.dataset), own.is_own(asked.dataset)
   columns = own_origins.columns_of(asked.dataset, data[INPUT]) if is_table else {}
-  rows = tag_file.read(Path(tags)) if tags and Path(tags).is_file() else None
-  if tags and rows is None:
-    tag_file.of_column(tags, columns, np.zeros(0, int))  # a wrong name is refused early
+  tags_of = _tags_of(tags, columns)
   sets = {TRAIN: _some(asked.training.data)}
   sets |= {role: asked.training.evaluate[name] for role, name in found.items()}
   ask = asked.answers_of(asked.state)
   answers = {role: ask(each) for role, each in sets.items()}
   own_answers = answers[examined]
-  errors = np.flatnonzero(own_answers.labels != label)
-  if tags and rows is not None:
-    tagged = tag_file.of_rows(Path(tags), rows, label, own_answers)
-  else:
-    tagged = tag_file.of_column(tags, columns, errors) if tags and len(errors) else NONE
   diagnosis = diagnose(
     {
       role: Answers(np.asarray(sets[role]["label"]), each.probabilities)
       for role, each in answers.items()
     },
     human=human_error or 0.0,
-    tags=tagged,
+    tags=tags_of(label, own_answers),
     columns=columns,
     class_names=own_answers.class_names,
     dev_is_like_train=asked.is_held_out,
   )
   places = own_origins.places_of(asked.dataset, dict(data)) if is_own else [""] * len(label)
-  sample = np.random.default_rng(0).permutation(errors)[:SAMPLE]
+  errors = np.flatnonzero(own_answers.labels != label)
   counts = diagnosis.counts
   curve = _curve(asked, data) if with_curve else []
   curve += [Point(len(asked.training.data["label"]), counts[TRAIN], counts[examined])]
@@ -149,9 +142,29 @@ def diagnosed(
     own_answers,
     places,
     columns,
-    sample,
+    np.random.default_rng(0).permutation(errors)[:SAMPLE],
     curve if with_curve else [],
     _notes(asked, found, human_error),
+  )
+
+
+def _tags_of(
+  tags: str | None, columns: Mapping[str, np.ndarray]
+) -> Callable[[Int[np.ndarray, " examples"], Prediction], Tags]:
+  """The tags of the errors among labels and answers, by a file or a column that was looked at.
+
+  Raises:
+    UserError: where there is neither.
+  """
+  if not tags:
+    return lambda label, answers: NONE
+  path = Path(tags)
+  if path.is_file():
+    rows = tag_file.read(path)
+    return lambda label, answers: tag_file.of_rows(path, rows, label, answers)
+  tag_file.of_column(tags, columns, np.zeros(0, int))  # refuses another name
+  return lambda label, answers: tag_file.of_column(
+    tags, columns, np.flatnonzero(answers.labels != label)
   )
 
 

@@ -3,7 +3,6 @@
 import csv
 
 import numpy as np
-import pytest
 
 from research.analysis.diagnosis import Answers, diagnose
 from research.analysis.error_gaps import DEV, TEST, TRAIN
@@ -13,8 +12,6 @@ from research.lab.prediction import Prediction
 from research.lab.run_diagnosis import RunDiagnosis
 from research.reporting import diagnosis_page
 from tests.research.reporting.test_html_report import EVIL, Page
-
-pytestmark = pytest.mark.fast
 
 
 def answers(wrong, seed):

@@ -91,17 +91,18 @@ class StringReader(linen.Module):
 
 
 class PieceReader(linen.Module):
-  """The same trunk with one softmax, for a single digit."""
+  """The same trunk with one softmax, for a single digit unless the classes are others."""
 
   depth: int = 5
   hidden: int = 256
+  classes: int = 10
 
   @linen.compact
   def __call__(
     self, x: Float[Array, "batch height width channel"], train: bool = False
-  ) -> Float[Array, "batch digit"]:
+  ) -> Float[Array, "batch class"]:
     """The logits."""
-    return linen.Dense(10)(Trunk(self.depth, self.hidden, name="trunk")(x, train))
+    return linen.Dense(self.classes)(Trunk(self.depth, self.hidden, name="trunk")(x, train))
 
 
 def string_loss(reading: Reading, batch: Batch) -> Float[Array, " batch"]:

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 import research as ln
-from experiments.strategy import dev_set_sizes, error_analysis, fine_tuning, five_gaps, label_noise
+from experiments.strategy import (
+  dev_set_sizes,
+  end_to_end,
+  error_analysis,
+  fine_tuning,
+  five_gaps,
+  label_noise,
+)
 from research.analysis import error_gaps
 from research.config import replace
 from research.data import sets
@@ -14,7 +21,7 @@ from research.data.planted_faults import TAGS, WRONG, plant
 from research.initializers import kernel_init
 from research.models.mlp import MLP
 from research.task import supervised_training
-from tests.fixtures.little_data import replace_sets
+from tests.fixtures.little_data import replace_digits, replace_sets
 from tests.fixtures.little_photographs import replace_photographs, replace_weights
 from tests.fixtures.stand_in_labs import UntrainedLab, failed
 
@@ -211,3 +218,40 @@ def test_a_fault_is_named_and_its_gap_compared_with_the_cures():
   assert not failed(report) and len(report.claims) == 12
   none = five_gaps.report(dict.fromkeys(planted, [base] * 2), dict.fromkeys(planted, [base] * 2))
   assert [claim.verdict for claim in none.claims[3:6]] == ["fail", "fail", "pass"]
+
+
+def test_both_kinds_see_the_same_strips_and_the_pipeline_two_pieces_of_each(monkeypatch):
+  replace_digits(monkeypatch)
+  whole = end_to_end.Config(examples=12, held_out=10)
+  cut = replace(whole, {"reads": end_to_end.PIPELINE})
+  strips, pieces = (end_to_end.task(config, 3) for config in (whole, cut))
+  assert len(pieces.train["label"]) == 2 * len(strips.train["label"])
+  for of_strips, of_pieces in zip(
+    (strips.train, strips.evaluate["test"]), (pieces.train, pieces.evaluate["test"]), strict=True
+  ):
+    added = of_pieces["label"].reshape(-1, 2).sum(axis=1)
+    np.testing.assert_array_equal(added, of_strips["label"])
+  other = end_to_end.task(whole, 4)
+  assert (other.train["image"] != strips.train["image"]).any()
+  np.testing.assert_array_equal(other.evaluate["test"]["image"], strips.evaluate["test"]["image"])
+
+
+def test_a_sum_may_be_right_though_both_digits_are_wrong(monkeypatch):
+  config = end_to_end.Config(reads=end_to_end.PIPELINE, held_out=3)
+  data = {"image": np.zeros((6, 1)), "label": np.array([1, 2, 3, 4, 5, 6])}
+  monkeypatch.setattr(ln, "predict_classes", lambda *_: np.array([2, 1, 3, 4, 5, 5]))
+  training = ln.Training(None, {}, None, 1, {"test": data}, 1, 1)
+  fit = ln.Fit("net", config, None, [], None, training)
+  assert end_to_end.strip_error(config, fit) == pytest.approx(1 / 3)
+
+
+def test_the_crossing_and_both_margins_are_of_the_repetitions():
+  pipeline = np.array([[0.4, 0.2, 0.15], [0.4, 0.2, 0.15]])
+  whole = np.array([[0.8, 0.3, 0.05], [0.9, 0.3, 0.05]])
+  report = end_to_end.report([10, 100, 1000], pipeline, whole)
+  first, last, place = report.claims
+  assert first.ours == pytest.approx(0.45) and last.ours == pytest.approx(0.1)
+  assert place.ours == pytest.approx(10**2.5) and place.verdict == "pass"
+  assert "316" in report.pictures[0].caption
+  none = end_to_end.report([10, 100, 1000], pipeline, pipeline + 0.1)
+  assert none.claims[2].verdict == "fail" and "do not cross" in none.pictures[0].caption

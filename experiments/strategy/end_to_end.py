@@ -11,8 +11,9 @@ its own.
     python launch.py --experiment=end_to_end
     python launch.py --experiment=end_to_end --single_fit --examples=3000
 
-Expected: of 100 strips the pipeline learns more, of 30,000 the net that learns the whole task, and
-the curves cross at about 13,000. Four minutes of one CPU core, at 11,000 strips a second.
+Expected: after 100 strips the pipeline gets 68 % of the sums wrong and the other net 91 %, after
+30,000 strips 12.6 and 9.4 %; the curves cross at 11,400 strips (95 % interval 7,000 to 18,800).
+Five and a half minutes of one CPU core, at 11,000 strips a second.
 """
 
 import numpy as np

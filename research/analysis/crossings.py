@@ -1,4 +1,4 @@
-"""Where one falling curve passes below another one."""
+"""The place where one falling curve passes below another one."""
 
 from collections.abc import Sequence
 

@@ -51,7 +51,7 @@ def strip(*columns):
   [
     ((9, 9, 9, 9, 0, 7, 7, 7, 7), [9] * 4, [7] * 4),  # a gap
     ((9, 9, 9, 1, 7, 7, 7, 7, 7), [9] * 3, [1] + [7] * 5),  # a bridge goes to the right
-    ((9, 9, 9, 9, 7, 7, 7, 7), [9] * 4, [7] * 4),  # the nearest of equals
+    ((9,) * 8, [9] * 4, [9] * 4),  # the nearest of equals
   ],
 )
 def test_a_strip_is_cut_where_there_is_least_ink(columns, left, right):

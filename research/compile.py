@@ -36,6 +36,9 @@ from research.target_platform import is_elsewhere, target_platform
 # that a signal is answered soon; capped, because longer loops gain nothing.
 FLOPS_PER_CALL = {"cpu": 12e9, "gpu": 5e12, "tpu": 2e13}
 MOST_STEPS_PER_CALL = 512
+# The batches of a call, which the host gathers where the data stay there; of data on the device
+# too, so that the calls are the same.
+BYTES_PER_CALL = 2**28
 
 
 class Layout(NamedTuple):
@@ -79,16 +82,27 @@ def run_evaluation(
   learner: Learner, batch_size: int, layout: Layout, config: Config, state: State, data: Batch
 ) -> dict[str, Any]:
   """Evaluates a whole data set in batches; every example counts once, whatever the batch."""
+  return joined(run_evaluation_block(learner, batch_size, layout, config, state, data, count(data)))
+
+
+def run_evaluation_block(
+  learner: Learner,
+  batch_size: int,
+  layout: Layout,
+  config: Config,
+  state: State,
+  data: Batch,
+  examples: Int[Array, ""] | int,
+) -> dict[str, Any]:
+  """Evaluates the first examples of some data in batches; what each gives, along a first axis."""
   batch_size = min(batch_size, count(data))
   positions = layout.positions(batch_size)
 
   def one(number: Int[Array, ""]) -> dict[str, Any]:
-    return learner.evaluate(
-      config, state, layout.place(evaluation_batch(data, number, positions, batch_size))
-    )
+    batch = evaluation_batch(data, number, positions, batch_size, examples)
+    return learner.evaluate(config, state, layout.place(batch))
 
-  parts = jax.lax.map(one, jnp.arange(math.ceil(count(data) / batch_size)))
-  return joined(parts)
+  return jax.lax.map(one, jnp.arange(math.ceil(count(data) / batch_size)))
 
 
 class Program(NamedTuple):
@@ -98,6 +112,9 @@ class Program(NamedTuple):
     steps: (count, config, state, data, key, first) -> (state, metrics [count]); may reuse the
       memory of the state that it is given.
     evaluate: (config, state, data) -> means.
+    evaluate_block: (config, state, block, examples) -> what each batch of the block gives, where
+      only so many examples of the block count.
+    joined: what all batches of a set give -> means.
     place: puts a tree of host arrays where the program wants it.
     whole: how the arguments lie on the devices, for shapes that are compiled ahead of time; None
       where the program itself says so.
@@ -105,6 +122,8 @@ class Program(NamedTuple):
 
   steps: Callable[..., tuple[State, Metrics]]
   evaluate: Callable[[Config, State, Batch], dict[str, Any]]
+  evaluate_block: Callable[[Config, State, Batch, Any], dict[str, Any]]
+  joined: Callable[[dict[str, Any]], dict[str, Any]]
   place: Callable[[Any], Any]
   whole: Sharding | None
 
@@ -129,8 +148,14 @@ def compile_learner(
   form = FORMS[parallel](list(devices or jax.devices()))
   steps = functools.partial(run_steps, learner, sampler, form.layout)
   evaluate = functools.partial(run_evaluation, learner, evaluation_batch_size, form.layout)
+  block = functools.partial(run_evaluation_block, learner, evaluation_batch_size, form.layout)
   return Program(
-    form.compile_steps(steps), form.compile_evaluation(evaluate), form.place, form.whole
+    form.compile_steps(steps),
+    form.compile_evaluation(evaluate, 3),
+    form.compile_evaluation(block, 4),
+    jax.jit(joined),
+    form.place,
+    form.whole,
   )
 
 
@@ -139,7 +164,7 @@ class Form(NamedTuple):
 
   layout: Layout
   compile_steps: Callable[[Any], Any]
-  compile_evaluation: Callable[[Any], Any]
+  compile_evaluation: Callable[[Any, int], Any]  # of a function, and how many arguments it has
   place: Callable[[Any], Any]
   whole: Sharding | None
 
@@ -148,7 +173,7 @@ def _jit(devices: list[Any]) -> Form:
   return Form(  # for the first device, which is JAX's default
     ONE_DEVICE,
     functools.partial(jax.jit, static_argnums=0, donate_argnums=2),
-    jax.jit,
+    lambda evaluate, arguments: jax.jit(evaluate),
     jax.device_put,
     SingleDeviceSharding(devices[0]),
   )
@@ -165,7 +190,7 @@ def _shard(devices: list[Any]) -> Form:
       len(devices),
     ),
     functools.partial(jax.jit, static_argnums=0, donate_argnums=2, out_shardings=everywhere),
-    functools.partial(jax.jit, out_shardings=everywhere),
+    lambda evaluate, arguments: jax.jit(evaluate, out_shardings=everywhere),
     lambda tree: jax.device_put(tree, everywhere),
     everywhere,
   )
@@ -205,7 +230,7 @@ def _pmap(devices: list[Any]) -> Form:
       len(devices),
     ),
     lambda steps: on_each(steps, 6, static_broadcasted_argnums=1),
-    lambda evaluate: on_each(evaluate, 3),
+    on_each,
     jax.device_put,
     None,
   )
@@ -252,8 +277,20 @@ def _calls_python(program: Any) -> bool:
   )
 
 
-def steps_per_call(work: int, interval: int) -> int:
-  """Returns the steps per compiled call for steps of `work` operations: a divisor of `interval`."""
+def row_bytes(data: Mapping[str, Any]) -> int:
+  """Bytes of one example."""
+  return sum(math.prod(array.shape[1:]) * array.dtype.itemsize for array in data.values())
+
+
+def steps_per_call(work: int, interval: int, size: int = 0) -> int:
+  """Returns the steps per compiled call: a divisor of `interval`.
+
+  Args:
+    work: operations of a step.
+    interval: steps between two rows of the log.
+    size: bytes of a step's batch.
+  """
   most = FLOPS_PER_CALL.get(target_platform(), 5e12) / max(work, 1)
-  most = max(1, min(int(most), MOST_STEPS_PER_CALL))
+  most = min(most, MOST_STEPS_PER_CALL, BYTES_PER_CALL / max(size, 1))
+  most = max(1, int(most))
   return max(size for size in range(1, interval + 1) if interval % size == 0 and size <= most)

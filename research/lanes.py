@@ -20,9 +20,10 @@ from jaxtyping import Array, Bool, Key
 
 from research import free_memory
 from research.batch import Batch
-from research.compile import ONE_DEVICE, run_evaluation, run_steps
+from research.compile import ONE_DEVICE, run_evaluation, run_evaluation_block, run_steps
 from research.data.sampling import Sampler
 from research.learner import Config, Learner, Metrics, State
+from research.metrics import joined
 from research.target_platform import target_platform
 
 LANE_AXIS = "lane"
@@ -39,6 +40,9 @@ class Population(NamedTuple):
       metrics [width, count]); lanes that are not active keep their state. May reuse the memory of
       the states that it is given.
     evaluate: (active [width], configs, states, data) -> means, each [width].
+    evaluate_block: (active [width], configs, states, block, examples) -> what each batch of the
+      block gives, [width, batches], where only so many examples of the block count.
+    joined: what all batches of a set give -> means, each [width].
     place: puts a tree of stacked host arrays where the program wants it.
     share: puts a tree that all lanes use, such as the data, on every device.
   """
@@ -47,20 +51,32 @@ class Population(NamedTuple):
   init: Callable[[Bool[Array, " width"], Config, Key[Array, " width"]], State]
   steps: Callable[..., tuple[State, Metrics]]
   evaluate: Callable[[Bool[Array, " width"], Config, State, Batch], dict[str, Any]]
+  evaluate_block: Callable[[Bool[Array, " width"], Config, State, Batch, Any], dict[str, Any]]
+  joined: Callable[[dict[str, Any]], dict[str, Any]]
   place: Callable[[Any], Any]
   share: Callable[[Any], Any]
 
 
 def compile_population(
-  learner: Learner, sampler: Sampler, evaluation_batch_size: int, lanes: int, block: int
+  learner: Learner,
+  sampler: Sampler,
+  evaluation_batch_size: int,
+  lanes: int,
+  block: int,
+  *,
+  has_own_rows: bool = False,
 ) -> Population:
-  """Compiles a learner for at least `lanes` lanes in blocks of `block`, over all devices."""
+  """Compiles a learner for at least `lanes` lanes in blocks of `block`, over all devices.
+
+  With `has_own_rows`, the data of the steps are [width, ...]: each lane's own.
+  """
   devices = jax.devices()
   blocks = math.ceil(lanes / block)
   used = devices[: min(len(devices), blocks)]
   mesh = Mesh(used, (LANE_AXIS,), axis_types=(AxisType.Auto,))
   width = math.ceil(blocks / len(used)) * len(used) * block
   one_step = functools.partial(run_steps, learner, sampler, ONE_DEVICE)
+  one_block = functools.partial(run_evaluation_block, learner, evaluation_batch_size, ONE_DEVICE)
   one_evaluation = functools.partial(run_evaluation, learner, evaluation_batch_size, ONE_DEVICE)
 
   def init(active: Any, configs: Config, keys: Any) -> State:
@@ -70,23 +86,30 @@ def compile_population(
     count: int, active: Any, configs: Config, states: State, data: Batch, keys: Any, first: Any
   ) -> tuple[State, Metrics]:
     def one(lane: Any) -> tuple[State, Metrics]:
-      config, state, key, step = lane
-      return one_step(count, config, state, data, key, step)
+      config, state, key, step, rows = lane
+      return one_step(count, config, state, rows if has_own_rows else data, key, step)
 
     idle = lambda one, lane: (lane[1], zeros_as(one, lane)[1])
-    return in_blocks(one, idle, block, active, (configs, states, keys, first))
+    rows = data if has_own_rows else ()
+    return in_blocks(one, idle, block, active, (configs, states, keys, first, rows))
 
   def evaluate(active: Any, configs: Config, states: State, data: Batch) -> dict[str, Any]:
     one = lambda lane: one_evaluation(lane[0], lane[1], data)
     return in_blocks(one, zeros_as, block, active, (configs, states))
 
-  def over_devices(function: Callable[..., Any], data_at: int | None = None) -> Any:
-    """Has each device compute its share of the lanes; the data is the same for all."""
+  def evaluate_block(
+    active: Any, configs: Config, states: State, data: Batch, examples: Any
+  ) -> dict[str, Any]:
+    one = lambda lane: one_block(lane[0], lane[1], data, examples)
+    return in_blocks(one, zeros_as, block, active, (configs, states))
+
+  def over_devices(function: Callable[..., Any], *shared: int) -> Any:
+    """Has each device compute its share of the lanes; the arguments `shared` are of all."""
     if mesh.size == 1:
       return function
 
     def spread(*arguments: Any) -> Any:
-      specs = [PartitionSpec() if at == data_at else LANES for at in range(len(arguments))]
+      specs = [PartitionSpec() if at in shared else LANES for at in range(len(arguments))]
       return jax.shard_map(
         function, mesh=mesh, in_specs=tuple(specs), out_specs=LANES, check_vma=False
       )(*arguments)
@@ -97,11 +120,15 @@ def compile_population(
     width,
     jax.jit(over_devices(init)),
     jax.jit(
-      lambda count, *lanes: over_devices(functools.partial(steps, count), 3)(*lanes),
+      lambda count, *lanes: over_devices(
+        functools.partial(steps, count), *([] if has_own_rows else [3])
+      )(*lanes),
       static_argnums=0,
       donate_argnums=3,
     ),
     jax.jit(over_devices(evaluate, 3)),
+    jax.jit(over_devices(evaluate_block, 3, 4)),
+    jax.jit(functools.partial(jax.lax.map, joined)),
     lambda tree: jax.device_put(tree, NamedSharding(mesh, LANES)),
     lambda tree: jax.device_put(tree, NamedSharding(mesh, PartitionSpec())),
   )

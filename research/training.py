@@ -1,7 +1,6 @@
 """Values that training shares with sweeps, agents and experiments."""
 
 import math
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +13,7 @@ import numpy as np
 from jaxtyping import Int
 
 from research.config import digest, flatten
+from research.data.npy_sets import checksum
 from research.data.sampling import Sampler
 from research.directions import LARGER_IS_BETTER
 from research.errors import UserError
@@ -86,6 +86,8 @@ class Options(NamedTuple):
     stop_on_nan: whether a loss that is not finite ends the run.
     save_seconds: least time between checkpoints.
     keep_every: of which number of steps the multiples' checkpoints are made and kept; 0 for none.
+    data_on: "device", or "host" from where batches are streamed; "auto" leaves it to the rule in
+      `research.streaming`.
     dispatch: steps per compiled call; 0 leaves it to the rule in `research.compile`.
     lanes: how the members of a population share a program: "auto" leaves it to the rule in
       `research.lanes`, "vmap", "map", or how many a block holds.
@@ -102,6 +104,7 @@ class Options(NamedTuple):
   stop_on_nan: bool = True
   save_seconds: float = 30.0
   keep_every: int = 0
+  data_on: str = "auto"
   dispatch: int = 0
   lanes: str = "auto"
   engine: str = "local"
@@ -230,7 +233,7 @@ def fingerprint(members: Sequence[Member], training: Training) -> dict[str, Any]
   """
   sets = {"train": training.data, **training.evaluate}
   checksums = {
-    f"{split}/{name}": (str(array.dtype), array.shape, zlib.crc32(array.tobytes()))
+    f"{split}/{name}": (str(array.dtype), array.shape, checksum(array))
     for split, data in sets.items()
     for name, array in data.items()
   }

@@ -17,6 +17,7 @@ FLOORS = [
   ["research.lab"],
   ["research.sweep"],
   ["research.lanes"],
+  ["research.streaming"],
   ["research.planning"],
   ["research.compile"],
   ["research.rl"],

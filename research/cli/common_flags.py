@@ -56,6 +56,13 @@ def define() -> flags.FlagValues:
   whole("keep_every", 0, "steps whose multiples' checkpoints stay; 0 for none", 0, numerals.LARGEST)
   ends = "evaluations in a row without a new best, after which the fit ends; 0 for never"
   whole("patience", 0, ends, 0, numerals.LARGEST)
+  flags.DEFINE_enum(
+    "data_on",
+    "auto",
+    ("auto", "device", "host"),
+    "where the data stay; from the host batches are streamed",
+    flag_values=values,
+  )
   whole("dispatch", 0, "steps per compiled call; 0 leaves it to a rule", 0, numerals.LARGEST)
   text("sweep", None, "what to search: FIELD=log(1e-4,1e-1); FIELD=choice(a,b); ...")
   whole("trials", 20, "of a sweep: how many, in all", 1, numerals.LARGEST)
@@ -177,6 +184,7 @@ def options(values: flags.FlagValues, entry: Entry) -> "Options":
     stop_on_nan=values.on_nan == "stop",
     save_seconds=values.save_seconds,
     keep_every=values.keep_every,
+    data_on=values.data_on,
     dispatch=values.dispatch,
     lanes=values.lanes,
     engine=values.engine,

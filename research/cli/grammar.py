@@ -26,6 +26,7 @@ HOW = (
   "on_nan",
   "save_seconds",
   "keep_every",
+  "data_on",
   "dispatch",
   "lanes",
   "engine",

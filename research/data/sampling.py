@@ -231,10 +231,13 @@ def _scramble(x: UInt32[Array, " batch"]) -> UInt32[Array, " batch"]:
 
 
 def evaluation_batch(
-  data: Batch, number: Int[Array, ""] | int, positions: Int[Array, " batch"], size: int
+  data: Batch,
+  number: Int[Array, ""] | int,
+  positions: Int[Array, " batch"],
+  size: int,
+  examples: Int[Array, ""] | int,
 ) -> Batch:
-  """The `number`-th batch of `size` in order, padded at the end with weight 0."""
-  examples = jax.tree.leaves(data)[0].shape[0]
+  """The `number`-th batch of `size` in order of the first examples, padded with weight 0."""
   places = number * size + positions
   batch = take(data, jnp.minimum(places, examples - 1))
   inside = (positions < size) & (places < examples)

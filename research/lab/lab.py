@@ -1,7 +1,6 @@
 """The lab makes an experiment's fits once and remembers them on disk."""
 
 import functools
-import math
 import re
 import sys
 import zlib
@@ -12,7 +11,8 @@ from typing import Any
 
 import jax
 
-from research import free_memory
+from research import free_memory, streaming
+from research.compile import row_bytes
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
 from research.lab import measured, resume
@@ -127,15 +127,12 @@ class Lab:
     init_key, order_key = jax.random.split(self.key(name))
     begin = schedule[0][1] if schedule else config
     initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
-    batch = training.sampler.batch_size * sum(
-      math.prod(array.shape[1:]) * array.dtype.itemsize for array in training.data.values()
-    )
-    sets = [training.data, *training.evaluate.values()]
+    batch = training.sampler.batch_size * row_bytes(training.data)
     free_memory.refuse_beyond_room(
       f"fit {name!r}",
       free_memory.bytes_of(jax.eval_shape(initial)),
       "give smaller sizes or a smaller --batch_size",
-      besides=batch + sum(array.nbytes for data in sets for array in data.values()),
+      besides=batch + streaming.bytes_on_device(training, self._options.data_on),
     )
     members = [Member(ALONE, 0, config)]
     compiled = lambda: compile_for_one(config, training, order_key, self._options, schedule)

@@ -8,7 +8,7 @@ start and a resume are the same code.
 from typing import Any
 
 from research.errors import InterruptedRun
-from research.lab.compiled_training import CompiledTraining
+from research.lab.compiled_training import CompiledTraining, length_of_call
 from research.lab.recorder import Recorder, Start
 from research.learner import State
 from research.store.interruption import Interruption
@@ -27,16 +27,14 @@ def run_fit(
   """
   training = compiled.training
   state, step = compiled.place(start.state), start.step
-  recorder.begin(start, compiled.steps_per_call)
+  recorder.begin(start, compiled.steps_per_call, compiled.data_on)
   in_flight: tuple[int, Any] | None = None
   try:
     if step == 0:
       recorder.write_rows(0, compiled.evaluate(state))
     is_last = False
     while step < training.steps and not is_last:
-      inside = step % training.log_every  # calls begin anew with every row, so that none is missed
-      whole = compiled.steps_per_call - inside % compiled.steps_per_call
-      count = min(whole, training.log_every - inside, training.steps - step)
+      count = length_of_call(training, compiled.steps_per_call, step)
       state, metrics = compiled.steps(count, state, step)
       step += count
       if in_flight:

@@ -16,7 +16,6 @@ import jax
 import numpy as np
 
 from research.batch import Batch
-from research.compile import compile_learner
 from research.config import from_json
 from research.data import own
 from research.errors import UserError
@@ -283,11 +282,8 @@ class Run:
   def evaluate(self) -> dict[str, dict[str, float]]:
     """The best checkpoint's metrics on every held-out data set."""
     training = self.training
-    program = compile_learner(training.learner, training.sampler, training.evaluation_batch_size)
-    state = program.place(self.best_state())
-    held_out = {split: program.place(dict(data)) for split, data in training.evaluate.items()}
-    found: dict[str, dict[str, float]] = {split: {} for split in held_out}
-    for name, value in evaluation(program, on_device(self.config), state, held_out).items():
+    found: dict[str, dict[str, float]] = {split: {} for split in training.evaluate}
+    for name, value in evaluation(self.config, training, self.best_state()).items():
       split, metric = name.split("/")
       found[split][metric] = float(value)
     return found

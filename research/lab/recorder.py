@@ -95,11 +95,12 @@ class Recorder:
     self._score: float | None = None
     self._has_new_best = False
 
-  def begin(self, start: Start, steps_per_call: int) -> None:
+  def begin(self, start: Start, steps_per_call: int, data_on: str) -> None:
     """Starts the clocks; call it before anything else."""
+    self._timed = {"steps_per_dispatch": steps_per_call, "data_on": data_on}
     self._pending, self._best_score = start.pending, start.best_score
     self._fingerprint, self._since_best = start.fingerprint, start.since_best
-    self._saved_step, self._steps_per_call = start.step, steps_per_call
+    self._saved_step = start.step
     self._progress = Progress(self.name, self._training.steps)
     self._row_at = self._saved_at = time.monotonic()
 
@@ -124,8 +125,7 @@ class Recorder:
     means = {f"train/{metric}": np.mean(v, axis=0) for metric, v in self._pending.items()}
     self._pending.clear()
     now = time.monotonic()
-    timing = {"seconds": now - self._row_at, "steps_per_dispatch": self._steps_per_call}
-    timing |= {"of": self._training.steps}
+    timing = {"seconds": now - self._row_at, **self._timed, "of": self._training.steps}
     for number, member in enumerate(self._members):
       row: Row = {"fit": self.name, "step": step} | ({} if self._is_alone else member.labels)
       for name, values in (means | dict(evaluation)).items():
@@ -195,9 +195,10 @@ class Recorder:
   def _advice(self, state: State) -> str:
     """Names what to mend: the inputs where they are not finite, else the step size."""
     for name, array in self._training.data.items():
-      if not _is_finite(array):
-        place = np.argwhere(~np.isfinite(array))[0]
-        return f"{name} of training example {place[0]} is {array[tuple(place)]}: mend the data"
+      for number, example in enumerate(array if array.dtype.kind == "f" else ()):
+        if not _is_finite(example):
+          value = example[~np.isfinite(example)].flat[0]
+          return f"{name} of training example {number} is {value}: mend the data"
     blame = self._training.learner.blame
     if blame and (cause := blame(state)):
       return f"{cause}: mend the environment"

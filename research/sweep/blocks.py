@@ -55,6 +55,7 @@ class Block(NamedTuple):
     segments: of trials with one program and equal data, all of the same length.
     intervals: that length.
     lanes: how they share a program, as in `research.lanes.block_of`.
+    data_on: where their data stay, one of `research.streaming.PLACES`.
     by_repeat: whether the repetitions have data of their own.
     data_dir: the folder of the user's own files of data sets, or "".
   """
@@ -64,6 +65,7 @@ class Block(NamedTuple):
   segments: tuple[Segment, ...]
   intervals: int
   lanes: str
+  data_on: str
   by_repeat: bool
   data_dir: str
 
@@ -105,6 +107,8 @@ def _in_slots(block: Block, repeats: Sequence[int]) -> Slots:
     len(repeats) * len(block.segments),
     block.lanes,
     _key(first.keys[0][0]),
+    repeats[0],
+    block.data_on,
   )
   newcomers = []
   for segment in block.segments:

@@ -167,6 +167,7 @@ class LocalWorkers:
         self._options.lanes,
         self._keys(0)[0],
         repeat,
+        self._options.data_on,
       )
     return self._programs[key]
 

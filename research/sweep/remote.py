@@ -121,7 +121,8 @@ class RemoteWorkers:
       groups.setdefault(key, []).append(self._segment(number, trial, until - trial.intervals))
     blocks = []
     file = Loaded(self._options.file)
-    how = self._options.lanes, self._trainings.by_repeat, self._options.data_dir
+    options = self._options
+    how = options.lanes, options.data_on, self._trainings.by_repeat, options.data_dir
     for (_, intervals), segments in groups.items():
       size = math.ceil(len(segments) / max(1, self._options.workers // len(groups)))
       for start in range(0, len(segments), size):

@@ -1,5 +1,6 @@
 """The slots of one compiled program: its lanes, and the trials that occupy them."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from research.compile import step_work, steps_per_call
+from research import streaming
+from research.compile import row_bytes, step_work, steps_per_call
 from research.lanes import block_of, compile_population, lane, reserve, stack
 from research.learner import State
 from research.metrics import averages
@@ -57,6 +59,7 @@ class Slots:
     lanes: str,
     key: jax.Array,
     repeat: int = 0,
+    data_on: str = streaming.AUTO,
   ):
     """Compiles nothing yet.
 
@@ -67,6 +70,7 @@ class Slots:
       lanes: "auto", "vmap", "map" or how many a block holds.
       key: any key, for the states in free lanes.
       repeat: a repetition that the training is of.
+      data_on: one of `research.streaming.PLACES`.
 
     Raises:
       UserError: where there is no room for so many.
@@ -75,21 +79,23 @@ class Slots:
     settings = on_device(config)
     reserve(training.learner, settings, slots)
     work = step_work(training.learner, training.sampler, settings, training.data)
+    on_host = streaming.is_on_host(training, data_on)
     self._program = compile_population(
       training.learner,
-      training.sampler,
+      streaming.fed(training, on_host),
       training.evaluation_batch_size,
       slots,
       block_of(lanes, work, slots),
+      has_own_rows=on_host,
     )
     width = self._program.width
     self.occupants: list[Occupant | None] = [None] * width
     self._filler = Occupant(-1, 0, config, key, 0)
-    self._data = self._program.share(dict(training.data))
-    self._held_out = {
-      split: self._program.share(dict(arrays)) for split, arrays in training.evaluate.items()
-    }
-    self._steps_per_call = steps_per_call(work * slots, training.evaluate_every)
+    self._feed = streaming.feed(
+      training, self._program.place, self._program.share, on_host=on_host, has_lanes=True
+    )
+    size = training.sampler.batch_size * row_bytes(training.data)
+    self._steps_per_call = steps_per_call(work * slots, training.evaluate_every, size * slots)
     self._place_settings()
     empty = self._place(np.zeros(width, bool))
     self.states = self._program.init(empty, self._configs, self._keys)
@@ -161,10 +167,7 @@ class Slots:
         whole = sums.setdefault(metric, np.zeros(len(self.occupants)))
         whole[active] = values[active]
     occupied = self._place(left > 0)
-    found = {
-      split: self._program.evaluate(occupied, self._configs, self.states, arrays)
-      for split, arrays in self._held_out.items()
-    }
+    found = self._feed.evaluate(self._program, occupied, self._configs, self.states)
     with np.errstate(invalid="ignore"):  # an empty lane is zero over zero
       means = {f"train/{name}": each for name, each in sums.items()} | averages(
         jax.device_get(found)
@@ -184,9 +187,9 @@ class Slots:
     steps = np.array([each.step if each else 0 for each in self.occupants], np.int32)
     while done < count:
       chunk = min(self._steps_per_call, count - done)
-      self.states, metrics = self._program.steps(
-        chunk, mask, self._configs, self.states, self._data, self._keys, steps + done
-      )
+      call = functools.partial(self._program.steps, chunk, mask, self._configs, self.states)
+      then = min(self._steps_per_call, count - done - chunk)
+      self.states, metrics = self._feed.steps(call, self._keys, steps + done, chunk, then)
       collected.append(metrics)
       done += chunk
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *jax.device_get(collected))

@@ -162,7 +162,7 @@ def test_balanced_draws_classes_alike_and_the_examples_of_a_class_alike():
 
 def test_an_evaluation_batch_is_in_order_and_padded_at_the_end():
   data = {"number": jnp.arange(10)}
-  last = sampling.evaluation_batch(data, 2, jnp.arange(4), 4)
+  last = sampling.evaluation_batch(data, 2, jnp.arange(4), 4, 10)
   np.testing.assert_array_equal(last["number"], [8, 9, 9, 9])
   np.testing.assert_array_equal(last["weight"], [1, 1, 0, 0])
   np.testing.assert_array_equal(take(data, jnp.array([3, 3]))["number"], [3, 3])

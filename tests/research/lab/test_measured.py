@@ -11,7 +11,6 @@ from research.compile import compile_learner
 from research.data.sampling import by_epoch
 from research.errors import UserError
 from research.lab.class_report import with_classes
-from research.lab.compiled_training import evaluation
 from research.lab.measured import measured, read_names
 from research.lanes import compile_population
 from research.learner import supervised
@@ -67,7 +66,7 @@ def test_they_are_of_the_whole_set_whatever_the_batches_and_devices(parallel):
   state = made.learner.init(None, jax.random.key(0))
   outputs = np.asarray(made.learner.outputs(None, state, ARRAYS))
   program = compile_learner(made.learner, made.sampler, made.evaluation_batch_size, parallel)
-  found = evaluation(program, None, program.place(state), {"test": program.place(DATA)})
+  found = averages({"test": program.evaluate(None, program.place(state), program.place(DATA))})
   assert sorted(found) == sorted(f"test/{name}" for name in ("loss", "accuracy", *NAMES))
   for name in NAMES:
     wanted = SET_METRICS[name](outputs, DATA["label"])

@@ -24,6 +24,7 @@ from research import free_memory
 from research.batch import Batch, count
 from research.compile import BYTES_PER_CALL, row_bytes
 from research.data import sampling
+from research.data.npy_sets import MappedRows
 from research.data.sampling import Sampler
 from research.errors import UserError
 from research.training import HostData, Training
@@ -164,7 +165,7 @@ class OnHost:
 
   def _gathered(self, drawn: Int[Array, "*lanes rows"]) -> Batch:
     rows, data = np.asarray(drawn), self._training.data
-    return self._place({n: np.take(np.asarray(array), rows, axis=0) for n, array in data.items()})
+    return self._place({n: np.asarray(array.take(rows, axis=0)) for n, array in data.items()})
 
   def _evaluated(
     self, program: Evaluator, settings: tuple[Any, ...], data: HostData
@@ -221,8 +222,10 @@ def feed(
     size = free_memory.in_words(_bytes_of(training))
     print(f"the data ({size}) stay on the host, from where batches are streamed", file=sys.stderr)
     return OnHost(training, place, share, has_lanes=has_lanes)
-  held_out = {split: share(dict(arrays)) for split, arrays in training.evaluate.items()}
-  return OnDevice(share(dict(training.data)), held_out)
+  read = lambda array: np.asarray(array) if isinstance(array, MappedRows) else array
+  whole = lambda data: share({name: read(array) for name, array in data.items()})
+  held_out = {split: whole(data) for split, data in training.evaluate.items()}
+  return OnDevice(whole(training.data), held_out)
 
 
 def fed(training: Training, on_host: bool) -> Sampler:

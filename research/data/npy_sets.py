@@ -90,6 +90,49 @@ def checksum(array: np.ndarray) -> int:
   return crc
 
 
+class MappedRows:
+  """Some examples of a mapped array, read when they are asked for.
+
+  It stands for an array where examples are taken by number, slice or `take`, and becomes one by
+  `numpy.asarray`.
+  """
+
+  def __init__(self, array: np.ndarray, rows: np.ndarray):
+    """Reads nothing.
+
+    Args:
+      array: mapped.
+      rows: numbers of its examples, in the order in which they stand here.
+    """
+    self._array, self._rows = array, rows
+    self.shape, self.dtype = (len(rows), *array.shape[1:]), array.dtype
+    self.ndim, self.nbytes = array.ndim, math.prod(self.shape) * array.dtype.itemsize
+
+  def __len__(self) -> int:
+    return len(self._rows)
+
+  def __getitem__(self, index: Any) -> np.ndarray:
+    return self._array[self._rows[index]]
+
+  def take(self, indices: Any, axis: int = 0) -> np.ndarray:
+    """The examples of these numbers, as `numpy.ndarray.take` gives them."""
+    return self._array.take(self._rows[indices], axis)
+
+  def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    return np.asarray(self._array[self._rows], dtype)
+
+  def equals(self, other: "MappedRows") -> bool:
+    """Tells whether both are the same examples of one array; reads neither."""
+    return self._array is other._array and np.array_equal(self._rows, other._rows)
+
+
+def chosen(array: np.ndarray, is_chosen: np.ndarray) -> np.ndarray:
+  """Some examples, marked by a bool for each; of a large mapped array, as `MappedRows`."""
+  if isinstance(array, np.memmap) and array.ndim > 1 and array.nbytes > BLOCK:
+    return MappedRows(array, np.flatnonzero(is_chosen))  # type: ignore[return-value]
+  return np.asarray(array)[is_chosen]
+
+
 def rows_at_once(shape: tuple[int, ...], dtype: np.dtype) -> int:
   """The number of rows that make a block of some `BLOCK` bytes; at least one."""
   return max(1, BLOCK // max(1, math.prod(shape[1:]) * dtype.itemsize))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from research.data import sampling, stratify
+from research.data import npy_sets, sampling, stratify
 from research.errors import UserError
 from research.sweep.slots import metrics_of
 from research.training import HostData, Training
@@ -101,7 +101,7 @@ def validated_where_it_can(training: Training, config: Any, share: float, seed: 
 
 
 def _where(data: HostData, chosen: np.ndarray) -> HostData:
-  return {name: np.asarray(array)[chosen] for name, array in data.items()}
+  return {name: npy_sets.chosen(array, chosen) for name, array in data.items()}
 
 
 def _without(data: HostData, whole: HostData, kept: HostData) -> HostData:
@@ -109,6 +109,10 @@ def _without(data: HostData, whole: HostData, kept: HostData) -> HostData:
   shared = sorted(data.keys() & whole.keys())
   if not shared or any(data[name].shape[1:] != whole[name].shape[1:] for name in shared):
     return data
+  if all(data[name] is whole[name] for name in shared):
+    return {**data, **{name: kept[name] for name in shared}}
+  if any(isinstance(whole[name], np.memmap) for name in shared):
+    return data  # a file of its own; to compare them would take both into memory
   own = _examples(data, shared)
   if not set(own) <= set(_examples(whole, shared)):
     return data

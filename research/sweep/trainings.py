@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from research.config import fields, replace
+from research.data.npy_sets import MappedRows
 from research.errors import UserError
 from research.sweep.space import Choice, Space
 from research.sweep.workers import OfRepeat
@@ -75,6 +76,10 @@ def has_equal_data(a: Training, b: Training) -> bool:
   sets = lambda training: {"train": training.data} | dict(training.evaluate)
   first, second = sets(a), sets(b)
   has_same_form = jax.tree.structure(first) == jax.tree.structure(second)  # type: ignore[operator]
-  return has_same_form and jax.tree.all(
-    jax.tree.map(lambda a, b: a is b or np.array_equal(a, b), first, second)
-  )
+  return has_same_form and jax.tree.all(jax.tree.map(_is_equal, first, second))
+
+
+def _is_equal(a: Any, b: Any) -> bool:
+  if isinstance(a, MappedRows) and isinstance(b, MappedRows):
+    return a.equals(b)
+  return a is b or np.array_equal(a, b)

@@ -9,13 +9,15 @@ import pytest
 
 from research import streaming
 from research.compile import compile_learner
-from research.data import sampling
+from research.data import npy_sets, sampling
+from research.data.conversion import Rows, write
+from research.data.spec import Spec
 from research.errors import InterruptedRun, UserError
 from research.lab.compiled_training import length_of_call
 from research.lab.lab import Lab
 from research.lanes import compile_population, pad, stack
 from research.store.host_state import to_host
-from research.training import Options, on_device
+from research.training import Conditions, Options, on_device
 from tests.fixtures.stop_after import StopAfter
 from tests.fixtures.tiny_experiment import LEARNER, Config, training
 
@@ -182,3 +184,33 @@ def test_the_flag_reaches_the_run_and_leaves_its_files_alone(cli, tmp_path):
     tmp_path / "device" / "metrics.jsonl"
   ).read_bytes()
   assert '"data_on": "host"' in (tmp_path / "host" / "environment.json").read_text()
+
+
+@pytest.mark.parametrize("place", ["device", "host"])
+def test_a_mapped_set_of_which_a_share_is_held_out_gives_the_same_bytes(
+  tmp_path, monkeypatch, place
+):
+  made = training(Config())
+  arrays = {
+    f"{part}_{field}": Rows(array.shape, array.dtype, lambda a, b, array=array: array[a:b])
+    for part, data in (("train", made.data), ("test", made.evaluate["test"]))
+    for field, array in data.items()
+  }
+  write(tmp_path / "set", "made", Spec("made", (4,), 3, 30, 30), arrays)
+  monkeypatch.setattr(npy_sets, "BLOCK", 64)
+  train, _, test = npy_sets.open_set(tmp_path / "set", "")[0]
+  found = []
+  for folder, changes, on in (
+    ("arrays", {"evaluate": {"train set": made.data, **made.evaluate}}, "device"),
+    ("mapped", {"data": train, "evaluate": {"train set": train, "test": test}}, place),
+  ):
+    (tmp_path / folder).mkdir()
+    conditions = Conditions(validation=0.2)
+    lab = Lab(tmp_path / folder, seed=0, options=Options(data_on=on), conditions=conditions)
+    fit = lab.fit("train", Config(), made._replace(**changes))
+    found.append((fit.state, (tmp_path / folder / "metrics.jsonl").read_bytes()))
+    held = fit.training.evaluate["validation"]["image"], fit.training.evaluate["train set"]["image"]
+    assert [isinstance(each, npy_sets.MappedRows) for each in held] == [folder == "mapped"] * 2
+    assert [len(each) for each in held] == [6, 24]
+  assert found[0][1] == found[1][1]
+  assert_bytes_equal(found[0][0], found[1][0])

@@ -213,3 +213,28 @@ def test_a_checksum_is_that_of_the_bytes_however_they_lie(folder, monkeypatch):
     assert npy_sets.checksum(array) == held
   for part in (image[3:], image[::2], image[::-1]):
     assert npy_sets.checksum(part) == npy_sets.checksum(np.array(part)) != held
+
+
+def test_chosen_examples_of_a_large_array_are_read_when_they_are_asked_for(folder, monkeypatch):
+  image = loaded(folder).train["image"]
+  is_chosen = np.arange(30) % 3 == 1
+  assert isinstance(npy_sets.chosen(image, is_chosen), np.ndarray)
+  monkeypatch.setattr(npy_sets, "BLOCK", 64)
+  rows, expected = npy_sets.chosen(image, is_chosen), np.array(image)[is_chosen]
+  assert isinstance(rows, npy_sets.MappedRows)
+  for name in ("shape", "dtype", "ndim", "nbytes"):
+    assert getattr(rows, name) == getattr(expected, name)
+  twice = np.array([[3, 1], [0, 9]])
+  for ours, theirs in (
+    (rows, expected),
+    (rows[2:5], expected[2:5]),
+    (rows[4], expected[4]),
+    (rows[twice], expected[twice]),
+    (rows.take(twice), expected[twice]),
+    (list(rows), expected),
+  ):
+    np.testing.assert_array_equal(np.asarray(ours), theirs)
+  assert len(rows) == 10 and npy_sets.checksum(rows) == npy_sets.checksum(expected)
+  assert rows.equals(npy_sets.chosen(image, is_chosen))
+  assert not rows.equals(npy_sets.chosen(image, ~is_chosen))
+  assert not rows.equals(npy_sets.chosen(loaded(folder).test["image"], np.ones(9, bool)))

@@ -12,9 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from research.analysis.error_gaps import DEV, SETS, TEST, Gap, gap_table, largest_of
+from research.analysis.error_gaps import (
+  DEV,
+  SETS,
+  TEST,
+  TRAIN,
+  TRAIN_DEV,
+  Gap,
+  gap_table,
+  largest_of,
+)
 from research.analysis.error_tags import TagRow, tag_table
-from research.analysis.label_errors import LabelErrors, suspected_labels
+from research.analysis.label_errors import LabelErrors, share_at_random, suspected_labels
 from research.analysis.shares import Count
 from research.analysis.slices import Slice, by_value, slice_table
 
@@ -41,6 +50,8 @@ class Answers(NamedTuple):
     return Count(int(self.is_wrong.sum()), len(self.label))
 
 
+WRONG_LABELS = "wrong labels"
+CORRECTION = "a look at the suspected labels, and a correction of all sets alike"
 Tags = Mapping[str, Bool[np.ndarray, " errors"]]  # of wrong answers that were looked at
 NONE: Mapping[str, np.ndarray] = MappingProxyType({})
 
@@ -56,6 +67,11 @@ class Diagnosis(NamedTuple):
     tags: of its wrong answers, the most frequent one first; [] where none were given.
     labels: those of the examined set that are probably wrong.
     slices: of the examined set, the worst one first.
+    at_random: share of the errors that may come of labels wrong at random, on more examples like
+      the training set's where there are any, else on itself; None where it cannot be told.
+    cause: the name of the gap to work on first; or "wrong labels" where these make half of the
+      errors up to it. Wrong labels in all sets look like avoidable bias, or like variance where
+      they were learned by heart.
   """
 
   human: float
@@ -65,11 +81,18 @@ class Diagnosis(NamedTuple):
   tags: Sequence[TagRow]
   labels: LabelErrors
   slices: Sequence[Slice]
+  at_random: float | None
+  cause: str
 
   @property
   def first(self) -> Gap:
     """The gap to work on first."""
     return largest_of(self.gaps)
+
+  @property
+  def to_try(self) -> list[str]:
+    """Suggestions for that cause."""
+    return [CORRECTION] if self.cause == WRONG_LABELS else self.first.to_try
 
 
 def diagnose(
@@ -92,9 +115,12 @@ def diagnose(
     class_names: by label; () numbers them.
     dev_is_like_train: whether the dev set was held out of the training set.
   """
+  like_train = TRAIN_DEV if TRAIN_DEV in answers else DEV if dev_is_like_train else TRAIN
   counts = {name: answers[name].counted for name in SETS if name in answers}
   examined = DEV if DEV in answers else TEST
-  own = answers[examined]
+  own, gaps = answers[examined], gap_table(human, counts, dev_is_like_train=dev_is_like_train)
+  first, at_random = largest_of(gaps), share_at_random(*answers[like_train])
+  is_of_labels = SETS.index(first.after) <= SETS.index(like_train) and (at_random or 0) >= 0.5
   classes = own.probabilities.shape[1]
   names = class_names or [str(number) for number in range(classes)]
   members = {f"class {names[each]}": own.label == each for each in range(classes)}
@@ -103,9 +129,11 @@ def diagnose(
   return Diagnosis(
     human,
     counts,
-    gap_table(human, counts, dev_is_like_train=dev_is_like_train),
+    gaps,
     examined,
     tag_table(tags, own.counted.share) if tags and own.counted.wrong else [],
     suspected_labels(own.label, own.probabilities),
     slice_table(members, own.is_wrong),
+    at_random,
+    WRONG_LABELS if is_of_labels else first.name,
   )

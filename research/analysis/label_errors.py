@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+LEAST_ERRORS = 20  # by which anything is said of errors as a whole
+
 
 class LabelErrors(NamedTuple):
   """Estimates from labels and out-of-sample probabilities.
@@ -88,3 +90,26 @@ def joint_of(
   kept = np.where((rows == 0)[:, None], np.eye(len(counts)), counts)
   sizes = np.bincount(label, minlength=len(counts))
   return kept / kept.sum(axis=1, keepdims=True) * sizes[:, None] / len(label)
+
+
+def share_at_random(
+  label: Int[np.ndarray, " examples"], probabilities: Float[np.ndarray, "examples classes"]
+) -> float | None:
+  """The share of the errors that may come of labels which are wrong at random.
+
+  The label of an example that is hard is mostly the network's second guess, and hardly ever one of
+  the less probable half of the other classes, where a label drawn at random is half of the time.
+  The share of errors whose label is there, over that of labels drawn at random, is therefore about
+  the share of random labels among the errors, and above it where hard examples surprise too.
+
+  Returns:
+    A number from 0, which chance may raise above 1; None for two classes or too few errors.
+  """
+  is_wrong = probabilities.argmax(axis=1) != label
+  classes = probabilities.shape[1]
+  if classes < 3 or is_wrong.sum() < LEAST_ERRORS:
+    return None
+  own = probabilities[is_wrong, label[is_wrong]]
+  rank = (probabilities[is_wrong] > own[:, None]).sum(axis=1)  # the answer's is 0, the next one's 1
+  low = np.arange(1, classes) > classes / 2
+  return float(np.mean(rank > classes / 2) / low.mean())

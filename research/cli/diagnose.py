@@ -44,9 +44,9 @@ def diagnose(values: flags.FlagValues, words: list[str]) -> int:
 
   for gap in found.diagnosis.gaps:
     low, high = (f"{100 * end:+.2f}" for end in gap.interval)
-    mark = "  <- first" if gap is found.diagnosis.first else ""
+    mark = "  <- largest" if gap is found.diagnosis.first else ""
     print(f"{gap.after:9}  {gap.name}: {100 * gap.rise:+.2f} points ({low} to {high}){mark}")
-  print("to try:", "; ".join(found.diagnosis.first.to_try))
+  print(f"first: {found.diagnosis.cause}; to try: {'; '.join(found.diagnosis.to_try)}")
   print(diagnosis_page.write(run.folder, found))
   return 0
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from research.analysis.diagnosis import WRONG_LABELS
 from research.analysis.error_gaps import HUMAN
 from research.analysis.shares import Interval, rise, wilson
 from research.figures.functions import Panel, function_curves
@@ -68,23 +69,28 @@ def _ends(interval: Interval, signed: bool = False) -> str:
 
 
 def _introduction(found: RunDiagnosis) -> str:
-  first = found.diagnosis.first
+  diagnosis, first = found.diagnosis, found.diagnosis.first
   is_sure = first.interval.low > 0
   said = (
-    f"Work first on: {first.name}."
+    f"Work first on: {diagnosis.cause}."
     if is_sure
     else f"No gap is larger than chance may make it; the largest is {first.name}."
   )
   about = (
     f"The error rises by {100 * first.rise:.2f} points (95 % interval {_ends(first.interval)}) "
     f"from {first.before} to {first.after}, the largest of the gaps; it is so in "
-    f"{100 * first.largest:.0f} % of draws of all examples anew. To try, says Ng's lesson "
-    '("Structuring machine learning projects", weeks 1 and 2):'
+    f"{100 * first.largest:.0f} % of draws of all examples anew. "
   )
+  if diagnosis.cause == WRONG_LABELS:
+    about += (
+      f"But about {100 * min(diagnosis.at_random or 0, 1):.0f} % of these errors have labels that "
+      "the network finds no more likely than any other class, as labels that are wrong at random. "
+    )
+  about += 'To try, says Ng\'s lesson ("Structuring machine learning projects", weeks 1 and 2):'
   kind = "fail" if is_sure else "undecided"
   head = f"<h1>Diagnosis of {escape(found.run)}</h1>"
   summary = f'<p class="summary {kind}">{escape(said)}</p>'
-  return f"<header>{head}{summary}{prose(about)}{bullets(first.to_try)}</header>"
+  return f"<header>{head}{summary}{prose(about)}{bullets(diagnosis.to_try)}</header>"
 
 
 def _gaps(found: RunDiagnosis) -> str:

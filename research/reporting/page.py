@@ -161,7 +161,7 @@ pre.command span { display: inline-block; white-space: pre-wrap; }
 figure { margin: 1.25rem 0 2rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr));
   gap: 0 1.5rem; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); gap: .75rem; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(6rem, 1fr)); gap: .75rem; }
 .tiles figure { margin: 0; }
 .tiles img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); }
 .tiles figcaption { font-size: .8rem; white-space: pre-line; overflow-wrap: anywhere; }

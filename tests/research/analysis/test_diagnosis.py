@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from research.analysis.diagnosis import Answers, diagnose
-from research.analysis.error_gaps import DEV, MISMATCH, TEST, TRAIN, TRAIN_DEV, VARIANCE
+from research.analysis.diagnosis import WRONG_LABELS, Answers, diagnose
+from research.analysis.error_gaps import BIAS, DEV, MISMATCH, TEST, TRAIN, TRAIN_DEV, VARIANCE
 
 pytestmark = pytest.mark.fast
 
@@ -35,3 +35,20 @@ def test_without_a_dev_set_the_test_set_is_examined():
   found = diagnose({TRAIN: answers(0), TEST: answers(60)})
   assert found.examined == TEST and VARIANCE in found.first.causes
   assert not found.tags and found.slices[0].name.startswith("class ")
+
+
+def test_labels_that_are_wrong_at_random_in_all_sets_are_told_from_bias():
+  """The same errors, on examples whose label is any class or the network's second guess."""
+  rng = np.random.default_rng(0)
+  shares = rng.dirichlet(np.full(10, 0.3), 600)
+  order = np.argsort(-shares, axis=1)
+  is_wrong, any_place = np.arange(600) < 150, rng.integers(1, 10, 600)
+  for place, cause in ((any_place, WRONG_LABELS), (np.ones(600, int), BIAS)):
+    label = order[np.arange(600), np.where(is_wrong, place, 0)]
+    own = Answers(label, shares)
+    found = diagnose({TRAIN: own, TRAIN_DEV: own, DEV: own})
+    assert found.first.name == BIAS and found.cause == cause
+    assert ("correction" in found.to_try[0]) == (cause == WRONG_LABELS)
+  wide = Answers((order[:, 0] + 1) % 10, shares)  # another gap is larger, and not of the labels
+  noisy = Answers(order[np.arange(600), np.where(is_wrong, any_place, 0)], shares)
+  assert diagnose({TRAIN: noisy, TRAIN_DEV: noisy, DEV: wide}).cause == MISMATCH

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from research.analysis.label_errors import confident_counts, joint_of, suspected_labels
+from research.analysis.label_errors import (
+  confident_counts,
+  joint_of,
+  share_at_random,
+  suspected_labels,
+)
 
 pytestmark = pytest.mark.fast
 
@@ -84,3 +89,22 @@ def test_the_papers_thresholds_let_a_class_of_low_probabilities_count():
   probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.7, 0.3]])
   label = np.array([0, 0, 1, 1])
   assert confident_counts(label, probabilities).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("classes", [3, 4, 9, 10])
+def test_the_share_of_errors_by_labels_wrong_at_random(classes):
+  """Labels at random are told from labels that are the second guess, in any mixture."""
+  rng = np.random.default_rng(classes)
+  shares = rng.dirichlet(np.ones(classes), 20_000)
+  order = np.argsort(-shares, axis=1)
+  at_random = rng.random(len(shares)) < 0.3
+  place = np.where(at_random, rng.integers(1, classes, len(shares)), 1)
+  label = np.where(rng.random(len(shares)) < 0.5, order[:, 0], order[np.arange(len(order)), place])
+  assert share_at_random(label, shares) == pytest.approx(0.3, abs=0.03)
+
+
+def test_nothing_is_said_of_two_classes_or_of_few_errors():
+  label, probabilities, _ = a_noisy_set(seed=0, examples=60, wrong=0.1)
+  assert share_at_random(label, probabilities) is None
+  half = np.full((100, 2), 0.5)
+  assert share_at_random(np.ones(100, int), half) is None

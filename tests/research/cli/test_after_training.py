@@ -103,7 +103,7 @@ def test_a_diagnosis_has_the_errors_of_the_evaluation_and_takes_tags(ask, folder
   code, out, err = ask(verb="diagnose")
   assert code == 0, err
   page, beside = folder / "diagnosis.html", folder / "diagnosis"
-  assert out.splitlines()[-1] == str(page) and "<- first" in out
+  assert out.splitlines()[-1] == str(page) and "<- largest" in out and "\nfirst: " in out
   with open(beside / "errors.csv", newline="") as file:
     rows = list(csv.DictReader(file))
   assert len(rows) > 3 and page.read_text().count('<img alt="') >= len(rows)

@@ -5,8 +5,7 @@ many a net that learns the whole task from end to end, since nobody's idea of th
 Here two of MNIST's digits overlap in a strip, and their sum is asked for. The pipeline cuts a strip
 where there is least ink, reads each piece by a net that was told the piece's digit, and adds: each
 strip gives it two labels, and of adding it knows all. The other net sees whole strips and is told
-sums alone. Both have the same trunk, see each strip as often, and every repetition has strips of
-its own.
+sums alone. Both have the same trunk and see each strip as often.
 
     python launch.py --experiment=end_to_end
     python launch.py --experiment=end_to_end --single_fit --examples=3000

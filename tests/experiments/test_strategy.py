@@ -13,12 +13,14 @@ from experiments.strategy import (
   fine_tuning,
   five_gaps,
   label_noise,
+  multi_task,
 )
 from research.analysis import error_gaps
 from research.config import replace
 from research.data import sets
 from research.data.planted_faults import TAGS, WRONG, plant
 from research.initializers import kernel_init
+from research.lab.groups import by_program
 from research.models.mlp import MLP
 from research.task import supervised_training
 from tests.fixtures.little_data import replace_digits, replace_sets
@@ -255,3 +257,54 @@ def test_the_crossing_and_both_margins_are_of_the_repetitions():
   assert "316" in report.pictures[0].caption
   none = end_to_end.report([10, 100, 1000], pipeline, pipeline + 0.1)
   assert none.claims[2].verdict == "fail" and "do not cross" in none.pictures[0].caption
+
+
+def test_every_image_is_asked_once_and_the_seed_draws_the_images(monkeypatch):
+  replace_digits(monkeypatch)
+  config = multi_task.Config(examples=16, held_out=5)
+  made, other = (multi_task.task(config, seed) for seed in (0, 1))
+  assert made.train["number"].tolist() == list(range(16))
+  assert made.train["answers"].shape == (16, 8) and len(made.evaluate["test"]["image"]) == 5
+  assert (made.train["image"] != other.train["image"]).any()
+
+
+def test_gains_are_over_nets_of_as_many_units_in_all_or_each():
+  sizes = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+  alone = {
+    multi_task.member(size, 1, first=number): np.array([0.3, 0.5]) / size + number / 100
+    for size in sizes
+    for number in range(8)
+  }
+  trunks = {
+    multi_task.member(units, tasks): np.array([0.01, 0.02])
+    for units in multi_task.WIDTHS
+    for tasks in multi_task.COUNTS
+  }
+  more = {multi_task.member(256, 8, labels): np.array([1, 2]) / labels for labels in (4, 8)}
+  errors = alone | trunks | more
+  gains = multi_task.gain(errors, 16, 4, True)
+  np.testing.assert_allclose(gains, [0.075 + 0.015 - 0.01, 0.125 + 0.015 - 0.02])
+  gains = multi_task.gain(errors, 16, 4, False)
+  np.testing.assert_allclose(gains, [0.3 / 16 + 0.005, 0.5 / 16 - 0.005])
+  assert np.isnan(multi_task.gain(errors, 4, 8, True)).all()
+  report = multi_task.report(errors)
+  assert report.claims[-1].ours == pytest.approx(1.5 / 8) and report.claims[-1].verdict == "fail"
+
+
+def test_multi_task_learns_all_sizes_in_one_program(monkeypatch):
+  replace_sets(monkeypatch, size=28)
+  monkeypatch.setattr(multi_task, "WIDTHS", (2, 4))
+  monkeypatch.setattr(multi_task, "COUNTS", (2, 8))
+  monkeypatch.setattr(multi_task, "WIDEST", 4)
+  config = multi_task.Config(examples=16, repeats=2)
+  groups = []
+
+  class OneGroupLab(UntrainedLab):
+    def compare(self, name, configs, training, **asked):
+      made = by_program(configs, lambda config: training(config, 0))
+      groups.append(len(made))
+      return super().compare(name, configs, training, **asked)
+
+  report = multi_task.run(config, OneGroupLab())
+  assert groups == [1, 1] and len(report.claims) == 4
+  assert [picture.name for picture in report.pictures] == ["surface"]

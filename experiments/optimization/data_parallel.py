@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import research as ln
+from research.analysis.gradient_check import relative_difference
 from research.layers.batch_axis import BATCH_AXIS
 
 WORKERS = (2, 4, 8, 16)
@@ -73,12 +74,6 @@ def gradient(
   return jax.tree.map(lambda leaf: leaf[0], everywhere)
 
 
-def apart(one: Any, other: Any) -> float:
-  """The largest difference of two trees over the largest number of the first."""
-  nothing = jax.tree.map(jnp.zeros_like, one)
-  return ln.largest_difference(one, other) / ln.largest_difference(one, nothing)
-
-
 def gradient_errors(config: Config, key: jax.Array) -> dict[str, list[float]]:
   """By rule and number of workers, how far the workers' gradient is from that of one."""
   few = {name: jnp.asarray(x[:EQUAL]) for name, x in ln.sets.load("mnist").train.items()}
@@ -92,7 +87,7 @@ def gradient_errors(config: Config, key: jax.Array) -> dict[str, list[float]]:
     batch = {name: x[:size] for name, x in few.items()}
     variables = net.init(key, ln.inputs_of(batch))
     found = lambda count: of(net, variables, shared_out(batch, count), axis, alike=alike)
-    return [apart(found(1), found(count)) for count in WORKERS]
+    return [relative_difference(found(1), found(count)) for count in WORKERS]
 
   return {
     "equal shares": errors(EQUAL),

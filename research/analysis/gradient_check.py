@@ -176,6 +176,12 @@ def largest_difference(a: Any, b: Any) -> float:
   return max(jax.tree.leaves(differences))
 
 
+def relative_difference(a: Any, b: Any) -> float:
+  """The largest absolute difference between two trees over the largest number of the first."""
+  nothing = jax.tree.map(jnp.zeros_like, a)
+  return largest_difference(a, b) / largest_difference(a, nothing)
+
+
 def worst(differences: list[Difference]) -> Difference:
   """The parameter with the largest relative norm; one that is not a number is the worst of all."""
   return max(differences, key=lambda found: np.nan_to_num(found.relative_norm, nan=np.inf))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.convolution import convolution_by_hand as lesson
-from experiments.convolution import pooling_by_hand, receptive_fields
+from experiments.convolution import pooling_by_hand, receptive_fields, speed_up
 from research.errors import UserError
 from tests.fixtures.stand_in_labs import FakeLab, failed
 
@@ -50,3 +50,14 @@ def test_col2im_counts_how_often_a_pixel_was_copied():
   ones = lesson.im2col(jnp.ones((1, 3, 3, 1)), 2, 1, 0)
   counts = lesson.col2im(ones, (1, 3, 3, 1), 2, 1, 0)[0, :, :, 0]
   np.testing.assert_array_equal(counts, [[1, 2, 1], [2, 4, 2], [1, 2, 1]])
+
+
+def test_forms_of_a_step_are_compared_turn_by_turn():
+  quick = {speed_up.LOOPS: 800.0, speed_up.NUMPY: 4.0, speed_up.EAGER: 6.0}
+  one = lambda name: quick.get(name, 2.0) * np.array([[1.0, 0.5], [1.1, 0.5], [0.9, 0.5]])
+  names = dict.fromkeys(name for pair in speed_up.LADDER for name in pair)
+  report = speed_up.report({name: one(name) for name in names}, 1e-7)
+  ours = [claim.ours for claim in report.claims]
+  assert ours == pytest.approx([1e-7, 200, 2, 3, 1, 1, 1]) and not failed(report)
+  slow = {name: one(name) / (6 if name == speed_up.EAGER else 1) for name in names}
+  assert [claim.verdict for claim in speed_up.report(slow, 1e-3).claims].count("fail") == 2

@@ -17,6 +17,7 @@ from 5,000 images a second.
 """
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,10 +101,9 @@ def convolutions(config: Config, key: jax.Array, batches: ln.Batch) -> dict[str,
 def run(config: Config, lab: ln.Lab) -> ln.Report:
   """All forms of the step and of its convolution, turn by turn."""
   shape = config.steps, config.batch_size
-  first = {name: x[: shape[0] * shape[1]] for name, x in ln.sets.load("mnist").train.items()}
-  train = jax.tree.map(jnp.asarray, first)
-  train["image"] = ln.inputs_of(train)
-  batches = {name: x.reshape(*shape, *x.shape[1:]) for name, x in train.items()}
+  mnist, places = ln.sets.load("mnist").train, np.arange(math.prod(shape)).reshape(shape)
+  batches = {name: jnp.asarray(x[places % len(x)]) for name, x in mnist.items()}
+  batches["image"] = ln.inputs_of(batches)
   steps, difference = whole(config, lab.key("net"), batches)
   parts = convolutions(config, lab.key("kernel"), batches)
   taken: dict[str, list[list[float]]] = {name: [] for name in steps}

@@ -1,7 +1,5 @@
 """The verb `diagnose`: what to work on next, from a run's errors."""
 
-import math
-
 from absl import flags
 
 from research.cli import common_flags
@@ -32,10 +30,10 @@ def diagnose(values: flags.FlagValues, words: list[str]) -> int:
   if len(words) + bool(values.workdir) != 1:
     raise UserError("diagnose needs the folder of one run: diagnose runs/NAME/DIGEST")
   folder = as_path(words[0], "diagnose ") if words else common_flags.path(values, "workdir")
-  human = _share(values.human_error)
   run_folder.read_identity(folder, "diagnose: folder")
   from research.lab import open_run, process
 
+  human = _share(values.human_error)
   run = open_run.open_run(folder, at_step=values.at_step)
   process.start_jax()
   with own_files_in(common_flags.data_dir(values)):
@@ -47,22 +45,22 @@ def diagnose(values: flags.FlagValues, words: list[str]) -> int:
     mark = "  <- largest" if gap is found.diagnosis.first else ""
     print(f"{gap.after:9}  {gap.name}: {100 * gap.rise:+.2f} points ({low} to {high}){mark}")
   print(f"first: {found.diagnosis.cause}; to try: {'; '.join(found.diagnosis.to_try)}")
-  print(diagnosis_page.write(run.folder, found))
+  try:
+    print(diagnosis_page.write(run.folder, found))
+  except OSError as error:
+    raise UserError(
+      f"{error.filename or run.folder} cannot be written: {error.strerror}"
+    ) from error
   return 0
 
 
 def _share(text: str | None) -> float | None:
-  """A share of the command line.
+  """A number of the command line.
 
   Raises:
-    UserError: for what is none.
+    UserError: for another text.
   """
-  if text is None:
-    return None
   try:
-    share = float(text)
-  except ValueError:
-    share = math.nan
-  if not 0 <= share < 1:
-    raise UserError(f"--human_error={text} is no share of wrong answers; give one such as 0.02")
-  return share
+    return None if text is None else float(text)
+  except ValueError as error:
+    raise UserError(f"--human_error={text} is no number; give a share such as 0.02") from error

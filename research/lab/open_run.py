@@ -232,9 +232,13 @@ class Run:
         trained is remembered under `diagnosis` in the run's folder.
 
     Raises:
-      UserError: for a run of no classifier, without a checkpoint or a set to find errors on, or
-        tags of other errors.
+      UserError: for a run of no classifier, without a checkpoint or a set to find errors on, a
+        human error that is no share, or tags of other errors.
     """
+    if human_error is not None and not 0 <= human_error < 1:
+      raise UserError(
+        f"human_error={human_error} is no share of wrong answers; give one such as 0.02"
+      )
     assert self.inputs
     own_data.check(self.folder, self.identity)
     asked = run_diagnosis.Asked(

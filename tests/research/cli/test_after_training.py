@@ -134,7 +134,8 @@ def test_what_cannot_be_diagnosed_is_one_line(ask, cli, folder):
     ((), "tiny_net is no classifier of images", {"workdir": "tiny"}),
     ((), "folder=nowhere holds no run", {"workdir": "nowhere"}),
     (("other",), "needs the folder of one run", {}),
-    (("--human_error=2",), "--human_error=2 is no share", {}),
+    (("--human_error=2",), "human_error=2.0 is no share", {}),
+    (("--human_error=few",), "--human_error=few is no number", {}),
     (("--tags=colour",), "--tags=colour is neither a file", {}),
     (("--at_step=7",), "has no checkpoint of that step", {}),
   ):

@@ -3,7 +3,6 @@
 from absl import flags
 
 from research.cli import common_flags
-from research.data import conversion
 from research.data.sources import own_files_in
 from research.errors import UserError
 
@@ -22,6 +21,8 @@ def convert(values: flags.FlagValues, words: list[str]) -> int:
   Raises:
     UserError: as `research.data.conversion.convert`.
   """
+  from research.data import conversion  # Pillow takes a while to import
+
   del words
   for name in ("dataset", "to"):
     if not values[name].value:

@@ -7,17 +7,19 @@ that was killed goes on from there.
 import contextlib
 import errno
 import fcntl
+import functools
 import math
 import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
-from research.data import sets
+from research.data import image_files, own, sets
 from research.data.npy_sets import MANIFEST, PARTS, PROGRESS, manifest_text, open_set, rows_at_once
 from research.data.spec import Spec
 from research.errors import DiskFullError, UserError
@@ -59,14 +61,15 @@ def convert(name: str, folder: Path) -> Spec:
     DiskFullError: where the disk has no room for it.
     What `research.data.sets.load` raises.
   """
-  splits = sets.load(name)
+  are_files = name.startswith("folder:")  # which may hold more than fits into memory
+  splits, spec = own.listed_images(name) if are_files else (sets.load(name), sets.spec(name))
   arrays = {
-    f"{part}_{field}": rows
+    f"{part}_{field}": _decoded(rows, spec.image_shape) if rows.dtype == object else rows
     for part, data in zip(PARTS, splits, strict=True)
     for field, rows in _labelled(data).items()
     if rows.shape[0]
   }
-  return write(folder, name, sets.spec(name), arrays, sets.digests(name))
+  return write(folder, name, spec, arrays, sets.digests(name))
 
 
 def write(
@@ -181,6 +184,17 @@ def _labelled(data: Mapping[str, np.ndarray]) -> dict[str, Rows]:
   has_missing = label is not None and label.ndim == 1 and bool((label == -1).any())
   kept = np.flatnonzero(label != -1) if has_missing else None
   return {field: _rows_of(array, kept) for field, array in data.items()}
+
+
+def _decoded(files: Rows, shape: tuple[int, ...]) -> Rows:
+  """The images in files, decoded on all cores when a block of them is asked for."""
+
+  def read(first: int, last: int) -> np.ndarray:
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow lets others work while it decodes
+      decode = functools.partial(image_files.read_image, shape=shape)
+      return np.stack(list(threads.map(decode, files.read(first, last))))
+
+  return Rows((*files.shape, *shape), np.dtype(np.uint8), read)
 
 
 def _rows_of(array: np.ndarray, kept: np.ndarray | None) -> Rows:

@@ -43,6 +43,18 @@ def read(path: Path, option: str) -> Read:
   Raises:
     UserError: as `files`, and for an image that cannot be read.
   """
+  found, shape = listed(path, option)
+  decoded = lambda part: part._replace(inputs=image_files.read_images(list(part.inputs), shape))
+  validation, test = (part and decoded(part) for part in (found.validation, found.test))
+  return found._replace(train=decoded(found.train), validation=validation, test=test)
+
+
+def listed(path: Path, option: str) -> tuple[Read, tuple[int, int, int]]:
+  """The images' files in place of the images, and the shape at which `read` reads them.
+
+  Raises:
+    UserError: as `read`, but for pixels that cannot be decoded.
+  """
   parts = _parts(path)
   classes = list(parts["train"])
   if len(classes) < 2:
@@ -56,15 +68,14 @@ def read(path: Path, option: str) -> Read:
       )
   training = [file for images in parts["train"].values() for file in images]
   shape = image_files.common_shape(training, option)
-  read = {name: _part(part, classes, shape) for name, part in parts.items()}
-  return Read(read["train"], read.get("validation"), read.get("test"), tuple(classes))
+  made = {name: _part(part, classes) for name, part in parts.items()}
+  return Read(made["train"], made.get("validation"), made.get("test"), tuple(classes)), shape
 
 
-def _part(part: dict[str, list[Path]], classes: Sequence[str], shape: tuple[int, int, int]) -> Part:
+def _part(part: dict[str, list[Path]], classes: Sequence[str]) -> Part:
   paths = [file for images in part.values() for file in images]
-  pixels = image_files.read_images(paths, shape)
   labels = [classes.index(name) for name, images in part.items() for _ in images]
-  return Part(pixels, np.array(labels, np.int32), [str(file) for file in paths])
+  return Part(np.array(paths, object), np.array(labels, np.int32), [str(file) for file in paths])
 
 
 def _parts(path: Path) -> dict[str, dict[str, list[Path]]]:

@@ -99,6 +99,20 @@ def spec(name: str) -> Spec:
   return _loaded(name).spec
 
 
+def listed_images(name: str) -> tuple[Splits, Spec]:
+  """A set folder:PATH with the images' files in place of the images, and its facts.
+
+  Raises:
+    UserError: as `load`, but for pixels that cannot be decoded.
+  """
+  from research.data import image_folders
+
+  _, path, option = resolved(name)
+  found, shape = image_folders.listed(path, option)
+  splits, class_names = numbered(path, found)
+  return splits, _spec_of(name, splits, shape, class_names)
+
+
 def digests(name: str) -> dict[str, str]:
   """The SHA-256 of every file of a set, by its path below the set's.
 
@@ -246,16 +260,16 @@ def _read(name: str, stamps: Stamps) -> _Loaded:
     shift, scale = scaling(splits.train["image"], found.is_scaled)
     shifted = (part | {"image": scaled(part["image"], shift, scale)} for part in splits)
     splits = Splits(*shifted)
-  train, _, test = splits
-  spec = Spec(
-    name,
-    train["image"].shape[1:],
-    len(np.unique(train["label"])),
-    len(train["label"]),
-    len(test["label"]),
-    class_names,
-  )
+  spec = _spec_of(name, splits, splits.train["image"].shape[1:], class_names)
   return _Loaded(splits, spec, shift, scale)
+
+
+def _spec_of(
+  name: str, splits: Splits, shape: tuple[int, ...], class_names: tuple[str, ...]
+) -> Spec:
+  label = splits.train["label"]
+  classes = len(np.unique(label))
+  return Spec(name, shape, classes, len(label), len(splits.test["label"]), class_names)
 
 
 def numbered(path: Path, read: Read) -> tuple[Splits, tuple[str, ...]]:

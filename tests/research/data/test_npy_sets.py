@@ -10,6 +10,7 @@ from research.data import conversion, npy_sets, sets
 from research.data.conversion import Rows
 from research.data.spec import Spec
 from research.errors import DiskFullError, UserError
+from tests.fixtures.own_files import image_folder
 
 pytestmark = pytest.mark.fast
 
@@ -63,6 +64,25 @@ def test_examples_without_a_label_are_left_out(tmp_path, monkeypatch):
   monkeypatch.undo()
   assert np.array_equal(loaded(tmp_path / "half").train["label"], label[1::2])
   assert np.array_equal(loaded(tmp_path / "half").train["image"], digits.train["image"][1::2])
+
+
+@pytest.mark.parametrize("parts", [("",), ("train", "val", "test")])
+def test_a_folder_of_images_is_decoded_block_by_block(tmp_path, monkeypatch, parts):
+  name = f"folder:{image_folder(tmp_path / 'fruit', parts=parts)}@6x7"
+  expected = sets.load(name)
+  monkeypatch.setattr(npy_sets, "BLOCK", 4 * 6 * 7 * 3)
+  monkeypatch.setattr(conversion.sets, "load", lambda name: 1 / 0)  # which would hold it whole
+  spec = conversion.convert(name, tmp_path / "mapped")
+  monkeypatch.undo()
+  assert spec[1:] == sets.spec(name)[1:] and spec.class_names == ("apple", "lime", "plum")
+  for ours, theirs in zip(loaded(tmp_path / "mapped"), expected, strict=True):
+    for field in theirs:
+      np.testing.assert_array_equal(ours[field], theirs[field])
+  (tmp_path / "fruit" / parts[0] / "lime" / "0.png").write_bytes(b"other")
+  with pytest.raises(UserError, match="as it was then"):
+    conversion.convert(name.replace("@6x7", "@6x7x3"), tmp_path / "mapped")
+  with pytest.raises(UserError, match=r"0.png is no image that can be read"):
+    conversion.convert(name.replace("@6x7", "@6x7x3"), tmp_path / "another")
 
 
 @pytest.mark.parametrize("calls", (1, 2, 8, 9, 14))

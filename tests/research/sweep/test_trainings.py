@@ -74,3 +74,11 @@ def test_members_that_learn_from_different_data_copy_no_weights(tmp_path):
   with pytest.raises(UserError, match="the data depend on it"):
     swept(tmp_path, space=space, sampler="random", stopper="pbt")
   assert not list(tmp_path.iterdir())
+
+
+def test_repetitions_that_draw_by_samplers_of_their_own_are_trained_apart():
+  alike = tiny_experiment.training(CONFIG)
+  space = spaces.parse("learning_rate=choice(0.1,0.5); seeds(2)", CONFIG)
+  assert not Trainings(lambda config, repeat: alike, space).by_repeat
+  own = lambda config, repeat: alike._replace(sampler=alike.sampler._replace(batch_size=5 + repeat))
+  assert Trainings(own, space).by_repeat

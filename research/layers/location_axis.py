@@ -28,8 +28,11 @@ def _neighbours(x: Rows, count: int, devices: int, step: int) -> Float[Array, " 
   """The first rows of the devices `step`, 2 `step`, ... before this one; zeros beyond the ends."""
   parts, distance = [x[:0]], step
   while count > 0:
-    sent = x[:count]  # where a border is wider than a device's rows, the next but one sends too
-    pairs = [(i, i + distance) for i in range(devices) if 0 <= i + distance < devices]
-    parts.append(jax.lax.ppermute(sent, LOCATION_AXIS, pairs))
+    # A ring, since under vmap every device must get something; what went round is zeroed. Where
+    # a border is wider than a device's rows, the next but one sends too.
+    pairs = [(i, (i + distance) % devices) for i in range(devices)]
+    received = jax.lax.ppermute(x[:count], LOCATION_AXIS, pairs)
+    sender = jax.lax.axis_index(LOCATION_AXIS) - distance
+    parts.append(jnp.where((sender >= 0) & (sender < devices), received, 0))
     count, distance = count - len(x), distance + step
   return jnp.concatenate(parts)

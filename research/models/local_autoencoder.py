@@ -1,13 +1,13 @@
 """The deep sparse auto-encoder of untied local filters (Le et al. 2012)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, PartitionSpec
 from jaxtyping import Array, Float
 
 from research.layers.locally_connected import (
@@ -108,18 +108,22 @@ def sparse_cost(coded: Coded, lambda_: Float[Array, ""] | float) -> Float[Array,
   return (coded.reconstruction + lambda_ * coded.sparsity).sum(axis=1)
 
 
-def costs_by_location(model: LocalAutoencoder, devices: Sequence[Any]) -> "jax.stages.Wrapped":
+def cost_by_location(
+  model: LocalAutoencoder, mesh: Mesh | AbstractMesh
+) -> Callable[[Any, Array, Array | float], Float[Array, ""]]:
   """The network's mean cost with its rows of locations shared out over devices.
 
   Each device holds the weights of its own locations and its own rows of the images, and gets from
   its neighbours what its fields, pools and averages need beyond them (Le et al. 2012).
 
-  Returns:
-    a compiled function of (params, images, lambda), to be differentiated.
+  Args:
+    model: the network.
+    mesh: of the one axis `LOCATION_AXIS`; an abstract one will do to look at the program.
 
-  Raises ValueError, when called, where the devices do not divide the rows of a stage.
+  Returns:
+    a function of (params, images, lambda), to be differentiated and compiled. It raises ValueError
+    where the devices do not divide the rows of a stage.
   """
-  mesh = Mesh(list(devices), (LOCATION_AXIS,), axis_types=(AxisType.Auto,))
   rows, images = PartitionSpec(LOCATION_AXIS), PartitionSpec(None, LOCATION_AXIS)
 
   def own_part(params: Any, x: Array, lambda_: Array) -> Array:
@@ -133,4 +137,4 @@ def costs_by_location(model: LocalAutoencoder, devices: Sequence[Any]) -> "jax.s
     out_specs=rows,
     check_vma=False,
   )
-  return jax.jit(lambda params, x, lambda_: parts(params, x, lambda_).sum(axis=0).mean())
+  return lambda params, x, lambda_: parts(params, x, lambda_).sum(axis=0).mean()

@@ -4,14 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, Mesh
 
 from research.analysis.gradient_check import central_differences
 from research.layers import locally_connected as local
+from research.layers.location_axis import LOCATION_AXIS
 from research.models.local_autoencoder import (
   LEAST,
   LocalAutoencoder,
   Stage,
-  costs_by_location,
+  cost_by_location,
   sparse_cost,
 )
 from research.planning.collectives import collectives
@@ -25,6 +27,10 @@ def small():
   """A network of two stages, images, and its parameters."""
   x = jax.random.normal(jax.random.key(0), (3, 8, 8, 1))
   return x, jax.jit(SMALL.init)(jax.random.key(1), x)["params"]
+
+
+def mesh(devices):
+  return Mesh(jax.devices()[:devices], (LOCATION_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def cost(params, x, lambda_):
@@ -69,7 +75,7 @@ def test_gradient_is_the_slope_of_the_stages_own_cost(small):
 def test_sharded_by_location_equals_unsharded(small):
   x, params = small
   one = jax.jit(jax.value_and_grad(cost))(params, x, 0.3)
-  by_location = jax.jit(jax.value_and_grad(costs_by_location(SMALL, jax.devices()[:DEVICES])))
+  by_location = jax.jit(jax.value_and_grad(cost_by_location(SMALL, mesh(DEVICES))))
   program = by_location.lower(params, x, 0.3).compile()
   many = program(params, x, 0.3)
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), many, one)
@@ -81,4 +87,4 @@ def test_sharded_by_location_equals_unsharded(small):
 def test_rows_that_devices_do_not_divide_are_refused(small):
   x, params = small
   with pytest.raises(ValueError):
-    costs_by_location(SMALL, jax.devices()[:3])(params, x, 0.3)
+    cost_by_location(SMALL, mesh(3))(params, x, 0.3)

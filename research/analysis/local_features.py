@@ -1,0 +1,104 @@
+"""Measurements on the deep auto-encoder of local filters: its best neurons, and its parts."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import AbstractMesh, AxisType
+from jaxtyping import Array, Float
+
+from research.analysis.gradient_check import largest_difference
+from research.analysis.single_neurons import Best, best_neuron
+from research.batch import by_parts
+from research.data.lone_objects import Objects
+from research.flops import inner_programs
+from research.layers.location_axis import LOCATION_AXIS
+from research.models.local_autoencoder import LocalAutoencoder, cost_by_location, sparse_cost
+
+Images = Float[Array, "image row column channel"]
+BLOCK = 250  # images looked at together
+
+
+def neurons(
+  model: LocalAutoencoder, params: Any
+) -> Callable[[Images], list[Float[Array, "image neuron"]]]:
+  """The responses of all neurons to images, by stage: filters, then pools, then normalised."""
+
+  def of(images: Images) -> list[Array]:
+    stages = model.apply({"params": params}, images).responses
+    flat = lambda x: x.reshape(-1, len(images)).T
+    return [jnp.concatenate([flat(x) for x in stage], axis=1) for stage in stages]
+
+  return of
+
+
+def response(
+  model: LocalAutoencoder, params: Any, stage: int, neuron: int
+) -> Callable[[Images], Float[Array, " image"]]:
+  """The responses of one neuron of a stage to images."""
+  of = neurons(model, params)
+  return jax.jit(lambda images: of(images)[stage][:, neuron])
+
+
+def best_by_stage(
+  model: LocalAutoencoder,
+  params: Any,
+  objects: Objects,
+  inputs: Callable[[Array], Images],
+) -> list[Best]:
+  """The best neuron of each stage."""
+  of = neurons(model, params)
+  responses = by_parts(jax.jit(lambda image: of(inputs(image))), objects.image, BLOCK)
+  return [best_neuron(stage, objects.is_class) for stage in responses]
+
+
+def best_filter(templates: Images, objects: Objects, inputs: Callable[[Array], Images]) -> Best:
+  """The best of some linear filters, each the size of an image; their means are taken away."""
+  filters = templates.reshape(len(templates), -1)
+  filters = filters - filters.mean(axis=1, keepdims=True)
+  of = jax.jit(lambda image: inputs(image).reshape(len(image), -1) @ filters.T)
+  return best_neuron(by_parts(of, objects.image, BLOCK), objects.is_class)
+
+
+def cost_in_parts(
+  model: LocalAutoencoder, parts: int, params: Any, images: Images, lambda_: float
+) -> Float[Array, ""]:
+  """The mean cost with the rows of locations shared out: the parts are rows of one `vmap`.
+
+  Raises ValueError where the parts do not divide the rows of a stage.
+  """
+  split = lambda x, axis: jnp.stack(jnp.split(x, parts, axis))
+  own = lambda params, x: sparse_cost(model.apply({"params": params}, x, train=True), lambda_)
+  shares = jax.tree.map(lambda leaf: split(leaf, 0), params), split(images, 1)
+  return jax.vmap(own, axis_name=LOCATION_AXIS)(*shares).sum(axis=0).mean()
+
+
+def error_in_parts(model: LocalAutoencoder, parts: int, params: Any, images: Images) -> float:
+  """How far the gradient in parts is from that of the whole, over its largest entry."""
+  of = lambda parts: jax.jit(
+    jax.grad(lambda params: cost_in_parts(model, parts, params, images, 0.1))
+  )(params)
+  one, many = of(1), of(parts)
+  nothing = jax.tree.map(jnp.zeros_like, one)
+  return largest_difference(one, many) / largest_difference(one, nothing)
+
+
+def border_bytes(model: LocalAutoencoder, parts: int, params: Any, images: Images) -> int:
+  """The bytes that a device between two others sends in a step, in the gradient of its cost.
+
+  Found by adding up what the program's permutations between devices move.
+  """
+  kinds = (AxisType.Auto,)
+  mesh = AbstractMesh((parts,), (LOCATION_AXIS,), axis_types=kinds)
+  gradient = jax.grad(cost_by_location(model, mesh))
+  return _permuted(jax.make_jaxpr(gradient)(params, images, 0.1).jaxpr)
+
+
+def _permuted(program: Any) -> int:
+  moved = 0
+  for equation in program.eqns:
+    if equation.primitive.name == "ppermute":
+      moved += sum(x.aval.size * x.aval.dtype.itemsize for x in equation.invars)
+    moved += sum(map(_permuted, inner_programs(equation.params)))
+  return moved

@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, UInt8
 
 from research.analysis.single_neurons import Best, optimal_stimulus
 from research.batch import by_parts
+from research.data import sets
 from research.data.lone_objects import placed
 from research.data.planted_faults import turn
 from research.figures.functions import Panel, function_curves
@@ -16,6 +17,7 @@ from research.figures.image_grids import image_grid
 from research.report import Picture
 
 BLOCK = 250  # images looked at together
+DIGITS = 200  # that are changed
 SIZE, CANVAS = 20, 32  # pixels along a side of an object's image and of all
 SHIFTS, SIZES, ANGLES = np.arange(-8, 9), np.arange(10, 33, 2), np.arange(-90, 91, 15)
 
@@ -37,10 +39,10 @@ def accuracies(found: Mapping[str, Sequence[Best]], linear: Best) -> Picture:
   )
 
 
-def invariance(
-  images: UInt8[np.ndarray, "image side side"], response: Responses, threshold: float
-) -> Picture:
-  """The share of a class's images with a response above the threshold, moved, scaled and turned."""
+def invariance(digit: int, response: Responses, threshold: float) -> Picture:
+  """The share of test digits with a response above the threshold, moved, scaled and turned."""
+  mnist = sets.load("mnist").test
+  images = mnist["image"][mnist["label"] == digit][:DIGITS, ..., 0]
 
   def yes(size: int = SIZE, right: int = 0, down: int = 0, degrees: float = 0) -> float:
     turned = turn(images[..., None], degrees)[..., 0]
@@ -61,8 +63,8 @@ def invariance(
     ],
     title="Invariance of the best neuron",
     share_y=True,
-    caption=f"{len(images)} test images of the class, {SIZE} pixels wide and in the middle but for "
-    "one change each.",
+    caption=f"{len(images)} test digits, {SIZE} pixels wide and in the middle but for one change "
+    "each.",
     file="invariance",
   )
 
@@ -71,22 +73,23 @@ def stimulus(
   response: Callable[[Array], Float[Array, " image"]],
   inputs: Callable[[Array], Array],
   images: UInt8[np.ndarray, "image row column 1"],
-  key: Key[Array, ""],
 ) -> Picture:
   """The input that excites a neuron most, of the images' mean length, and nine that excite it.
 
-  `response` is of the network's inputs, which `inputs` makes of bytes.
+  `response` is of the network's inputs, which `inputs` makes of bytes. The ascent begins at the
+  mean of the nine.
   """
-  lengths = jnp.linalg.norm(inputs(jnp.asarray(images)).reshape(len(images), -1), axis=1)
-  start = jax.random.normal(key, images.shape[1:])
-  ascend = jax.jit(lambda x, norm: optimal_stimulus(lambda x: response(x[None])[0], x, norm))
-  found = np.asarray(ascend(start, lengths.mean()))
   best = np.argsort(-by_parts(lambda image: response(inputs(image)), images, BLOCK))[:9]
+  lengths = jnp.linalg.norm(inputs(jnp.asarray(images)).reshape(len(images), -1), axis=1)
+  ascend = jax.jit(lambda x, norm: optimal_stimulus(lambda x: response(x[None])[0], x, norm))
+  start = inputs(jnp.asarray(images[best])).mean(axis=0)
+  found = np.asarray(ascend(start, lengths.mean()))
   return image_grid(
     np.concatenate([found[None] / np.abs(found).max() / 2 + 0.5, images[best] / 255]),
     title="The optimal stimulus of the best neuron, and the best images",
     value_range=(0, 1),
-    caption="First the best input of an image's length, by gradient ascent (grey is zero), then "
-    f"the nine of {len(images):,} test images with the largest responses.",
+    caption="First the best input of an image's length, by gradient ascent from the mean of the "
+    f"others (grey is zero), then the nine of {len(images):,} test images with the largest "
+    "responses.",
     file="stimulus",
   )

@@ -126,7 +126,7 @@ def cost_by_location(
   """
   rows, images = PartitionSpec(LOCATION_AXIS), PartitionSpec(None, LOCATION_AXIS)
 
-  def own_part(params: Any, x: Array, lambda_: Array) -> Array:
+  def own_part(params: Any, x: Array, lambda_: Array | float) -> Array:
     return sparse_cost(model.apply({"params": params}, x, train=True), lambda_)[None]
 
   # Unchecked, or the transposed map of `overlap_add` would add up what lies on all devices.

@@ -9,6 +9,7 @@ import pytest
 
 import research as ln
 from experiments.unsupervised import (
+  best_neuron,
   boltzmann_machine,
   contrastive_bias,
   deep_belief_net,
@@ -22,9 +23,10 @@ from experiments.unsupervised import (
 from research.analysis import image_judge
 from research.config import replace
 from research.energy import rbm
+from research.errors import UserError
 from research.lab.lab import Lab
 from research.training import Options
-from tests.fixtures.little_data import replace_sets
+from tests.fixtures.little_data import replace_digits, replace_sets
 from tests.fixtures.stand_in_labs import FakeLab, UntrainedLab, failed
 
 
@@ -203,3 +205,19 @@ def test_only_the_up_down_algorithm_moves_the_layers_below(monkeypatch, top_only
   assert metrics["loss"] == pytest.approx(np.log(10), rel=0.2)
   moved = [bool((a != b).any()) for a, b in zip(after.dreams, state.dreams, strict=True)]
   assert moved == [start == "persistent"] * 2
+
+
+@pytest.mark.slow
+def test_best_neuron_reports_all_rivals_and_the_parts(monkeypatch):
+  replace_digits(monkeypatch)
+  settings = {"maps": (1, 1), "images": 100, "test_images": 100, "filters": 20, "batch_size": 4}
+  report = best_neuron.run(replace(best_neuron.Config(), settings), UntrainedLab())
+  assert [claim.id for claim in report.claims] == ["U01"] * 5 + ["Y04"]
+  assert report.claims[-1].verdict == "pass"
+  assert [picture.name for picture in report.pictures] == ["accuracies", "invariance", "stimulus"]
+
+
+@pytest.mark.fast
+def test_best_neuron_refuses_a_fourth_stage():
+  with pytest.raises(UserError, match="at most 3"):
+    best_neuron.model(replace(best_neuron.Config(), {"maps": (1, 1, 1, 1)}))

@@ -17,7 +17,7 @@ def net():
 
 
 def test_parts_by_location_have_the_gradient_of_the_whole(net):
-  assert local_features.error_in_parts(net[0], PARTS, *net[1:]) < 1e-6
+  assert local_features.error_in_parts(net[0], PARTS, *net[1:]) < 1e-12
 
 
 def test_bytes_that_a_part_sends_are_those_of_its_borders(net):
@@ -34,8 +34,8 @@ def test_bytes_that_a_part_sends_are_those_of_its_borders(net):
 
 def test_neurons_are_in_the_order_of_the_sub_layers(net):
   model, params, x = net
-  (found,) = local_features.neurons(model, params)(x)
-  (stage,) = model.apply({"params": params}, x).responses
+  (found,) = jax.jit(local_features.neurons(model, params))(x)
+  (stage,) = jax.jit(model.apply)({"params": params}, x).responses
   expected = np.concatenate([np.reshape(part, (-1, 3)) for part in stage]).T
   np.testing.assert_allclose(found, expected, rtol=1e-6)
   one = local_features.response(model, params, 0, 130)(x)

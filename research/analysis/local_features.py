@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AbstractMesh, AxisType
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from research.analysis.gradient_check import largest_difference
@@ -46,7 +47,7 @@ def best_by_stage(
   model: LocalAutoencoder,
   params: Any,
   objects: Objects,
-  inputs: Callable[[Array], Images],
+  inputs: Callable[[ArrayLike], Images],
 ) -> list[Best]:
   """The best neuron of each stage."""
   of = neurons(model, params)
@@ -54,7 +55,7 @@ def best_by_stage(
   return [best_neuron(stage, objects.is_class) for stage in responses]
 
 
-def best_filter(templates: Images, objects: Objects, inputs: Callable[[Array], Images]) -> Best:
+def best_filter(templates: Images, objects: Objects, inputs: Callable[[ArrayLike], Images]) -> Best:
   """The best of some linear filters, each the size of an image; their means are taken away."""
   filters = templates.reshape(len(templates), -1)
   filters = filters - filters.mean(axis=1, keepdims=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, UInt8
 
 from research.analysis.single_neurons import Best, optimal_stimulus
@@ -71,7 +72,7 @@ def invariance(digit: int, response: Responses, threshold: float) -> Picture:
 
 def stimulus(
   response: Callable[[Array], Float[Array, " image"]],
-  inputs: Callable[[Array], Array],
+  inputs: Callable[[ArrayLike], Array],
   images: UInt8[np.ndarray, "image row column 1"],
 ) -> Picture:
   """The input that excites a neuron most, of the images' mean length, and nine that excite it.
@@ -80,9 +81,9 @@ def stimulus(
   mean of the nine.
   """
   best = np.argsort(-by_parts(lambda image: response(inputs(image)), images, BLOCK))[:9]
-  lengths = jnp.linalg.norm(inputs(jnp.asarray(images)).reshape(len(images), -1), axis=1)
+  lengths = jnp.linalg.norm(inputs(images).reshape(len(images), -1), axis=1)
   ascend = jax.jit(lambda x, norm: optimal_stimulus(lambda x: response(x[None])[0], x, norm))
-  start = inputs(jnp.asarray(images[best])).mean(axis=0)
+  start = inputs(images[best]).mean(axis=0)
   found = np.asarray(ascend(start, lengths.mean()))
   return image_grid(
     np.concatenate([found[None] / np.abs(found).max() / 2 + 0.5, images[best] / 255]),

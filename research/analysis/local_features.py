@@ -55,12 +55,31 @@ def best_by_stage(
   return [best_neuron(stage, objects.is_class) for stage in responses]
 
 
-def best_filter(templates: Images, objects: Objects, inputs: Callable[[ArrayLike], Images]) -> Best:
-  """The best of some linear filters, each the size of an image; their means are taken away."""
-  filters = templates.reshape(len(templates), -1)
+def best_filter(
+  templates: ArrayLike,
+  objects: Objects,
+  inputs: Callable[[ArrayLike], Images],
+  is_contrast_equal: bool = False,
+) -> Best:
+  """The best of some linear filters, each an image less its mean, of either sign.
+
+  Where `is_contrast_equal`, of correlations: images and filters have equal means and lengths.
+  """
+  look = lambda x: of_equal_contrast(inputs(x)) if is_contrast_equal else inputs(x)
+  filters = look(templates)
+  filters = filters.reshape(len(filters), -1)
   filters = filters - filters.mean(axis=1, keepdims=True)
-  of = jax.jit(lambda image: inputs(image).reshape(len(image), -1) @ filters.T)
-  return best_neuron(by_parts(of, objects.image, BLOCK), objects.is_class)
+  of = jax.jit(lambda image: look(image).reshape(len(image), -1) @ filters.T)
+  responses = by_parts(of, objects.image, BLOCK)
+  signs = (best_neuron(sign * responses, objects.is_class) for sign in (1, -1))
+  return max(signs, key=lambda best: best.chosen)
+
+
+def of_equal_contrast(images: Images) -> Images:
+  """The images less their means, of length 1."""
+  images = images - images.mean(axis=(1, 2, 3), keepdims=True)
+  lengths = jnp.sqrt(jnp.square(images).sum(axis=(1, 2, 3), keepdims=True))
+  return images / jnp.maximum(lengths, 1e-6)
 
 
 def cost_in_parts(

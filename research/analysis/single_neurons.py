@@ -58,7 +58,10 @@ def accuracy_of(
 def _best_threshold(
   responses: Float[np.ndarray, "image neuron"], is_class: Bool[np.ndarray, " image"]
 ) -> tuple[float, float, int]:
-  """Accuracy, threshold and number of the best of some neurons; a threshold is a response."""
+  """Accuracy, threshold and number of the best of some neurons.
+
+  The threshold lies in the middle between two responses, or is the largest one.
+  """
   images = len(is_class)
   order = np.argsort(responses, axis=0)
   ordered = np.take_along_axis(responses, order, axis=0)
@@ -67,8 +70,12 @@ def _best_threshold(
   is_last = np.ones(responses.shape, bool)
   is_last[:-1] = ordered[1:] > ordered[:-1]  # equal responses are called the same
   right = np.where(is_last, right, -1)
-  place, number = np.unravel_index(np.argmax(right), right.shape)
-  return float(right[place, number] / images), float(ordered[place, number]), int(number)
+  place, number = map(int, np.unravel_index(np.argmax(right), right.shape))
+  below = ordered[place, number]
+  above = ordered[min(place + 1, images - 1), number]
+  middle = below + (above - below) / 2
+  threshold = middle if middle < above else below
+  return float(right[place, number] / images), float(threshold), number
 
 
 def optimal_stimulus(

@@ -210,9 +210,9 @@ def test_only_the_up_down_algorithm_moves_the_layers_below(monkeypatch, top_only
 @pytest.mark.slow
 def test_best_neuron_reports_all_rivals_and_the_parts(monkeypatch):
   replace_digits(monkeypatch)
-  settings = {"maps": (1, 1), "images": 100, "test_images": 100, "filters": 20, "batch_size": 4}
+  settings = {"maps": (1, 1), "images": 100, "test_images": 100, "batch_size": 4}
   report = best_neuron.run(replace(best_neuron.Config(), settings), UntrainedLab())
-  assert [claim.id for claim in report.claims] == ["U01"] * 5 + ["Y04"]
+  assert [claim.id for claim in report.claims] == ["U01"] * 6 + ["Y04"]
   assert report.claims[-1].verdict == "pass"
   assert [picture.name for picture in report.pictures] == ["accuracies", "invariance", "stimulus"]
 

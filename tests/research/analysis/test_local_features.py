@@ -1,8 +1,10 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from research.analysis import local_features
+from research.data.lone_objects import Objects
 from research.models.local_autoencoder import LocalAutoencoder, Stage
 
 PARTS = 4
@@ -40,3 +42,19 @@ def test_neurons_are_in_the_order_of_the_sub_layers(net):
   np.testing.assert_allclose(found, expected, rtol=1e-6)
   one = local_features.response(model, params, 0, 130)(x)
   np.testing.assert_allclose(one, expected[:, 130], rtol=1e-5)
+
+
+def test_best_filter_is_of_either_sign_and_blind_to_brightness():
+  rng = np.random.default_rng(0)
+  template = rng.normal(size=(8, 8, 1))
+  is_class = np.arange(40) % 3 == 0
+  sign = np.where(is_class, -1.0, 1.0)[:, None, None, None]
+  objects = Objects(sign * template + rng.normal(size=(40, 1, 1, 1)), is_class)
+  assert local_features.best_filter(template[None], objects, jnp.asarray).accuracy == 1
+
+
+def test_images_of_equal_contrast_have_no_mean_and_length_1():
+  images = jnp.asarray(np.random.default_rng(0).normal(3, 5, size=(4, 8, 8, 1)))
+  found = np.asarray(local_features.of_equal_contrast(images)).reshape(4, -1)
+  np.testing.assert_allclose(found.mean(axis=1), 0, atol=1e-6)
+  np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)

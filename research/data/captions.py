@@ -1,12 +1,12 @@
 """Scenes with captions: what lies where in which colour, said in five ways, and read back.
 
 Two or three digits or pieces of clothing, each in a quarter of the canvas of its own. A sentence is
-a frame around the objects in reading order, each with its colour and its place, with synonyms for
+a frame around the objects in reading order, each with its place and its colour, with synonyms for
 all of them; `parse` finds objects, colours and places in it again, so that a sentence can be
 compared with the scene instead of with other sentences.
 
     made = captions.make(captions.load_pool("test"), seed=0, count=1000)
-    made.references[0][0]  # ["a", "red", "three", "in", "the", "upper", "left", ...]
+    made.references[0][0]  # ["in", "the", "upper", "left", "a", "red", "three", ...]
 
 Scene and captions are pure functions of (pool, seed, number). Of every kind of object one colour is
 held out: no scene has it, but those of `make(..., is_unseen=True)`, whose first object has.
@@ -14,6 +14,7 @@ held out: no scene has it, but those of `make(..., is_unseen=True)`, whose first
 
 import functools
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -25,10 +26,11 @@ from jaxtyping import Array, Bool, Int, UInt8
 from research.data import scenes
 from research.data.scenes import COLOURS, Pool, Scene, World
 from research.data.seeded_numbers import Range, in_blocks, integers
-from research.data.text.vocabulary import Vocabulary, vocabulary
+from research.data.text.vocabulary import Vocabulary, padded, vocabulary
 
 WORLD = World(size=48, fewest=2, most=3, smallest=18, largest=22, clutter=4, is_colour=True)
 REFERENCES = 5  # sentences of a scene
+LONGEST = 29  # tokens of a sentence, its marks included
 MARGIN = 5  # pixels from an object's middle to the lines between the quarters, at least
 Words = list[str]
 Choice = tuple[tuple[str, int], ...]  # texts, each with how often it is taken
@@ -49,14 +51,16 @@ ROWS, COLUMNS = (("upper", "top"), ("lower", "bottom")), (("left",), ("right",))
 FRAMES: Choice = (
   ("{}", 4),
   ("we see {}", 1),
-  ("look at {}", 1),
-  ("a picture of {}", 1),
-  ("a scene with {}", 1),
+  ("you can see {}", 1),
+  ("there is {}", 1),
   ("this image shows {}", 1),
+  ("the picture has {}", 1),
   ("{} on a textured ground", 1),
   ("{} and nothing else", 1),
 )
-PHRASES: Choice = (("{thing} in the {place}", 5), ("{thing} at the {place}", 1))
+# The place comes first: what lies at a place that was just named is learnt many times as fast as
+# what lies at the next place in the order.
+PHRASES: Choice = (("in the {place} {thing}", 5), ("at the {place} {thing}", 1))
 JOINS: Choice = ((" and ", 5), (" with ", 1))
 SYNONYM: Choice = (("", 5), ("synonym", 1))
 QUARTERS = jnp.array(list(itertools.permutations(range(4))))
@@ -199,12 +203,20 @@ def _place(thing: Thing, numbers: Iterator[int]) -> str:
   return f"{_word(ROWS[thing.quarter // 2], numbers)} {COLUMNS[thing.quarter % 2][0]}"
 
 
+def targets(made: Captioned) -> Int[np.ndarray, "scene token"]:
+  """The first sentence of each scene, in numbers of `words`, between its marks and padded."""
+  known = words()
+  rows = [known.encode(sentences[0]) for sentences in made.references]
+  return padded(rows, LONGEST, begin=True, end=True)
+
+
+@functools.cache
 def words() -> Vocabulary:
   """All words of the sentences, behind the marks."""
-  fixed = " , in the a an "
-  texts = (text for choice in (FRAMES, JOINS) for text, _ in choice)
+  texts = " ".join(text for choice in (FRAMES, PHRASES, JOINS) for text, _ in choice)
+  fixed = re.sub(r"{\w*}", " ", texts)
   lists = itertools.chain(*NOUNS, *HUES, *ROWS, *COLUMNS)
-  known = itertools.chain(fixed.split(), " ".join(texts).replace("{}", "").split(), lists)
+  known = itertools.chain((",", "a", "an"), fixed.split(), lists)
   return vocabulary(sorted(set(known)))
 
 

@@ -7,7 +7,7 @@ import pytest
 from research.data import captions, scenes
 from research.data.captions import Thing
 
-DIGEST = "6f9a37fbd2b8ebf7"
+DIGEST = "b9e6a03d1fd1d43b"
 
 
 def pool(stream=1):
@@ -45,6 +45,17 @@ def test_every_sentence_names_all_that_is_there_and_is_read_back(made):
     for sentence in sentences:
       assert captions.parse(sentence) == things
       assert known.decode(known.encode(sentence)) == sentence
+
+
+def test_targets_are_whole_sentences_between_their_marks():
+  things = [Thing(noun, noun % 8, noun % 4) for noun in range(14)]
+  longest = [things[start : start + 3] for start in range(12)] * 30
+  sentences = [captions.references(own, [number]) for number, own in enumerate(longest)]
+  made = captions.Captioned(np.zeros((0,)), longest, sentences)
+  targets, known = captions.targets(made), captions.words()
+  assert targets.shape == (360, captions.LONGEST) and (targets[:, 0] == 1).all()
+  assert [known.decode(row) for row in targets] == [own[0] for own in sentences]
+  assert max(len(words) for own in sentences for words in own) == captions.LONGEST - 2
 
 
 def test_every_combination_is_said_and_read_back():

@@ -79,3 +79,16 @@ def begun(learner: Learner, change: Callable[[Config, State], State]) -> Learner
     return change(config, learner.init(config, key))
 
   return learner._replace(init=init)
+
+
+def with_module(state: TrainState, other: TrainState, name: str) -> TrainState:
+  """The state whose module of that name, with its statistics, is another state's.
+
+  Args:
+    state: what is changed, as the first state of a learner.
+    other: of a network that has a module of the same name and shapes.
+    name: of a module that is no part of another one.
+  """
+  own = lambda tree, known: tree | {name: known[name]}
+  variables = {kind: own(tree, other.variables[kind]) for kind, tree in state.variables.items()}
+  return state._replace(params=own(state.params, other.params), variables=variables)

@@ -8,8 +8,8 @@ which one is learnt. BLEU compares with all five; content words compare what is 
 sentence (object, colour, place) with the scene. Each object has one colour in which it is never
 shown while learning: in the scenes that have such a pair, both have to be right. Two controls
 should say equally little of a scene: what is said of others, and sentences drawn from the same LSTM
-trained without images. The convnet is small and learns with the LSTM, both by Adam (the paper: one
-that knows ImageNet, and plain gradient descent).
+trained without images. The convnet knows single objects before it learns on with the LSTM (the
+paper: ImageNet's), and both learn by Adam (the paper: plain gradient descent).
 
     python launch.py --experiment=show_and_tell
 
@@ -27,7 +27,9 @@ from research.analysis.bleu import corpus_bleu
 from research.analysis.spoken_scenes import bleu_bars, invent, say, scenes_with_sentences
 from research.data import captions
 from research.data.captions import Captioned, Words
-from research.models.captioner import Captioner, caption_inputs
+from research.learner_transforms import begun, with_module
+from research.models import captioner
+from research.models.captioner import Captioner
 
 SEEN, UNSEEN = "test", "unseen pairs"
 BEAM, GREEDY, OTHERS, BLIND = "beam", "greedy", "of another scene", "language model"
@@ -38,14 +40,14 @@ class Config:
   """The captioner; `run` adds the language model."""
 
   is_blind: bool = ln.static(False, "set by the experiment: no image is seen")
-  examples: int = ln.static(20_000, "scenes to learn from, with a sentence each", at_least=10)
+  examples: int = ln.static(20_000, "scenes to learn from; of objects twice as many", at_least=10)
   held_out: int = ln.static(1000, "scenes of either test set", at_least=20)
   embedding: int = ln.static(128, "features of a word, and of the image before them", at_least=1)
   hidden: int = ln.static(128, "units of the LSTM", at_least=1)
   beam: int = ln.static(20, "beginnings that are kept while decoding", at_least=1)
-  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 3e-3, "cosine", warmup=0.05))
-  batch_size: int = ln.static(64, "scenes per step", at_least=1)
-  steps: int = ln.static(2500, "updates; the language model makes a quarter of them", at_least=1)
+  optimizer: ln.Optimizer = ln.nested(ln.Optimizer("adam", 1e-2, "cosine", warmup=0.05))
+  batch_size: int = ln.static(32, "scenes per step", at_least=1)
+  steps: int = ln.static(4000, "updates; the language model makes a quarter", at_least=1)
 
 
 def model(config: Config) -> Captioner:
@@ -68,23 +70,46 @@ def task(config: Config, seed: int) -> ln.Task:
   return ln.Task(arrays(train), {"test": arrays(test)})
 
 
-training = ln.supervised_training(
-  model,
-  task,
-  loss=ln.token_cross_entropy,
-  metrics={"accuracy": ln.token_accuracy},
-  inputs=caption_inputs,
-  rows=20,
-  evaluations=4,
-  evaluation_batch_size=250,
+def objects(config: Config, seed: int) -> ln.Task:
+  """Twice as many objects alone, for the convnet to know before it sees scenes."""
+  of = lambda split, *rest: captions.singles(captions.load_pool(split), *rest)
+  return ln.Task(of("train", seed, 2 * config.examples), {"test": of("test", 0, config.held_out)})
+
+
+pretraining = ln.supervised_training(
+  lambda config: captioner.ObjectNet(len(captions.NOUNS), len(captions.HUES)),
+  objects,
+  loss=captioner.object_loss,
+  metrics={"accuracy": captioner.object_accuracy},
+  rows=10,
 )
 
 
+def training(config: Config, seed: int, convnet: ln.Fit | None = None) -> ln.Training:
+  """Learns sentences, with the convnet of another fit to begin with."""
+
+  def known(config: Config, state: ln.TrainState) -> ln.TrainState:
+    return with_module(state, convnet.state, "encoder") if convnet else state
+
+  return ln.supervised_training(
+    model,
+    task,
+    loss=ln.token_cross_entropy,
+    metrics={"accuracy": ln.token_accuracy},
+    inputs=captioner.caption_inputs,
+    transform=lambda learner: begun(learner, known),
+    rows=20,
+    evaluations=4,
+    evaluation_batch_size=250,
+  )(config, seed)
+
+
 def run(config: Config, lab: ln.Lab) -> ln.Report:
-  """Trains both, and lets them speak of both test sets."""
+  """Trains the convnet, the captioner and the language model, which speak of both test sets."""
   seeing = ln.replace(config, {"is_blind": False})
   blind = ln.replace(config, {"is_blind": True, "steps": max(config.steps // 4, 1)})
-  fit = lab.fit("captioner", seeing, training(seeing, lab.seed))
+  convnet = lab.fit("convnet", seeing, pretraining(seeing, lab.seed))
+  fit = lab.fit("captioner", seeing, training(seeing, lab.seed, convnet))
   floor = lab.fit(BLIND, blind, training(blind, lab.seed))
   test, unseen = (scenes_of(split, 0, config.held_out) for split in (SEEN, UNSEEN))
   of = functools.partial(say, model(seeing), fit)
@@ -114,4 +139,4 @@ def claims(said: Mapping[str, list[Words]], test: Captioned, pairs: float) -> li
   ]
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run)

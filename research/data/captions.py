@@ -29,6 +29,7 @@ from research.data.seeded_numbers import Range, in_blocks, integers
 from research.data.text.vocabulary import Vocabulary, padded, vocabulary
 
 WORLD = World(size=48, fewest=2, most=3, smallest=18, largest=22, clutter=4, is_colour=True)
+SINGLE = World(size=24, fewest=1, most=1, smallest=18, largest=22, clutter=1, is_colour=True)
 REFERENCES = 5  # sentences of a scene
 LONGEST = 29  # tokens of a sentence, its marks included
 MARGIN = 5  # pixels from an object's middle to the lines between the quarters, at least
@@ -113,8 +114,7 @@ def held_out(noun: int | Int[Array, "..."]) -> int | Int[Array, "..."]:
 
 def make(pool: Pool, seed: int, count: int, *, is_unseen: bool = False) -> Captioned:
   """The first scenes of a seed, with five sentences each."""
-  sources = pool._replace(images=jnp.asarray(pool.images), label=jnp.asarray(pool.label), names=())
-  block = functools.partial(_make_block, WORLD, sources, jnp.array(is_unseen), seed)
+  block = functools.partial(_make_block, WORLD, _on_device(pool), jnp.array(is_unseen), seed)
   images, label, hue, quarter = in_blocks(block, count)
   things = []
   for row in zip(label - 1, hue, quarter, strict=True):
@@ -122,6 +122,17 @@ def make(pool: Pool, seed: int, count: int, *, is_unseen: bool = False) -> Capti
     things.append(sorted(there, key=lambda thing: thing.quarter))
   seeds = ([seed, pool.stream, int(is_unseen), number] for number in range(count))
   return Captioned(images, things, [references(*one) for one in zip(things, seeds, strict=True)])
+
+
+def singles(pool: Pool, seed: int, count: int) -> dict[str, np.ndarray]:
+  """Objects alone on 24x24 pixels, each "image" with its "noun" and its "hue", by number."""
+  block = functools.partial(_make_block, SINGLE, _on_device(pool), jnp.array(False), seed)
+  images, label, hue, _ = in_blocks(block, count)
+  return {"image": images, "noun": label[:, 0] - 1, "hue": hue[:, 0]}
+
+
+def _on_device(pool: Pool) -> Pool:
+  return pool._replace(images=jnp.asarray(pool.images), label=jnp.asarray(pool.label), names=())
 
 
 @functools.partial(jax.jit, static_argnames="world")
@@ -137,7 +148,9 @@ def _make_block(
     }
     drawn = integers(jax.random.fold_in(key, is_unseen), ranges)
     quarter = QUARTERS[drawn["order"], : world.most]
-    scene = _in_quarters(scenes.describe(key, pool, world), quarter, drawn["shift"], world)
+    scene = scenes.describe(key, pool, world)
+    if world.most > 1:
+      scene = _in_quarters(scene, quarter, drawn["shift"], world)
     away = drawn["hue"].at[0].multiply(~is_unseen)
     scene = scene._replace(colour=(held_out(scene.label - 1) + away) % len(HUES))
     image = scenes.draw(scene, pool.images, world).image

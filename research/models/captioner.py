@@ -1,15 +1,15 @@
 """Sentences for images: a convnet, and an LSTM that sees the image once (Vinyals et al. 2015)."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int
 
 from research.batch import Batch, inputs_of
 from research.layers.batch_norm import BatchNorm
 from research.layers.convolution import Conv
-from research.layers.dropout import Dropout
 from research.layers.pooling import max_pool
 from research.layers.recurrent import Carry, Recurrent
 
@@ -19,22 +19,57 @@ Image = Float[Array, "batch height width channel"]
 
 
 class Encoder(nn.Module):
-  """Three convolutions with batch normalisation, each halving the image, and a dense layer.
+  """Four convolutions with batch normalisation: features of each window of 24x24 pixels.
 
-  Attributes:
-    features: units of the dense layer.
+  The windows are 8 pixels apart: 16 on 48x48 pixels, and one on 24x24.
   """
 
-  features: int
-
   @nn.compact
-  def __call__(self, x: Image, train: bool = False) -> Float[Array, "batch features"]:
-    """The features of an image."""
+  def __call__(self, x: Image, train: bool = False) -> Float[Array, "batch rows columns 128"]:
+    """The features of the windows."""
     normed = lambda x: nn.relu(BatchNorm()(x, train))
     x = normed(Conv(24, (5, 5), strides=(2, 2), use_bias=False)(x))
     for channels in (32, 64):
       x = normed(max_pool(Conv(channels, (3, 3), use_bias=False)(x)))
-    return normed(nn.Dense(self.features, use_bias=False)(x.reshape(x.shape[0], -1)))
+    return normed(Conv(128, (3, 3), padding="VALID", use_bias=False)(x))
+
+
+class Named(NamedTuple):
+  """Logits of what an object is and of its colour."""
+
+  noun: Float[Array, "batch nouns"]
+  hue: Float[Array, "batch hues"]
+
+
+class ObjectNet(nn.Module):
+  """The encoder on single objects of one window.
+
+  Attributes:
+    nouns: that an object may have.
+    hues: likewise.
+  """
+
+  nouns: int
+  hues: int
+
+  @nn.compact
+  def __call__(self, x: Image, train: bool = False) -> Named:
+    """Logits."""
+    features = Encoder(name="encoder")(x, train).reshape(len(x), -1)
+    return Named(nn.Dense(self.nouns)(features), nn.Dense(self.hues)(features))
+
+
+def object_loss(named: Named, batch: Batch) -> Float[Array, " batch"]:
+  """Negative log-likelihood in nats of `batch["noun"]` and `batch["hue"]`."""
+  losses = optax.softmax_cross_entropy_with_integer_labels
+  return losses(named.noun, batch["noun"]) + losses(named.hue, batch["hue"])
+
+
+def object_accuracy(named: Named, batch: Batch) -> Float[Array, " batch"]:
+  """1.0 where object and colour are right."""
+  pairs = ((named.noun, batch["noun"]), (named.hue, batch["hue"]))
+  noun, hue = (logits.argmax(axis=-1) == label for logits, label in pairs)
+  return (noun & hue).astype(float)
 
 
 class Captioner(nn.Module):
@@ -44,26 +79,21 @@ class Captioner(nn.Module):
     vocabulary: tokens, 0 being padding.
     embedding: features of a token, and of the image in the place before the first.
     hidden: units of the LSTM.
-    features: units of the convnet's dense layer.
     is_blind: whether the image is left out, which makes it a language model.
-    dropout: rate on what the LSTM is given and what it gives.
   """
 
   vocabulary: int
   embedding: int = 128
   hidden: int = 128
-  features: int = 256
   is_blind: bool = False
-  dropout: float | Float[Array, ""] = 0.0
 
   def setup(self) -> None:
     """The parts."""
     if not self.is_blind:
-      self.encoder = Encoder(self.features)
+      self.encoder = Encoder()
       self.project = nn.Dense(self.embedding)
     self.embed = nn.Embed(self.vocabulary, self.embedding)
     self.decoder = Recurrent(self.hidden, keep_bias=KEEP_BIAS)
-    self.drop = Dropout(self.dropout)
     self.out = nn.Dense(self.vocabulary)
 
   def __call__(
@@ -71,16 +101,15 @@ class Captioner(nn.Module):
   ) -> Float[Array, "batch places vocabulary"]:
     """Logits of the token behind each of the sentence's, given the true tokens before it."""
     image, tokens = inputs
-    embedded = self.drop(self.embed(tokens), train=train)
-    hidden, _ = self.decoder(embedded, self.read(image, train))
-    return self.out(self.drop(hidden, train=train))
+    hidden, _ = self.decoder(self.embed(tokens), self.read(image, train))
+    return self.out(hidden)
 
   def read(self, image: Image, train: bool = False) -> Carry:
     """The LSTM's carry behind the image."""
     if self.is_blind:
       seen = jnp.zeros((len(image), self.embedding))
     else:
-      seen = self.project(self.encoder(image, train))
+      seen = self.project(self.encoder(image, train).reshape(len(image), -1))
     return self.decoder(seen[:, None])[1]
 
   def start(self, image: Image, length: int) -> Carry:

@@ -65,15 +65,19 @@ def test_every_combination_is_said_and_read_back():
       assert captions.parse(sentence) == [thing]
 
 
+def bright_pixels(image, hue):
+  """Pixels of a colour that are brighter than any ground."""
+  colour = np.array(list(scenes.COLOURS.values())[hue], float)
+  across = image / np.maximum(np.linalg.norm(image, axis=-1, keepdims=True), 1)
+  return (across @ colour / np.linalg.norm(colour) > 0.999) & (image.max(axis=-1) > 110)
+
+
 def test_objects_lie_where_they_are_said_to_be(made):
-  """The colour that is said fills more of its quarter than of any other."""
   for image, things in zip(made.images.astype(float), made.things, strict=True):
     assert len({thing.quarter for thing in things}) == len(things) in (2, 3)
     assert [thing.quarter for thing in things] == sorted(thing.quarter for thing in things)
     for thing in things:
-      colour = np.array(list(scenes.COLOURS.values())[thing.hue], float)
-      across = image / np.maximum(np.linalg.norm(image, axis=-1, keepdims=True), 1)
-      alike = (across @ colour / np.linalg.norm(colour) > 0.999) & (image.max(axis=-1) > 110)
+      alike = bright_pixels(image, thing.hue)
       quarters = [alike[r : r + 24, c : c + 24].sum() for r in (0, 24) for c in (0, 24)]
       assert quarters[thing.quarter] >= 40
 
@@ -111,3 +115,12 @@ def test_words_have_their_articles():
     spoken(captions.references([Thing(10, 6, 0), Thing(1, 6, 1), Thing(9, 1, 2)], [0]))
   )
   assert "an orange one" in text and "a red nine" in text and "an orange trousers" not in text
+
+
+def test_single_objects_have_no_pair_that_is_held_out():
+  made = captions.singles(pool(), 0, 300)
+  assert made["image"].shape == (300, 24, 24, 3)
+  assert set(made["noun"]) == set(range(14)) and set(made["hue"]) == set(range(8))
+  assert (made["hue"] != captions.held_out(made["noun"])).all()
+  for image, hue in zip(made["image"].astype(float), made["hue"], strict=True):
+    assert bright_pixels(image, hue).sum() >= 40

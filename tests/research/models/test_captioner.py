@@ -3,16 +3,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from research.learner import TrainState
+from research.learner_transforms import with_module
 from research.models import decoding
-from research.models.captioner import Captioner
+from research.models.captioner import (
+  Captioner,
+  Encoder,
+  Named,
+  ObjectNet,
+  object_accuracy,
+  object_loss,
+)
 
-IMAGES = jax.random.uniform(jax.random.key(0), (3, 16, 16, 3))
+IMAGES = jax.random.uniform(jax.random.key(0), (3, 24, 24, 3))
 TOKENS = jnp.array([[1, 4, 5, 6], [1, 7, 8, 9], [1, 4, 4, 4]])
 
 
 @pytest.fixture(scope="module")
 def seeing():
-  model = Captioner(12, 6, 5, features=7)
+  model = Captioner(12, 6, 5)
   return model, jax.jit(model.init)(jax.random.key(1), (IMAGES, TOKENS))
 
 
@@ -47,3 +56,38 @@ def test_a_blind_one_is_a_language_model():
   first = np.asarray(jax.nn.softmax(model.apply(variables, (IMAGES, TOKENS))[0, 0]))
   shares = np.bincount(rows[:, 0], minlength=12) / 400
   np.testing.assert_allclose(shares, first, atol=0.08)
+
+
+def test_a_window_is_seen_as_if_it_were_alone():
+  """Inside of a scene, away from the borders, windows have the features of their pixels alone."""
+  scene = jnp.zeros((1, 72, 72, 3)).at[:, 28:44, 28:44].set(IMAGES[:1, 4:20, 4:20])
+  alone = jnp.zeros((1, 24, 24, 3)).at[:, 4:20, 4:20].set(IMAGES[:1, 4:20, 4:20])
+  variables = jax.jit(Encoder().init)(jax.random.key(3), alone)
+  windows = Encoder().apply(variables, scene)
+  assert windows.shape == (1, 7, 7, 128)
+  np.testing.assert_allclose(
+    windows[0, 3, 3], Encoder().apply(variables, alone)[0, 0, 0], atol=1e-5
+  )
+
+
+def test_object_and_colour_both_have_to_be_right():
+  batch = {"noun": jnp.array([0, 0, 1]), "hue": jnp.array([2, 1, 2])}
+  named = Named(jnp.eye(2)[jnp.array([0, 0, 0])] * 9, jnp.eye(3)[jnp.array([2, 2, 2])] * 9)
+  assert list(object_accuracy(named, batch)) == [1, 0, 0]
+  losses = object_loss(named, batch)
+  assert losses[0] < 0.01 and losses[1] > 8 and losses[2] > 8
+
+
+def test_a_captioner_begins_with_the_convnet_that_knows_objects(seeing):
+  model, variables = seeing
+  net = ObjectNet(3, 2)
+  other = jax.jit(net.init)(jax.random.key(7), IMAGES)
+  state = lambda tree: TrainState(0, None, tree["params"], {"batch_stats": tree["batch_stats"]}, ())
+  begun = with_module(state(variables), state(other), "encoder")
+  changed = {"params": begun.params, **begun.variables}
+  features = Encoder().apply({kind: tree["encoder"] for kind, tree in other.items()}, IMAGES)
+  own = lambda tree: Encoder().apply({kind: each["encoder"] for kind, each in tree.items()}, IMAGES)
+  np.testing.assert_array_equal(own(changed), features)
+  assert bool((own(variables) != features).any())
+  assert changed["params"]["embed"] is variables["params"]["embed"]
+  assert model.apply(changed, (IMAGES, TOKENS)).shape == (3, 4, 12)

@@ -1,6 +1,5 @@
 """Sentences that a captioner writes for scenes, and figures of them."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +9,7 @@ from research.analysis.bleu import corpus_bleu
 from research.data import captions
 from research.data.captions import Captioned, Words
 from research.figures.bars import grouped_bars
-from research.figures.image_grids import image_grid
+from research.figures.texts import images_with_texts
 from research.models.captioner import Captioner
 from research.models.decoding import sampled, written
 from research.report import Picture
@@ -46,14 +45,12 @@ def scenes_with_sentences(made: Captioned, said: Sequence[Words]) -> Picture:
   read = map(captions.parse, said)
   wrong = [scene for scene, own in enumerate(read) if own != made.things[scene]]
   chosen = [*range(min(SHOWN, len(said))), *wrong[:SHOWN]]
-  wrapped = lambda words: textwrap.fill(" ".join(words), 28)
-  return image_grid(
+  both = lambda scene: f"{' '.join(said[scene])}\n({' '.join(made.references[scene][0])})"
+  return images_with_texts(
     made.images[chosen],
+    list(map(both, chosen)),
     title="Scenes, and what was said of them",
-    captions=[f"{wrapped(said[n])}\n({wrapped(made.references[n][0])})" for n in chosen],
-    columns=SHOWN,
-    tile_inches=1.6,
-    caption="Below each held-out scene the sentence that was written, and in brackets one of its "
+    caption="Beside each held-out scene the sentence that was written, and in brackets one of its "
     f"references: the first {SHOWN}, and the first {SHOWN} of which something wrong was said.",
     file="examples",
   )

@@ -3,6 +3,9 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from research.figures.style import INK, new_figure
 from research.report import Picture
 
@@ -33,4 +36,29 @@ def text_columns(
     axes.text(
       0, 1, plain, family="monospace", fontsize=8, va="top", color=INK, transform=axes.transAxes
     )
+  return Picture(file, figure, caption)
+
+
+def images_with_texts(
+  images: ArrayLike,
+  texts: Sequence[str],
+  *,
+  title: str,
+  columns: int = 2,
+  width: int = 34,
+  caption: str,
+  file: str = "images_with_texts",
+) -> Picture:
+  """Images [n, height, width, 3] of 0 to 255, each beside its text, wrapped line by line."""
+  images = np.asarray(images)
+  columns = min(columns, len(images))
+  rows = -(-len(images) // columns)
+  figure, grid = new_figure(title, rows, columns, panel_inches=(1.8 + 0.088 * width, 1.7))
+  for axes in grid.flat:
+    axes.axis("off")
+  for axes, image, text in zip(grid.flat, images, texts, strict=False):
+    axes.imshow(image, extent=(0, 1, 0, 1), interpolation="nearest")
+    axes.set_xlim(0, (1.8 + 0.088 * width) / 1.7)
+    lines = [textwrap.fill(line, width, max_lines=5) for line in text.split("\n")]
+    axes.text(1.06, 0.5, "\n".join(lines), fontsize=9, va="center", color=INK)
   return Picture(file, figure, caption)

@@ -91,7 +91,9 @@ class Captioner(nn.Module):
     """The parts."""
     if not self.is_blind:
       self.encoder = Encoder()
-      self.project = nn.Dense(self.embedding)
+      self.project = nn.Dense(self.embedding, use_bias=False)
+      # Without it the many features of an image soon drive the LSTM's gates to their ends.
+      self.norm = BatchNorm()
     self.embed = nn.Embed(self.vocabulary, self.embedding)
     self.decoder = Recurrent(self.hidden, keep_bias=KEEP_BIAS)
     self.out = nn.Dense(self.vocabulary)
@@ -109,7 +111,8 @@ class Captioner(nn.Module):
     if self.is_blind:
       seen = jnp.zeros((len(image), self.embedding))
     else:
-      seen = self.project(self.encoder(image, train).reshape(len(image), -1))
+      features = self.encoder(image, train).reshape(len(image), -1)
+      seen = self.norm(self.project(features), train)
     return self.decoder(seen[:, None])[1]
 
   def start(self, image: Image, length: int) -> Carry:

@@ -115,12 +115,9 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
   fits = ln.fit_each(lab, {net: ln.replace(config, {"net": net}) for net in NETS}, training)
   texts = translations(config, corpus, fits)
   references = [pair.target for pair in corpus.parts.test]
+  bleu = {name: corpus_bleu(found, list(zip(references))) for name, found in texts.items()}
   bars = ln.bar_charts(
-    {
-      "BLEU (%)": {
-        name: 100 * corpus_bleu(found, list(zip(references))) for name, found in texts.items()
-      }
-    },
+    {"BLEU (%)": {name: 100 * score for name, score in bleu.items()}},
     title="English into French: BLEU on the test",
     x="",
     number=".1f",
@@ -146,7 +143,7 @@ def run(config: Config, lab: ln.Lab) -> ln.Report:
     file="examples",
   )
   maps = drawn(fits["GRU with attention"], corpus)
-  return ln.Report(claims(texts, references), [bars, curves, examples, maps])
+  return ln.Report(claims(bleu, texts, references), [bars, curves, examples, maps])
 
 
 def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dict[str, list[Words]]:
@@ -164,9 +161,10 @@ def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dic
   return texts
 
 
-def claims(texts: dict[str, list[Words]], references: list[Words]) -> list[ln.Claim]:
+def claims(
+  bleu: dict[str, float], texts: dict[str, list[Words]], references: list[Words]
+) -> list[ln.Claim]:
   """BLEU of everyone, beside that of the dictionary."""
-  bleu = {name: corpus_bleu(found, list(zip(references))) for name, found in texts.items()}
   ours, theirs = (mean_d2l_bleu(texts[name], references) for name in (OURS, "dictionary"))
   words, gain = round(bleu["dictionary"], 4), bleu[OURS] - bleu["GRU, beam"]
   s08, s11 = ln.claims("S08"), ln.claims("S11", "%")

@@ -43,15 +43,16 @@ def _texts(rows: np.ndarray) -> list[Words]:
 def scenes_with_sentences(made: Captioned, said: Sequence[Words]) -> Picture:
   """The first scenes with what is said of them and a reference, then the first mistakes."""
   read = map(captions.parse, said)
+  first = list(range(min(SHOWN, len(said))))
   wrong = [scene for scene, own in enumerate(read) if own != made.things[scene]]
-  chosen = [*range(min(SHOWN, len(said))), *wrong[:SHOWN]]
+  chosen = [*first, *(scene for scene in wrong if scene not in first)][: len(first) + SHOWN]
   both = lambda scene: f"{' '.join(said[scene])}\n({' '.join(made.references[scene][0])})"
   return images_with_texts(
     made.images[chosen],
     list(map(both, chosen)),
     title="Scenes, and what was said of them",
     caption="Beside each held-out scene the sentence that was written, and in brackets one of its "
-    f"references: the first {SHOWN}, and the first {SHOWN} of which something wrong was said.",
+    f"references: the first {SHOWN}, and the next {SHOWN} of which something wrong was said.",
     file="examples",
   )
 

@@ -7,7 +7,7 @@ import tensorflow_datasets as tfds
 from pyarrow import parquet
 
 import launch
-from research.data import idx
+from research.data import conversion, idx
 from tests.fixtures.own_files import image_folder, saved_set
 from tests.fixtures.processes import killed_and_whole, outcome
 from tests.fixtures.stop_after import stop_after
@@ -24,6 +24,7 @@ IMAGES = {
   "idx": "idx:raw",
   "hf": "hf:saved",
   "tfds": "tfds:lineage_grid",
+  "npy": "npy:mapped --data_on=host",
 }
 TABLES = {"csv": "csv:flowers.csv", "parquet": "parquet:flowers.parquet"}
 # Flags of a small training of each kind of network, which has at least five rows in its log.
@@ -48,7 +49,7 @@ OF_TEXTS = {
 STEPS = {"rnn": 70, "lstm": 170, "transformer": 40}
 CELLS = [
   *(
-    pytest.param((*flags, f"--dataset={dataset}", "--batch_size=8"), id=f"{form}-{net}")
+    pytest.param((*flags, *f"--dataset={dataset} --batch_size=8".split()), id=f"{form}-{net}")
     for forms, nets in ((IMAGES, OF_IMAGES), (TABLES, OF_TABLES))
     for form, dataset in forms.items()
     for net, flags in nets.items()
@@ -95,6 +96,7 @@ def files(tmp_path_factory):
   folder = tmp_path_factory.mktemp("forms")
   images = grey_images(LABELS)
   np.savez(folder / "images.npz", x_train=images, y_train=LABELS, x_test=images, y_test=LABELS)
+  conversion.convert(f"npz:{folder}/images.npz", folder / "mapped")
   image_folder(folder / "birds", size=SIZE, examples=20)
   (folder / "raw").mkdir()
   for part in ("train", "t10k"):

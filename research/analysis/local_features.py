@@ -27,6 +27,8 @@ def neurons(
 ) -> Callable[[Images], list[Float[Array, "image neuron"]]]:
   """The responses of all neurons to images, by stage: filters, then pools, then normalised."""
 
+  params = jax.tree.map(jnp.asarray, params)  # those of a fit are on the host
+
   def of(images: Images) -> list[Array]:
     stages = model.apply({"params": params}, images).responses
     flat = lambda x: x.reshape(-1, len(images)).T

@@ -137,4 +137,4 @@ def report(
   )
 
 
-experiment = ln.Experiment(Config, run, training)
+experiment = ln.Experiment(Config, run, training, takes=("lanes",))

@@ -19,7 +19,7 @@ from research.lab.run_diagnosis import RunDiagnosis
 from research.report import Picture
 from research.reporting import picture_files
 from research.reporting.error_gallery import gallery
-from research.reporting.page import bullets, command, line, page, prose, section, table
+from research.reporting.page import bullets, command, figure_of, line, page, prose, section, table
 from research.store.files import write_atomically
 
 PAGE, FOLDER = "diagnosis.html", "diagnosis"  # in the run's folder
@@ -37,7 +37,7 @@ def write(folder: Path, found: RunDiagnosis) -> Path:
   beside = folder / FOLDER
   label = np.asarray(found.data["label"])
   shown = picture_files.write(beside, _pictures(found))
-  figures = {path.stem: picture_files.figure_of(path, caption) for path, caption in shown}
+  figures = {path.stem: figure_of(path, caption) for path, caption in shown}
   tag_file.write(beside / ERRORS, tag_file.text(found.errors, label, found.answers, found.places))
   write_atomically(beside / SUSPECTS, _suspects_text(found))
   parts = [

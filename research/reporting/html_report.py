@@ -15,8 +15,7 @@ from typing import Any
 from research.report import Table
 from research.reporting import origins
 from research.reporting.claims_table import shown_bar, shown_value
-from research.reporting.page import bullets, command, line, page, prose, section, table
-from research.reporting.picture_files import figure_of
+from research.reporting.page import bullets, command, figure_of, line, page, prose, section, table
 from research.store.claims_file import bar_and_unit
 from research.store.files import write_atomically
 from research.store.metrics_log import LABELS, identity_of

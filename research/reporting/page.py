@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
+from pathlib import Path
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -100,6 +101,16 @@ def figure(image: bytes, kind: str, caption: str, name: str, narrow: bytes | Non
     f'<a class="close" href="#at-{name}">close</a>'
     f"<figcaption>{escape(caption)}</figcaption></figure>"
   )
+
+
+def figure_of(picture: Path, caption: str) -> str:
+  """A picture's file in the page: where there are any, the SVG files beside a PNG in its place."""
+  drawing, narrow = (picture.with_suffix(kind) for kind in (".svg", ".narrow.svg"))
+  name, image = picture.stem, picture.read_bytes()
+  if picture.suffix != ".png" or not drawing.exists():
+    return figure(image, picture.suffix.removeprefix("."), caption, name)
+  shown = narrow.read_bytes() if narrow.exists() else None
+  return figure(drawing.read_bytes(), "svg+xml", caption, name, shown)
 
 
 def tiles(images: Sequence[bytes], captions: Sequence[str]) -> str:

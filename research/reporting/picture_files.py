@@ -40,13 +40,3 @@ def picture_in(picture: Picture) -> str:
   drawing = as_svg(picture.figure)
   narrow = as_narrow_svg(picture.figure)
   return figure(drawing, "svg+xml", picture.caption, picture.name, narrow)
-
-
-def figure_of(picture: Path, caption: str) -> str:
-  """A picture's file in the page: where there are any, the SVG files beside a PNG in its place."""
-  drawing, narrow = (picture.with_suffix(kind) for kind in (".svg", ".narrow.svg"))
-  name, image = picture.stem, picture.read_bytes()
-  if picture.suffix != STILL or not drawing.exists():
-    return figure(image, picture.suffix.removeprefix("."), caption, name)
-  shown = narrow.read_bytes() if narrow.exists() else None
-  return figure(drawing.read_bytes(), "svg+xml", caption, name, shown)

@@ -183,6 +183,9 @@ EXAMPLES = [
   partial(sweeps.parallel_coordinates, AXES, SCORES, "test/accuracy"),
   partial(sweeps.importance, ["learning_rate", "beta1"], [0.5, 0.1], [0.1, 0.05]),
   partial(sweeps.budget_against_best, [1, 2, 3], [0.5, 0.6, 0.9], "test/accuracy"),
+  partial(
+    texts.images_with_texts, 255 * RNG.random((4, 12, 12, 3)), ["in the upper left a " * 9] * 4
+  ),
   partial(texts.text_columns, {"one": ["a line of text"] * 5, "two": ["another"] * 3}),
 ]
 BY_OTHERS = {  # which draw by another one of these

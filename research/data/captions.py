@@ -29,7 +29,6 @@ from research.data.seeded_numbers import Range, in_blocks, integers
 from research.data.text.vocabulary import Vocabulary, padded, vocabulary
 
 WORLD = World(size=48, fewest=2, most=3, smallest=18, largest=22, clutter=4, is_colour=True)
-SINGLE = World(size=24, fewest=1, most=1, smallest=18, largest=22, clutter=1, is_colour=True)
 REFERENCES = 5  # sentences of a scene
 LONGEST = 29  # tokens of a sentence, its marks included
 MARGIN = 5  # pixels from an object's middle to the lines between the quarters, at least
@@ -124,11 +123,13 @@ def make(pool: Pool, seed: int, count: int, *, is_unseen: bool = False) -> Capti
   return Captioned(images, things, [references(*one) for one in zip(things, seeds, strict=True)])
 
 
-def singles(pool: Pool, seed: int, count: int) -> dict[str, np.ndarray]:
-  """Objects alone on 24x24 pixels, each "image" with its "noun" and its "hue", by number."""
-  block = functools.partial(_make_block, SINGLE, _on_device(pool), jnp.array(False), seed)
-  images, label, hue, _ = in_blocks(block, count)
-  return {"image": images, "noun": label[:, 0] - 1, "hue": hue[:, 0]}
+def quarters(made: Captioned) -> dict[str, Int[np.ndarray, "scene quarter"]]:
+  """The objects by quarter: "noun" from 1 on, 0 being nothing, and "hue"."""
+  noun, hue = np.zeros((2, len(made.things), 4), np.int32)
+  for scene, there in enumerate(made.things):
+    for thing in there:
+      noun[scene, thing.quarter], hue[scene, thing.quarter] = thing.noun + 1, thing.hue
+  return {"noun": noun, "hue": hue}
 
 
 def _on_device(pool: Pool) -> Pool:
@@ -148,9 +149,7 @@ def _make_block(
     }
     drawn = integers(jax.random.fold_in(key, is_unseen), ranges)
     quarter = QUARTERS[drawn["order"], : world.most]
-    scene = scenes.describe(key, pool, world)
-    if world.most > 1:
-      scene = _in_quarters(scene, quarter, drawn["shift"], world)
+    scene = _in_quarters(scenes.describe(key, pool, world), quarter, drawn["shift"], world)
     away = drawn["hue"].at[0].multiply(~is_unseen)
     scene = scene._replace(colour=(held_out(scene.label - 1) + away) % len(HUES))
     image = scenes.draw(scene, pool.images, world).image

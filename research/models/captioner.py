@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
@@ -19,30 +20,33 @@ Image = Float[Array, "batch height width channel"]
 
 
 class Encoder(nn.Module):
-  """Four convolutions with batch normalisation: features of each window of 24x24 pixels.
+  """Four convolutions with batch normalisation, and the maxima of their maps in each quarter.
 
-  The windows are 8 pixels apart: 16 on 48x48 pixels, and one on 24x24.
+  Height and width of the image are multiples of 16.
   """
 
   @nn.compact
-  def __call__(self, x: Image, train: bool = False) -> Float[Array, "batch rows columns 128"]:
-    """The features of the windows."""
+  def __call__(self, x: Image, train: bool = False) -> Float[Array, "batch quarter 128"]:
+    """The features of the quarters, by rows."""
     normed = lambda x: nn.relu(BatchNorm()(x, train))
-    x = normed(Conv(24, (5, 5), strides=(2, 2), use_bias=False)(x))
-    for channels in (32, 64):
+    x = normed(Conv(32, (5, 5), strides=(2, 2), use_bias=False)(x))
+    for channels in (48, 96):
       x = normed(max_pool(Conv(channels, (3, 3), use_bias=False)(x)))
-    return normed(Conv(128, (3, 3), padding="VALID", use_bias=False)(x))
+    x = normed(Conv(128, (3, 3), use_bias=False)(x))
+    count, height, width, channels = x.shape
+    quarters = x.reshape(count, 2, height // 2, 2, width // 2, channels).max(axis=(2, 4))
+    return quarters.reshape(count, 4, channels)
 
 
 class Named(NamedTuple):
-  """Logits of what an object is and of its colour."""
+  """Logits of what lies in each quarter, class 0 being nothing, and of its colour."""
 
-  noun: Float[Array, "batch nouns"]
-  hue: Float[Array, "batch hues"]
+  noun: Float[Array, "batch quarter nouns"]
+  hue: Float[Array, "batch quarter hues"]
 
 
 class ObjectNet(nn.Module):
-  """The encoder on single objects of one window.
+  """The encoder, and two linear classifiers that are the same for all quarters.
 
   Attributes:
     nouns: that an object may have.
@@ -55,25 +59,27 @@ class ObjectNet(nn.Module):
   @nn.compact
   def __call__(self, x: Image, train: bool = False) -> Named:
     """Logits."""
-    features = Encoder(name="encoder")(x, train).reshape(len(x), -1)
-    return Named(nn.Dense(self.nouns)(features), nn.Dense(self.hues)(features))
+    features = Encoder(name="encoder")(x, train)
+    return Named(nn.Dense(1 + self.nouns)(features), nn.Dense(self.hues)(features))
 
 
 def object_loss(named: Named, batch: Batch) -> Float[Array, " batch"]:
-  """Negative log-likelihood in nats of `batch["noun"]` and `batch["hue"]`."""
+  """Negative log-likelihood in nats of `batch["noun"]` and, where it is not 0, `batch["hue"]`."""
   losses = optax.softmax_cross_entropy_with_integer_labels
-  return losses(named.noun, batch["noun"]) + losses(named.hue, batch["hue"])
+  hue = losses(named.hue, batch["hue"]) * (batch["noun"] > 0)
+  return jnp.sum(losses(named.noun, batch["noun"]) + hue, axis=-1)
 
 
 def object_accuracy(named: Named, batch: Batch) -> Float[Array, " batch"]:
-  """1.0 where object and colour are right."""
+  """The share of a scene's objects of which noun and colour are right."""
   pairs = ((named.noun, batch["noun"]), (named.hue, batch["hue"]))
   noun, hue = (logits.argmax(axis=-1) == label for logits, label in pairs)
-  return (noun & hue).astype(float)
+  there = batch["noun"] > 0
+  return jnp.sum(noun & hue & there, axis=-1) / jnp.maximum(jnp.sum(there, axis=-1), 1)
 
 
 class Captioner(nn.Module):
-  """x_-1 = CNN(I), x_t = W_e S_t, p_t+1 = LSTM(x_t): equations 10 to 12.
+  """x_-1 = CNN(I), x_t = W_e S_t, p_t+1 = LSTM(x_t): equations 10 to 12. The CNN stays as it is.
 
   Attributes:
     vocabulary: tokens, 0 being padding.
@@ -111,7 +117,7 @@ class Captioner(nn.Module):
     if self.is_blind:
       seen = jnp.zeros((len(image), self.embedding))
     else:
-      features = self.encoder(image, train).reshape(len(image), -1)
+      features = jax.lax.stop_gradient(self.encoder(image)).reshape(len(image), -1)
       seen = self.norm(self.project(features), train)
     return self.decoder(seen[:, None])[1]
 

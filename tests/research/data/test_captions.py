@@ -117,10 +117,15 @@ def test_words_have_their_articles():
   assert "an orange one" in text and "a red nine" in text and "an orange trousers" not in text
 
 
-def test_single_objects_have_no_pair_that_is_held_out():
-  made = captions.singles(pool(), 0, 300)
-  assert made["image"].shape == (300, 24, 24, 3)
-  assert set(made["noun"]) == set(range(14)) and set(made["hue"]) == set(range(8))
-  assert (made["hue"] != captions.held_out(made["noun"])).all()
-  for image, hue in zip(made["image"].astype(float), made["hue"], strict=True):
-    assert bright_pixels(image, hue).sum() >= 40
+def test_what_lies_in_the_quarters_is_what_is_spoken_of():
+  made = captions.make(pool(), 0, 300)
+  by_quarter = captions.quarters(made)
+  noun, hue = by_quarter["noun"], by_quarter["hue"]
+  assert set(noun.ravel()) == set(range(15)) and set(hue[noun > 0]) == set(range(8))
+  assert (hue != captions.held_out(noun - 1))[noun > 0].all()
+  half = captions.WORLD.size // 2
+  for scene, quarter in np.argwhere(noun > 0)[:100]:
+    row, column = divmod(quarter, 2)
+    image = made.images[scene, row * half : (row + 1) * half, column * half : (column + 1) * half]
+    assert bright_pixels(image.astype(float), hue[scene, quarter]).sum() >= 20
+    assert Thing(noun[scene, quarter] - 1, hue[scene, quarter], quarter) in made.things[scene]

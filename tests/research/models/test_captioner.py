@@ -15,7 +15,7 @@ from research.models.captioner import (
   object_loss,
 )
 
-IMAGES = jax.random.uniform(jax.random.key(0), (3, 24, 24, 3))
+IMAGES = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3))
 TOKENS = jnp.array([[1, 4, 5, 6], [1, 7, 8, 9], [1, 4, 4, 4]])
 
 
@@ -58,24 +58,25 @@ def test_a_blind_one_is_a_language_model():
   np.testing.assert_allclose(shares, first, atol=0.08)
 
 
-def test_a_window_is_seen_as_if_it_were_alone():
-  """Inside of a scene, away from the borders, windows have the features of their pixels alone."""
-  scene = jnp.zeros((1, 72, 72, 3)).at[:, 28:44, 28:44].set(IMAGES[:1, 4:20, 4:20])
-  alone = jnp.zeros((1, 24, 24, 3)).at[:, 4:20, 4:20].set(IMAGES[:1, 4:20, 4:20])
-  variables = jax.jit(Encoder().init)(jax.random.key(3), alone)
-  windows = Encoder().apply(variables, scene)
-  assert windows.shape == (1, 7, 7, 128)
-  np.testing.assert_allclose(
-    windows[0, 3, 3], Encoder().apply(variables, alone)[0, 0, 0], atol=1e-5
-  )
+def test_an_object_is_seen_in_its_quarter():
+  blank = jnp.zeros((1, 96, 96, 3))
+  lower_left = blank.at[:, 68:76, 20:28].set(IMAGES[:1, :8, :8])
+  variables = jax.jit(Encoder().init)(jax.random.key(3), blank)
+  before, after = (Encoder().apply(variables, image)[0] for image in (blank, lower_left))
+  assert before.shape == (4, 128)
+  changed = np.asarray((before != after).any(axis=1))
+  np.testing.assert_array_equal(changed, [False, False, True, False])
 
 
 def test_object_and_colour_both_have_to_be_right():
-  batch = {"noun": jnp.array([0, 0, 1]), "hue": jnp.array([2, 1, 2])}
-  named = Named(jnp.eye(2)[jnp.array([0, 0, 0])] * 9, jnp.eye(3)[jnp.array([2, 2, 2])] * 9)
-  assert list(object_accuracy(named, batch)) == [1, 0, 0]
-  losses = object_loss(named, batch)
-  assert losses[0] < 0.01 and losses[1] > 8 and losses[2] > 8
+  """Of the quarters with an object; where there is none only its absence counts in the loss."""
+  batch = {"noun": jnp.array([[0, 1, 2, 2]]), "hue": jnp.array([[0, 0, 1, 0]])}
+  certain = lambda classes, size: 9 * jax.nn.one_hot(jnp.array([classes]), size)
+  right = Named(certain([0, 1, 2, 2], 3), certain([1, 0, 1, 0], 2))
+  wrong = Named(certain([0, 1, 1, 2], 3), certain([0, 0, 1, 1], 2))
+  assert float(object_accuracy(right, batch)[0]) == 1 and float(object_loss(right, batch)[0]) < 0.01
+  assert float(object_accuracy(wrong, batch)[0]) == pytest.approx(1 / 3)
+  assert float(object_loss(wrong, batch)[0]) == pytest.approx(18, abs=0.1)
 
 
 def test_a_captioner_begins_with_the_convnet_that_knows_objects(seeing):

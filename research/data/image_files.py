@@ -4,11 +4,14 @@ A file lies on a disk or within another file. `read_image` is a pure function of
 training and prediction call the same one.
 """
 
+import collections
 import contextlib
 import io
+import os
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,14 +122,21 @@ def common_shape(files: Sequence[ImageFile], size: str) -> tuple[int, int, int]:
 def read_images(
   files: Sequence[ImageFile], shape: tuple[int, int, int]
 ) -> UInt8[np.ndarray, "image height width channel"]:
-  """Reads images at one shape.
+  """Reads images at one shape, on all cores.
 
   Raises:
     UserError: as `read_image`.
   """
   pixels = np.empty((len(files), *shape), np.uint8)
-  for index, file in enumerate(files):
-    pixels[index] = read_image(file, shape)
+
+  def decode(index: int) -> None:
+    pixels[index] = read_image(files[index], shape)
+
+  with warnings.catch_warnings():
+    # Threads that restore the filters, each for itself, may leave them as another one had set them.
+    warnings.simplefilter("ignore")
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+      collections.deque(threads.map(decode, range(len(files))), maxlen=0)
   return pixels
 
 

@@ -1,13 +1,16 @@
 """One image file as an array: every format, and files that are no images."""
 
 import struct
+import threading
+import warnings
 import zlib
 
 import numpy as np
 import PIL.Image
 import pytest
 
-from research.data.image_files import look, read_image
+from research.data import image_files
+from research.data.image_files import look, read_image, read_images
 from research.errors import UserError
 
 pytestmark = pytest.mark.fast
@@ -108,3 +111,31 @@ def test_a_file_that_ends_early_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:700])
     with pytest.raises(UserError, match=f"a.{suffix} is no image"):
       read_image(file, (64, 64, 1))
+
+
+def test_threads_keep_the_order_of_images_and_leave_warnings_as_they_were(tmp_path, monkeypatch):
+  """The second image is begun before the first is done, and done after it."""
+  files = [saved(tmp_path / f"{n}.png", PIL.Image.fromarray(RAMP + n)) for n in range(2)]
+  is_begun, is_done = [threading.Event() for _ in files], threading.Event()
+  opened = PIL.Image.open
+
+  def read(file, shape):
+    if file == files[1]:
+      assert is_begun[0].wait(10)
+    pixels = read_image(file, shape)
+    if file == files[0]:
+      is_done.set()
+    return pixels
+
+  def crossing(file):
+    is_begun[files.index(file)].set()
+    assert (is_begun[1] if file == files[0] else is_done).wait(10)
+    return opened(file)
+
+  monkeypatch.setattr(image_files.os, "cpu_count", lambda: 2)
+  monkeypatch.setattr(image_files, "read_image", read)
+  monkeypatch.setattr(PIL.Image, "open", crossing)
+  before = list(warnings.filters)
+  pixels = read_images(files, (4, 6, 1))
+  assert warnings.filters == before
+  np.testing.assert_array_equal(pixels[..., 0], [RAMP, RAMP + 1])

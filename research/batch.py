@@ -1,5 +1,6 @@
 """A batch, or a whole data set: arrays by name, with the examples along the first axis."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +20,11 @@ def take(data: Batch, indices: Int[Array, " batch"]) -> Batch:
 def count(data: Mapping[str, Any]) -> int:
   """Number of examples in a data set."""
   return len(next(iter(data.values())))
+
+
+def row_bytes(data: Mapping[str, Any]) -> int:
+  """Bytes of one example."""
+  return sum(math.prod(array.shape[1:]) * array.dtype.itemsize for array in data.values())
 
 
 def by_parts(function: Callable[[Any], Any], data: Any, size: int) -> Any:

@@ -277,11 +277,6 @@ def _calls_python(program: Any) -> bool:
   )
 
 
-def row_bytes(data: Mapping[str, Any]) -> int:
-  """Bytes of one example."""
-  return sum(math.prod(array.shape[1:]) * array.dtype.itemsize for array in data.values())
-
-
 def steps_per_call(work: int, interval: int, size: int = 0) -> int:
   """Returns the steps per compiled call: a divisor of `interval`.
 

@@ -21,8 +21,8 @@ import numpy as np
 from jaxtyping import Array, Int, Key
 
 from research import free_memory
-from research.batch import Batch, count
-from research.compile import BYTES_PER_CALL, row_bytes
+from research.batch import Batch, count, row_bytes
+from research.compile import BYTES_PER_CALL
 from research.data import sampling
 from research.data.npy_sets import MappedRows
 from research.data.sampling import Sampler

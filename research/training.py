@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int
 
+from research.batch import row_bytes
 from research.config import digest, flatten
 from research.data.npy_sets import checksum
 from research.data.sampling import Sampler
@@ -61,6 +62,11 @@ class Training(NamedTuple):
     """Batches that hold every example once; 1 for learners that make their own experience."""
     examples = len(next(iter(self.data.values()))) if self.data else 1
     return math.ceil(examples / self.sampler.batch_size)
+
+  @property
+  def batch_bytes(self) -> int:
+    """Bytes of the data of one batch."""
+    return self.sampler.batch_size * row_bytes(self.data)
 
 
 def larger_is_better(training: Training, metric: str) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Key
 
 from research import streaming
-from research.compile import compile_learner, row_bytes, step_work, steps_per_call
+from research.compile import compile_learner, step_work, steps_per_call
 from research.lanes import block_of, compile_population, first, pad, stack
 from research.learner import Config, State
 from research.metrics import averages
@@ -141,8 +141,7 @@ def evaluation(config: Config, training: Training, state: State) -> dict[str, np
 
 
 def _steps_per_call(training: Training, work: int, lanes: int = 1) -> int:
-  size = training.sampler.batch_size * row_bytes(training.data)
-  return steps_per_call(work * lanes, training.log_every, size * lanes)
+  return steps_per_call(work * lanes, training.log_every, training.batch_bytes * lanes)
 
 
 def _place(on_host: bool) -> str:

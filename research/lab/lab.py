@@ -12,7 +12,6 @@ from typing import Any
 import jax
 
 from research import free_memory, streaming
-from research.compile import row_bytes
 from research.config import flatten
 from research.errors import InterruptedRun, UserError
 from research.lab import measured, resume
@@ -127,12 +126,11 @@ class Lab:
     init_key, order_key = jax.random.split(self.key(name))
     begin = schedule[0][1] if schedule else config
     initial = functools.partial(jax.jit(training.learner.init), on_device(begin), init_key)
-    batch = training.sampler.batch_size * row_bytes(training.data)
     free_memory.refuse_beyond_room(
       f"fit {name!r}",
       free_memory.bytes_of(jax.eval_shape(initial)),
       "give smaller sizes or a smaller --batch_size",
-      besides=batch + streaming.bytes_on_device(training, self._options.data_on),
+      besides=training.batch_bytes + streaming.bytes_on_device(training, self._options.data_on),
     )
     members = [Member(ALONE, 0, config)]
     compiled = lambda: compile_for_one(config, training, order_key, self._options, schedule)

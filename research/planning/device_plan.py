@@ -15,7 +15,6 @@ from research.compile import (
   ONE_DEVICE,
   PARALLEL,
   compile_learner,
-  row_bytes,
   run_evaluation,
   step_work,
   steps_per_call,
@@ -175,8 +174,7 @@ def _plan(config: Config, training: Training, target: Machine, parallel: str) ->
       if _NO_ROOM not in str(error):
         raise
       problem = problem or f"{name}: {' '.join(str(error).split())}"
-  size = training.sampler.batch_size * row_bytes(training.data)
-  length = steps_per_call(work, training.log_every, size)
+  length = steps_per_call(work, training.log_every, training.batch_bytes)
   return Plan(
     target.name,
     parallel,

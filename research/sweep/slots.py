@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from research import streaming
-from research.compile import row_bytes, step_work, steps_per_call
+from research.compile import step_work, steps_per_call
 from research.lanes import block_of, compile_population, lane, reserve, stack
 from research.learner import State
 from research.metrics import averages
@@ -94,8 +94,8 @@ class Slots:
     self._feed = streaming.feed(
       training, self._program.place, self._program.share, on_host=on_host, has_lanes=True
     )
-    size = training.sampler.batch_size * row_bytes(training.data)
-    self._steps_per_call = steps_per_call(work * slots, training.evaluate_every, size * slots)
+    size = training.batch_bytes * slots
+    self._steps_per_call = steps_per_call(work * slots, training.evaluate_every, size)
     self._place_settings()
     empty = self._place(np.zeros(width, bool))
     self.states = self._program.init(empty, self._configs, self._keys)

@@ -63,7 +63,7 @@ FRAMES: Choice = (
 PHRASES: Choice = (("in the {place} {thing}", 5), ("at the {place} {thing}", 1))
 JOINS: Choice = ((" and ", 5), (" with ", 1))
 SYNONYM: Choice = (("", 5), ("synonym", 1))
-QUARTERS = jnp.array(list(itertools.permutations(range(4))))
+QUARTERS = np.array(list(itertools.permutations(range(4))))
 
 
 class Thing(NamedTuple):
@@ -113,7 +113,7 @@ def held_out(noun: int | Int[Array, "..."]) -> int | Int[Array, "..."]:
 
 def make(pool: Pool, seed: int, count: int, *, is_unseen: bool = False) -> Captioned:
   """The first scenes of a seed, with five sentences each."""
-  block = functools.partial(_make_block, WORLD, _on_device(pool), jnp.array(is_unseen), seed)
+  block = functools.partial(_make_block, WORLD, scenes.placed(pool), jnp.array(is_unseen), seed)
   images, label, hue, quarter = in_blocks(block, count)
   things = []
   for row in zip(label - 1, hue, quarter, strict=True):
@@ -132,10 +132,6 @@ def quarters(made: Captioned) -> dict[str, Int[np.ndarray, "scene quarter"]]:
   return {"noun": noun, "hue": hue}
 
 
-def _on_device(pool: Pool) -> Pool:
-  return pool._replace(images=jnp.asarray(pool.images), label=jnp.asarray(pool.label), names=())
-
-
 @functools.partial(jax.jit, static_argnames="world")
 def _make_block(
   world: World, pool: Pool, is_unseen: Bool[Array, ""], seed: int, numbers: Int[Array, " block"]
@@ -148,7 +144,7 @@ def _make_block(
       "shift": Range((world.most, 2), 0, 2**31 - 1),
     }
     drawn = integers(jax.random.fold_in(key, is_unseen), ranges)
-    quarter = QUARTERS[drawn["order"], : world.most]
+    quarter = jnp.asarray(QUARTERS)[drawn["order"], : world.most]
     scene = _in_quarters(scenes.describe(key, pool, world), quarter, drawn["shift"], world)
     away = drawn["hue"].at[0].multiply(~is_unseen)
     scene = scene._replace(colour=(held_out(scene.label - 1) + away) % len(HUES))

@@ -239,8 +239,12 @@ def make(world: World, pool: Pool, seed: int, count: int, first: int = 0) -> tup
     UserError: for a world that cannot be.
   """
   check(world)
-  sources = pool._replace(images=jnp.asarray(pool.images), label=jnp.asarray(pool.label), names=())
-  return in_blocks(functools.partial(_make_block, world, sources, seed), count, first)
+  return in_blocks(functools.partial(_make_block, world, placed(pool), seed), count, first)
+
+
+def placed(pool: Pool) -> Pool:
+  """The pool for compiled programs: its arrays on the device, and no names."""
+  return pool._replace(images=jnp.asarray(pool.images), label=jnp.asarray(pool.label), names=())
 
 
 def check(world: World) -> None:

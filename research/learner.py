@@ -159,7 +159,12 @@ def predict(
   inputs: Callable[[Batch], Any] = inputs_of,
 ) -> Any:
   """The model's outputs in evaluation mode."""
-  return model.apply({"params": state.params, **state.variables}, inputs(batch), train=False)
+  return model.apply(variables_of(state), inputs(batch), train=False)
+
+
+def variables_of(state: TrainState) -> dict[str, Any]:
+  """The parameters and the other collections, as a module's `apply` takes them."""
+  return {"params": state.params, **state.variables}
 
 
 def predict_classes(

@@ -20,6 +20,7 @@ import research as ln
 from research.analysis.alignment import decoder_maps
 from research.data.text import tasks
 from research.data.text.vocabulary import padded
+from research.learner import variables_of
 from research.models.decoding import written
 from research.models.encoder_decoder import encoder_decoder
 
@@ -94,7 +95,7 @@ def texts(rows: np.ndarray) -> np.ndarray:
 
 def answers(fit: ln.Fit, source: np.ndarray) -> np.ndarray:
   """The net's output for each source, as texts."""
-  return texts(written(model(fit.config), {"params": fit.state.params}, source, TARGET_LENGTH))
+  return texts(written(model(fit.config), variables_of(fit.state), source, TARGET_LENGTH))
 
 
 def drawn(fit: ln.Fit) -> ln.Picture:

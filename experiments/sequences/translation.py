@@ -33,6 +33,7 @@ from research.data.text import corpora
 from research.data.text.corpora import Corpus
 from research.data.text.sentences import Words
 from research.figures.texts import text_columns
+from research.learner import variables_of
 from research.models import word_by_word
 from research.models.decoding import written
 from research.models.encoder_decoder import encoder_decoder
@@ -154,9 +155,7 @@ def translations(config: Config, corpus: Corpus, fits: dict[str, ln.Fit]) -> dic
   texts = {"as it is": asked, "dictionary": by_dictionary}
   for name, fit in fits.items():
     for decoding, width in (("greedy", 1), ("beam", config.beam)):
-      rows = written(
-        model(fit.config), {"params": fit.state.params}, arrays["source"], length, width
-      )
+      rows = written(model(fit.config), variables_of(fit.state), arrays["source"], length, width)
       texts[f"{name}, {decoding}"] = [corpus.write.decode(row) for row in rows]
   return texts
 

@@ -36,6 +36,7 @@ from jaxtyping import Array, Float, Key
 
 import research as ln
 from research.data import stamps, stratify
+from research.learner import variables_of
 from research.learner_transforms import begun
 from research.models import pretrained
 from research.models.torchvision import ARCHITECTURES
@@ -118,8 +119,7 @@ def begin_trained(plain: ln.Learner) -> ln.Learner:
   """The learner whose first weights are the trained ones, but for layers of another shape."""
 
   def change(config: Config, state: ln.TrainState) -> ln.TrainState:
-    fresh = {"params": state.params, **state.variables}
-    variables = pretrained.taken(fresh, trained(config), config.share)
+    variables = pretrained.taken(variables_of(state), trained(config), config.share)
     params = variables.pop("params")
     return state._replace(params=params, variables=variables)
 

@@ -10,7 +10,7 @@ from jax.sharding import AbstractMesh, AxisType
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from research.analysis.gradient_check import largest_difference
+from research.analysis.gradient_check import relative_difference
 from research.analysis.single_neurons import Best, best_neuron
 from research.batch import by_parts
 from research.data.lone_objects import Objects
@@ -107,9 +107,7 @@ def error_in_parts(model: LocalAutoencoder, parts: int, params: Any, images: Ima
     of = lambda parts: jax.jit(
       jax.grad(lambda params: cost_in_parts(model, parts, params, images, 0.1))
     )(params)
-    one, many = of(1), of(parts)
-    nothing = jax.tree.map(jnp.zeros_like, one)
-    return largest_difference(one, many) / largest_difference(one, nothing)
+    return relative_difference(of(1), of(parts))
 
 
 def border_bytes(model: LocalAutoencoder, parts: int, params: Any, images: Images) -> int:

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, UInt8
 
 from research.analysis.bleu import corpus_bleu
+from research.batch import inputs_of
 from research.data import captions
 from research.data.captions import Captioned, Words
 from research.figures.bars import grouped_bars
 from research.figures.texts import images_with_texts
+from research.learner import variables_of
 from research.models.captioner import Captioner
 from research.models.decoding import sampled, written
 from research.report import Picture
@@ -21,18 +24,16 @@ SHOWN = 4  # scenes, and as many mistakes
 
 def say(model: Captioner, fit: Fit, images: Images, width: int = 1) -> list[Words]:
   """The likeliest sentence of each image that a beam of that width finds."""
-  variables = {"params": fit.state.params, **fit.state.variables}
-  return _texts(written(model, variables, _floats(images), captions.LONGEST, width))
+  return _texts(written(model, variables_of(fit.state), _inputs(images), captions.LONGEST, width))
 
 
 def invent(model: Captioner, fit: Fit, images: Images, key: Key[Array, ""]) -> list[Words]:
   """Sentences drawn from what the model holds likely, one for each image."""
-  variables = {"params": fit.state.params, **fit.state.variables}
-  return _texts(sampled(model, variables, _floats(images), captions.LONGEST, key))
+  return _texts(sampled(model, variables_of(fit.state), _inputs(images), captions.LONGEST, key))
 
 
-def _floats(images: Images) -> np.ndarray:
-  return images / np.float32(255)
+def _inputs(images: Images) -> np.ndarray:
+  return np.asarray(inputs_of({"image": jnp.asarray(images)}))
 
 
 def _texts(rows: np.ndarray) -> list[Words]:

@@ -24,9 +24,8 @@ def convert(values: flags.FlagValues, words: list[str]) -> int:
   from research.data import conversion  # Pillow takes a while to import
 
   del words
-  for name in ("dataset", "to"):
-    if not values[name].value:
-      raise UserError("convert needs --dataset=NAME and --to=FOLDER")
+  if not (values.dataset and values.to):
+    raise UserError("convert needs --dataset=NAME and --to=FOLDER")
   folder = common_flags.path(values, "to")
   with own_files_in(common_flags.data_dir(values)):
     spec = conversion.convert(values.dataset, folder)

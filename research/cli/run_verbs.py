@@ -26,6 +26,13 @@ WITH_WORDS = (
   "predict",
 )  # behind the verb stand folders, files or a name
 WITH_JAX = ("predict", "diagnose", "export")
+IN_MODULES = {  # the verbs whose flags are defined beside them
+  "predict": predict,
+  "diagnose": diagnose,
+  "export": export,
+  "convert": convert,
+  "live": live,
+}
 
 
 def call(verb: str, argv: list[str], *, owns_process: bool) -> int:
@@ -82,16 +89,8 @@ def _define(verb: str, values: flags.FlagValues) -> None:
     kept = "whether the best checkpoint of every fit stays"
     flags.DEFINE_enum("keep", "none", ("none", "best"), kept, flag_values=values)
     switch("yes", "free without asking")
-  if verb == "predict":
-    predict.define(values)
-  if verb == "diagnose":
-    diagnose.define(values)
-  if verb == "export":
-    export.define(values)
-  if verb == "convert":
-    convert.define(values)
-  if verb == "live":
-    live.define(values)
+  if verb in IN_MODULES:
+    IN_MODULES[verb].define(values)
   if verb == "compare":
     text("page", "comparison.html", "the file that is written")
 

@@ -8,7 +8,7 @@ there is least ink, which is wrong where a digit reaches over the cut.
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from research.data import sets
+from research.data import painting, sets
 from research.data.spec import Arrays
 
 WIDTH = 48  # pixels of a strip before it is halved
@@ -61,10 +61,9 @@ def strips(
     columns = np.broadcast_to((start[:, None] + np.arange(side))[:, None], (count, side, side))
     ink = np.maximum(np.take_along_axis(strip, columns, axis=2), images[which[:, place], ..., 0])
     np.put_along_axis(strip, columns, ink, axis=2)
-  halved = strip.reshape(count, side // 2, 2, WIDTH // 2, 2).mean(axis=(2, 4))
   digits = labels[which].astype(np.int32)
   return {
-    "image": halved[..., None].astype(np.uint8),
+    "image": painting.halved(strip[..., None]).astype(np.uint8),
     "label": digits.sum(axis=1, dtype=np.int32),
     "digits": digits,
   }

@@ -7,10 +7,10 @@ A linear filter looks for its class at one place and in one size, and finds it n
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from research.batch import by_parts
 from research.data import painting, sets
 from research.errors import UserError
 
@@ -78,8 +78,5 @@ def placed(
 ) -> UInt8[np.ndarray, "image canvas canvas 1"]:
   """The images scaled and put on dark canvases, their upper left corners at the places."""
   paste = jax.jit(jax.vmap(lambda image, size, place: painting.paste(image, size, place, canvas)))
-  parts = [
-    np.asarray(paste(*(jnp.asarray(x[first : first + BLOCK]) for x in (images, size, place))))
-    for first in range(0, len(images), BLOCK)
-  ]
-  return np.concatenate(parts).astype(np.uint8)[..., None]
+  pasted = by_parts(lambda part: paste(*part), (images, size, place), BLOCK)
+  return pasted.astype(np.uint8)[..., None]

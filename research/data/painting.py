@@ -1,10 +1,11 @@
-"""Pictures pasted over one another, in whole numbers: the same on every machine."""
+"""Pictures pasted over one another, in whole numbers: the same on every machine; smaller ones."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, UInt8
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Num, UInt8
 
 
 def paste(
@@ -49,3 +50,12 @@ def tight_box(mask: Bool[Array, "size size"]) -> Int[Array, "4"]:
   first, end = jnp.argmax, lambda line: len(line) - jnp.argmax(line[::-1])
   box = jnp.stack([first(rows), first(columns), end(rows), end(columns)])
   return jnp.where(mask.any(), box, 0)
+
+
+def halved(
+  images: Num[np.ndarray, "n height width c"],
+) -> Float[np.ndarray, "n half_height half_width c"]:
+  """The mean of each 2x2 pixels; an odd last row or column is left out."""
+  height, width = (size // 2 for size in images.shape[1:3])
+  even = images[:, : 2 * height, : 2 * width]
+  return even.reshape(len(images), height, 2, width, 2, -1).mean(axis=(2, 4))

@@ -53,12 +53,13 @@ def images_with_texts(
   images = np.asarray(images)
   columns = min(columns, len(images))
   rows = -(-len(images) // columns)
-  figure, grid = new_figure(title, rows, columns, panel_inches=(1.8 + 0.088 * width, 1.7))
+  across, down = 1.8 + 0.088 * width, 1.7  # inches, of which the image takes a square
+  figure, grid = new_figure(title, rows, columns, panel_inches=(across, down))
   for axes in grid.flat:
     axes.axis("off")
   for axes, image, text in zip(grid.flat, images, texts, strict=False):
     axes.imshow(image, extent=(0, 1, 0, 1), interpolation="nearest")
-    axes.set_xlim(0, (1.8 + 0.088 * width) / 1.7)
+    axes.set_xlim(0, across / down)
     lines = [textwrap.fill(line, width, max_lines=5) for line in text.split("\n")]
     axes.text(1.06, 0.5, "\n".join(lines), fontsize=9, va="center", color=INK)
   return Picture(file, figure, caption)

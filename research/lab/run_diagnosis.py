@@ -132,8 +132,7 @@ def diagnosed(
   places = own_origins.places_of(asked.dataset, dict(data)) if is_own else [""] * len(label)
   errors = np.flatnonzero(own_answers.labels != label)
   counts = diagnosis.counts
-  curve = _curve(asked, data) if with_curve else []
-  curve += [Point(len(asked.training.data["label"]), counts[TRAIN], counts[examined])]
+  whole = Point(len(asked.training.data["label"]), counts[TRAIN], counts[examined])
   return RunDiagnosis(
     asked.run,
     diagnosis,
@@ -143,7 +142,7 @@ def diagnosed(
     places,
     columns,
     np.random.default_rng(0).permutation(errors)[:SAMPLE],
-    curve if with_curve else [],
+    [*_curve(asked, data), whole] if with_curve else [],
     _notes(asked, found, human_error),
   )
 

@@ -8,7 +8,6 @@ import pytest
 from research.analysis.diagnosis import diagnose
 from research.analysis.error_gaps import DEV, MISMATCH
 from research.data import sets
-from research.errors import DataUnavailableError
 from tests.fixtures.planted_projects import CORRUPTION, CURES, outcome, planted
 
 HUMAN = 0.01
@@ -41,10 +40,7 @@ def judged(seed, images, labels):
 @pytest.mark.slow
 def test_the_planted_cause_is_named_and_its_cure_is_the_best_step(capsys):
   """Prints a table by cause; four minutes of one core."""
-  try:
-    data = sets.load("mnist").train
-  except DataUnavailableError as error:
-    pytest.skip(str(error))
+  data = sets.load("mnist").train
   images, labels = np.asarray(data["image"], np.float32), np.asarray(data["label"])
   found = [judged(seed, images, labels) for seed in SEEDS]
   by_cause = collections.defaultdict(list)
